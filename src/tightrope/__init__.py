@@ -1,0 +1,56 @@
+"""Tightrope: stable GAN training that explains itself.
+
+Submodules are imported on first use, so that ``import tightrope`` costs nothing and the command line can answer
+``--help`` without importing torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_SUBMODULES = (
+    "autodiff",
+    "constraints",
+    "data",
+    "losses",
+    "methods",
+    "metrics",
+    "monitor",
+    "networks",
+    "penalties",
+    "perturbations",
+    "report",
+    "runs",
+    "schedules",
+    "spectra",
+    "training",
+)
+_NAMES = {
+    "METHODS": "methods",
+    "Method": "methods",
+    "load": "runs",
+    "start": "training",
+    "train": "training",
+}
+
+if TYPE_CHECKING:
+    from tightrope.methods import METHODS, Method
+    from tightrope.runs import load
+    from tightrope.training import start, train
+
+__all__ = ["METHODS", "Method", "__version__", "load", "start", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"tightrope.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"tightrope.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'tightrope' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBMODULES, *_NAMES])
