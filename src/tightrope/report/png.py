@@ -1,0 +1,268 @@
+"""Sample pictures as PNG files, with nothing but NumPy and zlib: image grids, scatters of vectors, lines of signals."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[Any]
+
+_GAP = 2  # pixels between tiles
+_GAP_SHADE = 128  # grey, so that neither a black nor a white image melts into its neighbour
+_VISIBLE_EDGE = 48  # pixels a tile's longer edge is enlarged to at least
+_REAL_COLOUR = (70, 110, 170)
+_FAKE_COLOUR = (214, 92, 20)
+_LINE_COLOURS = ((31, 92, 160), (214, 92, 20), (40, 130, 80), (130, 70, 150))
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Args:
+        path: the file to write; its folder is made if it is missing.
+        content: all of its bytes.
+
+    Returns:
+        ``path``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def encode_png(array: Array) -> bytes:
+    """The bytes of a PNG file showing an array.
+
+    Each row is stored as itself, as differences along it, or as differences from the row above, whichever has the
+    smallest sum of magnitudes: enlarged digits then shrink to almost nothing.
+
+    Args:
+        array: uint8 ``[h, w]`` (grey) or ``[h, w, 3]`` (red, green, blue).
+
+    Returns:
+        A complete file, 8 bits per channel.
+
+    Raises:
+        ValueError: for another dtype or shape, or an empty array.
+    """
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
+        raise ValueError(
+            f"encode_png expects uint8 [h, w] or [h, w, 3] with at least one pixel, got {array.dtype} "
+            f"{list(array.shape)}: convert and reorder the array first"
+        )
+    height, width = array.shape[:2]
+    channels = 1 if array.ndim == 2 else 3
+    rows = np.ascontiguousarray(array).reshape(height, width * channels)
+    left, above = np.zeros_like(rows), np.zeros_like(rows)
+    left[:, channels:] = rows[:, :-channels]
+    above[1:] = rows[:-1]
+    filtered = np.stack([rows, rows - left, rows - above])  # PNG filter types 0, 1, 2; uint8 arithmetic wraps
+    cost = np.abs(filtered.view(np.int8).astype(np.int32)).sum(2)
+    best = cost.argmin(0)
+    lines = np.concatenate([best[:, None].astype(np.uint8), filtered[best, np.arange(height)]], 1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, scale: int | None = None) -> Path:
+    """Write images as one PNG, row by row.
+
+    Args:
+        path: the file.
+        images: uint8 ``[n, c, h, w]`` with one or three channels.
+        columns: images per row; by default about as many as rows.
+        scale: whole factor of enlargement (nearest pixel); by default the smallest that makes the longer edge of an
+            image 48 pixels or more.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: for another dtype, shape or number of channels.
+    """
+    values = _numpy(images)
+    if values.dtype != np.uint8 or values.ndim != 4 or values.shape[1] not in (1, 3) or not values.size:
+        raise ValueError(
+            f"write_grid expects uint8 [n, c, h, w] with 1 or 3 channels, got {values.dtype} {list(values.shape)}: "
+            "convert training images with Dataset.to_units first"
+        )
+    factor = scale or max(1, math.ceil(_VISIBLE_EDGE / max(values.shape[2:])))
+    tiles = values.transpose(0, 2, 3, 1).repeat(factor, 1).repeat(factor, 2)
+    return write_bytes(path, encode_png(_tile(tiles, columns)))
+
+
+def _tile(tiles: Array, columns: int | None) -> Array:
+    """Tiles ``[n, h, w, c]`` as one picture ``[H, W]`` or ``[H, W, 3]`` with grey gaps."""
+    count, height, width, channels = tiles.shape
+    across = min(count, columns or math.ceil(math.sqrt(count)))
+    down = math.ceil(count / across)
+    sheet = np.full((down * (height + _GAP) + _GAP, across * (width + _GAP) + _GAP, channels), _GAP_SHADE, np.uint8)
+    for index, tile in enumerate(tiles):
+        top = _GAP + (index // across) * (height + _GAP)
+        left = _GAP + (index % across) * (width + _GAP)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet[:, :, 0] if channels == 1 else sheet
+
+
+def write_scatter(path: Path, points: Array | Tensor, real: Array | Tensor | None = None, size: int = 480) -> Path:
+    """Write vectors as a scatter, generated (orange) over real (blue), darker where there are more of them.
+
+    With more than two coordinates both sets are shown on the two principal axes of the real ones. The frame is the
+    range of the real vectors with a margin, so that pictures of one run are comparable; a generated point outside it
+    is drawn on its edge. Rows with a non-finite entry are left out.
+
+    Args:
+        path: the file.
+        points: ``[n, d]``, generated (or real, when nothing is to be shown under them).
+        real: ``[m, d]``, or nothing.
+        size: width and height of the picture in pixels.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: if an argument is not ``[n, d]`` or the two have different ``d``.
+    """
+    above = _vectors(points, "points")
+    below = _vectors(real, "real") if real is not None else above[:0]
+    if real is not None and above.shape[1] != below.shape[1]:
+        raise ValueError(
+            f"write_scatter expects points and real with the same number of coordinates, got {above.shape[1]} and "
+            f"{below.shape[1]}: give vectors of one data set"
+        )
+    above, below = _flat(above, below)
+    frame = below if len(below) else above
+    low, high = (frame.min(0), frame.max(0)) if len(frame) else (np.zeros(2), np.ones(2))
+    half = 0.5 * 1.3 * max(float((high - low).max()), 1e-12)
+    canvas = np.full((size, size, 3), 255.0)
+    for cloud, colour in ((below, _REAL_COLOUR), (above, _FAKE_COLOUR)):
+        position = (cloud - (low + high) / 2 + half) / (2 * half)
+        _shade(canvas, np.clip(position, 0.0, 1.0), colour)
+    return write_bytes(path, encode_png(_framed(canvas)))
+
+
+def _flat(points: Array, real: Array) -> tuple[Array, Array]:
+    """Both sets on two axes: themselves, the real set's principal axes, or one coordinate spread into a band."""
+    if points.shape[1] == 1:
+        both = []
+        for cloud in (points, real):
+            extent = float(np.ptp(cloud)) if len(cloud) else 1.0
+            spread = (np.arange(len(cloud)) * 0.6180339887498949) % 1.0 - 0.5  # even, and the same every time
+            both.append(np.stack([cloud[:, 0], 0.5 * extent * spread], 1))
+        return both[0], both[1]
+    frame = real if len(real) else points
+    if points.shape[1] == 2 or not len(frame):
+        return points[:, :2], real[:, :2]
+    _, _, axes = np.linalg.svd(frame - frame.mean(0), full_matrices=True)
+    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]  # same signs every time
+    return (points - frame.mean(0)) @ axes.T, (real - frame.mean(0)) @ axes.T
+
+
+def _shade(canvas: Array, position: Array, colour: tuple[int, int, int]) -> None:
+    """Lay discs of one colour over a canvas ``[s, s, 3]`` at positions in [0, 1]; overlapping discs get denser."""
+    if not len(position):
+        return
+    size = len(canvas)
+    counts, _, _ = np.histogram2d(1.0 - position[:, 1], position[:, 0], bins=size, range=((0, 1), (0, 1)))
+    radius = 2 if len(position) > 2000 else 3
+    density = np.zeros_like(counts)
+    padded = np.pad(counts, radius)
+    for dy in range(-radius, radius + 1):
+        for dx in range(-radius, radius + 1):
+            if dx * dx + dy * dy <= radius * radius:
+                density += padded[radius + dy : radius + dy + size, radius + dx : radius + dx + size]
+    opacity = float(np.clip(400.0 / len(position), 0.12, 0.7))
+    alpha = (1.0 - (1.0 - opacity) ** density)[:, :, None]
+    canvas *= 1.0 - alpha
+    canvas += alpha * np.asarray(colour, float)
+
+
+def write_lines(
+    path: Path,
+    signals: Array | Tensor,
+    *,
+    columns: int | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Path:
+    """Write one-dimensional signals as small line charts, one per tile, one colour per channel (at most four).
+
+    Args:
+        path: the file.
+        signals: ``[n, t]`` or ``[n, c, t]``.
+        columns: tiles per row; by default about as many as rows.
+        limits: lowest and highest value of the vertical axis, the same in every tile; by default the range of the
+            finite values. Give the limits of the real data so that the two pictures are comparable.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: for another shape.
+    """
+    values = _numpy(signals).astype(float)
+    values = values[:, None] if values.ndim == 2 else values
+    if values.ndim != 3 or not values.size:
+        raise ValueError(
+            f"write_lines expects signals [n, t] or [n, c, t], got {list(values.shape)}: reshape them first"
+        )
+    finite = values[np.isfinite(values)]
+    low, high = limits or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
+    tiles = [_trace(signal[: len(_LINE_COLOURS)], low, high if high > low else low + 1.0) for signal in values]
+    return write_bytes(path, encode_png(_tile(np.stack(tiles), columns)))
+
+
+def _trace(signal: Array, low: float, high: float, height: int = 72, width: int = 120) -> Array:
+    """One tile ``[height, width, 3]`` with a line per channel, two pixels thick; it breaks at non-finite values."""
+    tile = np.full((height, width, 3), 255, np.uint8)
+    places = np.linspace(0, signal.shape[1] - 1, 8 * width)
+    for channel, colour in zip(signal, _LINE_COLOURS, strict=False):
+        level = np.interp(places, np.arange(signal.shape[1]), channel)
+        row = (height - 3) * (1.0 - np.clip((level - low) / (high - low), 0.0, 1.0))
+        for x in range(width):
+            here = row[max(0, 8 * x - 1) : 8 * x + 8][np.isfinite(row[max(0, 8 * x - 1) : 8 * x + 8])]
+            if here.size:
+                tile[int(here.min()) : int(here.max()) + 2, x] = colour
+    return tile
+
+
+def _framed(canvas: Array) -> Array:
+    picture = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+    picture[[0, -1]] = picture[:, [0, -1]] = _GAP_SHADE
+    return picture
+
+
+def _vectors(values: Array | Tensor, name: str) -> Array:
+    array = _numpy(values).astype(float)
+    if array.ndim != 2 or not array.shape[1]:
+        raise ValueError(f"write_scatter expects {name} [n, d], got {list(array.shape)}: flatten each sample first")
+    return array[np.isfinite(array).all(1)]
+
+
+def _numpy(values: Array | Tensor) -> Array:
+    if isinstance(values, np.ndarray):
+        return values
+    array: Array = values.detach().cpu().numpy()
+    return array
