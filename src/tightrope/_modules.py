@@ -1,0 +1,193 @@
+"""What constraints and spectra need to know about other people's modules: which layers, which matrix, which state.
+
+A *layer* here is a module with one weight tensor that acts linearly: ``nn.Linear``, ``nn.Conv1d/2d/3d``,
+``nn.ConvTranspose1d/2d/3d``, ``nn.Embedding``. Its **kernel matrix** is what the spectral-normalisation paper divides
+by: the weight reshaped to ``[outputs, inputs * kernel]``, the map from one patch to one output position. Convolutions
+with groups have one such block per group; the kernel matrix is then block-diagonal and is kept as
+``[groups, outputs / groups, inputs / groups * kernel]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+Layer: TypeAlias = (
+    nn.Linear
+    | nn.Embedding
+    | nn.Conv1d
+    | nn.Conv2d
+    | nn.Conv3d
+    | nn.ConvTranspose1d
+    | nn.ConvTranspose2d
+    | nn.ConvTranspose3d
+)
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+LAYERS = (nn.Linear, nn.Embedding, *CONVOLUTIONS, *TRANSPOSED)
+_REFUSED = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Bilinear, nn.EmbeddingBag)
+
+_frozen = 0
+
+
+@contextmanager
+def frozen_constraints() -> Iterator[None]:
+    """Keep power-iteration vectors where they are while a diagnostic calls a network in training mode."""
+    global _frozen
+    _frozen += 1
+    try:
+        yield
+    finally:
+        _frozen -= 1
+
+
+def constraints_are_frozen() -> bool:
+    """Whether the code runs inside :func:`frozen_constraints`."""
+    return _frozen > 0
+
+
+@dataclass(frozen=True)
+class KernelShape:
+    """How a weight tensor becomes its kernel matrix, without holding on to the layer.
+
+    Attributes:
+        rows: Output channels per group.
+        columns: Input channels per group times the kernel's elements.
+        groups: Number of diagonal blocks; 1 for everything but grouped convolutions.
+        transposed: Whether the weight is stored ``[inputs, outputs / groups, *kernel]``.
+    """
+
+    rows: int
+    columns: int
+    groups: int
+    transposed: bool
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """Weight as ``[groups, rows, columns]``; a view except for transposed convolutions."""
+        if not self.transposed:
+            return weight.reshape(self.groups, self.rows, self.columns)
+        blocks = weight.reshape(self.groups, weight.shape[0] // self.groups, self.rows, -1)
+        return blocks.transpose(1, 2).reshape(self.groups, self.rows, self.columns)
+
+    def weight(self, matrix: Tensor, shape: torch.Size) -> Tensor:
+        """Inverse of :meth:`matrix` for a weight of ``shape``."""
+        if not self.transposed:
+            return matrix.reshape(shape)
+        blocks = matrix.reshape(self.groups, self.rows, shape[0] // self.groups, -1)
+        return blocks.transpose(1, 2).reshape(shape)
+
+
+def kernel_shape(layer: nn.Module) -> KernelShape:
+    """Kernel-matrix layout of one layer.
+
+    Raises:
+        TypeError: ``layer`` is not one of the layers named in this module's first paragraph.
+    """
+    if not isinstance(layer, LAYERS):
+        raise TypeError(
+            f"expected a Linear, Conv, ConvTranspose or Embedding layer, got {type(layer).__name__}; pass such a layer"
+        )
+    shape = layer.weight.shape
+    transposed = isinstance(layer, TRANSPOSED)
+    groups = int(getattr(layer, "groups", 1))
+    outputs = shape[1] * groups if transposed else shape[0]
+    return KernelShape(outputs // groups, layer.weight.numel() // outputs, groups, transposed)
+
+
+def kernel_matrix(layer: nn.Module) -> Tensor:
+    """Kernel matrix ``[groups, rows, columns]`` of the layer's effective (constrained) weight."""
+    shape = kernel_shape(layer)
+    return shape.matrix(effective_weight(layer))
+
+
+def effective_weight(layer: nn.Module) -> Tensor:
+    """The weight the layer computes with, constraints applied, with no power iteration advanced."""
+    with frozen_constraints():
+        weight: Tensor = layer.weight  # type: ignore[assignment]
+        return weight
+
+
+def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, Layer]:
+    """Every layer of ``network`` by its qualified name, in the order of ``named_modules``; a shared layer once.
+
+    Args:
+        network: Any module; a layer alone is found under the name ``""``.
+        skip: Names of submodules to leave out, with everything below them.
+
+    Raises:
+        ValueError: A name in ``skip`` is no submodule, or a lazy layer has no weight yet.
+    """
+    skipped = _subtrees(network, skip)
+    found: dict[str, Layer] = {}
+    for name, module in network.named_modules():
+        if not isinstance(module, LAYERS) or name in skipped:
+            continue
+        if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
+            raise ValueError(f"expected layers with weights, got the lazy layer {name!r}; call the network once before")
+        found[name] = module
+    return found
+
+
+def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, Layer]:
+    """:func:`find_layers` for a constraint: refuses what would silently stay unconstrained.
+
+    Raises:
+        TypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the network.
+        ValueError: No layer at all, a layer that is already constrained, or a weight that is no parameter.
+    """
+    skip = tuple(skip)
+    layers = find_layers(network, skip=skip)
+    skipped = _subtrees(network, skip)
+    for name, module in network.named_modules():
+        if name not in skipped and not isinstance(module, (*LAYERS, parametrize.ParametrizationList)):
+            _refuse_other_weights(name, module, inside_parametrization="parametrizations." in name)
+    if not layers:
+        raise ValueError("expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none; check `skip`")
+    for name, layer in layers.items():
+        if parametrize.is_parametrized(layer, "weight"):
+            raise ValueError(
+                f"expected plain weights, got layer {name!r} already constrained; call constraints.remove(network) first"
+            )
+        if not isinstance(layer.weight, nn.Parameter):
+            raise ValueError(
+                f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
+                "remove the old-style weight hook first"
+            )
+    return layers
+
+
+def _subtrees(network: nn.Module, names: Iterable[str]) -> set[str]:
+    """All submodule names at or below the given names."""
+    everything = [name for name, _ in network.named_modules()]
+    below: set[str] = set()
+    for root in names:
+        part = {name for name in everything if name == root or name.startswith(f"{root}.")}
+        if not part:
+            raise ValueError(f"expected names of submodules in `skip`, got {root!r}; see network.named_modules()")
+        below |= part
+    return below
+
+
+def _refuse_other_weights(name: str, module: nn.Module, *, inside_parametrization: bool) -> None:
+    if inside_parametrization:
+        return
+    own = [key for key, p in module.named_parameters(recurse=False) if p.dim() >= 2]
+    if isinstance(module, _REFUSED) or own:
+        what = f"{type(module).__name__} with {', '.join(own)}" if own else type(module).__name__
+        raise TypeError(
+            f"expected weights in Linear, Conv, ConvTranspose or Embedding layers, got {what} at {name!r}; "
+            f"name it in `skip` to leave it unconstrained"
+        )
+
+
+def find_batch_norm(network: nn.Module) -> list[str]:
+    """Names of the batch-normalisation layers, whose training mode mixes the samples of a batch."""
+    return [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]
