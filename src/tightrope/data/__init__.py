@@ -1,0 +1,12 @@
+"""Data sources of every kind as one table of samples: built-in sets, images, signals and vectors.
+
+``open_data(source)`` reads it, :class:`Dataset` holds it, :class:`Sampler` draws batches from it.
+"""
+
+from __future__ import annotations
+
+from tightrope.data.dataset import Batch, Dataset, Mixture
+from tightrope.data.open import DATASETS, open_data
+from tightrope.data.sampler import Sampler
+
+__all__ = ["DATASETS", "Batch", "Dataset", "Mixture", "Sampler", "open_data"]

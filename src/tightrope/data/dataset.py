@@ -1,0 +1,150 @@
+"""What every source becomes: a table of samples in memory or on disk, and batches of it in training scale.
+
+Images are stored as ``uint8 [n, c, h, w]`` and reach training as ``value / 127.5 - 1``, so 0 is -1, 255 is +1 and
+:meth:`Dataset.to_units` is the exact inverse. Everything else is stored as ``float32 [n, ...]`` in its own units and
+reaches training as ``(value - offset) / scale``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Dataset", "Mixture", "fingerprint"]
+
+HALF_RANGE = 127.5
+_HASH_BYTES = 1 << 24  # how much of a memory map is hashed at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Samples as training sees them.
+
+    Attributes:
+        x: float32 ``[batch, *shape]``; images in [-1, 1], NCHW.
+        labels: int64 ``[batch]``, or None without labels.
+    """
+
+    x: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """The known modes of a synthetic set, in training scale.
+
+    Attributes:
+        means: float32 ``[modes, d]``.
+        std: standard deviation of every mode along every axis.
+    """
+
+    means: Tensor
+    std: float
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of one data source, decoded.
+
+    Attributes:
+        name: short name, such as ``digits``, ``toy:ring`` or a folder's name.
+        source: what the user gave.
+        split: ``train`` or ``test``.
+        kind: ``images``, ``signals`` (``[channels, length]`` or a numeric field ``[channels, height, width]``) or
+            ``vectors``.
+        values: uint8 ``[n, c, h, w]`` for images, float32 ``[n, ...]`` otherwise; may be a memory map.
+        labels: int64 ``[n]``, or None.
+        classes: class names in label order; empty without labels.
+        fingerprint: SHA-256 (hex) of values, labels and preprocessing.
+        offset: for non-images, broadcastable to one sample; None is 0.
+        scale: for non-images, broadcastable to one sample; None is 1.
+        mixture: the modes of a synthetic set, if it has any.
+        broken: names of the files that could not be read and were skipped.
+        notes: sentences the user should see, such as how the test split was made.
+    """
+
+    name: str
+    source: str
+    split: str
+    kind: Literal["images", "signals", "vectors"]
+    values: Tensor = field(repr=False)
+    labels: Tensor | None = field(repr=False)
+    classes: tuple[str, ...]
+    fingerprint: str
+    offset: Tensor | None = field(default=None, repr=False)
+    scale: Tensor | None = field(default=None, repr=False)
+    mixture: Mixture | None = field(default=None, repr=False)
+    broken: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample, such as ``(3, 32, 32)`` or ``(2,)``."""
+        return tuple(self.values.shape[1:])
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def batch(self, indices: Tensor, flips: Tensor | None = None) -> Batch:
+        """Gather samples and bring them to training scale.
+
+        Args:
+            indices: int64 ``[batch]``, rows of :attr:`values`.
+            flips: bool ``[batch]``; True mirrors that image left to right. Images only.
+
+        Returns:
+            A :class:`Batch` of newly allocated tensors.
+
+        Raises:
+            ValueError: if flips are asked for something that is not an image.
+        """
+        if flips is not None and self.kind != "images":
+            raise ValueError(f"Flips need images, but {self.name} holds {self.kind}; leave flips out.")
+        rows = self.values.index_select(0, indices)
+        labels = None if self.labels is None else self.labels.index_select(0, indices)
+        if self.kind != "images":
+            return Batch(self._standardised(rows), labels)
+        if flips is not None:
+            rows = torch.where(flips.view(-1, 1, 1, 1), rows.flip(-1), rows)
+        return Batch(rows.to(torch.float32).div_(HALF_RANGE).sub_(1.0), labels)
+
+    def to_units(self, x: Tensor) -> Tensor:
+        """Undo the training scale: what a sample is in the data's own units.
+
+        Args:
+            x: float ``[batch, *shape]`` in training scale; images are clipped to [-1, 1].
+
+        Returns:
+            uint8 ``[batch, c, h, w]`` for images, float otherwise.
+        """
+        if self.kind == "images":
+            return x.add(1.0).mul_(HALF_RANGE).round_().clamp_(0, 255).to(torch.uint8)
+        if self.scale is not None:
+            x = x * self.scale.to(x)
+        return x if self.offset is None else x + self.offset.to(x)
+
+    def _standardised(self, rows: Tensor) -> Tensor:
+        if self.offset is not None:
+            rows = rows - self.offset
+        return rows if self.scale is None else rows / self.scale
+
+
+def fingerprint(values: Tensor, labels: Tensor | None, preprocessing: str) -> str:
+    """SHA-256 (hex) of a set's numbers and of how they were made, read a piece at a time.
+
+    Args:
+        values: ``[n, ...]``, in memory or mapped.
+        labels: int64 ``[n]``, or None.
+        preprocessing: a sentence or key that names every choice that changed the numbers.
+    """
+    digest = hashlib.sha256(f"{preprocessing}|{tuple(values.shape)}|{values.dtype}".encode())
+    rows = max(1, _HASH_BYTES * max(1, len(values)) // max(1, values.numel() * values.element_size()))
+    for start in range(0, len(values), rows):
+        digest.update(np.ascontiguousarray(values[start : start + rows].numpy()).data)
+    digest.update(b"" if labels is None else np.ascontiguousarray(labels.numpy()).data)
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""Batches in a shuffled order that can be written down in one number.
+
+The order of the samples is an endless sequence of permutations, one per epoch, each drawn by a generator seeded from
+``(seed, epoch)``. Batch k is the k-th window of that sequence, so it depends on ``(seed, k)`` and nothing else, a window
+over an epoch's end is filled from the next permutation, and a set smaller than a batch is simply gone through several
+times within it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tightrope.data.dataset import Batch, Dataset
+
+__all__ = ["Sampler"]
+
+_ORDER, _FLIP = 0, 1  # which of the two independent random streams
+
+
+class Sampler:
+    """Endless shuffled batches; the k-th is a pure function of ``(seed, k)``.
+
+    Attributes:
+        batches: how many batches were taken, the whole state.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, *, seed: int, flip: bool = False) -> None:
+        """Set up the order; nothing is drawn yet.
+
+        Args:
+            dataset: what to draw from.
+            batch_size: samples in every batch.
+            seed: any integer from 0.
+            flip: mirror each image left to right with probability 1/2.
+
+        Raises:
+            ValueError: on an empty set, a batch size below 1, a negative seed, or flips of something that is no image.
+        """
+        if len(dataset) < 1:
+            raise ValueError(f"A sampler needs at least 1 sample, but {dataset.name} is empty; check the data source.")
+        if batch_size < 1:
+            raise ValueError(f"The batch size must be at least 1, got {batch_size}; give a positive number.")
+        if seed < 0:
+            raise ValueError(f"The seed must not be negative, got {seed}; give an integer from 0.")
+        if flip and dataset.kind != "images":
+            raise ValueError(f"Flips need images, but {dataset.name} holds {dataset.kind}; set flip=False.")
+        self.dataset, self.batch_size, self.seed, self.flip = dataset, batch_size, seed, flip
+        self.batches = 0
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def next(self) -> Batch:
+        """The next batch, ``batch_size`` samples in training scale on the CPU."""
+        k = self.batches
+        self.batches += 1
+        return self.dataset.batch(self.indices(k), self._flips(k))
+
+    def indices(self, k: int) -> Tensor:
+        """Rows of batch k, int64 ``[batch_size]``; does not move the sampler."""
+        position, stop, pieces = k * self.batch_size, (k + 1) * self.batch_size, []
+        while position < stop:
+            epoch, start = divmod(position, len(self.dataset))
+            piece = self._permutation(epoch)[start : start + stop - position]
+            pieces.append(piece)
+            position += len(piece)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def state_dict(self) -> dict[str, int]:
+        """Everything needed to go on from here with the same seed and batch size."""
+        return {"batches": self.batches}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from a saved :meth:`state_dict`.
+
+        Raises:
+            ValueError: if the state has no ``batches`` counter.
+        """
+        if "batches" not in state:
+            raise ValueError(f"A sampler state holds 'batches', got {sorted(state)}; pass a Sampler's own state_dict.")
+        self.batches = int(state["batches"])
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            self._order = torch.randperm(len(self.dataset), generator=_generator(self.seed, _ORDER, epoch))
+            self._epoch = epoch
+        return self._order
+
+    def _flips(self, k: int) -> Tensor | None:
+        if not self.flip:
+            return None
+        return torch.rand(self.batch_size, generator=_generator(self.seed, _FLIP, k)) < 0.5
+
+
+def _generator(*key: int) -> torch.Generator:
+    """A generator whose stream depends on every number of the key, and on their order."""
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(seed)
