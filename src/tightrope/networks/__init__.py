@@ -1,0 +1,33 @@
+"""Reference networks: pairs of a generator and a critic that the papers, or people who use them, train.
+
+``NETWORKS[name].generator(shape, ...)`` and ``NETWORKS[name].critic(shape, ...)`` build plain ``nn.Module``s. Nothing
+in the papers' own modules knows about them: any generator and critic of your own do as well.
+"""
+
+from __future__ import annotations
+
+from tightrope.networks.activations import GroupSort, MaxMin
+from tightrope.networks.dcgan import DCGAN
+from tightrope.networks.mlp import MLP
+from tightrope.networks.network import Network
+
+NETWORKS: dict[str, Network] = {network.name: network for network in (MLP, DCGAN)}
+
+__all__ = ["NETWORKS", "GroupSort", "MaxMin", "Network", "recommended"]
+
+
+def recommended(shape: tuple[int, ...]) -> str:
+    """The network to start with for a sample shape.
+
+    Args:
+        shape: Sample shape without the batch axis.
+
+    Returns:
+        ``"mlp"`` for vectors and signals, ``"dcgan"`` for square images it can be built for.
+
+    Raises:
+        UserError: For other images, saying which sizes work.
+    """
+    name = "dcgan" if len(shape) == 3 else "mlp"
+    NETWORKS[name].check(shape)
+    return name

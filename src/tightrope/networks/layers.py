@@ -1,0 +1,117 @@
+"""Pieces that several reference networks share: label handling, the critic's head, conditional batch norm."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Head(nn.Module):
+    """Scores from features: a dense layer and, with classes, the inner product with an embedding of the label.
+
+    **Source**: Miyato, Koyama 2018 (1802.05637), the projection discriminator.
+
+    Args:
+        features: Length of the feature vector.
+        classes: Number of classes; 0 leaves the embedding out.
+        bias: Whether the dense layer has a bias.
+    """
+
+    def __init__(self, features: int, classes: int = 0, *, bias: bool = True) -> None:
+        super().__init__()
+        self.dense = nn.Linear(features, 1, bias=bias)
+        self.embedding = nn.Embedding(classes, features) if classes else None
+
+    def forward(self, h: Tensor, labels: Tensor | None) -> Tensor:
+        """Map features ``[batch, features]`` and labels ``[batch]`` to scores ``[batch]``."""
+        scores = self.dense(h).squeeze(1)
+        if self.embedding is None:
+            return scores
+        return scores + (self.embedding(labels) * h).sum(1)
+
+
+class ConditionalBatchNorm2d(nn.Module):
+    """Batch norm whose scale and shift belong to the label; ordinary batch norm without classes.
+
+    **Source**: Dumoulin, Shlens, Kudlur 2017 (1610.07629); used in the generators of 1802.05957.
+    """
+
+    def __init__(self, channels: int, classes: int = 0) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=not classes)
+        self.scale = nn.Embedding(classes, channels) if classes else None
+        self.shift = nn.Embedding(classes, channels) if classes else None
+
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """Normalise x ``[batch, channels, height, width]``, then scale and shift by labels ``[batch]``."""
+        x = self.norm(x)
+        if self.scale is None or self.shift is None:
+            return x
+        return x * self.scale(labels)[:, :, None, None] + self.shift(labels)[:, :, None, None]
+
+    @torch.no_grad()
+    def reset_labels_(self) -> None:
+        """Start with scale one and shift zero for every label."""
+        if self.scale is not None and self.shift is not None:
+            self.scale.weight.fill_(1.0)
+            self.shift.weight.zero_()
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Double height and width by repeating pixels."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def sum_pool(x: Tensor) -> Tensor:
+    """Sum x ``[batch, channels, height, width]`` over its pixels."""
+    return x.sum((2, 3))
+
+
+def require_latent(z: Tensor, latent: int) -> None:
+    """Refuse a z that is not ``[batch, latent]``.
+
+    Raises:
+        ValueError: Naming the expected and the given shape.
+    """
+    if z.ndim != 2 or z.shape[1] != latent:
+        raise ValueError(f"the generator expects z of shape [batch, {latent}], got {list(z.shape)}.")
+
+
+def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse an x that is not ``[batch, *shape]``.
+
+    Raises:
+        ValueError: Naming the expected and the given shape.
+    """
+    if tuple(x.shape[1:]) != shape:
+        raise ValueError(f"the critic was built for samples of shape {list(shape)}, got a batch of {list(x.shape)}.")
+
+
+def require_labels(labels: Tensor | None, classes: int, batch: int) -> None:
+    """Refuse labels where there are no classes, missing labels where there are, and labels that are not ``[batch]``.
+
+    Raises:
+        ValueError: Saying what to pass or how to build the network.
+    """
+    if classes == 0:
+        if labels is not None:
+            raise ValueError("the network was built with classes=0 and takes no labels: leave them out or set classes.")
+    elif labels is None:
+        raise ValueError(f"the network was built with classes={classes}: pass labels, int64 of shape [{batch}].")
+    elif labels.shape != (batch,) or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be int64 of shape [{batch}] with values 0 to {classes - 1}, "
+            f"got {labels.dtype} of shape {list(labels.shape)}."
+        )
+
+
+def require_at_least(minimum: int, **options: int) -> None:
+    """Refuse options below ``minimum``.
+
+    Raises:
+        ValueError: Naming the option and its value.
+    """
+    for name, value in options.items():
+        if value < minimum:
+            raise ValueError(f"{name} must be at least {minimum}, got {value}.")

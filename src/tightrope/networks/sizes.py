@@ -1,0 +1,58 @@
+"""Which image sizes a network can be built for, and the sentences that refuse the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tightrope._errors import UserError
+
+LARGEST_SIZE = 1024
+
+
+def factor(size: int) -> tuple[int, int] | None:
+    """Write ``size`` as ``base * 2**doublings`` with base 4 to 7 (3 only for 6 = 3 * 2) and at least one doubling.
+
+    Returns:
+        ``(base, doublings)``, or None where no such pair exists, for example for 30 = 15 * 2.
+    """
+    for base in (4, 5, 6, 7, 3):
+        quotient, remainder = divmod(size, base)
+        if remainder == 0 and quotient >= 2 and quotient & (quotient - 1) == 0:
+            return base, quotient.bit_length() - 1
+    return None
+
+
+def require_image(name: str, shape: tuple[int, ...], buildable: Callable[[int], bool], rule: str) -> None:
+    """Refuse sample shapes that are not square images of a buildable size.
+
+    Args:
+        name: The network's name, for the sentence.
+        shape: Sample shape without the batch axis.
+        buildable: Whether the network can be built for an image of this height and width in pixels.
+        rule: The sizes it can be built for, in words.
+
+    Raises:
+        UserError: In one sentence: what can be built, what was asked for, and which neighbouring sizes work.
+    """
+    if len(shape) != 3:
+        raise UserError(
+            f"network '{name}' builds images of shape (channels, height, width), got the sample shape {tuple(shape)}: "
+            "use --network mlp, which builds any shape."
+        )
+    channels, height, width = shape
+    if channels < 1:
+        raise UserError(f"network '{name}' needs at least one channel, got the sample shape {tuple(shape)}.")
+    if height == width and buildable(height):
+        return
+    neighbours = " or ".join(f"--resolution {size}" for size in _neighbours(min(height, width), buildable))
+    raise UserError(
+        f"network '{name}' builds square images of {rule} pixels, got {height}x{width}: "
+        f"use {neighbours}, or --network mlp."
+    )
+
+
+def _neighbours(size: int, buildable: Callable[[int], bool]) -> list[int]:
+    """The nearest buildable size at or below ``size`` and the nearest above it, where they exist."""
+    below = [candidate for candidate in range(min(size, LARGEST_SIZE), 0, -1) if buildable(candidate)][:1]
+    above = [candidate for candidate in range(size + 1, LARGEST_SIZE + 1) if buildable(candidate)][:1]
+    return below + above
