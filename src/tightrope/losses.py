@@ -1,0 +1,138 @@
+r"""The adversarial losses, side by side: the lines that differ are the papers' difference.
+
+The critic :math:`D` scores real samples high. With :math:`x \sim p_{data}` and :math:`y = G(z)`, both players minimise:
+
+====================== ============================================== ===============================
+name                   critic                                         generator
+====================== ============================================== ===============================
+``minimax``            E softplus(-D(x)) + E softplus(D(y))           -E softplus(D(y))
+``non_saturating``     E softplus(-D(x)) + E softplus(D(y))           E softplus(-D(y))
+``wasserstein``        E D(y) - E D(x)                                -E D(y)
+``hinge``              E relu(1 - D(x)) + E relu(1 + D(y))            -E D(y)
+``least_squares``      E (D(x) - 1)^2 + E (D(y) + 1)^2                E (D(y) - 1)^2
+``relativistic``       E softplus(-(D(x) - D(y)))                     E softplus(-(D(y) - D(x)))
+====================== ============================================== ===============================
+
+Scores have any shape ``[batch, ...]`` and the mean is over all their entries. Real and fake scores meet elementwise in
+``relativistic`` alone, so batches may differ in size everywhere else. Scores of half precision are widened first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A pair of pure functions that both players minimise.
+
+    Attributes:
+        name: Key in :data:`LOSSES`.
+        critic: ``(d_real, d_fake) -> scalar``.
+        generator: ``(d_fake, d_real=None) -> scalar``.
+        paired: The generator's loss needs real scores of the same shape as the fake ones.
+        needs_lipschitz: The critic's loss has no minimum unless a constraint, projection or penalty bounds the critic.
+        source: Paper and equation.
+    """
+
+    name: str
+    critic: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[..., Tensor]
+    paired: bool = False
+    needs_lipschitz: bool = False
+    source: str = ""
+
+
+def _wide(scores: Tensor) -> Tensor:
+    return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
+
+
+def _logistic_critic(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    return softplus(-_wide(d_real)).mean() + softplus(_wide(d_fake)).mean()
+
+
+def _minimax_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    return -softplus(_wide(d_fake)).mean()
+
+
+def _non_saturating_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    return softplus(-_wide(d_fake)).mean()
+
+
+def _wasserstein_critic(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    return _wide(d_fake).mean() - _wide(d_real).mean()
+
+
+def _mean_score_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    return -_wide(d_fake).mean()
+
+
+def _hinge_critic(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    return relu(1 - _wide(d_real)).mean() + relu(1 + _wide(d_fake)).mean()
+
+
+def _least_squares_critic(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    return (_wide(d_real) - 1).square().mean() + (_wide(d_fake) + 1).square().mean()
+
+
+def _least_squares_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    return (_wide(d_fake) - 1).square().mean()
+
+
+def _paired(d_first: Tensor, d_second: Tensor | None) -> Tensor:
+    if d_second is None or d_first.shape != d_second.shape:
+        got = "none" if d_second is None else tuple(d_second.shape)
+        raise ValueError(
+            f"The relativistic loss pairs scores one to one: expected real and fake scores of one shape, got "
+            f"{tuple(d_first.shape)} and {got}; draw as many real as fake samples in both half-steps."
+        )
+    return softplus(-(_wide(d_first) - _wide(d_second))).mean()
+
+
+def _relativistic_critic(d_real: Tensor, d_fake: Tensor) -> Tensor:
+    return _paired(d_real, d_fake)
+
+
+def _relativistic_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
+    return _paired(d_fake, d_real)
+
+
+minimax: Final = Loss(
+    "minimax", _logistic_critic, _minimax_generator, source="Goodfellow et al. 2014 (1406.2661), eq. 1"
+)
+non_saturating: Final = Loss(
+    "non_saturating", _logistic_critic, _non_saturating_generator, source="Goodfellow et al. 2014 (1406.2661), sec. 3"
+)
+wasserstein: Final = Loss(
+    "wasserstein",
+    _wasserstein_critic,
+    _mean_score_generator,
+    needs_lipschitz=True,
+    source="Arjovsky et al. 2017 (1701.07875), eq. 3 and algorithm 1",
+)
+hinge: Final = Loss(
+    "hinge", _hinge_critic, _mean_score_generator, source="Miyato et al. 2018 (1802.05957), eq. 16 and 17"
+)
+least_squares: Final = Loss(
+    "least_squares",
+    _least_squares_critic,
+    _least_squares_generator,
+    source="Mao et al. 2017 (1611.04076) with targets -1, 1 and 1 and without the factor 1/2",
+)
+relativistic: Final = Loss(
+    "relativistic",
+    _relativistic_critic,
+    _relativistic_generator,
+    paired=True,
+    source="Jolicoeur-Martineau 2018 (1807.00734), pairing as in Huang et al. 2025 (2501.05441)",
+)
+
+LOSSES: Final[dict[str, Loss]] = {
+    loss.name: loss for loss in (minimax, non_saturating, wasserstein, hinge, least_squares, relativistic)
+}

@@ -1,0 +1,78 @@
+"""What to say when a number stops being finite: the step, the layer, and the last metrics that were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.autodiff import undisturbed
+
+
+class NonFiniteError(RuntimeError):
+    """Training met a NaN or an infinity and stopped before the optimiser could spread it.
+
+    Attributes:
+        step: Generator steps completed.
+        player: ``"critic"`` or ``"generator"``.
+        where: The first place found that is not finite.
+        last: Metrics of the last half-step of that player that was finite; may be empty.
+    """
+
+    def __init__(self, step: int, player: str, where: str, last: Mapping[str, float]) -> None:
+        self.step, self.player, self.where, self.last = step, player, where, dict(last)
+        known = ", ".join(f"{name} {value:.4g}" for name, value in last.items()) or "none yet"
+        super().__init__(
+            f"Training stopped after step {step}: the {player}'s step gave a value that is not finite, first in "
+            f"{where}; last finite metrics: {known}. The weights are those before it; lower the learning rate or "
+            "strengthen the penalty, and resume from the last checkpoint."
+        )
+
+
+def locate(networks: Mapping[str, nn.Module], objective: Callable[[], Tensor] | None = None) -> str:
+    """Name the first thing that is not finite: a parameter, a gradient, or the output of a layer.
+
+    Args:
+        networks: Name to module; searched in order.
+        objective: Recomputes the objective, so that layer outputs can be watched; called once, undisturbed.
+
+    Returns:
+        For example ``"the output of critic.layers.2"``; ``"the loss"`` if nothing earlier is to blame.
+    """
+    for name, network in networks.items():
+        for key, p in network.named_parameters():
+            if not bool(torch.isfinite(p.detach()).all()):
+                return f"the parameter {name}.{key}"
+    culprit = _first_output(networks, objective) if objective is not None else None
+    if culprit is not None:
+        return culprit
+    for name, network in networks.items():
+        for key, p in network.named_parameters():
+            if p.grad is not None and not bool(torch.isfinite(p.grad).all()):
+                return f"the gradient of {name}.{key}"
+    return "the loss"
+
+
+def _first_output(networks: Mapping[str, nn.Module], objective: Callable[[], Tensor]) -> str | None:
+    found: list[str] = []
+
+    def watch(label: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and not found and not bool(torch.isfinite(output.detach()).all()):
+                found.append(label)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(watch(f"the output of {name}.{key}" if key else f"the output of the {name}"))
+        for name, network in networks.items()
+        for key, module in network.named_modules()
+    ]
+    try:
+        with undisturbed(*networks.values()):
+            objective()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None

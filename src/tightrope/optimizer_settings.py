@@ -1,0 +1,78 @@
+"""Optimiser settings as data: what a Method says about each player's optimiser, and how to build and schedule it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tightrope.schedules import Value, value_at
+
+Kind = Literal["adam", "rmsprop", "sgd"]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Settings of one player's optimiser; rates and betas may follow a schedule of images seen.
+
+    Attributes:
+        kind: ``"adam"``, ``"rmsprop"`` or ``"sgd"``, with torch's update rules.
+        learning_rate: Step size.
+        betas: Adam's decay rates. Integers are accepted; torch 2.13 itself refuses ``betas=(0, 0.9)``.
+        alpha: RMSProp's smoothing (torch's and the WGAN authors' 0.99; TensorFlow's default is 0.9).
+        eps: Added to the denominator.
+        momentum: Of SGD and RMSProp.
+    """
+
+    kind: Kind = "adam"
+    learning_rate: Value = 2e-4
+    betas: tuple[Value, Value] = (0.0, 0.9)
+    alpha: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("adam", "rmsprop", "sgd"):
+            raise ValueError(f"Expected an optimiser 'adam', 'rmsprop' or 'sgd', got {self.kind!r}.")
+        rate = value_at(self.learning_rate, 0)
+        if not 0 <= rate < float("inf"):
+            raise ValueError(f"Expected a finite learning rate >= 0, got {rate}; published values lie in 5e-5 to 1e-3.")
+        for beta in self.betas:
+            if not 0 <= value_at(beta, 0) < 1:
+                raise ValueError(f"Expected Adam betas in [0, 1), got {self.betas}; for example (0.0, 0.9).")
+
+    def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+        """Build the torch optimiser over ``parameters``. Adam and SGD use torch's fused kernels where they exist."""
+        parameters = list(parameters)
+        rate = value_at(self.learning_rate, 0)
+        fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
+        if self.kind == "adam":
+            betas = (value_at(self.betas[0], 0), value_at(self.betas[1], 0))
+            return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=self.eps, fused=fused)
+        if self.kind == "rmsprop":
+            return torch.optim.RMSprop(parameters, lr=rate, alpha=self.alpha, eps=self.eps, momentum=self.momentum)
+        return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, fused=fused)
+
+    def schedule_(self, optimizer: torch.optim.Optimizer, images_seen: int) -> None:
+        """Write the rates that hold after ``images_seen`` real images into ``optimizer``, in place."""
+        group: dict[str, Any]
+        for group in optimizer.param_groups:
+            if not isinstance(self.learning_rate, float):
+                group["lr"] = value_at(self.learning_rate, images_seen)
+            if self.kind == "adam" and not all(isinstance(beta, float) for beta in self.betas):
+                group["betas"] = (value_at(self.betas[0], images_seen), value_at(self.betas[1], images_seen))
+
+
+def match_strides_(parameters: Iterable[Tensor]) -> None:
+    """Give each gradient the memory layout of its parameter, in place.
+
+    Fused optimisers on the CPU silently compute wrong updates when the two differ (pytorch issue 106951; seen in torch
+    2.13 with gradients assigned by hand). Gradients of an ordinary backward match already and are not copied.
+    """
+    for p in parameters:
+        gradient = p.grad
+        if gradient is not None and gradient.stride() != p.stride():
+            p.grad = torch.empty_like(p).copy_(gradient)

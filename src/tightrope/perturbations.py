@@ -1,0 +1,50 @@
+"""Perturbations of what the critic sees, applied to real and fake samples alike, in both half-steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tightrope.schedules import Value, value_at
+
+
+def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = None) -> Tensor:
+    """Add white Gaussian noise of standard deviation ``sigma`` (in units of the training scale) to every entry.
+
+    Source: Sonderby et al. 2016 (1610.04490); Mescheder et al. 2018 (1801.04406), section 3.2.
+    Claim: on the Dirac-GAN it acts like R1 with ``gamma = 2 |f''(0)| sigma^2``; it does nothing for the Wasserstein
+    loss, whose ``f''`` is zero.
+
+    Args:
+        x: Samples ``[batch, *shape]``.
+        sigma: Standard deviation; 0 returns ``x`` itself.
+        rng: Source of the noise; it may live on the CPU whatever the device of ``x``.
+
+    Raises:
+        ValueError: ``sigma`` is negative.
+    """
+    if sigma < 0:
+        raise ValueError(f"Expected a noise level sigma >= 0, got {sigma}; use 0 for no noise.")
+    if sigma == 0:
+        return x
+    return x + sigma * normal_like(x, rng)
+
+
+def normal_like(x: Tensor, rng: torch.Generator | None) -> Tensor:
+    """Standard normal noise of the shape, dtype and device of ``x``, drawn on the device of ``rng``."""
+    if rng is None:
+        return torch.randn_like(x)
+    return torch.randn(x.shape, generator=rng, device=rng.device, dtype=x.dtype).to(x.device)
+
+
+@dataclass(frozen=True)
+class InstanceNoise:
+    """Instance noise whose level follows a schedule of images seen, as a Method carries it."""
+
+    sigma: Value
+
+    def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
+        """Perturb ``x`` ``[batch, *shape]`` at the level that holds after ``images_seen`` images."""
+        return instance_noise(x, sigma=value_at(self.sigma, images_seen), rng=rng)

@@ -1,0 +1,62 @@
+"""Hyperparameters that change with the number of real images seen: pure functions, so resuming needs no state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Straight line from ``start`` at 0 images to ``end`` at ``images``, constant after that."""
+
+    start: float
+    end: float
+    images: int
+
+    def __call__(self, images_seen: int) -> float:
+        """Value after ``images_seen`` real images."""
+        share = min(max(images_seen / self.images, 0.0), 1.0)
+        return self.start + (self.end - self.start) * share
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from ``start`` at 0 images to ``end`` at ``images``, flat at both ends, constant after that."""
+
+    start: float
+    end: float
+    images: int
+
+    def __call__(self, images_seen: int) -> float:
+        """Value after ``images_seen`` real images."""
+        share = min(max(images_seen / self.images, 0.0), 1.0)
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * share)) / 2
+
+
+Value: TypeAlias = float | Linear | Cosine
+"""A constant or a schedule."""
+
+
+def value_at(value: Value, images_seen: int) -> float:
+    """Value of a constant or a schedule after ``images_seen`` real images."""
+    return float(value) if isinstance(value, int | float) else value(images_seen)
+
+
+def ramp(start: float, end: float | None, images: int | None, shape: str = "cosine") -> Value:
+    """The constant ``start`` if ``end`` is None, otherwise a schedule from ``start`` to ``end`` over ``images``.
+
+    Raises:
+        ValueError: An end without a length (or the other way round), or an unknown shape.
+    """
+    if end is None:
+        return start
+    if images is None or images <= 0:
+        raise ValueError(
+            f"A schedule from {start} to {end} needs its length: expected a positive number of images, got {images}; "
+            "set schedule_images."
+        )
+    if shape not in ("linear", "cosine"):
+        raise ValueError(f"Expected a schedule shape 'linear' or 'cosine', got {shape!r}; choose one of the two.")
+    return Linear(start, end, images) if shape == "linear" else Cosine(start, end, images)

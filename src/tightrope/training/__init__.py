@@ -1,0 +1,29 @@
+"""Training: a Run, its two half-steps, and ``train``, a generator whose caller owns the loop.
+
+One step is one generator update with its ``n_critic`` critic updates. The half-steps are :mod:`tightrope.game` plus an
+optimiser; they keep the counters, the averaged generator and the schedules, so a hand-written loop may call them::
+
+    run = start(methods.build("r1"), generator, critic, seed=0)
+    for real in loader:
+        critic_step(run, real)
+        generator_step(run)
+"""
+
+from tightrope.training.loop import Batches, train
+from tightrope.training.run import Half, Precision, Run, Step, bind
+from tightrope.training.start import start
+from tightrope.training.steps import critic_step, generator_step, scalars
+
+__all__ = [
+    "Batches",
+    "Half",
+    "Precision",
+    "Run",
+    "Step",
+    "bind",
+    "critic_step",
+    "generator_step",
+    "scalars",
+    "start",
+    "train",
+]

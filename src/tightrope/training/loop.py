@@ -1,0 +1,96 @@
+"""The loop, as a Python generator: the caller's ``for`` logs, samples, saves and stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from tightrope._errors import UserError
+from tightrope.training.run import Run, Step
+from tightrope.training.steps import critic_step, generator_step
+
+
+class Batches(Protocol):
+    """Anything that hands out batches one by one, such as ``tightrope.data.Sampler``."""
+
+    def next(self) -> Any:
+        """The next batch, with attributes ``x`` ``[batch, *shape]`` and ``labels`` ``[batch]`` or None."""
+
+
+def train(
+    run: Run,
+    data: Batches | Iterable[Any],
+    *,
+    steps: int | None = None,
+    images: int | None = None,
+    minutes: float | None = None,
+) -> Iterator[Step]:
+    """Train until a total is reached, yielding after every step; the caller logs, samples, saves and stops.
+
+    Args:
+        run: Trained in place.
+        data: A sampler with ``next()``, or any iterable of tensors or ``(samples, labels, ...)`` tuples, such as a
+            ``DataLoader``; an iterable is started again when it ends.
+        steps: Stop when ``run.step`` reaches it.
+        images: Stop when ``run.images_seen`` reaches it.
+        minutes: Stop when this call has lasted as long.
+
+    Yields:
+        One :class:`Step` per generator update.
+
+    Raises:
+        NonFiniteError: A half-step met a value that is not finite.
+        UserError: No budget was given, or the iterable is empty.
+    """
+    if steps is None and images is None and minutes is None:
+        raise UserError("Expected a budget, got none; pass steps=, images= or minutes=.")
+    following = _reader(data)
+    began = time.monotonic()
+    conditional = bool(getattr(run.generator, "classes", 0))
+    while not (
+        (steps is not None and run.step >= steps)
+        or (images is not None and run.images_seen >= images)
+        or (minutes is not None and time.monotonic() - began >= 60 * minutes)
+    ):
+        for _ in range(run.method.critic_steps(run.step)):
+            real, labels = following()
+            critic_half = critic_step(run, real, labels)
+        if run.method.loss.paired or conditional:
+            real, labels = following()
+            generator_half = generator_step(run, real, labels)
+        else:
+            generator_half = generator_step(run)
+        yield Step(run.step, run.images_seen, critic_half, generator_half)
+
+
+def _reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor | None]]:
+    if hasattr(data, "next"):
+        sampler: Any = data
+
+        def from_sampler() -> tuple[Tensor, Tensor | None]:
+            batch = sampler.next()
+            return batch.x, batch.labels
+
+        return from_sampler
+    endless = _cycle(data)
+
+    def from_iterable() -> tuple[Tensor, Tensor | None]:
+        batch = next(endless)
+        if isinstance(batch, Tensor):
+            return batch, None
+        return batch[0], batch[1] if len(batch) > 1 else None
+
+    return from_iterable
+
+
+def _cycle(data: Iterable[Any]) -> Iterator[Any]:
+    while True:
+        empty = True
+        for batch in data:
+            empty = False
+            yield batch
+        if empty:
+            raise UserError("Expected at least one batch, got an empty data set or an exhausted iterator.")

@@ -1,0 +1,111 @@
+"""The state of a training: a Method bound to networks, optimisers, counters and random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.game import Objective
+from tightrope.methods import Method
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Half:
+    """What one half-step computed, detached and unread: nothing waits for the device until a value is asked for.
+
+    Attributes:
+        objective: Its scalars and scores.
+        gradient_norm: Global norm of the player's parameter gradients before the update, scalar.
+    """
+
+    objective: Objective
+    gradient_norm: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """One whole step, as ``train`` yields it: counters, and the last critic half-step beside the generator's."""
+
+    step: int
+    images_seen: int
+    critic: Half
+    generator: Half
+
+
+@dataclass
+class Run:
+    """A Method bound to networks, optimisers, counters and random numbers. Build it with :func:`start`."""
+
+    method: Method
+    generator: nn.Module
+    critic: nn.Module
+    average: nn.Module
+    critic_optimizer: torch.optim.Optimizer
+    generator_optimizer: torch.optim.Optimizer
+    rng: torch.Generator
+    latent: int
+    batch_size: int
+    precision: Precision = "fp32"
+    ema_half_life_images: float = 10_000.0
+    ema_ramp_up: float | None = 0.05
+    step: int = 0
+    critic_steps: int = 0
+    images_seen: int = 0
+    _averaged_at: int = 0
+    _last: dict[str, Half] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the generator's parameters."""
+        return next(self.generator.parameters()).device
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision context of both half-steps."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def latents(self, n: int, rng: torch.Generator | None = None) -> Tensor:
+        """Standard normal latents ``[n, latent]`` on the run's device, drawn from ``rng`` or the run's own stream."""
+        rng = self.rng if rng is None else rng
+        return torch.randn(n, self.latent, generator=rng, device=rng.device).to(self.device, non_blocking=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""
+        return {
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "average": self.average.state_dict(),
+            "critic_optimizer": self.critic_optimizer.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "rng": self.rng.get_state(),
+            "step": self.step,
+            "critic_steps": self.critic_steps,
+            "images_seen": self.images_seen,
+            "averaged_at": self._averaged_at,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state: the next step gives the same numbers, bit for bit on one CPU, as it would have."""
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        self.average.load_state_dict(state["average"])
+        self.critic_optimizer.load_state_dict(state["critic_optimizer"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.rng.set_state(state["rng"])
+        self.step, self.critic_steps = int(state["step"]), int(state["critic_steps"])
+        self.images_seen, self._averaged_at = int(state["images_seen"]), int(state["averaged_at"])
+
+
+def bind(network: nn.Module, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """The network as a function of its first argument; the module itself without labels or classes."""
+    if labels is None or not getattr(network, "classes", 0):
+        return network
+    return lambda x: network(x, labels)

@@ -1,0 +1,119 @@
+"""Starting a run: move, check and constrain the networks, build optimisers and the averaged generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tightrope._errors import UserError
+from tightrope.autodiff import undisturbed
+from tightrope.averaging import averaged_copy
+from tightrope.methods import Method
+from tightrope.penalties import refuse_batch_norm
+from tightrope.training.run import Precision, Run, bind
+
+
+def start(
+    method: Method,
+    generator: nn.Module,
+    critic: nn.Module,
+    *,
+    seed: int,
+    latent: int | None = None,
+    shape: tuple[int, ...] | None = None,
+    batch_size: int | None = None,
+    precision: Precision = "fp32",
+    device: torch.device | str | None = None,
+    ema_half_life_images: float = 10_000.0,
+    ema_ramp_up: float | None = 0.05,
+) -> Run:
+    """Bind a method to two networks: constrain the critic, build both optimisers and the averaged generator.
+
+    The networks are edited in place (moved to ``device``, set to training mode, the critic constrained).
+
+    Args:
+        method: What to train by.
+        generator: Maps latents ``[batch, latent]`` (and labels ``[batch]``, if it has classes) to samples.
+        critic: Maps samples ``[batch, *shape]`` (and labels) to scores ``[batch, ...]``.
+        seed: Of latents, interpolation coefficients and perturbations.
+        latent: Size of the latents; ``generator.latent`` if None.
+        shape: Sample shape, to check that the two networks fit each other and the data before the first step.
+        batch_size: Real samples per critic step; the method's published one if None.
+        precision: ``"fp32"``, or ``"bf16"`` for autocast with channels-last memory.
+        device: Where to train; where the generator is if None.
+        ema_half_life_images: Half-life of the averaged generator in real images; 0 for no averaging.
+        ema_ramp_up: Cap of the half-life as a share of the images seen; None for no cap.
+
+    Returns:
+        The run, at step 0.
+
+    Raises:
+        UserError: Networks that do not fit each other, the latent size or the data.
+        ValueError: A gradient penalty with a critic that has batch normalisation in training mode.
+    """
+    size = latent if latent is not None else getattr(generator, "latent", None)
+    if not isinstance(size, int) or size < 1:
+        raise UserError(
+            f"Expected the size of the latents as a positive integer, got {size!r}; pass latent=... or give the "
+            "generator an attribute `latent`."
+        )
+    if precision not in ("fp32", "bf16"):
+        raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
+    memory = torch.channels_last if precision == "bf16" else torch.preserve_format
+    for network in (generator, critic):
+        network.to(device=device).train()
+        if precision == "bf16":
+            network.to(memory_format=memory)  # type: ignore[call-overload]
+    _check_fit(generator, critic, size, shape)
+    if method.constrain is not None:
+        critic = method.constrain(critic)
+    for penalty in method.penalties:
+        refuse_batch_norm(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
+    if method.project is not None:
+        method.project(critic)
+    return Run(
+        method,
+        generator,
+        critic,
+        averaged_copy(generator),
+        method.critic_optimizer.build(critic.parameters()),
+        method.generator_optimizer.build(generator.parameters()),
+        torch.Generator().manual_seed(seed),
+        size,
+        method.batch_size if batch_size is None else batch_size,
+        precision,
+        ema_half_life_images,
+        ema_ramp_up,
+    )
+
+
+def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> None:
+    classes = getattr(generator, "classes", 0)
+    p = next(generator.parameters())
+    labels = torch.zeros(2, dtype=torch.long, device=p.device) if classes else None
+    with undisturbed(generator, critic), torch.no_grad():
+        generator.eval(), critic.eval()
+        try:
+            fake = bind(generator, labels)(torch.zeros(2, latent, device=p.device, dtype=p.dtype))
+        except RuntimeError as error:
+            raise UserError(
+                f"The generator does not accept latents of size {latent} ({str(error).splitlines()[0]}); make its "
+                "input and the latent size equal."
+            ) from error
+        if shape is not None and tuple(fake.shape[1:]) != tuple(shape):
+            raise UserError(
+                f"Expected samples of the data's shape {tuple(shape)}, got {tuple(fake.shape[1:])} from the generator; "
+                "change the generator's output or the data's resolution and channels."
+            )
+        try:
+            scores = bind(critic, labels)(fake)
+        except RuntimeError as error:
+            raise UserError(
+                f"The critic does not accept samples of shape {tuple(fake.shape[1:])} "
+                f"({str(error).splitlines()[0]}); build both networks for one shape."
+            ) from error
+        if scores.dim() < 1 or scores.shape[0] != 2:
+            raise UserError(
+                f"Expected scores of shape [batch, ...] for a batch of 2, got {tuple(scores.shape)} from the critic; "
+                "return one score (or map of scores) per sample."
+            )
