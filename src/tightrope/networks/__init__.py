@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from tightrope.networks.activations import GroupSort, MaxMin
 from tightrope.networks.dcgan import DCGAN
+from tightrope.networks.deep_resnet import DEEP_RESNET
+from tightrope.networks.mescheder_resnet import MESCHEDER_RESNET
 from tightrope.networks.mlp import MLP
 from tightrope.networks.network import Network
+from tightrope.networks.r3gan import R3GAN
+from tightrope.networks.sn_cnn import SN_CNN
+from tightrope.networks.sn_resnet import SN_RESNET
 
-NETWORKS: dict[str, Network] = {network.name: network for network in (MLP, DCGAN)}
+NETWORKS: dict[str, Network] = {
+    network.name: network for network in (MLP, DCGAN, SN_CNN, SN_RESNET, MESCHEDER_RESNET, DEEP_RESNET, R3GAN)
+}
 
 __all__ = ["NETWORKS", "GroupSort", "MaxMin", "Network", "recommended"]
 

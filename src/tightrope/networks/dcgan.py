@@ -9,9 +9,8 @@ from tightrope.networks.activations import Activation, make_activation
 from tightrope.networks.initialise import build
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape
 from tightrope.networks.network import Network
-from tightrope.networks.sizes import factor, require_image
+from tightrope.networks.sizes import RULE, factor, require_image
 
-RULE = "4, 5, 6 or 7 times a power of two (8, 16, 28, 32, 48, 64, 96, 128, ...)"
 WIDEST = 16
 
 

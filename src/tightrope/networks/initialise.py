@@ -9,6 +9,8 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from tightrope.networks.layers import ConditionalBatchNorm2d
+
 N = TypeVar("N", bound=nn.Module)
 
 Law = Literal["normal", "uniform"]
@@ -56,6 +58,8 @@ def initialise_(
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
+        elif isinstance(module, ConditionalBatchNorm2d):
+            module.reset_labels_()
 
 
 def _draw_(parameter: Tensor, mean: float, std: float, law: Law, rng: torch.Generator | None) -> None:

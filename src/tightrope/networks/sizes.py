@@ -8,6 +8,9 @@ from tightrope._errors import UserError
 
 LARGEST_SIZE = 1024
 
+RULE = "4, 5, 6 or 7 times a power of two (8, 16, 28, 32, 48, 64, 96, 128, ...)"
+"""The sizes ``factor`` can write, in words."""
+
 
 def factor(size: int) -> tuple[int, int] | None:
     """Write ``size`` as ``base * 2**doublings`` with base 4 to 7 (3 only for 6 = 3 * 2) and at least one doubling.
