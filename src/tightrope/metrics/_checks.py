@@ -1,0 +1,46 @@
+"""The checks that every metric makes on the features it is given."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def as_features(values: Tensor, name: str, *, least: int = 1) -> Tensor:
+    """Return features as a detached float64 matrix on the CPU.
+
+    Args:
+        values: Features [n, d] of any floating dtype and device.
+        name: What to call them in an error, e.g. ``"real"``.
+        least: Smallest n that the metric is defined for.
+
+    Raises:
+        ValueError: The shape is not [n, d], there are fewer than ``least`` rows, or an entry is not finite.
+    """
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise ValueError(
+            f"The {name} features must have shape [n, d], but they have shape {tuple(values.shape)}; "
+            "flatten each sample or pass them through a feature network first."
+        )
+    if len(values) < least:
+        raise ValueError(f"At least {least} {name} samples are needed, but there are {len(values)}; draw more samples.")
+    matrix = values.detach().to("cpu").to(torch.float64)
+    bad = ~torch.isfinite(matrix).all(dim=1)
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise ValueError(
+            f"The {name} features must be finite, but {int(bad.sum())} of {len(matrix)} rows hold NaN or infinity "
+            f"(first: row {first}); look at those samples before measuring."
+        )
+    return matrix
+
+
+def as_pair(real: Tensor, fake: Tensor, *, least: int = 1) -> tuple[Tensor, Tensor]:
+    """Return real [n, d] and fake [m, d] as `as_features` does, refusing different d."""
+    a, b = as_features(real, "real", least=least), as_features(fake, "fake", least=least)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"Real and fake features must have the same dimension, but real has {a.shape[1]} and fake {b.shape[1]}; "
+            "use one feature network for both."
+        )
+    return a, b

@@ -1,0 +1,195 @@
+"""Feature networks: what turns a sample into the vector on which a metric works."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+BATCH = 256
+"""Samples per forward pass. It never changes, and the last batch is filled up, so that no value depends on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureNetwork:
+    """A function from samples to feature vectors with everything needed to name it in a protocol.
+
+    Attributes:
+        name: Honest name, e.g. ``"classifier digits"``; never ``"inception"`` for another network.
+        digest: SHA-256 in hexadecimal of the weights.
+        dimension: Number d of features.
+        preprocessing: What happens to a sample in training scale before the first layer, in words.
+        features: Function from samples in training scale [batch, *shape] to features [batch, d].
+        head: Function from features [batch, d] to class scores [batch, classes], or None.
+        accuracy: Share of held-out samples that the head classifies correctly, where known.
+        device: Where the samples are sent.
+    """
+
+    name: str
+    digest: str
+    dimension: int
+    preprocessing: str
+    features: Callable[[Tensor], Tensor]
+    head: Callable[[Tensor], Tensor] | None = None
+    accuracy: float | None = None
+    device: str = "cpu"
+
+    @property
+    def label(self) -> str:
+        """Name and the start of the digest, as a protocol records it."""
+        return f"{self.name} ({self.digest[:12]})"
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the features of samples of any number, float32 [n, d] on the CPU.
+
+        Args:
+            x: Samples in training scale [n, *shape], n >= 1.
+
+        Raises:
+            ValueError: The network returned another shape than [n, d].
+        """
+        rows = []
+        for chunk in x.split(BATCH):
+            fill = chunk[-1:].expand(BATCH - len(chunk), *chunk.shape[1:])
+            full = torch.cat([chunk, fill]).to(self.device, torch.float32)
+            out = self.features(full)
+            if out.shape != (BATCH, self.dimension):
+                raise ValueError(
+                    f"{self.name} must return features of shape {(BATCH, self.dimension)} for {BATCH} samples, but it "
+                    f"returned {tuple(out.shape)}; flatten or pool its output."
+                )
+            rows.append(out[: len(chunk)].to("cpu", torch.float32))
+        return torch.cat(rows)
+
+    @torch.no_grad()
+    def logits(self, features: Tensor) -> Tensor:
+        """Return class scores [n, classes] from features [n, d].
+
+        Raises:
+            ValueError: The network has no head.
+        """
+        if self.head is None:
+            raise ValueError(f"{self.name} gives features but no class scores; use a network with a head.")
+        return torch.cat([self.head(chunk.to(self.device)).cpu() for chunk in features.split(BATCH)])
+
+
+def weights_digest(tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of names, shapes, types and bytes of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key].detach().to("cpu").contiguous()
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def pixels(shape: tuple[int, ...]) -> FeatureNetwork:
+    """Return the network that does nothing: the sample itself, flattened.
+
+    Args:
+        shape: Shape of one sample.
+    """
+    return FeatureNetwork(
+        name="pixels" if len(shape) == 3 else "identity",
+        digest=weights_digest({}),
+        dimension=math.prod(shape),
+        preprocessing="training scale, flattened",
+        features=lambda x: x.flatten(1),
+    )
+
+
+def from_module(
+    module: nn.Module,
+    name: str,
+    *,
+    dimension: int,
+    preprocessing: str = "training scale",
+    prepare: Callable[[Tensor], Tensor] | None = None,
+    head: Callable[[Tensor], Tensor] | None = None,
+    device: str = "cpu",
+) -> FeatureNetwork:
+    """Return a feature network around a copy of a module, in eval mode.
+
+    Args:
+        module: Maps prepared samples [batch, ...] to features [batch, d]. It is copied, not changed.
+        name: Name for the protocol.
+        dimension: Number d of features.
+        preprocessing: What ``prepare`` does, in words.
+        prepare: Function from training scale to what the module expects; None passes samples on.
+        head: Function from features to class scores, or None.
+        device: Where the copy is put.
+    """
+    frozen = copy.deepcopy(module).eval().requires_grad_(requires_grad=False).to(device)
+
+    def features(x: Tensor) -> Tensor:
+        out: Tensor = frozen(x if prepare is None else prepare(x))
+        return out
+
+    digest = weights_digest(dict(frozen.state_dict()))
+    return FeatureNetwork(name, digest, dimension, preprocessing, features, head, device=device)
+
+
+def random_convolutions(shape: tuple[int, ...], *, seed: int = 0) -> FeatureNetwork:
+    """Return a small convolutional network with random weights, for images and signals without labels.
+
+    Its features react to colours, edges and texture but know nothing of objects: a distance in them tells runs on one
+    data set apart, and no more. The weights depend on ``seed`` and the number of channels alone.
+
+    Args:
+        shape: Shape of one sample: [c, h, w] or [c, length].
+        seed: Seed of the weights.
+
+    Raises:
+        ValueError: Samples are vectors.
+    """
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f"Random convolutions need samples of shape [c, h, w] or [c, length], but the shape is {shape}; "
+            "use pixels() for vectors."
+        )
+    rng = torch.Generator().manual_seed(seed)
+    widths = (shape[0], 64, 128, 192)
+    kernels = {
+        f"kernel{index}": torch.randn(after, before, 3, 3, generator=rng) * math.sqrt(2.0 / (9 * before))
+        for index, (before, after) in enumerate(itertools.pairwise(widths))
+    }
+
+    def features(x: Tensor) -> Tensor:
+        hidden, pooled = shrink(x, RANDOM_SIDE), []
+        for index, kernel in enumerate(kernels.values()):
+            hidden = functional.conv2d(hidden, kernel, stride=1 if index == 0 else 2, padding=1).relu()
+            pooled.append(hidden.mean(dim=(2, 3)))
+        return torch.cat(pooled, dim=1)
+
+    return FeatureNetwork(
+        name=f"random convolutions (seed {seed})",
+        digest=weights_digest(kernels),
+        dimension=sum(widths[1:]),
+        preprocessing=f"training scale, box-averaged to at most {RANDOM_SIDE} pixels a side",
+        features=features,
+    )
+
+
+RANDOM_SIDE = 64
+
+
+def shrink(x: Tensor, side: int) -> Tensor:
+    """Return [n, c, h, w] with h and w at most ``side``, averaging whole blocks; [n, c, length] becomes one row.
+
+    Args:
+        x: Samples [n, c, h, w] or [n, c, length].
+        side: Largest height and width.
+    """
+    x = x.unsqueeze(2) if x.ndim == 3 else x
+    factors = [math.ceil(size / side) for size in x.shape[2:]]
+    if max(factors) == 1:
+        return x
+    return functional.avg_pool2d(x, factors, ceil_mode=True, count_include_pad=False)

@@ -1,0 +1,134 @@
+"""A number and the conditions under which it was measured: the two travel together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from tightrope._errors import UserError
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything besides the generator that decides the value of a metric.
+
+    Two values may be compared only when all of these agree: the sample sizes alone move a Frechet distance by several
+    points, and another feature network gives another quantity under the same name.
+
+    Attributes:
+        metric: What was computed, e.g. ``"frechet"``.
+        features: Feature network and the digest of its weights, e.g. ``"classifier digits (1f0c…)"``.
+        preprocessing: What happened to a sample before the network saw it.
+        n_real: Number of reference samples.
+        n_fake: Number of generated samples.
+        split: Split that the reference samples came from, e.g. ``"test"``.
+        seed: Seed of the generated samples and of the chosen subsets.
+    """
+
+    metric: str
+    features: str
+    preprocessing: str
+    n_real: int
+    n_fake: int
+    split: str
+    seed: int
+
+    def differences(self, other: Protocol) -> tuple[str, ...]:
+        """Return one ``"field: mine and theirs"`` phrase for each field in which two protocols differ."""
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return tuple(f"{key}: {mine[key]!r} and {theirs[key]!r}" for key in mine if mine[key] != theirs[key])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary of plain values, ready for ``json.dumps``."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Protocol:
+        """Rebuild a protocol from `to_json`'s dictionary.
+
+        Raises:
+            UserError: A field is missing or unknown.
+        """
+        expected = {field.name for field in dataclasses.fields(cls)}
+        if set(data) != expected:
+            wrong = ", ".join(sorted(expected ^ set(data)))
+            raise UserError(
+                f"A stored protocol must hold exactly the fields {', '.join(sorted(expected))}, but this one differs "
+                f"in {wrong}; it was written by another version, so measure again."
+            )
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The value of a metric with its protocol, its uncertainty and the value that a perfect generator would get.
+
+    Attributes:
+        name: Name of the metric, e.g. ``"frechet"``.
+        value: The value.
+        protocol: The conditions it was measured under.
+        interval: Lower and upper end of a 95 % interval over the samples, or None where none was computed.
+        floor: The same metric with real training samples in place of the generated ones, at the same sizes: the value
+            that a generator which has learnt the distribution would reach. None where it has no meaning.
+        notes: Sentences a reader must see beside the number.
+
+    Raises:
+        ValueError: The value, the interval or the floor is not finite.
+    """
+
+    name: str
+    value: float
+    protocol: Protocol
+    interval: tuple[float, float] | None = None
+    floor: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        numbers = (self.value, *(self.interval or ()), *(() if self.floor is None else (self.floor,)))
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError(
+                f"A measurement holds finite numbers, but {self.name} has value {self.value}, interval {self.interval} "
+                f"and floor {self.floor}; check the samples for NaN before measuring."
+            )
+
+    def compare(self, other: Measurement) -> float:
+        """Return ``self.value - other.value``, provided that both were measured in the same way.
+
+        Raises:
+            UserError: The protocols or the names differ; the sentence names the fields that differ.
+        """
+        differences = self.protocol.differences(other.protocol)
+        if self.name != other.name:
+            differences = (f"name: {self.name!r} and {other.name!r}", *differences)
+        if differences:
+            raise UserError(
+                f"Two values of {self.name} can be compared only under one protocol, but these differ in "
+                f"{'; '.join(differences)}; measure both again with the same settings."
+            )
+        return self.value - other.value
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary of plain values, ready for ``json.dumps``."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "protocol": self.protocol.to_json(),
+            "interval": None if self.interval is None else list(self.interval),
+            "floor": self.floor,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Measurement:
+        """Rebuild a measurement from `to_json`'s dictionary."""
+        interval = data.get("interval")
+        return cls(
+            name=data["name"],
+            value=data["value"],
+            protocol=Protocol.from_json(data["protocol"]),
+            interval=None if interval is None else (float(interval[0]), float(interval[1])),
+            floor=data.get("floor"),
+            notes=tuple(data.get("notes", ())),
+        )

@@ -1,0 +1,84 @@
+"""Mean and covariance of features, gathered in one pass and in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tightrope.metrics._checks import as_features
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """Count, mean and scatter of feature vectors; two of them merge into the statistics of the union.
+
+    The scatter is the sum of outer products of deviations from the mean, kept in float64 and merged pairwise (the
+    update of Chan, Golub and LeVeque), so that neither the batch size nor the order of samples shows in the result
+    beyond rounding, and a large mean does not eat the variance.
+
+    Attributes:
+        count: Number of samples.
+        mean: Mean [d], float64.
+        scatter: Sum of outer products [d, d], float64.
+    """
+
+    count: int
+    mean: Tensor
+    scatter: Tensor
+
+    @classmethod
+    def empty(cls, dimension: int) -> FeatureStatistics:
+        """Return the statistics of no samples at all, to be updated batch by batch."""
+        zeros = torch.zeros(dimension, dtype=torch.float64)
+        return cls(0, zeros, torch.zeros(dimension, dimension, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, features: Tensor) -> FeatureStatistics:
+        """Return the statistics of features [n, d].
+
+        Raises:
+            ValueError: The shape is wrong or an entry is not finite.
+        """
+        matrix = as_features(features, "given")
+        mean = matrix.mean(dim=0)
+        centred = matrix - mean
+        return cls(len(matrix), mean, centred.T @ centred)
+
+    def update(self, features: Tensor) -> FeatureStatistics:
+        """Return the statistics with features [n, d] added."""
+        return self.merge(FeatureStatistics.of(features))
+
+    def merge(self, other: FeatureStatistics) -> FeatureStatistics:
+        """Return the statistics of both sets of samples together.
+
+        Raises:
+            ValueError: The dimensions differ.
+        """
+        if self.mean.shape != other.mean.shape:
+            raise ValueError(
+                f"Only statistics of one dimension can be merged, but these have {len(self.mean)} and "
+                f"{len(other.mean)}; use one feature network for both."
+            )
+        count = self.count + other.count
+        if count == 0:
+            return self
+        shift = other.mean - self.mean
+        weight = self.count * other.count / count
+        return FeatureStatistics(
+            count,
+            self.mean + shift * (other.count / count),
+            self.scatter + other.scatter + weight * torch.outer(shift, shift),
+        )
+
+    @property
+    def covariance(self) -> Tensor:
+        """Unbiased covariance [d, d].
+
+        Raises:
+            ValueError: There are fewer than two samples.
+        """
+        if self.count < 2:
+            raise ValueError(f"A covariance needs at least 2 samples, but there are {self.count}; draw more samples.")
+        return self.scatter / (self.count - 1)
