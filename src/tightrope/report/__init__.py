@@ -1,3 +1,51 @@
-"""The report of a run: one HTML file without scripts or network, and the same as text for the terminal."""
+"""The report of a run: one HTML file without scripts or network, and the same as text for the terminal.
+
+Reading order: `record` (what a run folder holds), `verdict` (what can be said from it), `sections` and `figures` (the
+parts of the page), `html` (the page), `text` (the terminal). `png` writes the sample pictures of every run.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
+
+from tightrope.report.codec import write_bytes
+from tightrope.report.html import page
+from tightrope.report.record import RunRecord, read_run
+from tightrope.report.text import summarise
+
+__all__ = ["RunRecord", "read_run", "summary", "write_report"]
+
+
+def write_report(run: Path, out: Path | None = None) -> Path:
+    """Write the report of a run as one self-contained HTML file.
+
+    The file opens without a network, holds no script, follows the reader's light or dark setting, and prints. It states
+    what the run's files show and nothing else; what is missing from them is said where it would have stood.
+
+    Args:
+        run: the run folder, finished or not.
+        out: the file to write; by default ``report.html`` in the run folder.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: if ``run`` is not the folder of a run.
+    """
+    record = read_run(Path(run))
+    return write_bytes(Path(out) if out is not None else Path(run) / "report.html", page(record).encode())
+
+
+def summary(run: Path) -> str:
+    """The verdict on a run and its newest numbers as plain text.
+
+    Args:
+        run: the run folder.
+
+    Returns:
+        Text for a terminal.
+
+    Raises:
+        UserError: if ``run`` is not the folder of a run.
+    """
+    return summarise(read_run(Path(run)))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-import struct
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tightrope.report.codec import encode_png, write_bytes
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+__all__ = ["encode_png", "write_bytes", "write_grid", "write_lines", "write_scatter"]
 
 Array = NDArray[Any]
 
@@ -23,68 +24,6 @@ _VISIBLE_EDGE = 48  # pixels a tile's longer edge is enlarged to at least
 _REAL_COLOUR = (70, 110, 170)
 _FAKE_COLOUR = (214, 92, 20)
 _LINE_COLOURS = ((31, 92, 160), (214, 92, 20), (40, 130, 80), (130, 70, 150))
-
-
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file so that a reader sees the old content or the new, never a part.
-
-    Args:
-        path: the file to write; its folder is made if it is missing.
-        content: all of its bytes.
-
-    Returns:
-        ``path``.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
-def encode_png(array: Array) -> bytes:
-    """The bytes of a PNG file showing an array.
-
-    Each row is stored as itself, as differences along it, or as differences from the row above, whichever has the
-    smallest sum of magnitudes: enlarged digits then shrink to almost nothing.
-
-    Args:
-        array: uint8 ``[h, w]`` (grey) or ``[h, w, 3]`` (red, green, blue).
-
-    Returns:
-        A complete file, 8 bits per channel.
-
-    Raises:
-        ValueError: for another dtype or shape, or an empty array.
-    """
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
-        raise ValueError(
-            f"encode_png expects uint8 [h, w] or [h, w, 3] with at least one pixel, got {array.dtype} "
-            f"{list(array.shape)}: convert and reorder the array first"
-        )
-    height, width = array.shape[:2]
-    channels = 1 if array.ndim == 2 else 3
-    rows = np.ascontiguousarray(array).reshape(height, width * channels)
-    left, above = np.zeros_like(rows), np.zeros_like(rows)
-    left[:, channels:] = rows[:, :-channels]
-    above[1:] = rows[:-1]
-    filtered = np.stack([rows, rows - left, rows - above])  # PNG filter types 0, 1, 2; uint8 arithmetic wraps
-    cost = np.abs(filtered.view(np.int8).astype(np.int32)).sum(2)
-    best = cost.argmin(0)
-    lines = np.concatenate([best[:, None].astype(np.uint8), filtered[best, np.arange(height)]], 1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)) + _chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, scale: int | None = None) -> Path:
@@ -228,7 +167,7 @@ def write_lines(
         raise ValueError(
             f"write_lines expects signals [n, t] or [n, c, t], got {list(values.shape)}: reshape them first"
         )
-    finite = values[np.isfinite(values)]
+    finite: Array = values[np.isfinite(values)]
     low, high = limits or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
     tiles = [_trace(signal[: len(_LINE_COLOURS)], low, high if high > low else low + 1.0) for signal in values]
     return write_bytes(path, encode_png(_tile(np.stack(tiles), columns)))
@@ -258,7 +197,8 @@ def _vectors(values: Array | Tensor, name: str) -> Array:
     array = _numpy(values).astype(float)
     if array.ndim != 2 or not array.shape[1]:
         raise ValueError(f"write_scatter expects {name} [n, d], got {list(array.shape)}: flatten each sample first")
-    return array[np.isfinite(array).all(1)]
+    kept: Array = array[np.isfinite(array).all(1)]
+    return kept
 
 
 def _numpy(values: Array | Tensor) -> Array:
