@@ -9,6 +9,7 @@ with groups have one such block per group; the kernel matrix is then block-diago
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,11 +96,14 @@ def kernel_shape(layer: nn.Module) -> KernelShape:
         raise TypeError(
             f"expected a Linear, Conv, ConvTranspose or Embedding layer, got {type(layer).__name__}; pass such a layer"
         )
-    shape = layer.weight.shape
+    if isinstance(layer, nn.Linear):
+        return KernelShape(layer.out_features, layer.in_features, 1, False)
+    if isinstance(layer, nn.Embedding):
+        return KernelShape(layer.num_embeddings, layer.embedding_dim, 1, False)
+    groups = layer.groups
+    taps = math.prod(layer.kernel_size)
     transposed = isinstance(layer, TRANSPOSED)
-    groups = int(getattr(layer, "groups", 1))
-    outputs = shape[1] * groups if transposed else shape[0]
-    return KernelShape(outputs // groups, layer.weight.numel() // outputs, groups, transposed)
+    return KernelShape(layer.out_channels // groups, layer.in_channels // groups * taps, groups, transposed)
 
 
 def kernel_matrix(layer: nn.Module) -> Tensor:
@@ -130,7 +134,7 @@ def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, La
     for name, module in network.named_modules():
         if not isinstance(module, LAYERS) or name in skipped:
             continue
-        if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
+        if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
             raise ValueError(f"expected layers with weights, got the lazy layer {name!r}; call the network once before")
         found[name] = module
     return found
@@ -150,11 +154,13 @@ def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dic
         if name not in skipped and not isinstance(module, (*LAYERS, parametrize.ParametrizationList)):
             _refuse_other_weights(name, module, inside_parametrization="parametrizations." in name)
     if not layers:
-        raise ValueError("expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none; check `skip`")
+        raise ValueError(
+            "expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none; check `skip`"
+        )
     for name, layer in layers.items():
         if parametrize.is_parametrized(layer, "weight"):
             raise ValueError(
-                f"expected plain weights, got layer {name!r} already constrained; call constraints.remove(network) first"
+                f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
             )
         if not isinstance(layer.weight, nn.Parameter):
             raise ValueError(

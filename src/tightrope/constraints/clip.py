@@ -34,7 +34,7 @@ def clip_weights_(
         bound: The box's half width ``c``, positive.
         norm_layers: Also clip scale and shift of batch, instance, layer and group normalisation.
         biases: Also clip parameters named ``bias``.
-        layers: ``"convolutions"`` clips convolution weights alone, as the spectral-normalisation paper's comparison does.
+        layers: ``"convolutions"`` clips convolution weights alone.
 
     Returns:
         The same network.

@@ -1,0 +1,86 @@
+"""Singular values of the kernel matrix: what the spectral-normalisation paper plots and divides by.
+
+These are **not** the singular values of a convolution as a linear map, see :mod:`tightrope.spectra.layer`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tightrope._modules import effective_weight, find_layers, kernel_shape
+
+
+@torch.no_grad()
+def kernel_singular_values(layer: nn.Module) -> Tensor:
+    """All singular values of the layer's kernel matrix, descending, of the weight it really computes with.
+
+    Args:
+        layer: Linear, Conv, ConvTranspose or Embedding; constrained or not. Nothing of it changes.
+
+    Returns:
+        ``[groups * min(outputs, inputs * kernel)]`` with outputs and inputs per group: the values of the block-diagonal
+        matrix. Float32, or float64 for a float64 layer.
+
+    Raises:
+        TypeError: The module is no such layer.
+        ValueError: The weight has a non-finite entry.
+    """
+    shape = kernel_shape(layer)
+    matrix = shape.matrix(effective_weight(layer).detach())
+    if matrix.dtype in (torch.float16, torch.bfloat16):
+        matrix = matrix.float()
+    if not bool(torch.isfinite(matrix).all()):
+        raise ValueError("expected a finite weight, got NaN or infinity; look at the steps before")
+    return torch.linalg.svdvals(matrix).reshape(-1).sort(descending=True).values
+
+
+def kernel_spectra(network: nn.Module) -> dict[str, Tensor]:
+    """:func:`kernel_singular_values` of every layer, by name.
+
+    Args:
+        network: Any module. Mode, buffers, power iterations and random states stay as they are.
+    """
+    return {name: kernel_singular_values(layer) for name, layer in find_layers(network).items()}
+
+
+def stable_rank(values: Tensor) -> Tensor:
+    """``sum sigma^2 / sigma_1^2``: a rank that counts small singular values little, between 1 and their number.
+
+    Args:
+        values: Singular values ``[..., k]``; zero for a zero matrix.
+    """
+    top = values.amax(-1, keepdim=True)
+    return _ratio(values, top).square().sum(-1)
+
+
+def stable_rank_fraction(values: Tensor) -> Tensor:
+    """:func:`stable_rank` over the number of singular values: 1 for an orthogonal matrix."""
+    return stable_rank(values) / values.shape[-1]
+
+
+def effective_rank(values: Tensor) -> Tensor:
+    """``exp(H(p))`` with ``p = sigma / sum sigma`` and entropy ``H`` in nats: between 1 and the number of values.
+
+    Args:
+        values: Singular values ``[..., k]``; zero for a zero matrix.
+
+    **Source**: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
+    """
+    total = values.sum(-1, keepdim=True)
+    p = _ratio(values, total)
+    entropy = -torch.xlogy(p, p).sum(-1)
+    return torch.where(total.squeeze(-1) > 0, entropy.exp(), torch.zeros_like(entropy))
+
+
+def condition_number(values: Tensor) -> Tensor:
+    """``sigma_max / sigma_min`` of the matrix itself, not of its Gram matrix; infinite if the smallest is zero.
+
+    Args:
+        values: Singular values ``[..., k]``.
+    """
+    return values.amax(-1) / values.amin(-1)
+
+
+def _ratio(values: Tensor, by: Tensor) -> Tensor:
+    return torch.where(by > 0, values / by.clamp(min=torch.finfo(values.dtype).tiny), torch.zeros_like(values))

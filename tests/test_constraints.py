@@ -1,0 +1,437 @@
+"""Constraints on other people's networks: the paper's formulas, and everything a training run does to a module."""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.nn.utils import parametrize
+
+from tightrope import constraints, spectra
+from tightrope._modules import find_batch_norm, find_layers, frozen_constraints, kernel_shape
+from tightrope.autodiff import undisturbed
+
+
+def zoo() -> dict[str, nn.Module]:
+    return {
+        "linear": nn.Linear(7, 5),
+        "wide linear": nn.Linear(5, 9),
+        "embedding": nn.Embedding(6, 4),
+        "conv1d": nn.Conv1d(3, 4, 3),
+        "conv2d": nn.Conv2d(3, 8, 4, 2, 1),
+        "conv3d": nn.Conv3d(2, 3, 3),
+        "grouped": nn.Conv2d(4, 6, 3, groups=2),
+        "depthwise": nn.Conv2d(4, 4, 3, groups=4),
+        "dilated circular": nn.Conv2d(2, 3, 3, dilation=2, padding=2, padding_mode="circular"),
+        "transposed": nn.ConvTranspose2d(3, 4, 4, 2, 1),
+        "grouped transposed": nn.ConvTranspose2d(4, 6, 3, groups=2),
+        "transposed 1d": nn.ConvTranspose1d(3, 2, 3),
+    }
+
+
+def small_critic(seed: int = 0, dtype: torch.dtype = torch.float64) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(2, 6, 3, padding=1),
+        nn.LeakyReLU(0.1),
+        nn.Conv2d(6, 8, 4, 2, 1),
+        nn.LeakyReLU(0.1),
+        nn.Flatten(),
+        nn.Linear(8 * 16, 1),
+    ).to(dtype)
+
+
+def block_diagonal(layer: nn.Module) -> torch.Tensor:
+    """Kernel matrix by the definition: one row per output channel, built entry by entry from slices of the weight."""
+    weight = layer.weight.detach()
+    groups = getattr(layer, "groups", 1)
+    if isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d)):
+        per_group = weight.shape[0] // groups
+        blocks = [
+            torch.stack([weight[g * per_group : (g + 1) * per_group, o].flatten() for o in range(weight.shape[1])])
+            for g in range(groups)
+        ]
+    else:
+        per_group = weight.shape[0] // groups
+        blocks = [torch.stack([weight[g * per_group + o].flatten() for o in range(per_group)]) for g in range(groups)]
+    return torch.block_diag(*blocks)
+
+
+def train(
+    network: nn.Module, optimiser: torch.optim.Optimizer, steps: int, seed: int = 0, cached: bool = False
+) -> None:
+    """Hinge steps on random data: two forwards before one backward."""
+    rng = torch.Generator().manual_seed(seed)
+    dtype = next(network.parameters()).dtype
+    for _ in range(steps):
+        real = torch.randn(8, 2, 8, 8, generator=rng, dtype=dtype) + 1
+        fake = torch.randn(8, 2, 8, 8, generator=rng, dtype=dtype)
+        optimiser.zero_grad()
+        if cached:
+            with parametrize.cached():
+                loss = torch.relu(1 - network(real)).mean() + torch.relu(1 + network(fake)).mean()
+                loss.backward()
+        else:
+            loss = torch.relu(1 - network(real)).mean() + torch.relu(1 + network(fake)).mean()
+            loss.backward()
+        optimiser.step()
+
+
+def vectors(network: nn.Module) -> list[torch.Tensor]:
+    return [b.clone() for name, b in network.named_buffers() if name.endswith((".u", ".v"))]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# ---------------------------------------------------------------------------------------------------------- clipping
+
+
+def test_clipping_reaches_every_parameter_and_nothing_is_left_out_by_default():
+    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 1))
+    assert constraints.clip_weights_(network, 0.02) is network
+    assert all(p.abs().max() <= 0.02 for p in network.parameters())
+    assert network[1].weight.unique().item() == pytest.approx(0.02)
+
+
+def test_clipping_options_leave_out_what_they_name():
+    def fresh() -> nn.Sequential:
+        network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 1))
+        for p in network.parameters():
+            nn.init.ones_(p)
+        return network
+
+    def clipped(network: nn.Sequential) -> list[str]:
+        return [name for name, p in network.named_parameters() if p.abs().max() < 1]
+
+    assert clipped(constraints.clip_weights_(fresh(), norm_layers=False)) == [
+        "0.weight",
+        "0.bias",
+        "3.weight",
+        "3.bias",
+    ]
+    assert clipped(constraints.clip_weights_(fresh(), biases=False)) == ["0.weight", "1.weight", "3.weight"]
+    assert clipped(constraints.clip_weights_(fresh(), layers="convolutions")) == ["0.weight"]
+    with pytest.raises(ValueError, match="positive bound"):
+        constraints.clip_weights_(fresh(), 0.0)
+
+
+def test_a_clipped_linear_critic_is_bounded_by_the_one_norm_of_the_mean_difference():
+    torch.manual_seed(0)
+    critic = nn.Linear(4, 1, bias=False).double()
+    real, fake = torch.randn(50, 4, dtype=torch.float64) + 1, torch.randn(50, 4, dtype=torch.float64)
+    optimiser = torch.optim.RMSprop(critic.parameters(), 1e-2)
+    for _ in range(50):
+        optimiser.zero_grad()
+        (critic(fake).mean() - critic(real).mean()).backward()
+        optimiser.step()
+        constraints.clip_weights_(critic, 0.1)
+    value = (critic(real).mean() - critic(fake).mean()).item()
+    assert value == pytest.approx(0.1 * (real.mean(0) - fake.mean(0)).abs().sum().item(), rel=1e-9)
+
+
+# --------------------------------------------------------------------------------------------- kernel matrices, layers
+
+
+@pytest.mark.parametrize("name", list(zoo()))
+def test_kernel_matrix_is_the_block_diagonal_one_and_its_inverse_restores_the_weight(name):
+    torch.manual_seed(0)
+    layer = zoo()[name].double()
+    shape = kernel_shape(layer)
+    matrix = shape.matrix(layer.weight)
+    assert torch.equal(torch.block_diag(*matrix), block_diagonal(layer))
+    assert torch.equal(shape.weight(matrix, layer.weight.shape), layer.weight)
+
+
+def test_batch_norm_is_found_by_name():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Sequential(nn.SyncBatchNorm(1), nn.LayerNorm(1)), nn.BatchNorm1d(2))
+    assert find_batch_norm(network) == ["1.0", "2"]
+
+
+def test_unknown_weights_are_refused_by_name_and_can_be_skipped():
+    network = nn.ModuleDict({"body": nn.Linear(2, 2), "memory": nn.LSTM(2, 2)})
+    with pytest.raises(TypeError, match="LSTM.*'memory'"):
+        constraints.spectral_norm(network)
+    constraints.spectral_norm(network, skip=("memory",))
+    assert list(constraints.constrained_layers(network)) == ["body"]
+    with pytest.raises(ValueError, match="already constrained"):
+        constraints.spectral_norm(network, skip=("memory",))
+    with pytest.raises(ValueError, match="skip"):
+        constraints.spectral_norm(nn.Linear(1, 1), skip=("nowhere",))
+    with pytest.raises(ValueError, match="none"):
+        constraints.spectral_norm(nn.ReLU())
+
+
+# ---------------------------------------------------------------------------------------------- spectral normalisation
+
+
+@pytest.mark.parametrize("name", list(zoo()))
+def test_spectral_norm_sets_the_kernel_norm_to_the_bound(name):
+    torch.manual_seed(0)
+    layer = zoo()[name].double()
+    raw = layer.weight.detach().clone()
+    sigma = torch.linalg.matrix_norm(block_diagonal(layer), 2)
+    constraints.spectral_norm(layer, exact=True, bound=2.0)
+    assert torch.allclose(layer.weight, 2 * raw / sigma, rtol=1e-12)
+    constraints.remove(layer)
+    constraints.spectral_norm(layer, warmup=300)
+    assert spectra.kernel_singular_values(layer)[0].item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("name", ["linear", "conv2d", "grouped", "grouped transposed"])
+def test_gradient_is_the_papers_equation_12(name, exact):
+    torch.manual_seed(1)
+    layer = zoo()[name].double()
+    constraints.spectral_norm(layer, exact=exact, warmup=2000)
+    raw = layer.parametrizations.weight.original
+    direction = torch.randn_like(raw)  # dL/dW_bar
+    (layer.weight * direction).sum().backward()
+
+    blocks = kernel_shape(layer).matrix(raw.detach())
+    U, S, Vh = torch.linalg.svd(torch.block_diag(*blocks))
+    sigma, u, v = S[0], U[:, 0], Vh[0]
+    G = torch.block_diag(*kernel_shape(layer).matrix(direction))
+    W_bar = torch.block_diag(*blocks) / sigma
+    expected = (G - (G * W_bar).sum() * torch.outer(u, v)) / sigma
+    got = torch.block_diag(*kernel_shape(layer).matrix(raw.grad))
+    mask = torch.block_diag(*torch.ones_like(blocks)).bool()
+    assert torch.allclose(got[mask], expected[mask], rtol=1e-6, atol=1e-6 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("at_most", [False, True])
+@pytest.mark.parametrize("scale", [0.3, 3.0])
+def test_first_and_second_derivatives_pass_gradcheck(at_most, scale):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(2, 3, 2, groups=1).double()
+    with torch.no_grad():
+        layer.weight.mul_(scale)
+    constraints.spectral_norm(layer, at_most=at_most)
+    module = layer.parametrizations.weight[0].eval()
+    weight = layer.parametrizations.weight.original.detach().requires_grad_()
+    u, v = module.u, module.v
+    W = kernel_shape(layer).matrix
+
+    def reference(w):
+        sigma = u @ (W(w)[0] @ v)
+        return w / (sigma.clamp(min=1) if at_most else sigma)
+
+    assert torch.allclose(module(weight), reference(weight), rtol=1e-12)
+    assert torch.autograd.gradcheck(module, (weight,), check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(module, (weight,))
+
+
+def test_at_most_leaves_small_layers_alone():
+    torch.manual_seed(0)
+    small, large = nn.Linear(4, 4), nn.Linear(4, 4)
+    with torch.no_grad():
+        small.weight.mul_(0.1)
+        large.weight.mul_(10)
+    raw = small.weight.detach().clone()
+    constraints.spectral_norm(nn.Sequential(small, large), at_most=True, exact=True)
+    assert torch.equal(small.weight, raw)
+    assert spectra.kernel_singular_values(large)[0].item() == pytest.approx(1, rel=1e-6)
+
+
+def test_gain_starts_where_nothing_changes_and_is_learned():
+    network = small_critic()
+    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
+    before = network(x)
+    constraints.spectral_norm(network, gain=True)
+    assert torch.allclose(network(x), before, rtol=1e-12)
+    gains = [p for name, p in network.named_parameters() if name.endswith("gain")]
+    assert len(gains) == 3
+    network(x).sum().backward()
+    assert all(g.grad is not None and g.grad.abs() > 0 for g in gains)
+
+
+def test_vectors_advance_once_per_optimiser_step_and_only_then():
+    network = constraints.spectral_norm(small_critic(), warmup=1)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
+    start = vectors(network)
+    network(x), network(x)
+    assert same(vectors(network), start)
+    train(network, optimiser, 1)
+    assert same(vectors(network), start), "the step's own forwards ran before the weights changed"
+    network.eval()
+    network(x)
+    assert same(vectors(network), start)
+    network.train()
+    with frozen_constraints():
+        network(x)
+    with undisturbed(network):
+        network(x)
+    spectra.kernel_spectra(network)
+    constraints.export(network)
+    assert same(vectors(network), start)
+    network(x)
+    moved = vectors(network)
+    assert not any(torch.equal(a, b) for a, b in zip(moved[::2], start[::2], strict=True) if a.numel() > 1)
+    network(x)
+    assert same(vectors(network), moved)
+
+
+def test_forward_updates_advance_on_every_training_forward():
+    network = constraints.spectral_norm(small_critic(), update="forward", warmup=0)
+    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
+    seen = [vectors(network)]
+    for _ in range(3):
+        network(x)
+        seen.append(vectors(network))
+    assert not any(same(a, b) for a, b in zip(seen, seen[1:], strict=False))
+    network.eval()
+    network(x)
+    assert same(vectors(network), seen[-1])
+
+
+def test_steps_means_rounds_per_advance():
+    def moved(steps: int) -> list[torch.Tensor]:
+        network = constraints.spectral_norm(small_critic(), warmup=0, steps=steps, rng=torch.Generator().manual_seed(0))
+        network(torch.zeros(1, 2, 8, 8, dtype=torch.float64))
+        return vectors(network)
+
+    once, thrice = moved(1), moved(3)
+    network = constraints.spectral_norm(
+        small_critic(), warmup=0, update="forward", rng=torch.Generator().manual_seed(0)
+    )
+    network(torch.zeros(1, 2, 8, 8, dtype=torch.float64))
+    assert same(vectors(network), once)
+    network(torch.zeros(1, 2, 8, 8, dtype=torch.float64))
+    network(torch.zeros(1, 2, 8, 8, dtype=torch.float64))
+    assert same(vectors(network), thrice)
+
+
+@pytest.mark.parametrize("update", ["optimizer_step", "forward"])
+@pytest.mark.parametrize("extra_forward", [False, True])
+def test_saving_and_loading_between_two_steps_changes_no_bit(update, extra_forward):
+    def fresh() -> tuple[nn.Module, torch.optim.Optimizer]:
+        network = constraints.spectral_norm(small_critic(dtype=torch.float32), update=update, gain=True)
+        return network, torch.optim.Adam(network.parameters(), 1e-3)
+
+    x = torch.ones(2, 2, 8, 8)
+    straight, optimiser = fresh()
+    train(straight, optimiser, 3, seed=1)
+    if extra_forward:
+        straight(x)
+    saved = io.BytesIO()
+    torch.save({"network": straight.state_dict(), "optimiser": optimiser.state_dict()}, saved)
+    train(straight, optimiser, 3, seed=2)
+
+    resumed, optimiser = fresh()
+    train(resumed, optimiser, 2, seed=9)
+    saved.seek(0)
+    state = torch.load(saved, weights_only=True)
+    resumed.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    train(resumed, optimiser, 3, seed=2)
+    assert same(list(straight.state_dict().values()), list(resumed.state_dict().values()))
+
+
+def test_cached_use_gives_the_same_training():
+    def run(cached: bool) -> list[torch.Tensor]:
+        network = constraints.spectral_norm(small_critic())
+        train(network, torch.optim.Adam(network.parameters(), 1e-3), 4, cached=cached)
+        return list(network.state_dict().values())
+
+    for a, b in zip(run(False), run(True), strict=True):
+        assert torch.allclose(a.double(), b.double(), rtol=1e-10)
+
+
+def test_remove_and_export_keep_outputs_and_leave_plain_parameters():
+    network = constraints.spectral_norm(small_critic(), gain=True)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    train(network, optimiser, 2)
+    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
+    network.eval()
+    expected, state = network(x), vectors(network)
+    copied = constraints.export(network)
+    assert torch.equal(copied(x), expected)
+    assert set(copied.state_dict()) == set(small_critic().state_dict())
+    assert same(vectors(network), state)
+    assert len(constraints.constrained_layers(network)) == 3
+    raw = network[0].parametrizations.weight.original
+    assert constraints.remove(network) is network
+    assert torch.equal(network(x), expected)
+    assert network[0].weight is raw
+    assert isinstance(network[0].weight, nn.Parameter)
+
+
+def test_deepcopy_is_independent_and_equal():
+    network = constraints.spectral_norm(small_critic())
+    twin = copy.deepcopy(network)
+    train(network, torch.optim.Adam(network.parameters(), 1e-2), 2)
+    train(twin, torch.optim.Adam(twin.parameters(), 1e-2), 2)
+    assert same(list(network.state_dict().values()), list(twin.state_dict().values()))
+
+
+def test_functional_calls_per_sample_gradients_and_stacked_seeds():
+    networks = [constraints.spectral_norm(small_critic(seed), warmup=1) for seed in range(3)]
+    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
+    expected = [network.eval()(x) for network in networks]
+    parameters, buffers = stack_module_state(networks)
+    base = networks[0]
+    got = vmap(lambda p, b: functional_call(base, (p, b), (x,)))(parameters, buffers)
+    assert torch.allclose(got, torch.stack(expected), rtol=1e-12)
+
+    def loss(p, b):
+        return functional_call(base, (p, b), (x,)).sum()
+
+    gradients = vmap(grad(loss))(parameters, buffers)
+    for i, network in enumerate(networks):
+        network.zero_grad()
+        network(x).sum().backward()
+        name = "0.parametrizations.weight.original"
+        assert torch.allclose(gradients[name][i], dict(network.named_parameters())[name].grad, rtol=1e-10)
+
+    base.train()
+    per_sample = vmap(grad(lambda one: base(one[None]).sum()))(x)
+    x_leaf = x.clone().requires_grad_()
+    (direct,) = torch.autograd.grad(base(x_leaf).sum(), x_leaf)
+    assert torch.allclose(per_sample, direct, rtol=1e-10)
+    before = buffers["0.parametrizations.weight.0.u"].clone()
+    parameters = {k: v * 1.5 + 0.01 for k, v in parameters.items()}
+    vmap(lambda p, b: functional_call(base, (p, b), (x,)))(parameters, buffers)
+    assert not torch.equal(buffers["0.parametrizations.weight.0.u"], before), "stacked vectors advance in training mode"
+
+
+def test_autocast_keeps_the_norm_in_full_precision():
+    network = constraints.spectral_norm(small_critic(dtype=torch.float32), exact=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(torch.randn(2, 2, 8, 8)).float().sum().backward()
+        assert network[0].weight.dtype == torch.float32
+        assert spectra.kernel_singular_values(network[0])[0].item() == pytest.approx(1, abs=1e-5)
+
+
+def test_zero_weight_stays_finite():
+    layer = nn.Linear(3, 3)
+    nn.init.zeros_(layer.weight)
+    constraints.spectral_norm(layer)
+    (layer(torch.ones(1, 3)).sum()).backward()
+    assert torch.isfinite(layer.weight).all()
+    assert torch.isfinite(layer.parametrizations.weight.original.grad).all()
+
+
+@pytest.mark.slow
+def test_compiled_critic_trains_like_the_eager_one():
+    eager = constraints.spectral_norm(small_critic())
+    compiled = constraints.spectral_norm(small_critic())
+    for a, b in zip(eager.buffers(), compiled.buffers(), strict=True):
+        b.copy_(a)
+    torch._dynamo.reset()
+    train(eager, torch.optim.SGD(eager.parameters(), 1e-2), 3)
+    train(torch.compile(compiled), torch.optim.SGD(compiled.parameters(), 1e-2), 3)
+    for a, b in zip(eager.state_dict().values(), compiled.state_dict().values(), strict=True):
+        if a.is_floating_point():
+            assert torch.allclose(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_layers_are_found_once_and_in_order():
+    shared = nn.Linear(2, 2)
+    network = nn.Sequential(shared, nn.ReLU(), shared, nn.Conv1d(1, 1, 1))
+    assert list(find_layers(network)) == ["0", "3"]
