@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from tightrope._errors import UserError
+from tightrope.data import Dataset, open_data
+from tightrope.metrics import METRICS, FeatureNetwork, evaluate, random_convolutions
+from tightrope.metrics.features import weights_digest
+
+
+def rows_of(data: Dataset, keep: Tensor | None = None):
+    """A perfect generator: samples drawn from the data, or from some of its rows."""
+    rows = torch.arange(len(data)) if keep is None else keep.nonzero()[:, 0]
+
+    def sample(n: int, seed: int) -> Tensor:
+        rng = torch.Generator().manual_seed(seed)
+        return data.batch(rows[torch.randint(len(rows), (n,), generator=rng)]).x
+
+    return sample
+
+
+def noisy(sample, amount: float):
+    def changed(n: int, seed: int) -> Tensor:
+        x = sample(n, seed)
+        return x + amount * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed + 1))
+
+    return changed
+
+
+def by_name(measurements):
+    return {measurement.name: measurement for measurement in measurements}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_data("digits", split="train"), open_data("digits", split="test")
+
+
+@pytest.fixture(scope="module")
+def ring():
+    return open_data("toy:ring", split="train"), open_data("toy:ring", split="test")
+
+
+@pytest.fixture(scope="module")
+def nearest(digits):
+    """A feature network with a head that needs no training: distances to the mean image of each class."""
+    train, _ = digits
+    x = train.batch(torch.arange(len(train))).x.flatten(1)
+    means = torch.stack([x[train.labels == label].mean(0) for label in range(10)])
+    return FeatureNetwork(
+        name="class means",
+        digest=weights_digest({"means": means}),
+        dimension=10,
+        preprocessing="training scale",
+        features=lambda x: -(x.flatten(1)[:, None] - means).square().sum(-1),
+        head=lambda features: features,
+    )
+
+
+def test_points_of_the_ring_reach_the_floor(ring):
+    train, test = ring
+    found = by_name(evaluate(rows_of(train), train, test, n=400, seed=1))
+    assert list(found) == ["wasserstein1", "modes", "high_quality"]
+    w1 = found["wasserstein1"]
+    assert w1.value < 2 * w1.floor
+    assert (w1.protocol.n_real, w1.protocol.n_fake) == (400, 400)
+    assert found["modes"].value == found["modes"].floor == 8
+    assert found["high_quality"].value > 0.97
+
+
+def test_points_move_the_right_way(ring):
+    train, test = ring
+    half = (train.values[:, 0] > 0.3).logical_and(train.values[:, 1] > -0.3)
+    good, lost, far = (
+        by_name(evaluate(sample, train, test, n=300))
+        for sample in (rows_of(train), rows_of(train, half), noisy(rows_of(train), 0.3))
+    )
+    assert lost["modes"].value == 2
+    assert lost["wasserstein1"].value > far["wasserstein1"].value > good["wasserstein1"].value
+    assert far["high_quality"].value < 0.1
+    assert lost["high_quality"].value > 0.97
+
+
+def test_images_in_given_features(digits, nearest):
+    train, test = digits
+    samples = {
+        "good": rows_of(train),
+        "noise": noisy(rows_of(train), 0.5),
+        "more noise": noisy(rows_of(train), 1.0),
+        "half": rows_of(train, train.labels < 5),
+        "one": rows_of(train, train.labels == 3),
+    }
+    found = {name: by_name(evaluate(sample, train, test, n=500, features=nearest)) for name, sample in samples.items()}
+    frechet = {name: value["frechet"].value for name, value in found.items()}
+    assert frechet["good"] < 3 * found["good"]["frechet"].floor
+    assert frechet["good"] < frechet["noise"] < frechet["more noise"]
+    assert frechet["good"] < frechet["half"] < frechet["one"]
+    classes = found["half"]["classes"]
+    assert found["good"]["classes"].value == classes.floor == 10
+    assert 5 <= classes.value < 10
+    assert any("Missing" in note for note in classes.notes)
+
+
+def test_the_protocol_tells_everything(digits, nearest):
+    train, test = digits
+    (measurement,) = evaluate(rows_of(train), train, test, n=300, seed=5, features=nearest, metrics=["frechet"])
+    protocol = measurement.protocol
+    assert (protocol.metric, protocol.n_real, protocol.n_fake, protocol.split, protocol.seed) == (
+        "frechet",
+        len(test),
+        300,
+        "test",
+        5,
+    )
+    assert nearest.digest[:12] in protocol.features
+    assert "8 bits" in protocol.preprocessing
+    other = evaluate(rows_of(train), train, test, n=300, seed=6, features=nearest, metrics=["frechet"])[0]
+    with pytest.raises(UserError, match="seed"):
+        measurement.compare(other)
+    again = evaluate(rows_of(train), train, test, n=300, seed=5, features=nearest, metrics=["frechet"])[0]
+    assert measurement == again
+
+
+def test_generated_images_are_rounded_like_stored_ones(digits, nearest):
+    train, test = digits
+    plain, shaken = (
+        evaluate(sample, train, test, n=200, features=nearest, metrics=["frechet"])[0].value
+        for sample in (rows_of(train), lambda n, seed: rows_of(train)(n, seed) + 0.9 / 255)
+    )
+    assert plain == shaken
+
+
+def test_images_without_labels_use_random_convolutions(digits):
+    train, test = (dataclasses.replace(d, labels=None, classes=()) for d in digits)
+    found = evaluate(rows_of(train), train, test, n=500)
+    assert [m.name for m in found] == ["frechet"]
+    assert random_convolutions(train.shape).digest[:12] in found[0].protocol.features
+    few = evaluate(rows_of(train), train, test, n=100)[0]
+    assert any("singular" in note for note in few.notes)
+    assert not any("singular" in note for note in found[0].notes)
+
+
+def test_longer_vectors_use_their_own_frechet_distance():
+    train = open_data("toy:gaussian", split="train")
+    values = torch.randn(600, 20, generator=torch.Generator().manual_seed(0))
+    train = dataclasses.replace(train, values=values[:400])
+    test = dataclasses.replace(train, values=values[400:], split="test")
+    (found,) = evaluate(rows_of(train), train, test)
+    assert found.name == "frechet"
+    assert found.protocol.features.startswith("identity")
+    assert found.protocol.n_fake == 400
+
+
+def test_no_floor_without_enough_training_samples(ring):
+    train = dataclasses.replace(ring[0], values=ring[0].values[:100])
+    found = by_name(evaluate(rows_of(train), train, ring[1], n=200))
+    assert all(m.floor is None for m in found.values())
+
+
+def test_the_global_generator_is_left_alone(ring):
+    before = torch.get_rng_state()
+    evaluate(rows_of(ring[0]), *ring, n=50)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_samples_are_asked_for_in_one_fixed_way(ring):
+    calls = []
+
+    def sample(n: int, seed: int) -> Tensor:
+        calls.append((n, seed))
+        return torch.zeros(n, 2)
+
+    evaluate(sample, *ring, n=600, seed=3, metrics=["modes"])
+    assert [n for n, _ in calls] == [256, 256, 88]
+    assert len({seed for _, seed in calls}) == 3
+    first = list(calls)
+    calls.clear()
+    evaluate(sample, *ring, n=512, seed=3, metrics=["modes"])
+    assert calls == first[:2]
+
+
+def test_refusals_say_what_to_do(ring, digits):
+    train, test = ring
+    with pytest.raises(UserError, match=r"one of .*frechet.*'fid' was asked for"):
+        evaluate(rows_of(train), train, test, metrics=["fid"])
+    with pytest.raises(UserError, match="measure frechet instead"):
+        evaluate(rows_of(digits[0]), *digits, metrics=["wasserstein1"])
+    with pytest.raises(UserError, match="known modes"):
+        evaluate(rows_of(digits[0]), *digits, metrics=["modes"])
+    with pytest.raises(UserError, match="no labels"):
+        evaluate(rows_of(train), train, test, metrics=["classes"])
+    with pytest.raises(UserError, match="n is 1"):
+        evaluate(rows_of(train), train, test, n=1)
+    with pytest.raises(ValueError, match=r"shape \(100, 2\), but it returned \(100, 3\)"):
+        evaluate(lambda n, seed: torch.zeros(n, 3), train, test, n=100)
+    with pytest.raises(ValueError, match="100 of 100 hold NaN"):
+        evaluate(lambda n, seed: torch.zeros(n, 2) / 0, train, test, n=100)
+    assert set(METRICS) >= {"frechet", "wasserstein1", "modes", "classes"}

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from tightrope._errors import UserError
+from tightrope.metrics import Measurement, Protocol
+
+PROTOCOL = Protocol("frechet", "pixels (abc)", "training scale", 397, 1400, "test", 0)
+
+
+def test_round_trip_through_json():
+    full = Measurement("frechet", 1.5, PROTOCOL, interval=(1.0, 2.0), floor=0.5, notes=("a note",))
+    bare = Measurement("frechet", 0.1, PROTOCOL)
+    for measurement in (full, bare):
+        assert Measurement.from_json(json.loads(json.dumps(measurement.to_json(), allow_nan=False))) == measurement
+
+
+def test_compare_is_the_difference_under_one_protocol():
+    assert Measurement("frechet", 3.0, PROTOCOL).compare(Measurement("frechet", 1.0, PROTOCOL)) == 2.0
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Protocol)])
+def test_compare_refuses_every_difference_and_names_it(field):
+    changed = dataclasses.replace(PROTOCOL, **{field: 7 if field in ("n_real", "n_fake", "seed") else "other"})
+    others = {key for key in dataclasses.asdict(PROTOCOL) if key != field}
+    with pytest.raises(UserError, match=f"{field}: .*measure both again") as caught:
+        Measurement("frechet", 3.0, PROTOCOL).compare(Measurement("frechet", 1.0, changed))
+    assert not any(f"{other}:" in str(caught.value) for other in others)
+
+
+def test_compare_refuses_another_metric():
+    with pytest.raises(UserError, match="name: 'frechet' and 'modes'"):
+        Measurement("frechet", 3.0, PROTOCOL).compare(Measurement("modes", 1.0, PROTOCOL))
+
+
+def test_non_finite_values_never_enter_a_file():
+    for bad in (math.nan, math.inf):
+        for keywords in ({"value": bad}, {"value": 0.0, "floor": bad}, {"value": 0.0, "interval": (0.0, bad)}):
+            with pytest.raises(ValueError, match="finite numbers"):
+                Measurement(name="frechet", protocol=PROTOCOL, **keywords)
+
+
+def test_a_protocol_of_another_version_is_refused():
+    stored = PROTOCOL.to_json()
+    with pytest.raises(UserError, match="seed"):
+        Protocol.from_json({key: value for key, value in stored.items() if key != "seed"})
+    with pytest.raises(UserError, match="resize"):
+        Protocol.from_json({**stored, "resize": 299})

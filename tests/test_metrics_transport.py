@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tightrope.metrics import sliced_wasserstein, wasserstein1
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def slow_wasserstein1(x: Tensor, y: Tensor) -> float:
+    """The linear programme over transport plans, for any sizes."""
+    from scipy.optimize import linprog
+
+    n, m = len(x), len(y)
+    cost = (x[:, None] - y[None]).square().sum(-1).sqrt().numpy()
+    rows, columns = np.kron(np.eye(n), np.ones((1, m))), np.kron(np.ones((1, n)), np.eye(m))
+    marginals = np.concatenate([np.full(n, 1 / n), np.full(m, 1 / m)])
+    return float(linprog(cost.ravel(), A_eq=np.vstack([rows, columns]), b_eq=marginals).fun)
+
+
+def test_equal_sizes_against_all_permutations():
+    x, y = normal(6, 2), 1 + normal(6, 2, seed=1)
+    distances = (x[:, None] - y[None]).norm(dim=-1)
+    best = min(float(distances[range(6), list(order)].mean()) for order in itertools.permutations(range(6)))
+    assert wasserstein1(x, y) == pytest.approx(best, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "d"), [(7, 7, 3), (4, 6, 2), (3, 12, 2), (5, 7, 1), (9, 9, 1), (1, 5, 2), (4, 6, 1)]
+)
+def test_any_sizes_against_the_linear_programme(n, m, d):
+    x, y = normal(n, d), 0.5 + normal(m, d, seed=1)
+    assert wasserstein1(x, y) == pytest.approx(slow_wasserstein1(x, y), rel=1e-9)
+    assert wasserstein1(y, x) == pytest.approx(wasserstein1(x, y), rel=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(1, 30), m=st.integers(1, 30), seed=st.integers(0, 1000))
+def test_one_dimension_agrees_with_scipy(n, m, seed):
+    from scipy.stats import wasserstein_distance
+
+    x, y = normal(n, 1, seed=seed), 0.5 * normal(m, 1, seed=seed + 1).round(decimals=1)
+    assert wasserstein1(x, y) == pytest.approx(wasserstein_distance(x[:, 0], y[:, 0]), rel=1e-10, abs=1e-12)
+
+
+def test_a_translation_costs_its_length():
+    x = normal(50, 3)
+    shift = torch.tensor([0.3, -0.4, 1.2], dtype=torch.float64)
+    assert wasserstein1(x, x + shift) == pytest.approx(1.3, rel=1e-12)
+    assert wasserstein1(x, x[torch.randperm(50, generator=torch.Generator().manual_seed(0))]) == 0.0
+
+
+def test_tiny_distances_far_from_the_origin_are_kept():
+    x = 1e3 + normal(20, 2)
+    assert wasserstein1(x, x + 1e-9) == pytest.approx(math.sqrt(2) * 1e-9, rel=1e-3)
+
+
+def test_sizes_without_a_small_common_multiple_are_refused():
+    with pytest.raises(ValueError, match=r"assignment of 9900 copies.*take 99 points"):
+        wasserstein1(normal(100, 2), normal(99, 2))
+    assert wasserstein1(normal(1000, 1), normal(999, 1)) < 0.2
+
+
+def test_lost_modes_and_noise_increase_the_distance():
+    centres = torch.tensor([[2.0, 0], [0, 2], [-2, 0], [0, -2]], dtype=torch.float64)
+    real, fresh = (centres[torch.arange(200) % 4] + 0.1 * normal(200, 2, seed=s) for s in (1, 2))
+    one = centres[torch.zeros(200, dtype=torch.int64)] + 0.1 * normal(200, 2, seed=2)
+    floor = wasserstein1(real, fresh)
+    assert floor < 0.1
+    assert floor < wasserstein1(real, fresh + 0.3 * normal(200, 2, seed=3)) < wasserstein1(real, one)
+    assert wasserstein1(real, one) > 1.5
+
+
+def test_sliced_against_a_dense_average_over_angles():
+    x, y = normal(40, 2), 0.5 + 1.5 * normal(30, 2, seed=1)
+    angles = torch.arange(2000, dtype=torch.float64) * math.pi / 2000
+    directions = torch.stack([angles.cos(), angles.sin()], dim=1)
+    exact = np.mean([wasserstein1((x @ v)[:, None], (y @ v)[:, None]) for v in directions])
+    value = sliced_wasserstein(x, y, projections=4000, rng=torch.Generator().manual_seed(0))
+    assert value == pytest.approx(exact, rel=0.03)
+    assert value <= wasserstein1(x.repeat(3, 1), y.repeat(4, 1))
+
+
+def test_sliced_order_two_of_a_translation():
+    """Along v a shift s costs (s.v)^2, whose mean over the sphere is |s|^2 / d."""
+    x, shift = normal(20, 3), torch.tensor([3.0, 0.0, 4.0], dtype=torch.float64)
+    rng = torch.Generator().manual_seed(0)
+    value = sliced_wasserstein(x, x + shift, projections=20000, order=2, rng=rng)
+    assert value == pytest.approx(5 / math.sqrt(3), rel=0.02)
+
+
+def test_sliced_uses_the_given_generator_only():
+    x, y = normal(10, 3), normal(12, 3, seed=1)
+    before = torch.get_rng_state()
+    values = [sliced_wasserstein(x, y, projections=5, rng=torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    assert values[0] == values[1] != values[2]
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="order"):
+        sliced_wasserstein(normal(3, 2), normal(3, 2), order=3)
+    with pytest.raises(ValueError, match="projection"):
+        sliced_wasserstein(normal(3, 2), normal(3, 2), projections=0)
+    with pytest.raises(ValueError, match="dimension"):
+        wasserstein1(normal(3, 2), normal(3, 3))
+    with pytest.raises(ValueError, match="finite"):
+        wasserstein1(normal(3, 2), normal(3, 2) / 0)
