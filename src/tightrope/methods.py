@@ -360,8 +360,18 @@ def build(name: str, **hyperparameters: Any) -> Method:
                 f"Method {name} has no hyperparameter {given!r}{_closest(given, valid)}; valid are {', '.join(valid)}."
             )
     resolved = {key: parameter.default for key, parameter in valid.items()} | hyperparameters
-    source = next(line for line in inspect.getdoc(builder).splitlines() if line.startswith("Source: "))  # type: ignore[union-attr]
-    return replace(builder(**resolved), hyperparameters=resolved, source=source.removeprefix("Source: "))
+    return replace(builder(**resolved), hyperparameters=resolved, source=_source(inspect.getdoc(builder) or ""))
+
+
+def _source(docstring: str) -> str:
+    """The paragraph of a docstring that begins with ``Source:``, up to its next heading."""
+    _, _, after = docstring.partition("Source: ")
+    lines = []
+    for line in after.splitlines():
+        if not line.strip() or line.startswith("Departures:"):
+            break
+        lines.append(line.strip())
+    return " ".join(lines)
 
 
 def _closest(given: str, valid: Mapping[str, object]) -> str:

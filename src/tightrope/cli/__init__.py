@@ -1,0 +1,81 @@
+"""The command line. Start-up is lazy: ``tightrope --help`` imports neither torch nor any command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+
+from tightrope import __version__
+from tightrope._errors import UserError
+
+COMMANDS = {
+    "train": "Train a GAN on your data and write a report.",
+    "resume": "Go on from a run's newest checkpoint, bit for bit.",
+    "sample": "Draw samples from a run into a grid, a folder or an npz file.",
+    "evaluate": "Measure a run against held-out data.",
+    "report": "Write a run's report again.",
+    "list": "Methods, networks and data sets, one line each.",
+    "cite": "BibTeX of the papers behind a method.",
+}
+
+EXIT_USER, EXIT_NON_FINITE, EXIT_STOPPED = 2, 3, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    0: done. 2: a mistake in what was given, told in one sentence. 3: training met a value that is not finite.
+    130: stopped by a signal, after saving.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"tightrope {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
+    try:
+        module = importlib.import_module(f"tightrope.cli.{words[0]}_command")
+        return int(module.run(words[1:]))
+    except UserError as error:
+        return _fail(str(error))
+    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        if not _ours(error):
+            raise
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return EXIT_STOPPED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name.ljust(width)}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "tightrope: stable GAN training that explains itself",
+            "",
+            "usage: tightrope COMMAND [options]        tightrope COMMAND --help",
+            "",
+            *lines,
+            "",
+            "first steps:  tightrope train digits --method r1 --steps 500 --out runs/first",
+        ]
+    )
+
+
+def _fail(sentence: str) -> int:
+    print(f"tightrope: {sentence}", file=sys.stderr)
+    return EXIT_USER
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether the library itself raised this: only then is the message a sentence for the user."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])

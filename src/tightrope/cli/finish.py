@@ -1,0 +1,30 @@
+"""The end that train and resume share: exit status, report, and what to do next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tightrope import runs
+from tightrope.cli import EXIT_NON_FINITE, EXIT_STOPPED
+from tightrope.nonfinite import NonFiniteError
+from tightrope.report import summary, write_report
+
+
+def finish(folder: Path, training: Callable[[], runs.Outcome], *, quiet: bool) -> int:
+    """Train, write the report whatever happened, and return the exit status."""
+    try:
+        outcome = training()
+    except NonFiniteError as error:
+        print(f"tightrope: {error}", file=sys.stderr)
+        print(f"report: {write_report(folder)}", file=sys.stderr)
+        return EXIT_NON_FINITE
+    page = write_report(folder)
+    if not quiet:
+        print(summary(folder))
+    print(f"report: {page}")
+    if outcome.state == "stopped":
+        print(f"{outcome.reason}; go on with: tightrope resume {folder}", file=sys.stderr)
+        return EXIT_STOPPED
+    return 0

@@ -1,0 +1,43 @@
+"""``tightrope list``: methods, networks and data sets, one line each."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from tightrope.cli.options import parse
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """Methods, networks and data sets, one line each."""
+
+    what: Annotated[Literal["all", "methods", "networks", "data"], tyro.conf.Positional] = "all"
+    """What to list."""
+
+
+def run(words: list[str]) -> int:
+    """Print the lists."""
+    options = parse(ListOptions, "list", words)
+    sections: dict[str, dict[str, str]] = {}
+    if options.what in ("all", "methods"):
+        from tightrope.methods import METHODS
+
+        sections["methods"] = {name: (inspect.getdoc(b) or "").splitlines()[0] for name, b in METHODS.items()}
+    if options.what in ("all", "networks"):
+        from tightrope.networks import NETWORKS
+
+        sections["networks"] = {name: network.summary for name, network in NETWORKS.items()}
+    if options.what in ("all", "data"):
+        from tightrope.data import DATASETS
+
+        sections["data"] = dict(DATASETS)
+    for title, lines in sections.items():
+        width = max(map(len, lines))
+        print(f"{title}:")
+        for name, line in lines.items():
+            print(f"  {name.ljust(width)}  {line}")
+    return 0

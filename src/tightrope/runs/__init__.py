@@ -1,0 +1,40 @@
+"""Runs on disk: configuration, checkpoints, records, resume, and the trained generator."""
+
+from tightrope.runs.assemble import Assembled, assemble
+from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, save_checkpoint
+from tightrope.runs.config import (
+    Config,
+    DataSettings,
+    MethodSettings,
+    NetworkSettings,
+    TrainingSettings,
+    read_config,
+    write_config,
+)
+from tightrope.runs.fit import Outcome, fit
+from tightrope.runs.lifecycle import begin, resume
+from tightrope.runs.lock import locked
+from tightrope.runs.trained import TrainedGenerator, load
+
+__all__ = [
+    "Assembled",
+    "Config",
+    "DataSettings",
+    "MethodSettings",
+    "NetworkSettings",
+    "Outcome",
+    "TrainedGenerator",
+    "TrainingSettings",
+    "assemble",
+    "begin",
+    "checkpoint_paths",
+    "fit",
+    "load",
+    "load_newest",
+    "locked",
+    "read_config",
+    "restore",
+    "resume",
+    "save_checkpoint",
+    "write_config",
+]

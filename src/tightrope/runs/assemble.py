@@ -1,0 +1,216 @@
+"""From a configuration to a run: open the data, build the networks and the method, and bind them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tightrope import methods
+from tightrope._errors import UserError
+from tightrope.data import Dataset, Sampler, open_data
+from tightrope.methods import Method
+from tightrope.networks import NETWORKS, recommended
+from tightrope.perturbations import InstanceNoise
+from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkSettings
+from tightrope.schedules import ramp
+from tightrope.training import Run, start
+
+
+@dataclass
+class Assembled:
+    """A run with the data it trains on."""
+
+    config: Config
+    run: Run
+    dataset: Dataset
+    sampler: Sampler
+
+
+def resolve_source(source: str) -> str:
+    """A source that still means the same from another working directory: existing paths become absolute."""
+    return str(Path(source).expanduser().resolve()) if Path(source).expanduser().exists() else source
+
+
+def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool = True) -> Dataset:
+    """Open the data a configuration names."""
+    return open_data(
+        settings.source,
+        split=split,
+        resolution=settings.resolution,
+        channels=settings.channels,
+        skip_broken=settings.skip_broken,
+        limit=settings.limit if split == "train" else None,
+        progress=progress,
+    )
+
+
+def describe_data(settings: DataSettings, dataset: Dataset) -> DataSettings:
+    """Fill in what was found: name, kind, shape, size, classes, fingerprint.
+
+    Raises:
+        UserError: Conditional training of data without labels, or with more classes than samples.
+    """
+    if settings.conditional:
+        if dataset.labels is None:
+            raise UserError(
+                f"Conditional training needs labels, but {dataset.name} has none; leave out --conditional or give "
+                "labelled data."
+            )
+        if len(dataset.classes) > len(dataset):
+            raise UserError(
+                f"Expected at least one sample per class, got {len(dataset.classes)} classes and {len(dataset)} "
+                f"samples in {dataset.name}; leave out --conditional or give more data."
+            )
+    if settings.flip and dataset.kind != "images":
+        raise UserError(f"Flips need images, got {dataset.kind} in {dataset.name}; leave out --flip.")
+    return dataclasses.replace(
+        settings,
+        name=dataset.name,
+        kind=dataset.kind,
+        shape=tuple(dataset.shape),
+        n=len(dataset),
+        classes=tuple(dataset.classes),
+        fingerprint=dataset.fingerprint,
+    )
+
+
+def build_method(settings: MethodSettings) -> Method:
+    """Build the method, with instance noise where it was asked for."""
+    method = methods.build(settings.name, **settings.hyperparameters)
+    if settings.instance_noise:
+        final = None if settings.instance_noise_images is None else 0.0
+        sigma = ramp(settings.instance_noise, final, settings.instance_noise_images, "linear")
+        method = dataclasses.replace(method, perturbation=InstanceNoise(sigma))
+    return method
+
+
+def network_options(name: str) -> tuple[dict[str, inspect.Parameter], dict[str, inspect.Parameter]]:
+    """Options of a network's generator and critic builders, without those the data or the seed decide.
+
+    Raises:
+        UserError: Unknown network; the message lists the valid ones.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"Expected a network out of {', '.join(NETWORKS)}, got {name!r}.")
+    decided = ("shape", "classes", "latent", "rng")
+    network = NETWORKS[name]
+    generator, critic = (
+        {key: p for key, p in inspect.signature(builder).parameters.items() if key not in decided}
+        for builder in (network.generator, network.critic)
+    )
+    return generator, critic
+
+
+def resolve_network(name: str | None, shape: tuple[int, ...], options: Mapping[str, Any]) -> NetworkSettings:
+    """Choose the network for a sample shape and give each option to the builders that take it.
+
+    Args:
+        name: Key in ``NETWORKS``, None for the recommended one.
+        shape: Sample shape.
+        options: Options by name, ``generator_width`` or ``critic_width`` for one builder, ``width`` for both.
+
+    Raises:
+        UserError: Unknown network or option, or a shape the network cannot build.
+    """
+    name = recommended(shape) if name is None else name
+    generator, critic = network_options(name)
+    NETWORKS[name].check(shape)
+    chosen: dict[str, dict[str, Any]] = {
+        "generator": {key: p.default for key, p in generator.items()},
+        "critic": {key: p.default for key, p in critic.items()},
+    }
+    for key, value in options.items():
+        targets = [
+            (player, known)
+            for player in chosen
+            for known in (key, key.removeprefix(f"{player}_"))
+            if known in chosen[player] and (known == key or key.startswith(f"{player}_"))
+        ]
+        if not targets:
+            valid = sorted({*generator, *critic})
+            raise UserError(
+                f"Network {name} has no option {key!r}; valid are {', '.join(valid)} (with generator_ or critic_ "
+                "before it for one player alone)."
+            )
+        for player, known in targets:
+            chosen[player][known] = value
+    return NetworkSettings(name, chosen["generator"], chosen["critic"])
+
+
+def build_networks(config: Config) -> tuple[nn.Module, nn.Module]:
+    """Build generator and critic from the configuration's seed; the global random state is not touched.
+
+    Raises:
+        UserError: The run trained the caller's own modules, which a configuration cannot build.
+    """
+    if config.network.name == "own":
+        raise UserError(
+            "This run trained modules of the caller's own: expected them, got none; pass generator= "
+            "(and critic= to go on training)."
+        )
+    network = NETWORKS[config.network.name]
+    shape = config.data.shape
+    classes = len(config.data.classes) if config.data.conditional else 0
+    rng = torch.Generator().manual_seed(config.training.seed)
+    generator = network.generator(
+        shape, latent=config.training.latent, classes=classes, rng=rng, **_tuples(config.network.generator)
+    )
+    critic = network.critic(shape, classes=classes, rng=rng, **_tuples(config.network.critic))
+    return generator, critic
+
+
+def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+
+
+def assemble(
+    config: Config,
+    dataset: Dataset | None = None,
+    *,
+    generator: nn.Module | None = None,
+    critic: nn.Module | None = None,
+    progress: bool = True,
+) -> Assembled:
+    """Build everything a configuration names, at step 0.
+
+    Args:
+        config: Resolved configuration.
+        dataset: The data if it is open already.
+        generator: The caller's own generator, with ``critic``; the configured network if None.
+        critic: The caller's own critic.
+        progress: Show the decoding of the data.
+
+    Raises:
+        UserError: The data has changed since the configuration was made, or something does not fit.
+    """
+    dataset = open_dataset(config.data, progress=progress) if dataset is None else dataset
+    if config.data.fingerprint and dataset.fingerprint != config.data.fingerprint:
+        raise UserError(
+            f"Expected the data that this run began with, got other data at {config.data.source} (the fingerprint "
+            "differs); restore it or start a new run."
+        )
+    if generator is None or critic is None:
+        generator, critic = build_networks(config)
+    settings = config.training
+    run = start(
+        build_method(config.method),
+        generator,
+        critic,
+        seed=settings.seed,
+        latent=settings.latent,
+        shape=config.data.shape,
+        batch_size=settings.batch_size,
+        precision=settings.precision,
+        device=settings.device,
+        ema_half_life_images=settings.ema_half_life_images,
+        ema_ramp_up=settings.ema_ramp_up,
+    )
+    sampler = Sampler(dataset, settings.batch_size, seed=settings.seed, flip=config.data.flip)
+    return Assembled(config, run, dataset, sampler)

@@ -1,0 +1,116 @@
+"""A trained generator, ready to sample: what ``tightrope.load(run)`` gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tightrope._errors import UserError
+from tightrope.autodiff import undisturbed
+from tightrope.runs.assemble import build_networks
+from tightrope.runs.config import Config, read_config
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """The averaged generator of a run in eval mode.
+
+    Attributes:
+        generator: Maps latents ``[batch, latent]`` (and labels ``[batch]``) to samples ``[batch, *shape]``.
+        latent: Size of the latents.
+        classes: Names of the classes; empty for an unconditional generator.
+        shape: Sample shape.
+        config: Configuration of the run.
+    """
+
+    generator: nn.Module
+    latent: int
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    config: Config
+
+    def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``."""
+        return self.generator(z, labels) if self.classes else self.generator(z)
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int = 0, labels: Tensor | int | None = None, batch_size: int = 256) -> Tensor:
+        """Draw ``n`` samples in training scale (images in ``[-1, 1]``); the global random state is not touched.
+
+        The samples are a function of ``n``, ``seed`` and ``labels`` alone; latents are drawn at once, so another
+        ``batch_size`` gives the same samples up to rounding.
+
+        Args:
+            n: How many.
+            seed: Of the latents, and of the classes where none are given (uniform over the classes).
+            labels: Classes ``[n]``, or one class for all; conditional generators only.
+            batch_size: Samples per forward.
+
+        Returns:
+            Samples ``[n, *shape]`` on the CPU.
+
+        Raises:
+            UserError: Labels for an unconditional generator, or out of range.
+        """
+        rng = torch.Generator().manual_seed(seed)
+        z = torch.randn(n, self.latent, generator=rng)
+        chosen = self._labels(n, labels, rng)
+        device = next(self.generator.parameters()).device
+        parts: list[Tensor] = []
+        with undisturbed(self.generator):
+            self.generator.eval()
+            for i in range(0, n, batch_size):
+                part = None if chosen is None else chosen[i : i + batch_size].to(device)
+                parts.append(self(z[i : i + batch_size].to(device), part).float().cpu())
+        return torch.cat(parts) if parts else torch.empty(0, *self.shape)
+
+    def _labels(self, n: int, labels: Tensor | int | None, rng: torch.Generator) -> Tensor | None:
+        if not self.classes:
+            if labels is not None:
+                raise UserError("Expected no labels for an unconditional generator, got some; leave them out.")
+            return None
+        if labels is None:
+            return torch.randint(len(self.classes), (n,), generator=rng)
+        chosen = torch.full((n,), labels) if isinstance(labels, int) else labels.long().cpu()
+        if chosen.shape != (n,) or bool((chosen < 0).any()) or bool((chosen >= len(self.classes)).any()):
+            raise UserError(
+                f"Expected {n} labels from 0 to {len(self.classes) - 1}, got shape {tuple(chosen.shape)} with values "
+                f"from {int(chosen.min())} to {int(chosen.max())}."
+            )
+        return chosen
+
+
+def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGenerator:
+    """Load the newest averaged generator of a run folder, ready to sample. Nothing in the folder is executed.
+
+    Args:
+        run: Run folder.
+        generator: The module to load the weights into, for runs that trained modules of the caller's own.
+
+    Returns:
+        The generator in eval mode.
+
+    Raises:
+        UserError: Not a run folder, nothing saved yet, or weights of another network.
+    """
+    folder = Path(run)
+    config = read_config(folder)
+    if generator is None:
+        generator, _ = build_networks(config)
+    path = folder / "generator.safetensors"
+    if not path.is_file():
+        raise UserError(f"Expected saved weights at {path}, got none; train until the first checkpoint.")
+    try:
+        generator.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(
+            f"Expected the weights of this run's generator, got something else in {path} "
+            f"({str(error).splitlines()[0]}); the file is damaged or belongs to another network."
+        ) from error
+    classes = config.data.classes if config.data.conditional else ()
+    return TrainedGenerator(generator.eval(), config.training.latent, classes, config.data.shape, config)
