@@ -20,7 +20,7 @@ GROUP_SIZE = 16
 
 
 class Block(nn.Module):
-    """x + (1x1, leaky ReLU, grouped 3x3, leaky ReLU, 1x1)(x), twice as wide inside; the last convolution starts at 0."""
+    """x + (1x1, leaky ReLU, grouped 3x3, leaky ReLU, 1x1)(x), twice as wide inside; the last layer starts at 0."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Block(nn.Module):
 
 
 class Resample(nn.Module):
-    """Double or halve a map with the separable filter [1, 2, 1]: bilinear interpolation, or its adjoint divided by 4."""
+    """Double or halve a map with the separable filter [1, 2, 1]: bilinear upsampling, or its adjoint over 4."""
 
     kernel: Tensor
 
@@ -152,7 +152,7 @@ def generator(
     tanh: bool = True,
     rng: torch.Generator | None = None,
 ) -> Generator:
-    """Learned map times dense(z), ``blocks`` residual blocks per size with bilinear upsampling between, 1x1 convolution.
+    """Learned map times dense(z), ``blocks`` residual blocks per size, bilinear upsampling between, 1x1 convolution.
 
     **Source**: Huang et al. 2024, R3GAN (2501.05441), config E: 1x1, grouped 3x3, 1x1 blocks twice as wide inside,
     groups of 16, gain L**(-1/4) for L blocks, last layer of each block zero, leaky ReLU 0.2, [1, 2, 1] resampling.
