@@ -55,8 +55,7 @@ class Dataset:
         name: short name, such as ``digits``, ``toy:ring`` or a folder's name.
         source: what the user gave.
         split: ``train`` or ``test``.
-        kind: ``images``, ``signals`` (``[channels, length]`` or a numeric field ``[channels, height, width]``) or
-            ``vectors``.
+        kind: ``images``, ``signals`` (``[channels, length]``) or ``vectors``.
         values: uint8 ``[n, c, h, w]`` for images, float32 ``[n, ...]`` otherwise; may be a memory map.
         labels: int64 ``[n]``, or None.
         classes: class names in label order; empty without labels.

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from tightrope._errors import UserError
+from tightrope.data.archive import open_zip
+from tightrope.data.arrays import open_arrays
+from tightrope.data.binary import open_binary
 from tightrope.data.dataset import Dataset
-from tightrope.data.digits import open_digits
-from tightrope.data.splits import check_size
+from tightrope.data.digits import digit_images, open_digits
+from tightrope.data.folder import open_folder, walk
+from tightrope.data.hub import PREFIX, download
+from tightrope.data.images import SUFFIXES
+from tightrope.data.parquet import open_parquet
+from tightrope.data.source import ImageSource, Request
+from tightrope.data.store import open_images
 from tightrope.data.toy import open_toy
 
 __all__ = ["DATASETS", "open_data"]
@@ -23,6 +32,14 @@ DATASETS: dict[str, str] = {
     "toy:line": "segment of the x-axis (2-D)",
     "toy:segments": "four radial segments (2-D)",
     "toy:gaussian": "standard normal (2-D)",
+    "FOLDER": "images, also in sub-folders: one class each, or train and test",
+    "FILE.zip": "images in a zip file, laid out like a folder",
+    "FILE.parquet": "image and label columns as on the Hugging Face hub; also a folder of train-* and test-* files",
+    "FILE.npz, FILE.npy": "images, signals [n, channels, length] or vectors [n, d]; labels under y or labels",
+    "MNIST": "folder or file of train-images-idx3-ubyte and so on, also .gz (MNIST, Fashion-MNIST, KMNIST, EMNIST)",
+    "CIFAR": "folder of the binary version of CIFAR-10 or CIFAR-100",
+    "STL-10": "folder of the binary files train_X.bin and so on",
+    "hub:owner/name": "parquet files of a Hugging Face data set (needs the hub extra)",
 }
 """Built-in names and file formats with one line each, for ``tightrope list``."""
 
@@ -41,7 +58,7 @@ def open_data(
     """Open one split of a data source.
 
     Args:
-        source: a name from :data:`DATASETS`, or a path.
+        source: ``digits``, ``toy:name``, ``hub:owner/name``, or a path to one of the formats of :data:`DATASETS`.
         split: ``train`` or ``test``.
         resolution: side of the square that images are scaled and cropped to, 4 to 1024; None keeps their size.
         channels: 1 for grey, 3 for RGB, None to decide from the data.
@@ -55,14 +72,65 @@ def open_data(
         FileNotFoundError: if the path does not exist.
     """
     _check(split, resolution, channels, limit)
-    if source == "digits" and resolution is None and channels is None:
-        dataset = open_digits(split, limit)
-    elif source.startswith("toy:"):
-        dataset = open_toy(source.removeprefix("toy:"), split, limit)
-    else:
-        raise FileNotFoundError(f"Expected a built-in name or a path, got {source}; see tightrope list.")
-    check_size(len(dataset), source)
-    return dataset
+    request = Request(source, split, resolution, channels, skip_broken, cache, limit, progress)
+    if source.startswith("toy:"):
+        if resolution is not None or channels is not None:
+            raise UserError(f"Resolution and channels are for images, but {source} holds points; leave them out.")
+        return open_toy(source.removeprefix("toy:"), split, limit)
+    if source == "digits" and resolution is None and channels in (None, 1):
+        return open_digits(split, limit)
+    found = digit_images(split) if source == "digits" else _find(request)
+    return found if isinstance(found, Dataset) else open_images(found, request)
+
+
+def _find(request: Request) -> ImageSource | Dataset:
+    """What a path or hub name holds."""
+    if request.source.startswith(PREFIX):
+        folder = download(request.source)
+        files = sorted(folder.rglob("*.parquet"))
+        return open_parquet(files, folder, request.split, request.source.split("/")[1])
+    path = Path(request.source).expanduser()
+    if not path.exists():
+        near = difflib.get_close_matches(request.source, list(DATASETS), n=1) or [
+            name for name in DATASETS if name == f"toy:{request.source}"
+        ]
+        hint = f"did you mean {near[0]}?" if near else "tightrope list shows what there is."
+        raise FileNotFoundError(f"Expected a built-in name or an existing path, got {request.source}; {hint}")
+    return _folder(path, request) if path.is_dir() else _file(path, request)
+
+
+def _folder(path: Path, request: Request) -> ImageSource:
+    if (known := open_binary(path, request.split)) is not None:
+        return known
+    if parquet := [file for file in walk(path) if file.suffix.lower() == ".parquet"]:
+        return open_parquet(parquet, path, request.split)
+    return open_folder(path, request.split)
+
+
+def _file(path: Path, request: Request) -> ImageSource | Dataset:
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        return open_zip(path, request.split)
+    if suffix == ".parquet":
+        return open_parquet([path], path, request.split)
+    if suffix in (".npy", ".npz"):
+        return open_arrays(path, request)
+    if (known := open_binary(path, request.split)) is not None:
+        return known
+    with path.open("rb") as file:
+        pickled = suffix in (".pkl", ".pickle", ".pt", ".pth") or file.read(1) == b"\x80"
+    if pickled:
+        raise UserError(
+            f"Expected plain data, but {path} is a Python pickle, which can run code when it is opened and is never "
+            "read; save it as .npz, or download the binary version."
+        )
+    if suffix in (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"):
+        raise UserError(f"Expected a zip file or a folder, got the archive {path}; unpack it and give the folder.")
+    if suffix in SUFFIXES:
+        raise UserError(f"Expected many images, got the single image {path}; give the folder that holds them.")
+    if suffix in (".csv", ".tsv", ".txt", ".json", ".h5", ".hdf5", ".mat"):
+        raise UserError(f"Expected one of the formats of tightrope list, got {path}; save the numbers as .npz.")
+    raise UserError(f"Expected one of the formats of tightrope list, got {path}; convert it, for example to .npz.")
 
 
 def _check(split: str, resolution: int | None, channels: int | None, limit: int | None) -> None:

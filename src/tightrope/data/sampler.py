@@ -1,8 +1,8 @@
 """Batches in a shuffled order that can be written down in one number.
 
 The order of the samples is an endless sequence of permutations, one per epoch, each drawn by a generator seeded from
-``(seed, epoch)``. Batch k is the k-th window of that sequence, so it depends on ``(seed, k)`` and nothing else, a window
-over an epoch's end is filled from the next permutation, and a set smaller than a batch is simply gone through several
+``(seed, epoch)``. Batch k is the k-th window of that sequence, so it depends on ``(seed, k)`` alone; a window over
+the end of an epoch is filled from the next permutation, and a set smaller than a batch is gone through several
 times within it.
 """
 

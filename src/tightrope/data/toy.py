@@ -4,8 +4,8 @@
 their code: centres and noise are divided by 1.414, 2.828 and 7.5. Line, circle, segments and gaussian: the kinds of
 2-D example in Mescheder et al. 2018 (1801.04406).
 
-**Departures** The exact geometry of the segments (radius 0.5 to 1.5 along the four half axes) is our choice. Samples are
-a fixed table of 20,000 (train) and 10,000 (test) points, not drawn anew for each batch.
+**Departures** The exact geometry of the segments (radius 0.5 to 1.5 along the four half axes) is our choice. Samples
+are a fixed table of 20,000 (train) and 10,000 (test) points, not drawn anew for each batch.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def circle(n: int, rng: torch.Generator) -> Tensor:
 
 
 def line(n: int, rng: torch.Generator) -> Tensor:
-    """x uniform on [-1, 1], y exactly 0; ``[n, 2]``."""
+    """Uniform on the segment from (-1, 0) to (1, 0): y is exactly 0; ``[n, 2]``."""
     x = 2 * torch.rand(n, generator=rng) - 1
     return torch.stack([x, torch.zeros(n)], dim=1)
 

@@ -1,0 +1,165 @@
+"""Decoded data on disk: one folder per entry, published whole or not at all.
+
+An entry is ``KEY/values.bin`` (raw numbers, row after row), ``KEY/labels.bin`` (int64, if there are labels) and
+``KEY/meta.json``. It is written in a temporary folder beside its place and renamed into it; of two processes that build
+the same entry at once the first to rename wins and the other uses the winner's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tightrope._errors import UserError
+
+__all__ = ["MEMORY_SHARE", "Table", "cache_folder", "cached", "fits_in_memory", "map_values", "synced"]
+
+MEMORY_SHARE = 0.25
+"""Decoded sets up to this share of the machine's memory are loaded; larger ones are read from disk as they are used."""
+
+FORMAT = 1
+_UNKNOWN_MEMORY = 8 << 30  # assumed where the system does not tell
+_STALE_SECONDS = 86_400  # temporary folders older than this belong to a process that was killed
+_TEMPORARY = ".building-"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A cache entry: values ``[n, ...]``, labels int64 ``[n]`` or None, and what was noted when it was built."""
+
+    values: Tensor
+    labels: Tensor | None
+    meta: dict[str, Any]
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """Where decoded data goes: the argument, else TIGHTROPE_CACHE, else XDG_CACHE_HOME or ~/.cache + ``tightrope``."""
+    if cache is not None:
+        return cache
+    if named := os.environ.get("TIGHTROPE_CACHE"):
+        return Path(named).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "tightrope"
+
+
+def cached(folder: Path, key: str, build: Callable[[Path], dict[str, Any]]) -> Table:
+    """The entry for a key, built if it is not there.
+
+    Args:
+        folder: the cache.
+        key: text that names the content and every choice made in decoding it.
+        build: writes ``values.bin`` and, with labels, ``labels.bin`` into a folder, and returns JSON-able facts with at
+            least ``shape`` (of all values) and ``dtype``.
+
+    Raises:
+        UserError: if the cache cannot be written.
+    """
+    entry = folder / hashlib.sha256(f"{FORMAT}|{key}".encode()).hexdigest()[:32]
+    if (table := _load(entry)) is not None:
+        return table
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        meta = build(temporary)
+        with synced(temporary / "meta.json") as file:
+            file.write(json.dumps(meta).encode())
+        _publish(temporary, entry)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    table = _load(entry)
+    if table is None:
+        raise UserError(f"The cache entry {entry} disappeared while it was written; run again, alone on this cache.")
+    return table
+
+
+@contextlib.contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write to, which is on the disk when the block is left without an error."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def map_values(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Tensor:
+    """Raw numbers of a file as a tensor that reads them from disk when they are used; writes to it are not saved."""
+    return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c", shape=shape))
+
+
+def fits_in_memory(size: int) -> bool:
+    """Whether this many bytes stay within :data:`MEMORY_SHARE` of the memory this process may use."""
+    return size <= MEMORY_SHARE * _memory()
+
+
+def _memory() -> int:
+    """Bytes of memory: the machine's, or the container's limit where that is lower."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        total = _UNKNOWN_MEMORY
+    with contextlib.suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total
+
+
+def _load(entry: Path) -> Table | None:
+    """The entry, or None if there is none or it is damaged."""
+    try:
+        meta = json.loads((entry / "meta.json").read_bytes())
+        shape, dtype = tuple(meta["shape"]), np.dtype(meta["dtype"])
+        size = (entry / "values.bin").stat().st_size
+        labels = np.fromfile(entry / "labels.bin", dtype=np.int64) if (entry / "labels.bin").exists() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if size != expected or (labels is not None and len(labels) != shape[0]):
+        return None
+    if fits_in_memory(size):
+        values = torch.from_numpy(np.fromfile(entry / "values.bin", dtype=dtype).reshape(shape))
+    else:
+        values = map_values(entry / "values.bin", shape, dtype)
+    return Table(values, None if labels is None else torch.from_numpy(labels), meta)
+
+
+def _publish(temporary: Path, entry: Path) -> None:
+    if entry.exists() and _load(entry) is None:  # damaged, or half deleted: make room
+        shutil.rmtree(entry, ignore_errors=True)
+    try:
+        temporary.replace(entry)
+    except OSError as error:
+        if not entry.exists():
+            raise _unwritable(entry.parent, error) from error
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes left behind."""
+    for old in folder.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(
+        f"Decoded data goes to the cache {folder}, but it cannot be written ({reason}); "
+        "set TIGHTROPE_CACHE to a folder that can."
+    )

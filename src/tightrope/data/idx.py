@@ -1,0 +1,108 @@
+"""The idx files of MNIST and the sets made in its image, plain or gzipped.
+
+**Source** LeCun, Cortes and Burges: magic number 0, 0, type, number of dimensions, then the sizes as big-endian 32-bit
+integers, then the values.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tightrope._errors import UserError
+from tightrope.data.labels import encode
+from tightrope.data.source import ImageSource, identity, pixel_reader
+from tightrope.data.splits import Rows
+
+__all__ = ["idx_prefix", "open_idx", "read_idx"]
+
+_NAME = re.compile(r"(?P<set>.*?)(?P<split>train|t10k|test)-(?P<part>images|labels)[-.]idx\d-ubyte(\.gz)?")
+_BYTES = 0x08  # the type code of unsigned bytes
+
+
+def idx_prefix(name: str) -> str | None:
+    """What stands before ``train-`` or ``t10k-`` in the name of an idx file (nothing for MNIST); None for others."""
+    match = _NAME.fullmatch(name)
+    return match["set"] if match else None
+
+
+def open_idx(folder: Path, prefix: str, split: str) -> ImageSource:
+    """One split of the idx files of a folder that start with a prefix.
+
+    Raises:
+        UserError: if there are no images among them, a file is broken, or images and labels do not match.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for file in sorted(folder.iterdir(), reverse=True):  # the unpacked file comes after its .gz and counts
+        match = _NAME.fullmatch(file.name)
+        if match and match["set"] == prefix:
+            found["train" if match["split"] == "train" else "test", match["part"]] = file
+    sides = [side for side in ("train", "test") if (side, "images") in found]
+    if not sides:
+        raise UserError(f"Expected a file train-images-idx3-ubyte in {folder}, got labels only; add the images.")
+    side = split if len(sides) == 2 else sides[0]
+    file = found[side, "images"]
+    images = read_idx(file)
+    if images.ndim != 3:
+        raise UserError(f"Expected images [n, height, width] in {file}, got shape {[*images.shape]}; check the file.")
+    labels: Rows | None = None
+    classes: tuple[str, ...] = ()
+    paths = [file]
+    if (side, "labels") in found:
+        paths.append(found[side, "labels"])
+        other = [found[key] for key in (("train", "labels"), ("test", "labels")) if key in found]
+        labels, classes = _numbered([read_idx(path) for path in (paths[1], *other)])
+        if len(labels) != len(images):
+            raise UserError(
+                f"Expected one label for each of {len(images):,} images of {file}, got {len(labels):,} in {paths[1]}; "
+                "check the files."
+            )
+    return ImageSource(
+        name=prefix.rstrip("-_") or (folder.resolve().parent if folder.name == "raw" else folder.resolve()).name,
+        identity=identity(paths),
+        count=len(images),
+        read=pixel_reader(images[..., None], file.name),
+        labels=labels,
+        classes=classes,
+        whole=len(sides) == 1,
+        encoded=False,
+    )
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """The array of an idx file of bytes, plain or ``.gz``.
+
+    Raises:
+        UserError: on a wrong magic number, another type than bytes, or missing bytes.
+    """
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"Expected a gzip file, but {path} is damaged ({error}); download it again.") from error
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _BYTES or not 1 <= data[3] <= 4:
+        raise UserError(
+            f"Expected an idx file of bytes, which starts with 00 00 08 and the number of dimensions, but {path} starts "
+            f"with {data[:4].hex(' ') or 'nothing'}; check that it is the right file."
+        )
+    header = 4 + 4 * data[3]
+    if len(data) < header:
+        raise UserError(f"Expected a header of {header} bytes in {path}, got {len(data)}; download it again.")
+    shape = tuple(int(size) for size in np.frombuffer(data[4:header], dtype=">u4"))
+    expected = header + int(np.prod(shape, dtype=np.int64))
+    if len(data) != expected:
+        raise UserError(f"Expected {expected:,} bytes in {path}, got {len(data):,}; download it again.")
+    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _numbered(parts: Sequence[npt.NDArray[np.uint8]]) -> tuple[Rows, tuple[str, ...]]:
+    """Labels of the first part, numbered over all."""
+    encoded = encode(parts)
+    if isinstance(encoded, str):  # more classes than samples to speak of: keep the numbers
+        return parts[0].astype(np.int64), tuple(str(number) for number in range(256))
+    return encoded[0][0], encoded[1]

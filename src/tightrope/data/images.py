@@ -1,0 +1,156 @@
+"""From an encoded picture to pixels: what happens to transparency, bit depth, size and colour.
+
+Everything that changes an image beyond decoding is counted by a remark, and the user is told once per data set.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tightrope._errors import UserError
+from tightrope.data.source import Pixels
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["REMARKS", "SUFFIXES", "Picture", "decode", "fit", "has_colour", "require_pillow", "with_channels"]
+
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"}
+)
+"""Endings, in lower case, of the files that count as images."""
+
+REMARKS = {
+    "transparent": "{count} with transparent pixels were placed on white",
+    "deep": "{count} with 16 bits per pixel were reduced to 8, the full range 0..65535 to 0..255",
+    "float": "{count} with floating-point pixels were scaled from 0..1 to 0..255 and rounded",
+    "animated": "{count} are animations, of which the first frame is used",
+    "cropped": "{count} are not square and lost their ends: the middle square is used",
+    "enlarged": "{count} are smaller than the resolution and were enlarged",
+}
+"""What happened to an image -> how the user is told."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_DEPTH = 24  # where a PNG file keeps its bits per pixel
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One decoded image: uint8 ``[h, w, c]`` with c = 1 or 3, and keys of :data:`REMARKS`."""
+
+    pixels: Pixels
+    remarks: frozenset[str] = frozenset()
+
+
+def require_pillow() -> None:
+    """Check that Pillow can be imported.
+
+    Raises:
+        UserError: with the command that installs it.
+    """
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "Decoding and resizing images needs Pillow, which is not installed; run pip install 'tightrope[images]'."
+        ) from error
+
+
+def decode(data: bytes) -> Picture:
+    """Decode one image file; its EXIF orientation is applied.
+
+    Args:
+        data: the file's content.
+
+    Raises:
+        ValueError: if the pixels have no agreed meaning (32-bit integers, floats outside 0..1).
+        Exception: whatever Pillow raises on broken data; it has no common type.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(io.BytesIO(data)) as image:
+        remarks = {"animated"} if getattr(image, "is_animated", False) else set()
+        if data.startswith(_PNG) and data[_PNG_DEPTH] == 16:
+            remarks.add("deep")
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode.startswith(("I", "F")):
+            pixels, remark = _numeric(np.asarray(image), image.mode)
+            remarks.add(remark)
+        elif image.has_transparency_data:
+            pixels, visible = _on_white(image)
+            remarks |= {"transparent"} if visible else set()
+        else:
+            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    return Picture(pixels if pixels.ndim == 3 else pixels[:, :, None], frozenset(remarks))
+
+
+def fit(picture: Picture, resolution: int) -> Picture:
+    """Scale the shorter side to the resolution and keep the middle square, with Lanczos antialiasing.
+
+    Args:
+        picture: any size.
+        resolution: side of the result in pixels.
+    """
+    from PIL import Image
+
+    height, width = picture.pixels.shape[:2]
+    remarks = set(picture.remarks)
+    if height == width == resolution:
+        return picture
+    if height != width:
+        remarks.add("cropped")
+    if min(height, width) < resolution:
+        remarks.add("enlarged")
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    grey = picture.pixels.shape[2] == 1
+    image = Image.fromarray(picture.pixels[:, :, 0] if grey else picture.pixels)
+    box = (left, top, left + side, top + side)
+    pixels = np.asarray(image.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+    return Picture(pixels[:, :, None] if grey else pixels, frozenset(remarks))
+
+
+def has_colour(pixels: Pixels) -> bool:
+    """Whether any pixel of ``[h, w, c]`` is not a shade of grey."""
+    if pixels.shape[2] == 1:
+        return False
+    red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
+    return bool((red != green).any() or (green != blue).any())
+
+
+def with_channels(pixels: Pixels, channels: int) -> Pixels:
+    """Grey to RGB by repetition, RGB to grey by ITU-R 601 luma; ``[h, w, 1 or 3]`` to ``[h, w, channels]``."""
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=2)
+    luma = pixels.astype(np.uint32) @ np.array([19_595, 38_470, 7_471], dtype=np.uint32)
+    return ((luma + 32_768) >> 16).astype(np.uint8)[:, :, None]
+
+
+def _numeric(values: Any, mode: str) -> tuple[Pixels, str]:
+    """Pixels that are not bytes, and the remark to make."""
+    low, high = values.min(), values.max()
+    if mode.startswith("F"):
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"floating-point pixels from {low:.3g} to {high:.3g}, expected 0 to 1")
+        return np.rint(values * 255).astype(np.uint8), "float"
+    if low < 0 or high > 65_535:
+        raise ValueError(f"integer pixels from {low} to {high}, expected 0 to 65535")
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8), "deep"
+
+
+def _on_white(image: Image.Image) -> tuple[Pixels, bool]:
+    """An image with transparency composed on white, and whether any pixel really was transparent."""
+    from PIL import Image
+
+    layered = image.convert("RGBA")
+    lowest = layered.getchannel("A").getextrema()[0]
+    white = Image.new("RGBA", layered.size, "white")
+    return np.asarray(Image.alpha_composite(white, layered).convert("RGB")), lowest != 255
