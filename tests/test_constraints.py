@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 
 import pytest
 import torch
@@ -155,7 +156,7 @@ def test_batch_norm_is_found_by_name():
 
 def test_unknown_weights_are_refused_by_name_and_can_be_skipped():
     network = nn.ModuleDict({"body": nn.Linear(2, 2), "memory": nn.LSTM(2, 2)})
-    with pytest.raises(TypeError, match="LSTM.*'memory'"):
+    with pytest.raises(TypeError, match=r"LSTM.*'memory'"):
         constraints.spectral_norm(network)
     constraints.spectral_norm(network, skip=("memory",))
     assert list(constraints.constrained_layers(network)) == ["body"]
@@ -284,7 +285,7 @@ def test_forward_updates_advance_on_every_training_forward():
     for _ in range(3):
         network(x)
         seen.append(vectors(network))
-    assert not any(same(a, b) for a, b in zip(seen, seen[1:], strict=False))
+    assert not any(same(a, b) for a, b in itertools.pairwise(seen))
     network.eval()
     network(x)
     assert same(vectors(network), seen[-1])

@@ -38,6 +38,7 @@ def remove(network: M) -> M:
     modules = dict(network.named_modules())
     with frozen_constraints():
         for name in constrained_layers(network):
+            _give_own_class(modules[name])
             parametrize.remove_parametrizations(modules[name], "weight", leave_parametrized=True)
     return network
 
@@ -45,6 +46,13 @@ def remove(network: M) -> M:
 def export(network: M) -> M:
     """Copy of the network with plain weights and the same outputs; the original stays as it is."""
     return remove(copy.deepcopy(network))
+
+
+def _give_own_class(module: nn.Module) -> None:
+    """Undo the sharing of torch's injected class with deep copies, whose weight the removal would delete as well."""
+    cls = type(module)
+    attributes = {key: value for key, value in vars(cls).items() if key not in ("__dict__", "__weakref__")}
+    module.__class__ = type(cls.__name__, cls.__bases__, attributes)
 
 
 def _is_ours(parametrization: nn.Module) -> bool:

@@ -45,6 +45,22 @@ def may_write(buffer: Tensor) -> bool:
     return level is None or torch._C._functorch.maybe_get_level(buffer) == level
 
 
+def _normalise(
+    W: Tensor, u: Tensor, v: Tensor, shape: KernelShape, bound: float, at_most: bool
+) -> tuple[Tensor, Tensor]:
+    """``bound W / d`` and ``d``, where ``d = sigma`` or ``max(sigma, bound)``; differentiable in ``W``."""
+    if torch.compiler.is_compiling():  # the compiler fuses this itself, and cannot trace a Function with a jvp
+        return _formula(W, u, v, shape, bound, at_most)
+    W_bar, d = _Normalise.apply(W, u, v, shape, bound, at_most)
+    return W_bar, d
+
+
+def _formula(W: Tensor, u: Tensor, v: Tensor, shape: KernelShape, bound: float, at_most: bool) -> tuple[Tensor, Tensor]:
+    sigma = torch.dot(u, block_matvec(shape.matrix(W), v)).clamp(min=1e-12)
+    d = sigma.clamp(min=bound) if at_most else sigma
+    return W * (bound / d), d
+
+
 class _Normalise(torch.autograd.Function):
     """``W_bar = bound W / d`` with ``d = sigma`` or ``max(sigma, bound)``, and ``d``; ``u, v`` constants.
 
@@ -57,15 +73,14 @@ class _Normalise(torch.autograd.Function):
     def forward(
         W: Tensor, u: Tensor, v: Tensor, shape: KernelShape, bound: float, at_most: bool
     ) -> tuple[Tensor, Tensor]:
-        sigma = torch.dot(u, block_matvec(shape.matrix(W), v)).clamp(min=1e-12)
-        d = sigma.clamp(min=bound) if at_most else sigma
-        return W * (bound / d), d
+        return _formula(W, u, v, shape, bound, at_most)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         _, u, v, ctx.shape, ctx.bound, ctx.at_most = inputs
         W_bar, d = output
         ctx.save_for_backward(W_bar, d, u, v)
+        ctx.save_for_forward(W_bar, d, u, v)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, g_d: Tensor) -> tuple[Tensor | None, ...]:
@@ -84,6 +99,41 @@ class _Normalise(torch.autograd.Function):
         if ctx.at_most:
             t_d = torch.where(d > ctx.bound, t_d, torch.zeros_like(t_d))
         return (ctx.bound * t - W_bar * t_d) / d, t_d
+
+
+def advance(matrix: Tensor, u: Tensor, v: Tensor, seen: Tensor, rounds: int, always: bool) -> tuple[Tensor, Tensor]:
+    """Advance the buffers in place if the matrix changed since ``seen``, and return copies of what they now hold.
+
+    Without a branch on the flag wherever reading it would cost a synchronisation or stop a transform.
+    """
+    if rounds == 0:
+        return u.clone(), v.clone()
+    now = fingerprint(matrix)
+    moved = torch.ones_like(now, dtype=torch.bool) if always else now != seen
+    plain = now.device.type == "cpu" and torch._C._functorch.maybe_current_level() is None
+    if plain and not bool(moved):
+        return u.clone(), v.clone()
+    new_u, new_v = u, v
+    for _ in range(rounds):
+        new_u, new_v = power_step(matrix, new_u)
+    new_u, new_v = torch.where(moved, new_u, u), torch.where(moved, new_v, v)
+    u.copy_(new_u)
+    v.copy_(new_v)
+    seen.copy_(now)
+    return new_u, new_v
+
+
+# Opaque to the compiler, which would otherwise recompute u in the backward from a buffer that has moved on by then.
+@torch.library.custom_op("tightrope::kernel_pair", mutates_args=("u", "v", "seen"))
+def _kernel_pair(
+    matrix: Tensor, u: Tensor, v: Tensor, seen: Tensor, rounds: int, always: bool
+) -> tuple[Tensor, Tensor]:
+    return advance(matrix, u, v, seen, rounds, always)
+
+
+@_kernel_pair.register_fake
+def _(matrix: Tensor, u: Tensor, v: Tensor, seen: Tensor, rounds: int, always: bool) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(u), torch.empty_like(v)
 
 
 class KernelSpectralNorm(nn.Module):
@@ -135,14 +185,14 @@ class KernelSpectralNorm(nn.Module):
     def _starting_gain(self, weight: Tensor) -> Tensor:
         """The gain with which the output is the raw weight."""
         u, v = self._pair(weight)
-        d: Tensor = _Normalise.apply(weight.detach(), u, v, self.shape, self.bound, self.at_most)[1]
+        _, d = _normalise(weight.detach(), u, v, self.shape, self.bound, self.at_most)
         return d / self.bound
 
     def forward(self, weight: Tensor) -> Tensor:
         """Normalised weight, same shape."""
         with torch.autocast(weight.device.type, enabled=False):
             u, v = self._pair(weight)
-            normalised: Tensor = _Normalise.apply(weight, u, v, self.shape, self.bound, self.at_most)[0]
+            normalised, _ = _normalise(weight, u, v, self.shape, self.bound, self.at_most)
             return normalised if self.gain is None else self.gain * normalised
 
     def right_inverse(self, weight: Tensor) -> Tensor:
@@ -155,32 +205,17 @@ class KernelSpectralNorm(nn.Module):
         matrix = self.shape.matrix(weight.detach())
         if self.exact:
             return top_singular_pair(matrix)
-        if not self.training or constraints_are_frozen() or not may_write(self.u):
-            return self.u.clone(), self.v.clone()
-        now = fingerprint(weight) if self.update == "optimizer_step" else self.seen
-        moved = now != self.seen if self.update == "optimizer_step" else torch.ones_like(self.seen, dtype=torch.bool)
-        if _is_plain(moved) and not bool(moved):
-            return self.u.clone(), self.v.clone()
-        u, v = self.u, self.v
-        for _ in range(self.steps):
-            u, v = power_step(matrix, u)
-        u, v = torch.where(moved, u, self.u), torch.where(moved, v, self.v)
-        self.u.copy_(u)
-        self.v.copy_(v)
-        self.seen.copy_(now)
-        return u, v
+        live = self.training and not constraints_are_frozen() and may_write(self.u)
+        rounds = self.steps if live else 0
+        if torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None:
+            pair = torch.ops.tightrope.kernel_pair(matrix, self.u, self.v, self.seen, rounds, self.update == "forward")
+            return pair[0], pair[1]
+        return advance(matrix, self.u, self.v, self.seen, rounds, self.update == "forward")
 
     def extra_repr(self) -> str:
         """Settings, for ``print(network)``."""
         how = "exact" if self.exact else f"steps={self.steps}, update={self.update!r}"
         return f"sigma {'<=' if self.at_most else '='} {self.bound:g}, {how}"
-
-
-def _is_plain(flag: Tensor) -> bool:
-    """Whether reading ``flag`` costs nothing: on the CPU, outside compilation and functorch transforms."""
-    if torch.compiler.is_compiling() or flag.device.type != "cpu":
-        return False
-    return torch._C._functorch.maybe_current_level() is None
 
 
 def spectral_norm(
