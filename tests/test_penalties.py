@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, stack_module_state, vmap
 
-from tightrope import losses, methods, penalties
-from tightrope.game import critic_objective
-from tightrope.optimizer_settings import Optimizer
+from tightrope import penalties
 from tightrope.penalties import Penalty
 
 SHAPE = (3, 4, 5)
@@ -241,17 +237,6 @@ def test_a_critic_with_zero_gradient_gives_finite_values_and_gradients():
             assert all(torch.isfinite(p.grad).all() for p in critic.parameters() if p.grad is not None)
 
 
-def test_a_score_that_does_not_depend_on_the_sample_has_gradient_zero():
-    bias = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    x = normal(3, 2)
-
-    def constant(x: Tensor) -> Tensor:
-        return bias.expand(len(x))
-
-    assert penalties.r1(constant, x).item() == 0.0
-    assert penalties.gradient_penalty(constant, x, x, weight=3.0, target=2.0).item() == 12.0
-
-
 def test_several_scores_per_sample_are_summed_before_the_gradient():
     kernels = normal(1, 2, 3, 3)
     conv = nn.Conv2d(2, 1, 3, bias=False).double()
@@ -266,40 +251,6 @@ def test_several_scores_per_sample_are_summed_before_the_gradient():
     assert penalties.r2(conv, real, fake, gamma=2.0).item() == pytest.approx(squares(total), rel=1e-12)
     value = penalties.gradient_penalty(conv, real, fake, weight=1.0).item()
     assert value == pytest.approx((math.sqrt(squares(total)) - 1) ** 2, rel=1e-12)
-
-
-def test_functional_transforms_give_the_eager_values_and_gradients():
-    """Many critics at once by vmap, and the gradient of a loss that contains a penalty by torch.func.grad."""
-    critics = [smooth_critic(s) for s in range(3)]
-    parameters, _ = stack_module_state(critics)
-    skeleton = copy.deepcopy(critics[0])
-    real, fake = normal(5, 3, seed=1), normal(5, 3, seed=2)
-    cases = {  # at real == fake the interpolates do not depend on the draw
-        "r1": lambda c: penalties.r1(c, real, fake, gamma=0.7),
-        "r2": lambda c: penalties.r2(c, real, fake, gamma=0.7),
-        "two-sided": lambda c: penalties.gradient_penalty(c, real, real, target=0.5),
-        "one-sided": lambda c: penalties.gradient_penalty(c, real, real, target=0.1, one_sided=True),
-    }
-    for name, penalty in cases.items():
-
-        def loss(p: dict[str, Tensor], penalty=penalty) -> Tensor:
-            stateless = partial(functional_call, skeleton, p)
-            return losses.hinge.critic(stateless(real), stateless(fake)) + penalty(stateless)
-
-        values = vmap(loss, randomness="same")(parameters)
-        slopes = vmap(grad(loss), randomness="same")(parameters)
-        for i, critic in enumerate(critics):
-            eager = losses.hinge.critic(critic(real), critic(fake)) + penalty(critic)
-            assert values[i].item() == pytest.approx(eager.item(), rel=1e-10), name
-            alone = grad(loss)({k: v[i] for k, v in parameters.items()})
-            for (k, p), g in zip(
-                critic.named_parameters(),
-                torch.autograd.grad(eager, list(critic.parameters()), allow_unused=True, materialize_grads=True),
-                strict=True,
-            ):
-                assert p.shape == g.shape
-                assert torch.allclose(slopes[k][i], g, rtol=1e-9, atol=1e-12), (name, k)
-                assert torch.allclose(alone[k], g, rtol=1e-9, atol=1e-12), (name, k)
 
 
 # ------------------------------------------------------------------------------------------------ what is refused
@@ -422,28 +373,3 @@ def test_conversion_from_the_authors_code():
     w = normal(4)
     value = penalties.r1(Linear(w), normal(3, 4, seed=1), gamma=penalties.from_gan_stability(10.0)).item()
     assert value == pytest.approx(10 * squares(w), rel=1e-12)
-
-
-# ---------------------------------------------------------------------------------------------- sharing of forwards
-
-
-@pytest.mark.parametrize(
-    ("chosen", "forwards"),
-    [(("r1",), 2), (("r2",), 2), (("r1", "r2"), 2), (("gradient_penalty",), 3), ((), 2)],
-)
-def test_the_critics_objective_shares_forwards_with_r1_and_r2(chosen, forwards):
-    critic, real, fake, seen = smooth_critic(), normal(4, 3, seed=1), normal(4, 3, seed=2), []
-    critic.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
-    bound = tuple(Penalty(penalties.PENALTIES[name], {}) for name in chosen)
-    method = methods.Method("mine", losses.hinge, Optimizer(), Optimizer(), penalties=bound)
-    objective = critic_objective(method, critic, real, fake, rng=rng(3))
-    assert len(seen) == forwards
-    assert torch.equal(seen[0], real) and torch.equal(seen[1], fake)
-    shared = torch.autograd.grad(objective.total, list(critic.parameters()))
-    plain = losses.hinge.critic(critic(real), critic(fake))
-    for name in chosen:  # the same again without any sharing
-        plain = plain + penalties.PENALTIES[name](critic, real, fake, rng=rng(3))
-    assert objective.total.item() == pytest.approx(plain.item(), rel=1e-13)
-    for g, h in zip(shared, torch.autograd.grad(plain, list(critic.parameters())), strict=True):
-        assert torch.allclose(g, h, rtol=1e-11, atol=1e-14)
-    assert not real.requires_grad and real.grad is None

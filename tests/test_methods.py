@@ -1,0 +1,349 @@
+"""Methods: published settings, what is refused, and that every hyperparameter reaches the built Method."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import inspect
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import nn
+
+from tightrope import losses, methods, penalties
+from tightrope._errors import UserError
+from tightrope.methods import METHODS, Method, build
+from tightrope.optimizer_settings import Optimizer
+from tightrope.schedules import Cosine, Linear, value_at
+
+# name: loss, critic's and generator's optimiser (kind, rate, betas or smoothing), critic steps, penalties, batch size.
+# Sources: algorithm 1 of 1701.07875 and of 1704.00028; 1706.08500 and its WGAN-GP code; 1511.06434 section 3; setting C
+# of table 1 in 1802.05957 with the batch of its code; 1801.04406 with its appendix; CIFAR-10 of 2501.05441.
+WGAN_GP = {"weight": 10.0, "target": 1.0, "one_sided": False}
+PUBLISHED = {
+    "wgan": ("wasserstein", ("rmsprop", 5e-5, 0.99), ("rmsprop", 5e-5, 0.99), 5, [], 64),
+    "wgan_gp": (
+        "wasserstein",
+        ("adam", 1e-4, (0, 0.9)),
+        ("adam", 1e-4, (0, 0.9)),
+        5,
+        [("gradient_penalty", WGAN_GP)],
+        64,
+    ),
+    "wgan_ttur": (
+        "wasserstein",
+        ("adam", 3e-4, (0, 0.9)),
+        ("adam", 1e-4, (0, 0.9)),
+        1,
+        [("gradient_penalty", WGAN_GP)],
+        64,
+    ),
+    "dcgan": ("non_saturating", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
+    "sn_gan": ("hinge", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
+    "r1": ("non_saturating", ("rmsprop", 1e-4, 0.99), ("rmsprop", 1e-4, 0.99), 1, [("r1", {"gamma": 10.0})], None),
+    "r3gan": (
+        "relativistic",
+        ("adam", 2e-4, (0, 0.9)),
+        ("adam", 2e-4, (0, 0.9)),
+        1,
+        [("r1", {"gamma": 0.05}), ("r2", {"gamma": 0.05})],
+        None,
+    ),
+}
+
+
+def effective(penalty: penalties.Penalty) -> dict[str, object]:
+    """Hyperparameters of a bound penalty with the function's own defaults filled in."""
+    keywords = inspect.signature(penalty.function).parameters.values()
+    defaults = {p.name: p.default for p in keywords if p.kind is p.KEYWORD_ONLY and p.name != "rng"}
+    return defaults | dict(penalty.hyperparameters)
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_defaults_are_the_published_settings(name):
+    loss, critic, generator, n_critic, expected, batch = PUBLISHED[name]
+    method = build(name)
+    assert method.name == name and method.loss is losses.LOSSES[loss] and method.source
+    for settings, (kind, rate, decay) in ((method.critic_optimizer, critic), (method.generator_optimizer, generator)):
+        assert (settings.kind, settings.learning_rate, settings.eps) == (kind, rate, 1e-8)
+        assert (settings.betas if kind == "adam" else settings.alpha) == decay
+        assert settings.momentum == 0
+    assert [method.critic_steps(k) for k in (0, 1, 24, 25, 499, 500, 1000)] == [n_critic] * 7
+    assert [(p.function.__name__, effective(p), p.every) for p in method.penalties] == [(n, h, 1) for n, h in expected]
+    assert method.perturbation is None and method.generator_batch_factor == 1
+    assert (method.project is not None) == (name == "wgan") and (method.constrain is not None) == (name == "sn_gan")
+    assert batch is None or method.batch_size == batch
+    assert METHODS[name]().name == name
+
+
+def test_every_method_has_a_row_above():
+    assert set(METHODS) == set(PUBLISHED)
+
+
+def test_methods_are_frozen_and_remember_what_they_were_built_from():
+    method = build("r1", gamma=1.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.n_critic = 2  # type: ignore[misc]
+    signature = inspect.signature(METHODS["r1"]).parameters
+    assert dict(method.hyperparameters) == {n: p.default for n, p in signature.items()} | {"gamma": 1.0}
+    for name in METHODS:
+        again = build(name, **build(name).hyperparameters)
+        assert canonical(again) == canonical(build(name))
+
+
+# -------------------------------------------------------------------------------- every hyperparameter does something
+
+
+def canonical(value: object) -> object:
+    """A comparable form of a Method, without the record of what it was built from."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        skip = "hyperparameters" if isinstance(value, Method) else ""
+        fields = [f.name for f in dataclasses.fields(value) if f.name != skip]
+        return type(value).__name__, tuple((f, canonical(getattr(value, f))) for f in fields)
+    if isinstance(value, functools.partial):
+        return canonical(value.func), canonical(value.args), canonical(value.keywords)
+    if inspect.isfunction(value):
+        cells = [c.cell_contents for c in value.__closure__ or ()]
+        return value.__qualname__, canonical(cells), canonical(value.__defaults__), canonical(value.__kwdefaults__)
+    if isinstance(value, Mapping):
+        return tuple(sorted((k, canonical(v)) for k, v in value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(canonical(v) for v in value)
+    return value
+
+
+# (method, hyperparameter): a different value, and what has to be set for it to matter.
+RATE, BETAS = 7e-4, (0.25, 0.8)
+CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
+    "wgan": {
+        "learning_rate": (RATE, {}),
+        "bound": (0.1, {}),
+        "n_critic": (2, {}),
+        "clip_norm_layers": (False, {}),
+        "clip_biases": (False, {}),
+        "authors_warm_up": (True, {}),
+    },
+    "wgan_gp": {
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "weight": (1.0, {}),
+        "target": (0.5, {}),
+        "one_sided": (True, {}),
+        "n_critic": (2, {}),
+        "every": (4, {}),
+    },
+    "wgan_ttur": {
+        "critic_learning_rate": (RATE, {}),
+        "generator_learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "weight": (1.0, {}),
+        "n_critic": (2, {}),
+        "every": (4, {}),
+    },
+    "dcgan": {
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "n_critic": (2, {}),
+        "loss": ("least_squares", {}),
+    },
+    "sn_gan": {
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "n_critic": (5, {}),
+        "loss": ("standard", {}),
+        "power_iterations": (3, {}),
+        "update": ("forward", {}),
+        "generator_batch_factor": (2, {}),
+        "learning_rate_final": (0.0, {"schedule_images": 1000}),
+        "schedule_images": (2000, {"learning_rate_final": 0.0, "schedule_images": 1000}),
+    },
+    "r1": {
+        "gamma": (1.0, {}),
+        "learning_rate": (RATE, {}),
+        "optimizer": ("adam", {}),
+        "betas": (BETAS, {"optimizer": "adam"}),
+        "alpha": (0.9, {}),
+        "n_critic": (2, {}),
+        "every": (4, {}),
+        "at": ("fake", {}),
+        "approximate": (True, {}),
+        "sigma": (0.1, {"approximate": True}),
+    },
+    "r3gan": {
+        "gamma": (1.0, {}),
+        "gamma_final": (0.005, {"schedule_images": 1000}),
+        "learning_rate": (RATE, {}),
+        "learning_rate_final": (5e-5, {"schedule_images": 1000}),
+        "beta2": (0.95, {}),
+        "beta2_final": (0.99, {"schedule_images": 1000}),
+        "schedule_images": (2000, {"gamma_final": 0.005, "schedule_images": 1000}),
+        "n_critic": (2, {}),
+        "every": (4, {}),
+    },
+}
+PAIRS = [(name, option) for name in METHODS for option in inspect.signature(METHODS[name]).parameters]
+
+
+@pytest.mark.parametrize(("name", "option"), PAIRS)
+def test_each_hyperparameter_changes_the_built_method(name, option):
+    other, beside = CHANGES[name][option]
+    plain = build(name, **beside)
+    assert canonical(plain) == canonical(build(name, **beside))  # the comparison itself is stable
+    assert canonical(build(name, **(beside | {option: other}))) != canonical(plain)
+
+
+def test_hyperparameters_land_where_they_should():
+    for name in METHODS:
+        if "n_critic" in CHANGES[name]:
+            assert build(name, n_critic=3).critic_steps(1000) == 3
+    for name in ("wgan", "wgan_gp", "dcgan", "sn_gan", "r1", "r3gan"):
+        method = build(name, learning_rate=RATE)
+        assert method.critic_optimizer.learning_rate == method.generator_optimizer.learning_rate == RATE
+    ttur = build("wgan_ttur", critic_learning_rate=0.5, generator_learning_rate=0.25)
+    assert (ttur.critic_optimizer.learning_rate, ttur.generator_optimizer.learning_rate) == (0.5, 0.25)
+    for name in ("wgan_gp", "wgan_ttur", "dcgan", "sn_gan"):
+        method = build(name, betas=BETAS)
+        assert method.critic_optimizer.betas == method.generator_optimizer.betas == BETAS
+    assert (
+        build("r3gan", beta2=0.7).critic_optimizer.betas
+        == build("r3gan", beta2=0.7).generator_optimizer.betas
+        == (0, 0.7)
+    )
+    for name in ("wgan_gp", "wgan_ttur", "r1", "r3gan"):
+        assert {p.every for p in build(name, every=8).penalties} == {8}
+    for kind in ("adam", "rmsprop", "sgd"):
+        method = build("r1", optimizer=kind, betas=BETAS, alpha=0.5)
+        assert method.critic_optimizer.kind == method.generator_optimizer.kind == kind
+    at = {a: [p.function for p in build("r1", at=a).penalties] for a in ("real", "fake", "both")}
+    assert at == {"real": [penalties.r1], "fake": [penalties.r2], "both": [penalties.r1, penalties.r2]}
+    rough = build("r1", at="both", approximate=True, sigma=0.2, gamma=3.0).penalties
+    assert [p.function for p in rough] == [penalties.finite_difference_r1, penalties.finite_difference_r2]
+    assert [effective(p) for p in rough] == [{"gamma": 3.0, "sigma": 0.2}] * 2
+    (penalty,) = build("wgan_gp", weight=2.0, target=0.0, one_sided=True).penalties
+    assert effective(penalty) == {"weight": 2.0, "target": 0.0, "one_sided": True}
+    assert build("sn_gan", loss="standard").loss is losses.non_saturating
+    for loss in ("minimax", "least_squares", "non_saturating"):
+        assert build("dcgan", loss=loss).loss is losses.LOSSES[loss]
+
+
+def test_wgan_clips_what_it_is_told_to():
+    net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 1))
+    with torch.no_grad():
+        for i, p in enumerate(net.parameters()):
+            p.fill_(-1.0 if i % 2 else 1.0)
+
+    def largest(**options: object) -> dict[str, float]:
+        other = copy.deepcopy(net)
+        build("wgan", **options).project(other)
+        for p, q in zip(other.parameters(), net.parameters(), strict=True):
+            assert torch.equal(p.sign(), q.sign())
+        return {n: round(p.abs().max().item(), 6) for n, p in other.named_parameters()}
+
+    names = [n for n, _ in net.named_parameters()]
+    assert largest() == dict.fromkeys(names, 0.01)
+    assert largest(bound=0.1) == dict.fromkeys(names, 0.1)
+    assert largest(clip_norm_layers=False) == {n: 1.0 if n.startswith("1.") else 0.01 for n in names}
+    without = largest(clip_biases=False)
+    assert without == {n: 1.0 if n in ("0.bias", "2.bias") else without[n] for n in names}
+    assert without["0.weight"] == without["2.weight"] == without["1.weight"] == 0.01
+
+
+# ------------------------------------------------------------------------------------------------------- schedules
+
+
+def test_schedules_at_start_middle_and_end():
+    """R3GAN's cosines for CIFAR-10, and the linear decay to zero of the spectral normalisation ResNets."""
+    n = 20_000_000
+    r3 = build("r3gan", gamma_final=0.005, learning_rate_final=5e-5, beta2_final=0.99, schedule_images=n)
+    for images, gamma, rate, beta2 in (
+        (0, 0.05, 2e-4, 0.9),
+        (n // 2, 0.0275, 1.25e-4, 0.945),
+        (n, 0.005, 5e-5, 0.99),
+        (2 * n, 0.005, 5e-5, 0.99),
+    ):
+        for settings in (r3.critic_optimizer, r3.generator_optimizer):
+            assert value_at(settings.learning_rate, images) == pytest.approx(rate, rel=1e-12)
+            assert value_at(settings.betas[1], images) == pytest.approx(beta2, rel=1e-12)
+            assert value_at(settings.betas[0], images) == 0
+        for penalty in r3.penalties:
+            assert value_at(penalty.hyperparameters["gamma"], images) == pytest.approx(gamma, rel=1e-12)
+    assert isinstance(r3.penalties[0].hyperparameters["gamma"], Cosine)
+    sn = build("sn_gan", learning_rate_final=0.0, schedule_images=1000)
+    assert sn.critic_optimizer.learning_rate == sn.generator_optimizer.learning_rate == Linear(2e-4, 0.0, 1000)
+    assert value_at(sn.critic_optimizer.learning_rate, 250) == pytest.approx(1.5e-4, rel=1e-12)
+
+
+def test_a_bound_penalty_follows_its_schedule():
+    x = torch.ones(2, 3, dtype=torch.float64)
+    weight = torch.full((3,), 2.0, dtype=torch.float64)
+    penalty = penalties.Penalty(penalties.r1, {"gamma": Linear(4.0, 0.0, 100)}, every=3)
+    for images, gamma in ((0, 4.0), (50, 2.0), (75, 1.0), (100, 0.0), (1000, 0.0)):
+        value = penalty(lambda x: x @ weight, x, x, images_seen=images).item()
+        assert value == pytest.approx(3 * gamma / 2 * 12, rel=1e-12)  # every * gamma/2 * |w|^2
+
+
+def test_the_wgan_authors_schedule_of_critic_steps():
+    """Their code: 100 critic steps during the first 25 generator steps and at every 500th."""
+    method = build("wgan", authors_warm_up=True)
+    for step in range(1101):
+        expected = 100 if step < 25 or step in (500, 1000) else 5
+        assert method.critic_steps(step) == expected, step
+    assert build("wgan", authors_warm_up=True, n_critic=2).critic_steps(26) == 2
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+def test_unknown_names_are_answered_with_the_valid_ones():
+    with pytest.raises(UserError) as caught:
+        build("wgan_pg")
+    assert "wgan_pg" in str(caught.value) and all(name in str(caught.value) for name in METHODS)
+    for name, builder in METHODS.items():
+        with pytest.raises(UserError) as caught:
+            build(name, gama=1.0)
+        message = str(caught.value)
+        assert "gama" in message and name in message
+        assert all(option in message for option in inspect.signature(builder).parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dcgan", {"loss": "wasserstein"}),  # nothing bounds its critic
+        ("dcgan", {"loss": "other"}),
+        ("sn_gan", {"loss": "other"}),
+        ("r1", {"at": "nowhere"}),
+        ("r1", {"optimizer": "nadam"}),
+        ("r1", {"n_critic": 0}),
+        ("r1", {"every": 0}),
+        ("r1", {"learning_rate": -1e-4}),
+        ("wgan_gp", {"betas": (0.0, 1.0)}),
+        ("sn_gan", {"generator_batch_factor": 0}),
+        ("sn_gan", {"learning_rate_final": 0.0}),  # no length
+        ("r3gan", {"gamma_final": 0.005}),
+    ],
+)
+def test_values_without_a_meaning_are_refused(name, options):
+    with pytest.raises(ValueError):
+        build(name, **options)
+
+
+def test_a_wasserstein_loss_with_an_unbounded_critic_is_refused():
+    def method(**pieces: object) -> Method:
+        return Method("mine", losses.wasserstein, Optimizer(), Optimizer(), **pieces)
+
+    with pytest.raises(ValueError, match=r"(?i)wasserstein"):
+        method()
+    for pieces in (
+        {"penalties": (penalties.Penalty(penalties.gradient_penalty),)},
+        {"constrain": lambda net: net},
+        {"project": lambda net: net},
+    ):
+        assert method(**pieces).loss is losses.wasserstein
+    assert Method("mine", losses.hinge, Optimizer(), Optimizer()).penalties == ()
+    mine = method(project=lambda net: net)
+    with pytest.raises(ValueError, match=r"(?i)wasserstein"):
+        dataclasses.replace(mine, project=None)
+    assert methods.Method is Method
