@@ -13,7 +13,7 @@ from tightrope.report.png import write_grid
 CONFIG = {
     "format": 1,
     "tightrope": "0.1.0",
-    "command": "tightrope train digits --method r1 --gamma 10 --steps 2000 --batch-size 64 --seed 0 --out runs/digits-r1",
+    "command": "tightrope train digits --method r1 --gamma 10 --steps 2000 --seed 0 --out runs/digits-r1",
     "data": {
         "source": "digits",
         "name": "digits",

@@ -70,7 +70,7 @@ def encode_png(array: Array) -> bytes:
     best = cost.argmin(0)
     lines = np.concatenate([best[:, None].astype(np.uint8), filtered[best, np.arange(height)]], 1)
     header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)) + _chunk(b"IEND", b"")
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 6)) + _chunk(b"IEND", b"")
     return _SIGNATURE + chunks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -105,9 +106,9 @@ def line_chart(
     body += [_reference(frame, scale, reference, index) for index, reference in enumerate(references)]
     body += [_curve(frame, scale, span, line, index) for index, line in enumerate(shown)]
     body.append(_bands(frame, span, shown, tip or short_count))
-    notes = [note for note, true in _notes(scale, hidden) if true]
+    notes = ", ".join(note for note, true in _notes(scale, shown, hidden) if true)
     spoken = "; ".join(f"{line.name}: last {number(float(line.y[-1]))}" for line in lines)
-    caption = f"<figcaption>{escape(title)}{''.join(f' <small>{note}</small>' for note in notes)}</figcaption>"
+    caption = f"<figcaption>{escape(title)}{f' <small>{notes}</small>' if notes else ''}</figcaption>"
     picture = _svg(frame, f"{title}. {spoken}", "".join(body))
     return f'<figure class="chart">{caption}{picture}{_legend(lines, references)}</figure>'
 
@@ -125,7 +126,9 @@ def spectrum_chart(name: str, newest: Floats, first: Floats | None, scale: Scale
         A ``figure`` element.
     """
     span = (0.0, 1.0)
-    body = [_axes(SMALL, scale, span, "", every=2)]
+    body = [_axes(SMALL, scale, span, "", sparse=True)]
+    for anchor, place, word in (("start", SMALL.left, "largest"), ("end", SMALL.left + SMALL.across, "smallest")):
+        body.append(f'<text x="{place}" y="{SMALL.height - 5}" text-anchor="{anchor}">{word}</text>')
     for values, style in ((first, "early"), (newest, "s0")):
         if values is not None and len(values):
             x = np.linspace(0.0, 1.0, len(values)) if len(values) > 1 else np.asarray([0.0])
@@ -154,9 +157,10 @@ def _span(lines: Sequence[Line]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _notes(scale: Scale, hidden: int) -> list[tuple[str, bool]]:
+def _notes(scale: Scale, lines: Sequence[Line], hidden: int) -> list[tuple[str, bool]]:
     return [
         ("log scale", scale.kind == "log"),
+        ("bars: 95 % interval", any(line.low is not None for line in lines)),
         (f"asinh scale: linear below about {number(scale.width)}, logarithmic above", scale.kind == "asinh"),
         (f"{hidden} values at or below zero are not shown", hidden > 0),
     ]
@@ -175,14 +179,18 @@ def _path(x: Floats, y: Floats) -> str:
     return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True)) if len(x) else ""
 
 
-def _axes(frame: Frame, scale: Scale, span: tuple[float, float], x_label: str, every: int = 1) -> str:
+def _axes(frame: Frame, scale: Scale, span: tuple[float, float], x_label: str, sparse: bool = False) -> str:
     right, floor = frame.left + frame.across, frame.top + frame.down
     parts = []
-    for index, (level, text) in enumerate(scale.ticks()):
+    ticks = scale.ticks()
+    named = {text for level, text in ticks if scale.kind == "log" and level == 10.0 ** round(math.log10(level))}
+    if not sparse or len(named) < 2:
+        named = {text for _, text in (ticks[::2] if sparse else ticks)}
+    for level, text in ticks:
         y = frame.top + frame.down * (1.0 - float(scale.place(np.asarray(level))))
         zero = " zero" if level == 0 else ""
         parts.append(f'<path class="grid{zero}" d="M{frame.left} {y:.1f}H{right}"/>')
-        if index % every == 0:
+        if text in named:
             parts.append(f'<text x="{frame.left - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
     parts.append(f'<path class="axis" d="M{frame.left} {floor}H{right}"/>')
     if x_label:

@@ -8,8 +8,14 @@ MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A measured value with a few significant digits, e.g. ``0.0421``, ``−1.3``, ``12,300``, ``4.2·10⁻⁷``."""
+def number(value: float, digits: int = 3, *, zeros: bool = False) -> str:
+    """A measured value with a few significant digits, e.g. ``0.0421``, ``−1.3``, ``12,300``, ``4.2·10⁻⁷``.
+
+    Args:
+        value: the value.
+        digits: how many significant digits.
+        zeros: whether to keep zeros at the end, so that the numbers of a column have one length.
+    """
     if not math.isfinite(value):
         return str(value)
     if value == 0:
@@ -19,7 +25,7 @@ def number(value: float, digits: int = 3) -> str:
         return scientific(value, digits)
     decimals = max(0, digits - 1 - math.floor(math.log10(magnitude)))
     text = f"{value:,.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text and not zeros else text
     return text.replace("-", MINUS)
 
 

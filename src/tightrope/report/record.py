@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class RunRecord:
         found = [
             (row["step"], _number(row.get("images_seen"), row["step"]), row[key])
             for row in self.rows
-            if _is_number(row.get(key))
+            if is_number(row.get(key))
         ]
         table = np.asarray(found, np.float64).reshape(-1, 3)
         return Series(table[:, 0], table[:, 1], table[:, 2])
@@ -212,7 +212,7 @@ def _lines(path: Path, problems: list[str]) -> Iterator[Row]:
             row = json.loads(line)
         except json.JSONDecodeError:
             row = None
-        if isinstance(row, dict) and _is_number(row.get("step")):
+        if isinstance(row, dict) and is_number(row.get("step")):
             yield {**row, "step": int(row["step"])}
         else:
             broken += 1
@@ -232,15 +232,15 @@ def _evaluation(row: Row) -> Evaluation:
 
 
 def _reading(item: Any) -> Reading | None:
-    if not isinstance(item, dict) or not _is_number(item.get("value")):
+    if not isinstance(item, dict) or not is_number(item.get("value")):
         return None
     interval, protocol, notes = item.get("interval"), item.get("protocol"), item.get("notes")
-    whole = isinstance(interval, list) and len(interval) == 2 and all(_is_number(end) for end in interval)
+    whole = isinstance(interval, list) and len(interval) == 2 and all(is_number(end) for end in interval)
     return Reading(
         name=str(item.get("name", "unnamed")),
         value=float(item["value"]),
         interval=(float(interval[0]), float(interval[1])) if whole and isinstance(interval, list) else None,
-        floor=float(item["floor"]) if _is_number(item.get("floor")) else None,
+        floor=float(item["floor"]) if is_number(item.get("floor")) else None,
         protocol=protocol if isinstance(protocol, dict) else {},
         notes=tuple(str(note) for note in notes) if isinstance(notes, list) else (),
     )
@@ -256,9 +256,10 @@ def _pictures(folder: Path) -> tuple[tuple[tuple[int, Path], ...], Path | None]:
     return tuple(sorted(found)), real if real.is_file() else None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value read from JSON is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _number(value: Any, otherwise: float) -> float:
-    return float(value) if _is_number(value) else float(otherwise)
+    return float(value) if is_number(value) else float(otherwise)

@@ -106,7 +106,8 @@ def linear_ticks(low: float, high: float, most: int = 5) -> list[tuple[float, st
     if largest >= 1e5 or largest < 1e-3:
         return [(index * step, scientific(index * step) if index else "0") for index in range(first, last + 1)]
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [(i * step, f"{i * step:,.{decimals}f}".replace("-", MINUS)) for i in range(first, last + 1)]
+    texts = [f"{i * step:,.{decimals}f}".replace("-", MINUS) if i else "0" for i in range(first, last + 1)]
+    return [(i * step, text) for i, text in zip(range(first, last + 1), texts, strict=True)]
 
 
 def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tightrope.report import quantities
 from tightrope.report.formats import count, number, ratio
 from tightrope.report.html import heading
-from tightrope.report.record import Reading, RunRecord
+from tightrope.report.record import Reading, RunRecord, is_number
 from tightrope.report.verdict import has_ratio, newest, protocol_text, verdict
 
 _WIDTH = 96
@@ -56,7 +56,7 @@ def _last_values(record: RunRecord) -> list[tuple[str, str]]:
         return []
     last = record.rows[-1]
     keys = [key for key in quantities.QUANTITIES if len(record.series(key)) and key in last]
-    return [(quantities.title(key), number(float(last[key]))) for key in keys if isinstance(last[key], int | float)]
+    return [(quantities.title(key), number(float(last[key]))) for key in keys if is_number(last[key])]
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

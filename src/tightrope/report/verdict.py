@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tightrope.report.formats import count, duration, number, plural, ratio
 from tightrope.report.quantities import is_distance, metric_label
-from tightrope.report.record import Evaluation, Reading, RunRecord
+from tightrope.report.record import Evaluation, Reading, RunRecord, is_number
 
 Tone = Literal["finished", "open", "stopped", "nonfinite"]
 
@@ -93,7 +93,7 @@ def protocol_text(protocol: dict[str, Any]) -> str:
 
 
 def _size(value: Any) -> str:
-    return count(value) if isinstance(value, int | float) else "an unknown number of"
+    return count(value) if is_number(value) else "an unknown number of"
 
 
 def _distance(record: RunRecord) -> list[str]:
@@ -112,13 +112,18 @@ def _coverage(record: RunRecord) -> list[str]:
     for reading in evaluation.readings if evaluation else ():
         match = re.search(r"\b(modes|classes)\b", reading.name.replace("_", " "))
         if match and reading.value == round(reading.value):
-            total = reading.floor if reading.floor is not None else len(record.part("data").get("classes") or ())
+            total = reading.floor if reading.floor is not None else _classes(record)
             if not total:
                 return [f"{count(reading.value)} {match.group(1)} appear in the samples"]
             if reading.value == total:
                 return [f"all {count(total)} {match.group(1)} appear in the samples"]
             return [f"{count(reading.value)} of {count(total)} {match.group(1)} appear in the samples"]
     return []
+
+
+def _classes(record: RunRecord) -> float:
+    stored = record.part("data").get("classes")
+    return float(len(stored)) if isinstance(stored, list) else float(stored) if is_number(stored) else 0.0
 
 
 def _losses(record: RunRecord) -> str:

@@ -1,0 +1,320 @@
+"""The report: what it says, what it must never contain, and that missing parts become sentences."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from run_folders import CONFIG, evaluation, make_run, row, write_rows
+from tightrope._errors import UserError
+from tightrope.report import read_run, summary, write_report
+from tightrope.report.formats import number
+from tightrope.report.verdict import facts, tone, verdict
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "digits-r1")
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return write_report(run).read_text(encoding="utf-8")
+
+
+def small(folder: Path, **options) -> Path:
+    return make_run(folder, steps=80, every=10, pictures=False, **options)
+
+
+def set_status(run: Path, **values) -> None:
+    path = run / "status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def set_config(run: Path, **parts) -> None:
+    (run / "config.json").write_text(json.dumps({**CONFIG, **parts}))
+
+
+class Outline(HTMLParser):
+    """Checks that elements nest, and collects tags, attributes and the text of headings."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+# --- the page
+
+
+def test_page_is_self_contained_and_well_formed(page):
+    outline = Outline(page)
+    assert "script" not in {tag for tag, _ in outline.tags}
+    for _, attributes in outline.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href", "data"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:")), attributes
+    assert not re.search(r"https?://|@import|url\(", page)
+    assert "default-src 'none'" in page
+    assert '<meta name="viewport" content="width=device-width' in page
+    assert "@media print" in page and "prefers-color-scheme: dark" in page
+    assert len(page) < 2_000_000
+
+
+def test_page_has_every_part_and_every_anchor_exists(page):
+    outline = Outline(page)
+    ids = [attributes["id"] for _, attributes in outline.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    for _, attributes in outline.tags:
+        link = attributes.get("href") or ""
+        assert not link.startswith("#") or link[1:] in ids
+    for title in (
+        "Losses", "Wasserstein estimate", "Gradient norm of the critic in its input", "Critic gap D(real) − D(fake)",
+        "Fréchet distance", "Critic layer spectra", "Configuration", "Reproduce this run", "What the numbers mean",
+    ):  # fmt: skip
+        assert title in page
+    charts = [attributes for tag, attributes in outline.tags if tag == "svg" and attributes.get("role") == "img"]
+    assert len(charts) >= 15 and all(chart["aria-label"] and chart["viewbox"] for chart in charts)
+    assert "class_covered" not in page
+
+
+def test_page_shows_the_last_values(run, page):
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    for key in ("critic_loss", "generator_loss", "wasserstein_estimate", "input_gradient_norm_fake", "gap"):
+        assert f"<b>{number(last[key])}</b>" in page
+    measured = json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])["measurements"][0]
+    assert f"{number(measured['value'])} against 0.31" in page
+    assert "95 % interval" in page and "360 real test samples against 2,000 generated; seed 0" in page
+
+
+def test_page_embeds_the_newest_the_first_and_the_real_picture(run, page):
+    embedded = {base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)}
+    for name in ("step_00002000.png", "real.png"):
+        assert (run / "samples" / name).read_bytes() in embedded
+    assert "step 250<" in page and "Generated, step 2,000" in page
+    assert page.index("Generated, step 2,000") < page.index(">Real<") < page.index("step 250<")
+
+
+def test_the_same_run_gives_the_same_page_and_out_is_respected(run, page, tmp_path):
+    again = write_report(run, tmp_path / "deep" / "page.html")
+    assert again == tmp_path / "deep" / "page.html"
+    assert again.read_text(encoding="utf-8") == page
+    assert [entry.name for entry in again.parent.iterdir()] == ["page.html"]
+
+
+def test_text_from_users_is_escaped(tmp_path):
+    run = small(tmp_path / "<script>alert(1)</script>".replace("/", "_"))
+    nasty = '<script>alert("x")</script>'
+    config = json.loads(json.dumps(CONFIG))
+    config["command"] = f"tightrope train {nasty} --name 'a & b'"
+    config["method"] |= {"name": nasty, "hyperparameters": {nasty: nasty}}
+    config["data"] |= {"name": nasty, "classes": [nasty], "kind": nasty}
+    config[nasty] = {"x": nasty}
+    set_config(run, **config)
+    set_status(run, state="stopped", reason=nasty)
+    one = evaluation(80, 80)
+    one["measurements"][0] |= {"name": nasty + "distance", "notes": [nasty], "protocol": {"features": nasty, nasty: 1}}
+    write_rows(run / "evaluations.jsonl", [evaluation(40, 80), one, {**one, "step": 90}])
+    rows = [{**row(step, 80, np.random.default_rng(0)), nasty: float(step)} for step in (10, 20, 30)]
+    rows[-1]["spectra"] = {nasty: {"sigma": 1.0, "stable_rank": 1.0, "values": [1.0, 0.5]}}
+    rows[-2]["spectra"] = rows[-1]["spectra"]
+    write_rows(run / "metrics.jsonl", rows)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") > 10
+    Outline(text)
+
+
+def test_the_reproducing_command_survives_tags_and_spaces(tmp_path):
+    run = small(tmp_path / "run")
+    command = "tightrope  train 'my data' --method sn_gan --name \"a  b\" --out runs/x"
+    set_config(run, command=command)
+    text = write_report(run).read_text(encoding="utf-8")
+    block = re.search(r"<pre>(.*?)</pre>", text, re.DOTALL).group(1)
+    plain = re.sub(r"<[^>]+>", "", block)
+    assert plain.replace("&quot;", '"').replace("&#x27;", "'") == command
+
+
+# --- missing and broken parts
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("evaluations.jsonl", "The run was not evaluated"),
+        ("metrics.jsonl", "No metrics were logged"),
+        ("config.json", "config.json is missing"),
+        ("status.json", "how the run ended is not recorded"),
+        ("samples", "No sample picture was written"),
+    ],
+)
+def test_a_missing_part_is_a_sentence(tmp_path, missing, sentence):
+    run = make_run(tmp_path / "run", steps=80)
+    if (run / missing).is_dir():
+        for picture in (run / missing).iterdir():
+            picture.unlink()
+    else:
+        (run / missing).unlink()
+    text = write_report(run).read_text(encoding="utf-8")
+    assert sentence in text
+    Outline(text)
+    assert summary(run)
+
+
+def test_no_spectra_one_row_and_an_empty_file(tmp_path):
+    run = small(tmp_path / "run", evaluated=False)
+    write_rows(run / "metrics.jsonl", [row(10, 80, np.random.default_rng(0))])
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "One row was logged; a curve needs two." in text and "No critic spectra were logged." in text
+    assert "losses finite in the one logged row" in text
+    (run / "metrics.jsonl").write_text("")
+    assert "no losses were logged" in write_report(run).read_text(encoding="utf-8")
+
+
+def test_a_truncated_last_line_is_left_out_and_said(tmp_path):
+    run = small(tmp_path / "run")
+    path = run / "metrics.jsonl"
+    path.write_text(path.read_text()[:-40] + "\n[1, 2]\n")
+    record = read_run(run)
+    assert len(record.rows) == 7
+    assert any("metrics.jsonl: 2 lines are left out" in problem for problem in record.problems)
+    assert "metrics.jsonl: 2 lines are left out" in write_report(run).read_text(encoding="utf-8")
+    assert "metrics.jsonl: 2 lines" in summary(run)
+
+
+def test_rows_of_a_resumed_run_replace_what_they_overlap_and_one_step_is_one_row(tmp_path):
+    run = small(tmp_path / "run")
+    steps = [10, 20, 30, 40, 30, 40, 50, 50]
+    write_rows(run / "metrics.jsonl", [{"step": s, "images_seen": s, "gap": float(i)} for i, s in enumerate(steps)])
+    series = read_run(run).series("gap")
+    assert series.steps.tolist() == [10, 20, 30, 40, 50]
+    assert series.values.tolist() == [0, 1, 4, 5, 7]
+
+
+def test_values_that_are_no_finite_numbers_are_passed_over(tmp_path):
+    run = small(tmp_path / "run")
+    odd = [
+        '{"step": 1, "images_seen": 64, "gap": NaN, "critic_loss": "high", "d_real": true, "spectra": {"a": 3}}',
+        '{"step": 2, "images_seen": null, "gap": 1e999, "critic_loss": 1, "spectra": {"a": {"sigma": NaN}}}',
+        '{"step": 3, "gap": 2.0, "spectra": {"a": {"sigma": Infinity, "values": [1, null, NaN]}, "b": {}}}',
+        '{"step": NaN, "gap": 2.0}',
+        '{"gap": 2.0}',
+    ]
+    (run / "metrics.jsonl").write_text("\n".join(odd))
+    (run / "evaluations.jsonl").write_text(
+        '{"step": 3, "measurements": [{"name": "fid", "value": NaN}, {"value": 2, "interval": [1], "floor": "x"}, 5]}\n'
+        '{"step": 4, "measurements": 7}\n{"step": 5, "measurements": [{"name": "kid", "value": -0.1}]}'
+    )
+    record = read_run(run)
+    assert record.series("gap").values.tolist() == [2.0]
+    assert len(record.series("d_real")) == 0
+    assert [len(one.readings) for one in record.evaluations] == [1, 0, 1]
+    Outline(write_report(run).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("content", ["not json", "[]", ""])
+def test_broken_config_and_status_are_said(tmp_path, content):
+    run = small(tmp_path / "run")
+    (run / "config.json").write_text(content)
+    (run / "status.json").write_text(content)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "Training run on unnamed data" in text and "config.json" in text
+    assert "No command was recorded" in text
+
+
+def test_damaged_pictures_are_a_sentence(tmp_path):
+    run = make_run(tmp_path / "run", steps=80)
+    for name in ("real.png", "step_00000080.png"):
+        (run / "samples" / name).write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "real.png could not be embedded" in text and "step_00000080.png could not be embedded" in text
+
+
+def test_what_is_no_run_gets_one_sentence(tmp_path):
+    for path, phrase in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "holds neither")):
+        with pytest.raises(UserError, match=phrase) as caught:
+            read_run(path)
+        assert str(caught.value).count("; give the folder") == 1
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        write_report(tmp_path / "file")
+
+
+# --- the verdict
+
+
+def test_verdict_states_distance_coverage_losses_and_end(run):
+    assert facts(read_run(run)) == (
+        "Fréchet distance 2.0× its train-versus-test floor (0.621 against 0.31)",
+        "all 10 classes appear in the samples",
+        "losses finite in all 200 logged rows",
+        "the run finished after 2,000 steps (128,000 images seen) in 1 min 40 s",
+    )
+    assert tone(read_run(run)) == "finished"
+
+
+def test_verdict_of_other_endings(tmp_path):
+    run = small(tmp_path / "run")
+    set_status(run, state="stopped", step=60, reason="critic loss is not finite at step 60 (layer head).")
+    record = read_run(run)
+    assert tone(record) == "nonfinite"
+    assert "stopped at a value that is not finite, after 60 steps" in verdict(record)
+    assert verdict(record).endswith("(layer head).")
+    assert "at step 80" in verdict(record)  # measured elsewhere than where it ended
+    set_status(run, state="stopped", step=80, reason="interrupted")
+    assert tone(read_run(run)) == "stopped" and "stopped early, after 80 steps" in verdict(read_run(run))
+    set_status(run, state="running", reason="")
+    assert tone(read_run(run)) == "open" and "had not ended" in verdict(read_run(run))
+    set_status(run, state="finished", reason="the information budget")
+    assert tone(read_run(run)) == "finished"
+
+
+def test_verdict_without_a_floor_with_a_negative_floor_and_with_few_classes(tmp_path):
+    run = small(tmp_path / "run")
+    one = evaluation(80, 80)
+    one["measurements"][0] |= {"floor": None}
+    one["measurements"][1] |= {"value": 7.0}
+    write_rows(run / "evaluations.jsonl", [one])
+    assert "measured without a floor" in verdict(read_run(run))
+    assert "7 of 10 classes appear" in verdict(read_run(run))
+    one["measurements"][0] |= {"name": "kid", "value": 0.02, "floor": -0.001}
+    one["measurements"][1] |= {"floor": None}
+    write_rows(run / "evaluations.jsonl", [one])
+    assert "0.02 against a train-versus-test floor of −0.001" in verdict(read_run(run))
+    assert "7 of 10 classes appear" in verdict(read_run(run))
+    write_rows(run / "evaluations.jsonl", [{"step": 80, "measurements": one["measurements"][1:]}])
+    assert "no distance to the data was measured" in verdict(read_run(run)).lower()
+
+
+def test_verdict_counts_rows_without_a_finite_loss(tmp_path):
+    run = small(tmp_path / "run")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    del rows[-1]["generator_loss"]
+    write_rows(run / "metrics.jsonl", rows)
+    assert "a finite loss is missing in 1 of 8 logged rows" in verdict(read_run(run))
+
+
+def test_summary_is_text_with_the_last_numbers(run):
+    text = summary(run)
+    assert "<" not in text and "Fréchet distance" in text and "2.0×" in text
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert re.search(rf"critic loss +{re.escape(number(last['critic_loss']))}$", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 96
