@@ -97,6 +97,7 @@ def test_images_in_given_features(digits, nearest):
     found = {name: by_name(evaluate(sample, train, test, n=500, features=nearest)) for name, sample in samples.items()}
     frechet = {name: value["frechet"].value for name, value in found.items()}
     assert frechet["good"] < 3 * found["good"]["frechet"].floor
+    assert len({value["frechet"].floor for value in found.values()}) == 1
     assert frechet["good"] < frechet["noise"] < frechet["more noise"]
     assert frechet["good"] < frechet["half"] < frechet["one"]
     classes = found["half"]["classes"]

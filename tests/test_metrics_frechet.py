@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tightrope.metrics import FeatureStatistics, frechet, frechet_distance, frechet_from_statistics
+from tightrope.metrics import FeatureStatistics, frechet_distance, frechet_from_statistics, frechet_parts
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -29,7 +29,7 @@ def test_agrees_with_the_textbook_formula(n, m, d):
     mixing = normal(d, d, seed=3)
     real, fake = normal(n, d) @ mixing, 0.3 + 1.5 * normal(m, d, seed=1)
     expected = slow_frechet(real, fake)
-    result = frechet(real, fake)
+    result = frechet_parts(real, fake)
     assert result.value == pytest.approx(expected, rel=1e-9)
     assert result.value == result.mean_term + result.covariance_term
     assert result.mean_term == pytest.approx(float((real.mean(0) - fake.mean(0)).square().sum()), rel=1e-12)
@@ -45,7 +45,7 @@ def test_fewer_samples_than_dimensions_is_exact(n, m, d):
     a, b = (x - x.mean(0) for x in (real, fake))
     root = np.linalg.svd((a @ b.T).numpy(), compute_uv=False).sum() / math.sqrt((n - 1) * (m - 1))
     expected = float((real.mean(0) - fake.mean(0)).square().sum() + real.var(0).sum() + fake.var(0).sum()) - 2 * root
-    result = frechet(real, fake)
+    result = frechet_parts(real, fake)
     assert result.rank_deficient
     assert result.value == pytest.approx(expected, rel=1e-12)
     assert slow_frechet(real, fake) == pytest.approx(expected, rel=1e-6)
@@ -70,13 +70,13 @@ def test_collapsed_features_give_the_exact_finite_value():
     collapsed = point.expand(100, 12)
     expected = float((real.mean(0) - point[0]).square().sum() + real.var(0).sum())
     for result in (
-        frechet(real, collapsed),
-        frechet(collapsed, real),
+        frechet_parts(real, collapsed),
+        frechet_parts(collapsed, real),
         frechet_from_statistics(FeatureStatistics.of(real), FeatureStatistics.of(collapsed)),
     ):
         assert result.rank_deficient
         assert result.value == pytest.approx(expected, rel=1e-12)
-    both = frechet(collapsed, collapsed + 1.0)
+    both = frechet_parts(collapsed, collapsed + 1.0)
     assert both.value == pytest.approx(12.0, rel=1e-12)
 
 
@@ -85,11 +85,11 @@ def test_dead_and_duplicated_features():
     expected = slow_frechet(real, fake)
     dead_real = torch.cat([real, torch.full((200, 3), 7.0, dtype=torch.float64)], dim=1)
     dead_fake = torch.cat([fake, torch.full((150, 3), 6.0, dtype=torch.float64)], dim=1)
-    dead = frechet(dead_real, dead_fake)
+    dead = frechet_parts(dead_real, dead_fake)
     assert dead.rank_deficient
     assert dead.value == pytest.approx(expected + 3.0, rel=1e-12)
     # Doubling every feature doubles the squared distance.
-    doubled = frechet(torch.cat([real, real], dim=1), torch.cat([fake, fake], dim=1))
+    doubled = frechet_parts(torch.cat([real, real], dim=1), torch.cat([fake, fake], dim=1))
     assert doubled.rank_deficient
     assert doubled.value == pytest.approx(2 * expected, rel=1e-10)
 

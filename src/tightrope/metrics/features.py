@@ -192,4 +192,4 @@ def shrink(x: Tensor, side: int) -> Tensor:
     factors = [math.ceil(size / side) for size in x.shape[2:]]
     if max(factors) == 1:
         return x
-    return functional.avg_pool2d(x, factors, ceil_mode=True, count_include_pad=False)
+    return functional.avg_pool2d(x, factors, ceil_mode=True)

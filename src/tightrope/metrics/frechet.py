@@ -34,8 +34,8 @@ class Frechet:
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """Return the squared 2-Wasserstein distance of the Gaussians fitted to two sets of features.
 
-    Called FID only when the features are those of the Inception network of Heusel et al.; see `frechet` for the parts
-    and the flag of rank deficiency.
+    Called FID only when the features are those of the Inception network of Heusel et al.; see `frechet_parts` for its
+    parts and the flag of rank deficiency.
 
     Args:
         real: Features [n, d], n >= 2.
@@ -46,10 +46,10 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 
     **Source** ttur (Heusel et al. 2017), eq. 6; Dowson and Landau 1982.
     """
-    return frechet(real, fake).value
+    return frechet_parts(real, fake).value
 
 
-def frechet(real: Tensor, fake: Tensor) -> Frechet:
+def frechet_parts(real: Tensor, fake: Tensor) -> Frechet:
     """Return the Frechet distance of features with its parts.
 
     Args:
@@ -98,7 +98,8 @@ def frechet_from_statistics(real: FeatureStatistics, fake: FeatureStatistics) ->
     varies = torch.stack([covariance.diagonal() > 0 for covariance in covariances])
     kept = varies.all(dim=0)
     first, second = (covariance[kept][:, kept] for covariance in covariances)
-    trace_root, full = _trace_root(first, second, real.count - 1, fake.count - 1)
+    enough = min(real.count, fake.count) > len(real.mean)
+    trace_root, full = _trace_root(first, second) if enough else (_nuclear_norm(_factor(first), _factor(second)), False)
     traces = sum(float(covariance.diagonal().sum()) for covariance in covariances)
     rank_deficient = not full or not bool(varies.all())
     return _assemble(real.mean - fake.mean, traces, trace_root, rank_deficient=rank_deficient)
@@ -110,13 +111,13 @@ def _assemble(shift: Tensor, traces: float, trace_root: float, *, rank_deficient
     return Frechet(mean_term + covariance_term, mean_term, covariance_term, rank_deficient)
 
 
-def _trace_root(first: Tensor, second: Tensor, rank_first: int, rank_second: int) -> tuple[float, bool]:
-    """Return Tr (S_1 S_2)^(1/2) of covariances [d, d] of at most these ranks, and whether both have full rank."""
+def _trace_root(first: Tensor, second: Tensor) -> tuple[float, bool]:
+    """Return Tr (S_1 S_2)^(1/2) of two covariances [d, d] and whether both have full rank."""
     lower, full = _cholesky(second)
     if full and _cholesky(first)[1]:
         values = torch.linalg.eigvalsh(lower.T @ first @ lower)
         return float(values.clamp(min=0).sqrt().sum()), True
-    return _nuclear_norm(_factor(first, rank_first), _factor(second, rank_second)), False
+    return _nuclear_norm(_factor(first), _factor(second)), False
 
 
 def _cholesky(covariance: Tensor) -> tuple[Tensor, bool]:
@@ -128,12 +129,11 @@ def _cholesky(covariance: Tensor) -> tuple[Tensor, bool]:
     return lower, bool((pivots > _tolerance(len(pivots)) * covariance.diagonal()).all())
 
 
-def _factor(covariance: Tensor, rank: int) -> Tensor:
-    """Return R [r, d] with R^T R = S, r <= rank, leaving out the directions without variance."""
+def _factor(covariance: Tensor) -> Tensor:
+    """Return R [r, d] with R^T R = S, leaving out the directions without variance."""
     if len(covariance) == 0:
         return covariance
     values, vectors = torch.linalg.eigh(covariance)
-    values, vectors = values[-rank:], vectors[:, -rank:]
     kept = values > _tolerance(len(covariance)) * values[-1]
     return (vectors[:, kept] * values[kept].sqrt()).T
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from tightrope.metrics.features import FeatureNetwork
-from tightrope.metrics.frechet import frechet
+from tightrope.metrics.frechet import frechet_parts
 from tightrope.metrics.modes import Coverage, class_coverage, class_histogram, mode_coverage
 from tightrope.metrics.result import Measurement, Protocol
 from tightrope.metrics.transport import wasserstein1
@@ -73,7 +73,7 @@ def measure(name: str, sets: Sets, train: Dataset) -> Measurement:
 
 
 def _frechet(sets: Sets, train: Dataset) -> Measurement:
-    result = frechet(sets.real, sets.fake)
+    result = frechet_parts(sets.real, sets.fake)
     n_real, n_fake, notes = len(sets.real), len(sets.fake), []
     if min(n_real, n_fake) <= sets.network.dimension:
         notes.append(
@@ -82,7 +82,7 @@ def _frechet(sets: Sets, train: Dataset) -> Measurement:
         )
     if sets.network.accuracy is not None:
         notes.append(f"The classifier's accuracy on held-out data is {sets.network.accuracy:.3f}.")
-    floor = None if sets.control is None else frechet(sets.real, sets.control).value
+    floor = None if sets.control is None else frechet_parts(sets.real, sets.control).value
     return Measurement(
         "frechet", result.value, sets.protocol("frechet", n_real, n_fake), floor=floor, notes=tuple(notes)
     )

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from tightrope._errors import UserError
-from tightrope.metrics.classifier import classifier
 from tightrope.metrics.features import BATCH, FeatureNetwork, pixels, random_convolutions
 from tightrope.metrics.measures import LOW_DIMENSION, METRICS, POINT_METRICS, Sets, measure
 from tightrope.metrics.result import Measurement
+from tightrope.metrics.small_classifier import classifier
 
 if TYPE_CHECKING:
     from tightrope.data import Dataset
