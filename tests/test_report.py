@@ -14,7 +14,7 @@ import pytest
 from run_folders import CONFIG, evaluation, make_run, row, write_rows
 from tightrope._errors import UserError
 from tightrope.report import read_run, summary, write_report
-from tightrope.report.formats import number
+from tightrope.report.formats import number, plain
 from tightrope.report.verdict import facts, tone, verdict
 
 
@@ -87,7 +87,7 @@ def test_page_has_every_part_and_every_anchor_exists(page):
         link = attributes.get("href") or ""
         assert not link.startswith("#") or link[1:] in ids
     for title in (
-        "Losses", "Wasserstein estimate", "Gradient norm of the critic in its input", "Critic gap D(real) − D(fake)",
+        "Losses", "Gradient norm of the critic in its input", "Wasserstein estimate, D(real) − D(fake)",
         "Fréchet distance", "Critic layer spectra", "Configuration", "Reproduce this run", "What the numbers mean",
     ):  # fmt: skip
         assert title in page
@@ -264,7 +264,7 @@ def test_what_is_no_run_gets_one_sentence(tmp_path):
 def test_verdict_states_distance_coverage_losses_and_end(run):
     assert facts(read_run(run)) == (
         "Fréchet distance 2.0× its train-versus-test floor (0.621 against 0.31)",
-        "all 10 classes appear in the samples",
+        "the samples reach all 10 classes",
         "losses finite in all 200 logged rows",
         "the run finished after 2,000 steps (128,000 images seen) in 1 min 40 s",
     )
@@ -276,8 +276,11 @@ def test_verdict_of_other_endings(tmp_path):
     set_status(run, state="stopped", step=60, reason="critic loss is not finite at step 60 (layer head).")
     record = read_run(run)
     assert tone(record) == "nonfinite"
-    assert "stopped at a value that is not finite, after 60 steps" in verdict(record)
-    assert verdict(record).endswith("(layer head).")
+    assert verdict(record).endswith(
+        "the run stopped at a value that is not finite, after 60 steps (5,120 images seen) in 4.0 s."
+    )
+    assert "Recorded reason: critic loss is not finite at step 60 (layer head)." in summary(run)
+    assert "Recorded reason: critic loss is not finite" in write_report(run).read_text(encoding="utf-8")
     assert "at step 80" in verdict(record)  # measured elsewhere than where it ended
     set_status(run, state="stopped", step=80, reason="interrupted")
     assert tone(read_run(run)) == "stopped" and "stopped early, after 80 steps" in verdict(read_run(run))
@@ -294,12 +297,15 @@ def test_verdict_without_a_floor_with_a_negative_floor_and_with_few_classes(tmp_
     one["measurements"][1] |= {"value": 7.0}
     write_rows(run / "evaluations.jsonl", [one])
     assert "measured without a floor" in verdict(read_run(run))
-    assert "7 of 10 classes appear" in verdict(read_run(run))
+    assert "reach 7 of 10 classes" in verdict(read_run(run))
     one["measurements"][0] |= {"name": "kid", "value": 0.02, "floor": -0.001}
     one["measurements"][1] |= {"floor": None}
     write_rows(run / "evaluations.jsonl", [one])
     assert "0.02 against a train-versus-test floor of −0.001" in verdict(read_run(run))
-    assert "7 of 10 classes appear" in verdict(read_run(run))
+    assert "reach 7 of 10 classes" in verdict(read_run(run))
+    one["measurements"][1] |= {"name": "modes", "floor": 8.0}
+    write_rows(run / "evaluations.jsonl", [one])
+    assert "the samples reach 7 modes, real training samples 8;" in verdict(read_run(run))
     write_rows(run / "evaluations.jsonl", [{"step": 80, "measurements": one["measurements"][1:]}])
     assert "no distance to the data was measured" in verdict(read_run(run)).lower()
 
@@ -314,7 +320,7 @@ def test_verdict_counts_rows_without_a_finite_loss(tmp_path):
 
 def test_summary_is_text_with_the_last_numbers(run):
     text = summary(run)
-    assert "<" not in text and "Fréchet distance" in text and "2.0×" in text
+    assert text.isascii() and "Frechet distance" in text and "2.0x its" in text and "2e-4" in text
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    assert re.search(rf"critic loss +{re.escape(number(last['critic_loss']))}$", text, re.MULTILINE)
+    assert re.search(rf"critic loss +{re.escape(plain(number(last['critic_loss'])))}$", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) <= 96

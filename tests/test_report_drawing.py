@@ -17,7 +17,7 @@ from run_folders import make_run
 from tightrope.report import write_report
 from tightrope.report.codec import decode_png, encode_png
 from tightrope.report.figures import Line, line_chart
-from tightrope.report.formats import count, duration, number, ratio, short_count
+from tightrope.report.formats import count, duration, number, plain, ratio, short_count
 from tightrope.report.pictures import embed
 from tightrope.report.png import write_grid, write_lines, write_scatter
 from tightrope.report.scales import Scale, choose_scale, linear_ticks
@@ -130,6 +130,7 @@ def test_other_formats():
     assert [ratio(v) for v in (2.004, 1.0, 14.2, 0.5, 9.96, 123.4)] == ["2.0×", "1.0×", "14×", "0.5×", "10×", "123×"]
     assert [duration(s) for s in (3.21, 42, 192, 7500)] == ["3.2 s", "42 s", "3 min 12 s", "2 h 05 min"]
     assert [short_count(v) for v in (0, 950, 50_000, 1_500_000)] == ["0", "950", "50k", "1.5M"]
+    assert plain("−4.2·10⁻⁷ is 3× 10⁵ and −10⁻³") == "-4.2e-7 is 3x 1e5 and -1e-3"
     assert count(-1234.0) == "−1,234" and number(3.0, zeros=True) == "3.00"
 
 

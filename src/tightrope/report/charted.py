@@ -93,6 +93,8 @@ def curves(record: RunRecord) -> str:
         return missing("One row was logged; a curve needs two.") + table(values.items())
     constant = {key: s for key, s in found.items() if len(s) > 1 and np.ptp(s.values) == 0}
     drawn = {key: series for key, series in found.items() if key not in constant}
+    if "gap" in drawn and _equal(drawn["gap"], drawn.get("wasserstein_estimate")):
+        del drawn["gap"]  # one chart says both
     parts = [
         line_chart(
             [Line(quantities.label(key), drawn[key].images, drawn[key].values) for key in chart.keys],
@@ -110,6 +112,10 @@ def curves(record: RunRecord) -> str:
         same = "; ".join(f"{quantities.title(key)} {number(float(s.values[0]), 6)}" for key, s in constant.items())
         page += f'<p class="constant">Constant throughout: {escape(same)}.</p>'
     return page
+
+
+def _equal(one: Series, other: Series | None) -> bool:
+    return other is not None and np.array_equal(one.values, other.values) and np.array_equal(one.steps, other.steps)
 
 
 def _keys(record: RunRecord) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -11,32 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tightrope._files import write_atomically
+
 Array = NDArray[Any]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file so that a reader sees the old content or the new, never a part.
+    """Write a file atomically; its folder is made if it is missing.
 
     Args:
-        path: the file to write; its folder is made if it is missing.
+        path: the file.
         content: all of its bytes.
 
     Returns:
         ``path``.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_atomically(path, content)
 
 
 def encode_png(array: Array) -> bytes:

@@ -161,7 +161,7 @@ def _notes(scale: Scale, lines: Sequence[Line], hidden: int) -> list[tuple[str, 
     return [
         ("log scale", scale.kind == "log"),
         ("bars: 95 % interval", any(line.low is not None for line in lines)),
-        (f"asinh scale: linear below about {number(scale.width)}, logarithmic above", scale.kind == "asinh"),
+        (f"asinh scale, linear below {number(scale.width, 2)}", scale.kind == "asinh"),
         (f"{hidden} values at or below zero are not shown", hidden > 0),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -43,6 +44,15 @@ def ratio(value: float) -> str:
     """A factor with two significant digits, e.g. ``2.0×`` or ``14×``."""
     text = f"{value:.1f}" if 0.995 <= value < 9.95 else number(value, 2)
     return f"{text}×"
+
+
+def plain(text: str) -> str:
+    """A text in which numbers are written as a program would, e.g. ``-4.2e-7`` for ``−4.2·10⁻⁷``: for any terminal."""
+    raised = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
+    level = {ord(mark): ordinary for mark, ordinary in zip(raised, "-0123456789", strict=True)}
+    text = re.sub(f"·10([{raised}]+)", lambda power: "e" + power.group(1).translate(level), text)
+    text = re.sub(f"\\b10([{raised}]+)", lambda power: "1e" + power.group(1).translate(level), text)
+    return text.translate({ord(MINUS): "-", ord("×"): "x", ord("é"): "e"})
 
 
 def count(value: float) -> str:

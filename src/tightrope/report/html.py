@@ -9,7 +9,7 @@ from tightrope.report.formats import count, duration, number
 from tightrope.report.quantities import metric_label
 from tightrope.report.record import RunRecord
 from tightrope.report.sections import Section, sections
-from tightrope.report.verdict import newest, primary, protocol_text, tone, verdict
+from tightrope.report.verdict import newest, primary, protocol_text, recorded_reason, tone, verdict
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STATES = {
@@ -76,11 +76,12 @@ def _subtitle(record: RunRecord) -> str:
 def _verdict(record: RunRecord) -> str:
     evaluation = newest(record)
     reading = primary(evaluation.readings) if evaluation else None
-    how = ""
+    reason = recorded_reason(record)
+    how = f'<p class="how">{escape(reason)}</p>' if reason else ""
     if reading is not None:
         notes = "".join(f" {escape(note)}" for note in reading.notes)
         conditions = f"{metric_label(reading.name, first=True)} measured with {protocol_text(reading.protocol)}."
-        how = f'<p class="how">{escape(conditions)}{notes}</p>'
+        how += f'<p class="how">{escape(conditions)}{notes}</p>'
     kind = tone(record)
     return (
         f'<div class="verdict {kind}"><p class="state">{_STATES[kind]}</p>'

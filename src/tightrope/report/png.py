@@ -71,7 +71,7 @@ def write_scatter(path: Path, points: Array | Tensor, real: Array | Tensor | Non
 
     With more than two coordinates both sets are shown on the two principal axes of the real ones. The frame is the
     range of the real vectors with a margin, so that pictures of one run are comparable; a generated point outside it
-    is drawn on its edge. Rows with a non-finite entry are left out.
+    is drawn on its edge. Rows with a non-finite entry are left out. Two equal sets are drawn once, as real.
 
     Args:
         path: the file.
@@ -92,6 +92,8 @@ def write_scatter(path: Path, points: Array | Tensor, real: Array | Tensor | Non
             f"write_scatter expects points and real with the same number of coordinates, got {above.shape[1]} and "
             f"{below.shape[1]}: give vectors of one data set"
         )
+    if np.array_equal(above, below):
+        above = above[:0]
     above, below = _flat(above, below)
     frame = below if len(below) else above
     low, high = (frame.min(0), frame.max(0)) if len(frame) else (np.zeros(2), np.ones(2))

@@ -59,12 +59,12 @@ QUANTITIES: dict[str, Quantity] = {
 
 CHARTS: tuple[Chart, ...] = (
     Chart("Losses", ("critic_loss", "generator_loss")),
-    Chart("Wasserstein estimate", ("wasserstein_estimate",)),
+    Chart("Wasserstein estimate, D(real) − D(fake)", ("wasserstein_estimate",)),
     Chart(
         "Gradient norm of the critic in its input", tuple(key for key in QUANTITIES if key.startswith("input_")), True
     ),
     Chart("Critic scores", ("d_real", "d_fake")),
-    Chart("Critic gap D(real) − D(fake)", ("gap",)),
+    Chart("Critic gap, D(real) − D(fake)", ("gap",)),
     Chart("Critic accuracy", ("critic_accuracy",)),
     Chart("Penalty", ("penalty",), True),
     Chart("Gradient norm in the parameters", ("critic_gradient_norm", "generator_gradient_norm"), True),
@@ -96,7 +96,14 @@ _DISTANCES = {
     "kid": "kernel distance",
     "wasserstein": "Wasserstein distance",
     "sliced_wasserstein": "sliced Wasserstein distance",
+    "wasserstein1": "Wasserstein-1 distance",
     "mmd": "maximum mean discrepancy",
+}
+
+_OTHER_METRICS = {
+    "classes": "classes reached",
+    "modes": "modes reached",
+    "high_quality": "samples near a mode",
 }
 
 
@@ -131,7 +138,7 @@ def title(key: str) -> str:
 
 def metric_label(name: str, *, first: bool = False) -> str:
     """The name of a metric for a reader, e.g. ``"Fréchet distance"`` for ``"frechet"``, capital if first."""
-    spoken = _DISTANCES.get(name, _spoken(name))
+    spoken = {**_DISTANCES, **_OTHER_METRICS}.get(name, _spoken(name))
     return spoken[:1].upper() + spoken[1:] if first else spoken
 
 

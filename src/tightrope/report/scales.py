@@ -57,7 +57,8 @@ class Scale:
         tens = [10.0**power for power in range(first, last + 1)]
         levels = sorted([0.0, *tens, *(-ten for ten in tens)])
         chosen: list[float] = []
-        for level in sorted((level for level in levels if self.low <= level <= self.high), key=abs, reverse=True):
+        inside = [level for level in levels if self.low <= level <= self.high]
+        for level in sorted(inside, key=lambda level: (level != 0, -abs(level))):  # zero first, then from outside in
             place = float(self.place(np.asarray(level)))
             if all(abs(place - float(self.place(np.asarray(other)))) > 0.12 for other in chosen):
                 chosen.append(level)

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Sequence
 
 from tightrope.report import quantities
-from tightrope.report.formats import count, number, ratio
+from tightrope.report.formats import count, number, plain, ratio
 from tightrope.report.html import heading
 from tightrope.report.record import Reading, RunRecord, is_number
-from tightrope.report.verdict import has_ratio, newest, protocol_text, verdict
+from tightrope.report.verdict import has_ratio, newest, protocol_text, recorded_reason, verdict
 
 _WIDTH = 96
 
@@ -24,6 +24,7 @@ def summarise(record: RunRecord) -> str:
         Lines of at most 96 characters where words allow, without a line break at the end.
     """
     parts = [f"{heading(record)}  ({record.name})", _wrapped(verdict(record))]
+    parts += [_wrapped(recorded_reason(record))] if recorded_reason(record) else []
     evaluation = newest(record)
     if evaluation is not None:
         rows = [_reading(reading) for reading in evaluation.readings]
@@ -39,7 +40,7 @@ def summarise(record: RunRecord) -> str:
         parts.append(f"Last logged row, step {count(record.rows[-1]['step'])}\n" + _aligned(values))
     if record.problems:
         parts.append("\n".join(_wrapped(problem) for problem in record.problems))
-    return "\n\n".join(parts)
+    return plain("\n\n".join(parts))
 
 
 def _reading(reading: Reading) -> tuple[str, str, str, str]:

@@ -24,8 +24,9 @@ def facts(record: RunRecord) -> tuple[str, ...]:
         record: the run.
 
     Returns:
-        How far the samples are from the data (or that nothing was measured), which classes or modes appear, whether
-        every logged loss is finite, and how the run ended. Every part starts like a sentence's clause, without a stop.
+        How far the samples are from the data (or that nothing was measured), how many classes or modes they reach,
+        whether every logged loss is finite, and how the run ended. Each part is a clause
+        without a stop.
     """
     found = [*_distance(record), *_coverage(record), _losses(record), _ending(record)]
     return (found[0][:1].upper() + found[0][1:], *found[1:])
@@ -38,6 +39,12 @@ def tone(record: RunRecord) -> Tone:
     if record.state == "finished":
         return "finished"
     return "stopped" if record.state == "stopped" else "open"
+
+
+def recorded_reason(record: RunRecord) -> str:
+    """Why the run ended, in its own words; empty for one that spent its budget."""
+    reason = record.reason.strip()
+    return f"Recorded reason: {reason}" if reason and tone(record) != "finished" else ""
 
 
 def newest(record: RunRecord) -> Evaluation | None:
@@ -83,7 +90,9 @@ def protocol_text(protocol: dict[str, Any]) -> str:
             parts.append(f"{key}: {fields[key]}")
         fields.pop(key, None)
     sizes = [fields.pop(key, None) for key in ("n_real", "n_fake", "split")]
-    if sizes[0] is not None or sizes[1] is not None:
+    if sizes[0] == 0 and sizes[1] is not None:
+        parts.append(f"{_size(sizes[1])} generated samples")
+    elif sizes[0] is not None or sizes[1] is not None:
         split = f" {sizes[2]}" if sizes[2] else ""
         parts.append(f"{_size(sizes[0])} real{split} samples against {_size(sizes[1])} generated")
     if fields.get("seed") is not None:
@@ -111,19 +120,21 @@ def _coverage(record: RunRecord) -> list[str]:
     evaluation = newest(record)
     for reading in evaluation.readings if evaluation else ():
         match = re.search(r"\b(modes|classes)\b", reading.name.replace("_", " "))
-        if match and reading.value == round(reading.value):
-            total = reading.floor if reading.floor is not None else _classes(record)
-            if not total:
-                return [f"{count(reading.value)} {match.group(1)} appear in the samples"]
-            if reading.value == total:
-                return [f"all {count(total)} {match.group(1)} appear in the samples"]
-            return [f"{count(reading.value)} of {count(total)} {match.group(1)} appear in the samples"]
+        if not match or reading.value != round(reading.value):
+            continue
+        kind, total = match.group(1), _classes(record) if match.group(1) == "classes" else 0
+        if total:
+            return [
+                f"the samples reach {'all' if reading.value == total else f'{count(reading.value)} of'} {total} {kind}"
+            ]
+        beside = f", real training samples {count(reading.floor)}" if reading.floor is not None else ""
+        return [f"the samples reach {count(reading.value)} {kind}{beside}"]
     return []
 
 
-def _classes(record: RunRecord) -> float:
+def _classes(record: RunRecord) -> int:
     stored = record.part("data").get("classes")
-    return float(len(stored)) if isinstance(stored, list) else float(stored) if is_number(stored) else 0.0
+    return len(stored) if isinstance(stored, list) else int(stored) if is_number(stored) else 0
 
 
 def _losses(record: RunRecord) -> str:
@@ -137,7 +148,6 @@ def _losses(record: RunRecord) -> str:
 
 
 def _ending(record: RunRecord) -> str:
-    reason = record.reason.strip().rstrip(".")
     done = plural(record.step, "step")
     if record.images_seen:
         kind = record.part("data").get("kind")
@@ -145,11 +155,11 @@ def _ending(record: RunRecord) -> str:
     if record.seconds:
         done += f" in {duration(record.seconds)}"
     if tone(record) == "nonfinite":
-        return f"the run stopped at a value that is not finite, after {done}: {reason}"
+        return f"the run stopped at a value that is not finite, after {done}"
     if record.state == "finished":
         return f"the run finished after {done}"
     if record.state == "stopped":
-        return f"the run stopped early, after {done}" + (f": {reason}" if reason else "")
+        return f"the run stopped early, after {done}"
     if record.state == "running":
         return f"the run had not ended when this was written, last at {done}"
     return "how the run ended is not recorded" + (f"; the last row is at {done}" if record.rows else "")
