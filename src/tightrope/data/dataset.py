@@ -109,7 +109,8 @@ class Dataset:
         if self.kind != "images":
             return Batch(self._standardised(rows), labels)
         if flips is not None:
-            rows = torch.where(flips.view(-1, 1, 1, 1), rows.flip(-1), rows)
+            both = torch.cat([rows, rows.flip(-1)])  # a gather from both is several times faster than torch.where
+            rows = both.index_select(0, torch.arange(len(rows)) + len(rows) * flips)
         return Batch(rows.to(torch.float32).div_(HALF_RANGE).sub_(1.0), labels)
 
     def to_units(self, x: Tensor) -> Tensor:

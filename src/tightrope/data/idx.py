@@ -87,7 +87,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
         raise UserError(f"Expected a gzip file, but {path} is damaged ({error}); download it again.") from error
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _BYTES or not 1 <= data[3] <= 4:
         raise UserError(
-            f"Expected an idx file of bytes, which starts with 00 00 08 and the number of dimensions, but {path} starts "
+            f"Expected an idx file of bytes, which starts with 00 00 08 and the dimensions, but {path} starts "
             f"with {data[:4].hex(' ') or 'nothing'}; check that it is the right file."
         )
     header = 4 + 4 * data[3]

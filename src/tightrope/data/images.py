@@ -36,6 +36,7 @@ REMARKS = {
 """What happened to an image -> how the user is told."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_STARTS = {_PNG: "PNG", b"\xff\xd8": "JPEG", b"RIFF": "WEBP"}  # known from the first bytes, so that Pillow need not try
 _PNG_DEPTH = 24  # where a PNG file keeps its bits per pixel
 
 
@@ -71,14 +72,16 @@ def decode(data: bytes) -> Picture:
         ValueError: if the pixels have no agreed meaning (32-bit integers, floats outside 0..1).
         Exception: whatever Pillow raises on broken data; it has no common type.
     """
-    from PIL import Image, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as image:
+    formats = [name for start, name in _STARTS.items() if data.startswith(start)] or None
+    with Image.open(io.BytesIO(data), formats=formats) as image:
         remarks = {"animated"} if getattr(image, "is_animated", False) else set()
         if data.startswith(_PNG) and data[_PNG_DEPTH] == 16:
             remarks.add("deep")
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
             pixels, remark = _numeric(np.asarray(image), image.mode)
             remarks.add(remark)
@@ -86,7 +89,8 @@ def decode(data: bytes) -> Picture:
             pixels, visible = _on_white(image)
             remarks |= {"transparent"} if visible else set()
         else:
-            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+            mode = "L" if image.mode in ("1", "L") else "RGB"
+            pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return Picture(pixels if pixels.ndim == 3 else pixels[:, :, None], frozenset(remarks))
 
 

@@ -8,7 +8,6 @@ times within it.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from tightrope.data.dataset import Batch, Dataset
 __all__ = ["Sampler"]
 
 _ORDER, _FLIP = 0, 1  # which of the two independent random streams
+_WORD = (1 << 64) - 1
 
 
 class Sampler:
@@ -48,6 +48,7 @@ class Sampler:
             raise ValueError(f"Flips need images, but {dataset.name} holds {dataset.kind}; set flip=False.")
         self.dataset, self.batch_size, self.seed, self.flip = dataset, batch_size, seed, flip
         self.batches = 0
+        self._rng = torch.Generator()  # holds no state of its own: seeded anew for every draw
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def next(self) -> Batch:
@@ -82,17 +83,25 @@ class Sampler:
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
-            self._order = torch.randperm(len(self.dataset), generator=_generator(self.seed, _ORDER, epoch))
+            self._order = torch.randperm(len(self.dataset), generator=self._seeded(_ORDER, epoch))
             self._epoch = epoch
         return self._order
 
     def _flips(self, k: int) -> Tensor | None:
         if not self.flip:
             return None
-        return torch.rand(self.batch_size, generator=_generator(self.seed, _FLIP, k)) < 0.5
+        return torch.rand(self.batch_size, generator=self._seeded(_FLIP, k)) < 0.5
+
+    def _seeded(self, stream: int, number: int) -> torch.Generator:
+        return self._rng.manual_seed(_mixed(self.seed, stream, number))
 
 
-def _generator(*key: int) -> torch.Generator:
-    """A generator whose stream depends on every number of the key, and on their order."""
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(seed)
+def _mixed(*key: int) -> int:
+    """A 64-bit seed that depends on every number of the key and on their order (SplitMix64 steps)."""
+    state = 0
+    for number in key:
+        state = (state + number + 0x9E3779B97F4A7C15) & _WORD
+        state = ((state ^ state >> 30) * 0xBF58476D1CE4E5B9) & _WORD
+        state = ((state ^ state >> 27) * 0x94D049BB133111EB) & _WORD
+        state ^= state >> 31
+    return state
