@@ -15,6 +15,7 @@ from run_folders import CONFIG, evaluation, make_run, row, write_rows
 from tightrope._errors import UserError
 from tightrope.report import read_run, summary, write_report
 from tightrope.report.formats import number, plain
+from tightrope.report.sections import sections
 from tightrope.report.verdict import facts, tone, verdict
 
 
@@ -111,6 +112,15 @@ def test_page_embeds_the_newest_the_first_and_the_real_picture(run, page):
         assert (run / "samples" / name).read_bytes() in embedded
     assert "step 250<" in page and "Generated, step 2,000" in page
     assert page.index("Generated, step 2,000") < page.index(">Real<") < page.index("step 250<")
+
+
+def test_scatters_are_explained_and_sections_of_two_runs_can_share_a_page(tmp_path):
+    run = make_run(tmp_path / "run", steps=80)
+    assert "orange" not in write_report(run).read_text(encoding="utf-8").split("</style>")[1]
+    set_config(run, data={"kind": "vectors", "name": "toy:ring"})
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "Generated samples are orange" in text and "samples seen" in text and 'class="sample pixels"' not in text
+    assert [part.anchor for part in sections(read_run(run), "b-")][:2] == ["b-samples", "b-distance"]
 
 
 def test_the_same_run_gives_the_same_page_and_out_is_respected(run, page, tmp_path):

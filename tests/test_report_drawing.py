@@ -219,6 +219,8 @@ def test_scatter_of_many_coordinates_uses_the_real_axes(tmp_path):
     shift = np.asarray([0, 4.0, 0, 0, 0])
     path = write_scatter(tmp_path / "s.png", 0.1 * rng.normal(size=(200, 5)) + shift, real)
     assert coloured(path, orange=True)[1] > coloured(path, orange=False)[1] + 0.15
+    alone = decode_png(write_scatter(tmp_path / "same.png", real, real).read_bytes()).astype(int)
+    assert (alone[..., 2] >= alone[..., 0]).all()  # drawn as real, in blue
     for d in (1, 3):
         write_scatter(tmp_path / "d.png", rng.normal(size=(20, d)))
     write_scatter(tmp_path / "none.png", np.full((3, 2), np.nan))

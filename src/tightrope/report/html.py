@@ -13,10 +13,10 @@ from tightrope.report.verdict import newest, primary, protocol_text, recorded_re
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STATES = {
-    "finished": "Finished",
-    "open": "Not ended",
-    "stopped": "Stopped early",
-    "nonfinite": "Stopped at a non-finite value",
+    "finished": "Run finished",
+    "open": "Run not ended",
+    "stopped": "Run stopped early",
+    "nonfinite": "Run stopped at a non-finite value",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -20,6 +20,7 @@ from tightrope.report.record import RunRecord
 _LARGE_BYTES = 420_000  # of the newest and the real picture each
 _STRIP_BYTES = 70_000  # of each picture in the strip
 _STRIP = 6
+_SCATTER = "Generated samples are orange, over real ones in blue; a point outside the frame is drawn on its edge."
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,14 @@ class Section:
     html: str
 
 
-def sections(record: RunRecord) -> tuple[Section, ...]:
-    """All sections of one run, in reading order."""
-    return (
+def sections(record: RunRecord, prefix: str = "") -> tuple[Section, ...]:
+    """All sections of one run, in reading order.
+
+    Args:
+        record: the run.
+        prefix: begins every anchor, so that a page may hold several runs.
+    """
+    parts = (
         Section("samples", "Samples", samples(record)),
         Section("distance", "Distance to the data", distance(record)),
         Section("curves", "Training curves", curves(record)),
@@ -42,6 +48,7 @@ def sections(record: RunRecord) -> tuple[Section, ...]:
         Section("reproduce", "Reproduce this run", reproduce(record)),
         Section("definitions", "What the numbers mean", definitions(record)),
     )
+    return tuple(replace(part, anchor=prefix + part.anchor) for part in parts)
 
 
 def samples(record: RunRecord) -> str:
@@ -60,7 +67,9 @@ def samples(record: RunRecord) -> str:
         parts.append(_picture(record, embed(record.real, most_bytes=_LARGE_BYTES), "Real", record.real.name))
     else:
         parts.append(missing("No picture of real samples was written."))
-    return f'<div class="pair">{"".join(parts)}</div>{_strip(record)}'
+    vectors = record.samples and record.part("data").get("kind") == "vectors"
+    legend = f"<p>{_SCATTER}</p>" if vectors else ""
+    return f'{legend}<div class="pair">{"".join(parts)}</div>{_strip(record)}'
 
 
 def _strip(record: RunRecord) -> str:
