@@ -54,6 +54,7 @@ def write_files(root, files):
 
 def write_zip(path, files):
     """The same as a zip file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in files.items():
             archive.writestr(name, data)

@@ -9,8 +9,8 @@ from importlib import resources
 import numpy as np
 import pytest
 import torch
-from data_cases import cache  # noqa: F401
 
+from data_cases import cache  # noqa: F401
 from tightrope.data import DATASETS, open_data
 from tightrope.data.toy import MIXTURES, TOYS
 

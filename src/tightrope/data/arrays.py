@@ -69,15 +69,15 @@ def open_arrays(path: Path, request: Request) -> ImageSource | Dataset:
 
 def _read(path: Path) -> _Arrays:
     try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return _Arrays({"train": loaded}, {})
-        with loaded:
-            return _named(loaded, path)
+        with path.open("rb") as file:  # NumPy leaves the file open when it fails
+            if file.read(2) == b"PK":
+                file.seek(0)
+                return _named(np.load(file, allow_pickle=False), path)
+        return _Arrays({"train": np.load(path, mmap_mode="r", allow_pickle=False)}, {})
     except UserError:
         raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "pickle" in str(error):
+        if "pickle" in str(error) or "Python objects" in str(error):
             raise UserError(
                 f"Expected arrays of numbers in {path}, got Python objects, which would have to be unpickled and can "
                 "run code; save them again with a number type, such as array.astype('float32')."

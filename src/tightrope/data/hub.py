@@ -33,9 +33,9 @@ def download(source: str) -> Path:
             "Reading from the Hugging Face hub needs huggingface_hub, which is not installed; "
             "run pip install 'tightrope[hub]'."
         ) from error
-    pattern = f"{configuration}/**" if configuration else "**"
+    pattern = f"{configuration}/*.parquet" if configuration else "*.parquet"  # * matches / as well
     for revision in (None, CONVERTED):
-        folder = _snapshot(huggingface_hub, f"{owner}/{name}", revision, f"{pattern}.parquet", source)
+        folder = _snapshot(huggingface_hub, f"{owner}/{name}", revision, pattern, source)
         found = folder / configuration if folder and configuration else folder
         if found is not None and any(found.rglob("*.parquet")):
             return found if configuration else _only(found, source)

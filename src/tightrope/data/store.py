@@ -87,7 +87,10 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
                 broken.append((name, picture))
             progress.step()
     if not kept:
-        raise UserError(_broken([name for name, _ in broken], broken[0][1], len(rows), request.source))
+        raise UserError(
+            f"None of {len(rows):,} images in {request.source} can be read, such as {broken[0][0]} ({broken[0][1]}); "
+            "check the files."
+        )
     labels = None if source.labels is None else torch.from_numpy(source.labels[np.array(kept)].astype(np.int64))
     if labels is not None:
         labels.numpy().tofile(folder / "labels.bin")
