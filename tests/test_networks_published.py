@@ -244,7 +244,12 @@ def test_r3gan_block_and_resampling():
     torch.testing.assert_close((up(x) * y).sum(), 4 * (x * down(y)).sum())
     assert not up.state_dict()
     fresh = make("r3gan", "critic", (1, 8, 8))
-    assert all((b.conv3.weight == 0).all() for b in fresh.stages if isinstance(b, r3gan.Block))
+    blocks = [b for b in fresh.stages if isinstance(b, r3gan.Block)]
+    assert len(blocks) == 4
+    assert all((b.conv3.weight == 0).all() for b in blocks)
+    wide = make("r3gan", "critic", (1, 8, 8), width=32)  # 4 blocks: gain 4**(-1/4) times He's for leaky ReLU 0.2
+    expected = 4**-0.25 * math.sqrt(2 / 1.04) / math.sqrt(16 * 9)
+    assert std_of(wide.stages[0].conv2.weight) == pytest.approx(expected, rel=0.05)
 
 
 def test_deep_resnet_block():
@@ -257,6 +262,8 @@ def test_deep_resnet_block():
     torch.testing.assert_close(x, before, rtol=0, atol=0)
     critic = make("deep_resnet", "critic", (1, 32, 32), depth=20)
     assert {round(b.scale, 6) for b in critic.blocks} == {round(9**-0.5, 6)}
+    zero = make("deep_resnet", "critic", (1, 32, 32), depth=20, branch="zero")
+    assert all((b.conv2.weight == 0).all() and (b.conv1.weight != 0).all() for b in zero.blocks)
 
 
 # ------------------------------------------------------------------------------------- initialisation and determinism

@@ -75,7 +75,7 @@ def _plan(size: int, depth: int) -> tuple[int, ...]:
     stages = 1
     while size > SMALLEST_MAP and size % 2 == 0:
         size, stages = size // 2, stages + 1
-    blocks = (depth - 2) // 2 if depth % 2 == 0 else (depth - 3) // 2
+    blocks = (depth - 2) // 2  # an odd depth has its extra layer at the start
     if blocks < stages:
         raise ValueError(f"depth must be at least {2 * stages + 2} at this image size, got {depth}.")
     share, left = divmod(blocks, stages)
