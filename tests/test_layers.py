@@ -11,12 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "tightrope"
 FLOORS = {
-    1: "linalg autodiff _modules _types _errors _files",
+    1: "linalg krylov autodiff _modules _linear_map _types _errors _files",
     2: "penalties constraints spectra conditioning dynamics optimizers optimizer_settings perturbations schedules "
     "losses toys orthogonality",
     3: "methods critics averaging game nonfinite",
     4: "training monitor",
-    5: "runs seeds distributed",
+    5: "runs png seeds distributed",
     6: "report studies doctor citations",
     7: "cli __main__",
 }

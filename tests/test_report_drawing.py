@@ -14,12 +14,11 @@ import torch
 
 import tightrope.report
 from run_folders import make_run
+from tightrope.png import decode_png, encode_png, write_grid, write_lines, write_scatter
 from tightrope.report import write_report
-from tightrope.report.codec import decode_png, encode_png
 from tightrope.report.figures import Line, line_chart
 from tightrope.report.formats import count, duration, number, plain, ratio, short_count
 from tightrope.report.pictures import embed
-from tightrope.report.png import write_grid, write_lines, write_scatter
 from tightrope.report.scales import Scale, choose_scale, linear_ticks
 from tightrope.report.thinning import downsample, medians
 

@@ -1,14 +1,14 @@
 """The report of a run: one HTML file without scripts or network, and the same as text for the terminal.
 
 Reading order: `record` (what a run folder holds), `verdict` (what can be said from it), `sections` and `figures` (the
-parts of the page), `html` (the page), `text` (the terminal). `png` writes the sample pictures of every run.
+parts of the page), `html` (the page), `text` (the terminal).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tightrope.report.codec import write_bytes
+from tightrope._files import write_atomically
 from tightrope.report.html import page
 from tightrope.report.record import RunRecord, read_run
 from tightrope.report.text import summarise
@@ -30,10 +30,12 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         The file written.
 
     Raises:
-        UserError: if ``run`` is not the folder of a run.
+        UserError: if ``run`` is not the folder of a run, or the file could not be written.
     """
     record = read_run(Path(run))
-    return write_bytes(Path(out) if out is not None else Path(run) / "report.html", page(record).encode())
+    target = Path(out) if out is not None else Path(run) / "report.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return write_atomically(target, page(record).encode())
 
 
 def summary(run: Path) -> str:

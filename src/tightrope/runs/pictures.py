@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tightrope.data import Dataset
-from tightrope.report.png import write_grid, write_lines, write_scatter
+from tightrope.png import write_grid, write_lines, write_scatter
 
 SCATTER_POINTS = 2000
 GRID_SAMPLES = 64

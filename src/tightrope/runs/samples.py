@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tightrope._errors import UserError
 from tightrope._files import write_atomically
-from tightrope.report.png import write_grid
+from tightrope.png import write_grid
 from tightrope.runs.assemble import open_dataset
 from tightrope.runs.config import Config
 from tightrope.runs.pictures import write_samples

@@ -1,37 +1,17 @@
-"""PNG files in memory, written and read with NumPy and zlib, and the atomic write that every file here goes through."""
+"""PNG files in memory, written and read with NumPy and zlib."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tightrope._files import write_atomically
-
 Array = NDArray[Any]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file atomically; its folder is made if it is missing.
-
-    Args:
-        path: the file.
-        content: all of its bytes.
-
-    Returns:
-        ``path``.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_atomically(path, content)
 
 
 def encode_png(array: Array) -> bytes:
