@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
+from tightrope.linalg import block_add_outer, block_matvec, block_rmatvec, top_singular_pair
+
 Layer: TypeAlias = (
     nn.Linear
     | nn.Embedding
@@ -71,12 +73,33 @@ class KernelShape:
     groups: int
     transposed: bool
 
+    @property
+    def output_shape(self) -> tuple[int]:
+        """Shape of ``u``."""
+        return (self.groups * self.rows,)
+
     def matrix(self, weight: Tensor) -> Tensor:
         """Weight as ``[groups, rows, columns]``; a view except for transposed convolutions."""
         if not self.transposed:
             return weight.reshape(self.groups, self.rows, self.columns)
         blocks = weight.reshape(self.groups, weight.shape[0] // self.groups, self.rows, -1)
         return blocks.transpose(1, 2).reshape(self.groups, self.rows, self.columns)
+
+    def apply(self, weight: Tensor, v: Tensor) -> Tensor:
+        """Kernel matrix times ``v [groups * columns]``."""
+        return block_matvec(self.matrix(weight), v)
+
+    def adjoint(self, weight: Tensor, u: Tensor) -> Tensor:
+        """Transposed kernel matrix times ``u [groups * rows]``."""
+        return block_rmatvec(self.matrix(weight), u)
+
+    def plus_gradient(self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """``g`` plus the gradient of ``u^T M(weight) v`` in the weight: a new tensor shaped as the weight."""
+        return self.weight(block_add_outer(self.matrix(g), u, v), weight.shape)
+
+    def top_pair(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Exact singular vectors ``u``, ``v`` of the largest singular value."""
+        return top_singular_pair(self.matrix(weight))
 
     def weight(self, matrix: Tensor, shape: torch.Size) -> Tensor:
         """Inverse of :meth:`matrix` for a weight of ``shape``."""
