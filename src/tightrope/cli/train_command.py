@@ -173,7 +173,7 @@ def _cadence(options: TrainOptions, n_critic: int) -> dict[str, Any]:
         "steps": steps,
         "images": options.images,
         "minutes": options.minutes,
-        "log_every": options.log_every or max(length // 200, 1),
+        "log_every": options.log_every or max(length // 200, min(length, 10)),
         "sample_every": options.sample_every or max(length // 10, 1),
         "checkpoint_every": options.checkpoint_every or max(length // 10, 1),
         "evaluate_every": max(length // 5, 1) if evaluate is None else evaluate or None,

@@ -25,11 +25,12 @@ from tightrope.training import Run, start
 
 @dataclass
 class Assembled:
-    """A run with the data it trains on."""
+    """A run with the data it trains on and the held-out data it is measured against."""
 
     config: Config
     run: Run
     dataset: Dataset
+    test: Dataset
     sampler: Sampler
 
 
@@ -196,6 +197,7 @@ def assemble(
             f"Expected the data that this run began with, got other data at {config.data.source} (the fingerprint "
             "differs); restore it or start a new run."
         )
+    test = open_dataset(config.data, "test", progress=progress)
     if generator is None or critic is None:
         generator, critic = build_networks(config)
     settings = config.training
@@ -213,4 +215,4 @@ def assemble(
         ema_ramp_up=settings.ema_ramp_up,
     )
     sampler = Sampler(dataset, settings.batch_size, seed=settings.seed, flip=config.data.flip)
-    return Assembled(config, run, dataset, sampler)
+    return Assembled(config, run, dataset, test, sampler)

@@ -79,6 +79,17 @@ def restore(assembled: Assembled, state: dict[str, Any]) -> float:
     return float(state["seconds"])
 
 
+def seed_global_(seed: int) -> None:
+    """Seed the global random states of torch, Python and NumPy, so that modules that draw from them repeat as well.
+
+    The library's own numbers never come from there; a run folder's command does this once, at its beginning.
+    """
+    torch.random.manual_seed(seed)
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % 2**32)
+
+
 def random_state() -> dict[str, Any]:
     """Global random states of torch (CPU and CUDA), Python and NumPy, for modules and loaders that draw from them."""
     state: dict[str, Any] = {"torch": torch.get_rng_state(), "python": random.getstate()}

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from tightrope import spectra
 from tightrope._files import remove_leftovers
-from tightrope.data import Dataset
 from tightrope.metrics import Measurement, evaluate
 from tightrope.monitor import signals
 from tightrope.nonfinite import NonFiniteError
 from tightrope.runs import records
-from tightrope.runs.assemble import Assembled, open_dataset
+from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import checkpoint_paths, save_checkpoint
 from tightrope.runs.pictures import picture_size, real_examples, write_samples
 from tightrope.runs.progress import Progress
@@ -115,7 +114,6 @@ class _Book:
         self.last_row = (time.monotonic(), assembled.run.step)
         probe = assembled.dataset.batch(torch.arange(min(PROBE, len(assembled.dataset))))
         self.probe = (probe.x.to(assembled.run.device), None if probe.labels is None else probe.labels)
-        self.test: Dataset | None = None
         evaluations = records.read(folder / "evaluations.jsonl")
         self.last_evaluation = int(evaluations[-1]["step"]) if evaluations else -1
         self.board: Any = _tensorboard(folder) if self.settings.tensorboard else None
@@ -165,7 +163,7 @@ class _Book:
         write_samples(path, x, dataset)
 
     def evaluate(self) -> list[Measurement]:
-        measurements = evaluate_run(self.assembled, self._test(), n=self.settings.evaluate_n)
+        measurements = evaluate_run(self.assembled, n=self.settings.evaluate_n)
         record_evaluation(self.folder, self.assembled, measurements, self.seconds)
         self.last_evaluation = self.assembled.run.step
         if self.board is not None:
@@ -184,11 +182,6 @@ class _Book:
         counters = {"step": run.step, "images_seen": run.images_seen}
         records.write_status(self.folder, state, seconds=self.seconds, reason=reason, **counters)
 
-    def _test(self) -> Dataset:
-        if self.test is None:
-            self.test = open_dataset(self.assembled.config.data, "test", progress=False)
-        return self.test
-
 
 def trained(assembled: Assembled) -> TrainedGenerator:
     """The averaged generator of a run in progress, ready to sample."""
@@ -197,14 +190,14 @@ def trained(assembled: Assembled) -> TrainedGenerator:
     return TrainedGenerator(assembled.run.average, config.training.latent, classes, config.data.shape, config)
 
 
-def evaluate_run(assembled: Assembled, test: Dataset, *, n: int | None = None) -> list[Measurement]:
+def evaluate_run(assembled: Assembled, *, n: int | None = None) -> list[Measurement]:
     """Measure the averaged generator against the test split; the floor is the training split against it."""
     generator = trained(assembled)
 
     def sample(count: int, seed: int) -> Tensor:
         return generator.sample(count, seed=seed)
 
-    return evaluate(sample, assembled.dataset, test, n=n, seed=assembled.config.training.seed)
+    return evaluate(sample, assembled.dataset, assembled.test, n=n, seed=assembled.config.training.seed)
 
 
 def record_evaluation(folder: Path, assembled: Assembled, measurements: list[Measurement], seconds: float) -> None:

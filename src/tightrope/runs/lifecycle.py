@@ -12,7 +12,7 @@ from tightrope._errors import UserError
 from tightrope.data import Dataset
 from tightrope.runs import records
 from tightrope.runs.assemble import assemble
-from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore
+from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, read_config, write_config
 from tightrope.runs.fit import Outcome, fit
 from tightrope.runs.lock import locked
@@ -28,7 +28,7 @@ def begin(
     critic: nn.Module | None = None,
     quiet: bool = False,
 ) -> Outcome:
-    """Create a run folder and train in it.
+    """Create a run folder and train in it. Seeds the global random states from the run's seed.
 
     Args:
         folder: New or empty folder.
@@ -59,6 +59,7 @@ def begin(
                 f"Expected a new folder, got {folder}, which holds a run; resume it or choose another --out."
             )
         write_config(folder, config)
+        seed_global_(config.training.seed)
         return fit(folder, assembled, progress=Progress(config.training, quiet=quiet))
 
 
@@ -99,6 +100,7 @@ def resume(
         torch.set_num_threads(config.training.threads)
         assembled = assemble(config, generator=generator, critic=critic, progress=not quiet)
         seconds = 0.0
+        seed_global_(config.training.seed)
         if checkpoint_paths(folder):
             state, _ = load_newest(folder)
             seconds = restore(assembled, state)

@@ -1,0 +1,28 @@
+"""One thread in the tests: numbers repeat, and parallel workers do not fight over cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_cache_per_session(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Caches go to a folder of the test session, never to the user's."""
+    cache = tmp_path_factory.getbasetemp().parent / "tightrope-cache"
+    monkeypatch.setenv("TIGHTROPE_CACHE", str(cache))
+    yield
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets beside the checkout; the test is skipped where there is none."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the real data sets in ../shared/data, which are not part of the repository")
+    return folder
