@@ -90,8 +90,14 @@ def test_classes_are_numbered_over_both_splits():
     names = ["train/a/1.png", "train/c/2.png", "test/b/3.png", "test/c/4.png"]
     assert layout(names, "train").labels.tolist() == [0, 2]
     assert layout(names, "test").labels.tolist() == [1, 2]
-    unlabelled = layout(["train/a/1.png", "train/c/2.png", "test/3.png", "test/4.png"], "train")
-    assert unlabelled.labels is None
+
+
+def test_a_test_folder_without_classes():
+    names = ["train/a/1.png", "train/c/2.png", "test/images/3.png", "test/images/4.png"]
+    assert layout(names, "train").labels.tolist() == [0, 1]
+    test = layout(names, "test")
+    assert (test.labels, test.classes) == (None, ())
+    assert test.notes == ("The test images are not in class folders, so they have no labels.",)
 
 
 def test_a_single_split_folder_is_no_split():

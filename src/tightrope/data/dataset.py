@@ -109,8 +109,8 @@ class Dataset:
         if self.kind != "images":
             return Batch(self._standardised(rows), labels)
         if flips is not None:
-            both = torch.cat([rows, rows.flip(-1)])  # a gather from both is several times faster than torch.where
-            rows = both.index_select(0, torch.arange(len(rows)) + len(rows) * flips)
+            pixels, flipped = rows.numpy(), flips.numpy()  # the same memory; NumPy is faster than torch.where on bytes
+            pixels[flipped] = pixels[flipped][..., ::-1]
         return Batch(rows.to(torch.float32).div_(HALF_RANGE).sub_(1.0), labels)
 
     def to_units(self, x: Tensor) -> Tensor:

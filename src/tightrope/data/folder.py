@@ -103,9 +103,8 @@ def is_image(name: str) -> bool:
 def layout(names: Sequence[str], split: str, labels: dict[str, int] | None = None) -> Layout:
     """Splits and classes of images from their paths.
 
-    Folders that hold everything are ignored. If a train and a test (or validation) folder are left, they are the
-    splits.
-    Below that, the first folder is the class, if every image has one and there are at least two.
+    Folders that hold everything are ignored. If there is a train and a test (or validation) folder then, they are the
+    splits. The first folder below is the class, if every image has one and there are at least two.
 
     Args:
         names: paths with ``/``, at least one.
@@ -151,22 +150,25 @@ def stored_labels(data: bytes) -> dict[str, int]:
 
 
 def _classes(parts: dict[str, list[str]], split: str) -> tuple[Rows | None, tuple[str, ...], list[str]]:
-    """Labels of a split from its first folders, numbered over all splits."""
-    folders = {}
-    for side, names in parts.items():
-        base = _common(names)
-        folders[side] = [name[len(base) :].partition("/")[0] if "/" in name[len(base) :] else "" for name in names]
-    every = [folder for side in folders.values() for folder in side]
-    if len(set(every)) < 2:
-        return None, (), []
-    if "" in every:
-        loose = every.count("")
-        return None, (), [f"{loose:,} of {len(every):,} images are in no class folder, so there are no labels."]
-    if any(len(set(side)) < 2 for side in folders.values()):
-        return None, (), ["Train and test folders do not have the same class folders, so there are no labels."]
-    _, classes = from_names(every)
-    number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[folder] for folder in folders[split]], dtype=np.int64), classes, []
+    """Labels of a split from its first folders, numbered over all splits that have class folders."""
+    folders = {side: _first_folders(names) for side, names in parts.items()}
+    labelled = {side: first for side, first in folders.items() if "" not in first and len(set(first)) > 1}
+    mine = folders[split]
+    if split in labelled:
+        _, classes = from_names([folder for first in labelled.values() for folder in first])
+        number = {name: index for index, name in enumerate(classes)}
+        return np.array([number[folder] for folder in mine], dtype=np.int64), classes, []
+    if len(set(mine)) > 1:
+        return None, (), [f"{mine.count(''):,} of {len(mine):,} images are in no class folder, so there are no labels."]
+    if labelled:
+        return None, (), [f"The {split} images are not in class folders, so they have no labels."]
+    return None, (), []
+
+
+def _first_folders(names: Sequence[str]) -> list[str]:
+    """The first folder of every path after those that all share; empty for files that are in none."""
+    base = _common(names)
+    return [name[len(base) :].rpartition("/")[0].partition("/")[0] for name in names]
 
 
 def _numbered(names: Sequence[str], labels: dict[str, int]) -> tuple[Rows | None, tuple[str, ...]]:

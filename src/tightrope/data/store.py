@@ -28,7 +28,7 @@ __all__ = ["open_images"]
 
 LARGEST = 1024  # pixels along a side
 THREADS = 8
-GROUP = 16  # images a thread decodes between two hand-overs
+GROUP = 4  # images a thread decodes between two hand-overs
 _NAMED = 3  # broken files named in a sentence
 
 
