@@ -1,0 +1,105 @@
+"""What the analysis calls a game: one loss per player and the parameters that each player moves.
+
+Nothing here knows networks, data or methods. A player is a module or a sequence of tensors; its loss is a function
+without arguments that evaluates the players as they are now. In two-player games the generator comes first, as in
+``training.start``: ``losses = (generator_loss, critic_loss)`` and ``players = (generator, critic)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.autodiff import undisturbed
+
+Player: TypeAlias = nn.Module | Sequence[Tensor]
+"""A module, of which every parameter that requires a gradient is played, or the played tensors themselves."""
+
+Losses: TypeAlias = Sequence[Callable[[], Tensor]]
+"""One function without arguments per player; each returns the scalar which that player minimises."""
+
+
+def parameters_of(player: Player) -> list[Tensor]:
+    """The tensors that a player moves: those parameters of a module that require a gradient, or the given tensors."""
+    if isinstance(player, nn.Module):
+        return [p for p in player.parameters() if p.requires_grad]
+    return list(player)
+
+
+def all_parameters(losses: Losses, players: Sequence[Player]) -> list[list[Tensor]]:
+    """The tensors of every player, one list per player, after checking that the game is complete.
+
+    Raises:
+        ValueError: Not one loss per player, a player without parameters, or a tensor that is no leaf with a gradient.
+    """
+    if len(losses) != len(players):
+        raise ValueError(
+            f"Expected one loss per player, got {len(losses)} losses and {len(players)} players; pass "
+            "losses=(generator_loss, critic_loss) and players=(generator, critic)."
+        )
+    found = [parameters_of(player) for player in players]
+    for index, tensors in enumerate(found):
+        if not tensors:
+            raise ValueError(
+                f"Player {index} has no parameter that requires a gradient: expected at least one, got none; unfreeze "
+                "the module or leave the player out."
+            )
+        if any(not p.requires_grad or not p.is_leaf for p in tensors):
+            raise ValueError(
+                f"Player {index} holds a tensor that is no parameter: expected leaf tensors that require a gradient; "
+                "pass the module, or list(module.parameters())."
+            )
+    return found
+
+
+def modules_of(players: Sequence[Player]) -> list[nn.Module]:
+    """The players that are modules."""
+    return [player for player in players if isinstance(player, nn.Module)]
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """Concatenate tensors of any shapes into one vector ``[n]``."""
+    return torch.cat([t.reshape(-1) for t in tensors])
+
+
+def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Cut a vector ``[n]`` into tensors of the shapes, dtypes and devices of ``like``."""
+    parts = torch.split(vector, [t.numel() for t in like])
+    return [part.reshape(t.shape).to(device=t.device, dtype=t.dtype) for part, t in zip(parts, like, strict=True)]
+
+
+@contextmanager
+def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] = ()) -> Iterator[Callable[[], None]]:
+    """Evaluate a game again and again on the same random numbers, and leave everything as found.
+
+    Args:
+        players: Modules among them keep buffers, gradients, modes and flags, see ``autodiff.undisturbed``.
+        generators: Random-number generators that the losses draw from, besides torch's global ones.
+
+    Yields:
+        ``rewind()``: puts every random state back to where it was on entry; call it before each evaluation.
+    """
+    tensors = [p for player in players for p in parameters_of(player)]
+    devices = sorted({p.device.index or 0 for p in tensors if p.device.type == "cuda"})
+    on_cpu, own = torch.get_rng_state(), [g.get_state() for g in generators]
+    on_cuda = [torch.cuda.get_rng_state(device) for device in devices]
+
+    def rewind() -> None:
+        torch.set_rng_state(on_cpu)
+        for device, state in zip(devices, on_cuda, strict=True):
+            torch.cuda.set_rng_state(state, device)
+        for generator, state in zip(generators, own, strict=True):
+            generator.set_state(state)
+
+    gradients = [(p, p.grad) for p in tensors]
+    try:
+        with undisturbed(*modules_of(players)):
+            yield rewind
+    finally:
+        rewind()
+        for p, gradient in gradients:
+            p.grad = gradient

@@ -1,0 +1,97 @@
+"""A test that a game's gradient is differentiable at a point, by one-sided differences at two step sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tightrope.dynamics.field import gradient_field
+from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten
+
+
+def check_differentiable(
+    losses: Losses,
+    players: Sequence[Player],
+    *,
+    generators: Sequence[torch.Generator] = (),
+    directions: int = 2,
+) -> None:
+    """Raise unless the gradient field changes linearly under small moves of the parameters.
+
+    Along random directions the difference quotient ahead must approach the one behind as the step shrinks; at a jump
+    or kink of the gradient it does not. A kink that no direction crosses, or one smaller than rounding, is not seen.
+
+    Args:
+        losses: One function per player.
+        players: Modules or sequences of tensors.
+        generators: Random-number generators that the losses draw from.
+        directions: Random directions to try.
+
+    Raises:
+        ValueError: The field jumps or has a kink here, or repeated evaluations differ.
+
+    Cost: ``2 + 4 * directions`` gradients.
+    """
+    tensors = [p for part in all_parameters(losses, players) for p in part]
+    start = flatten([p.detach() for p in tensors]).clone()
+    double = start.dtype == torch.float64
+    steps, tolerance = ((1e-4, 1e-5), 1e-3) if double else ((1e-2, 2e-3), 0.2)
+    size = max(float(start.abs().max()), 1.0)
+    draw = torch.Generator().manual_seed(0)
+    with repeatable(players, generators) as rewind:
+
+        def at(point: Tensor) -> Tensor:
+            rewind()
+            _write_(tensors, point)
+            return gradient_field(losses, players).detach()
+
+        try:
+            here = at(start)
+            _require_repeatable(here, at(start), 1e-9 if double else 1e-3)
+            for _ in range(directions):
+                d = torch.randn(start.shape, generator=draw, dtype=torch.float64).to(start)
+                d = d / torch.linalg.vector_norm(d) * size
+                gaps, slopes, height = [], [], 0.0
+                for epsilon in steps:
+                    ahead, behind = (at(start + s * epsilon * d) for s in (1.0, -1.0))
+                    gaps.append(_norm((ahead - here) - (here - behind)) / epsilon)
+                    slopes.append(_norm(ahead - behind) / (2 * epsilon))
+                    height = max(height, _norm(ahead), _norm(behind))
+                _require_smooth(gaps, slopes, tolerance, floor=tolerance * height / size)
+        finally:
+            _write_(tensors, start)
+
+
+def _require_smooth(gaps: Sequence[float], slopes: Sequence[float], tolerance: float, *, floor: float) -> None:
+    """A smooth field's gap shrinks with the step and its slope stays; a kink's gap stays; a jump's slope grows."""
+    jump = slopes[1] > 3 * slopes[0] and slopes[1] > floor
+    kink = gaps[1] > 0.5 * gaps[0] and gaps[1] > max(tolerance * slopes[1], floor)
+    if jump or kink:
+        what = "jumps" if jump else "has a kink"
+        raise ValueError(
+            f"The game is not differentiable at this point: along a random direction its gradient {what} (one-sided "
+            f"slopes differ by {gaps[1]:.3g}, slope {slopes[0]:.3g} grows to {slopes[1]:.3g} as the step shrinks); "
+            "move the parameters off it, for example away from a zero gradient under a one-centred penalty."
+        )
+
+
+def _require_repeatable(first: Tensor, second: Tensor, tolerance: float) -> None:
+    difference = _norm(first - second)
+    if difference > tolerance * _norm(first):
+        raise ValueError(
+            f"The losses gave gradients that differ by {difference:.3g} at one and the same point: expected a "
+            "deterministic game; draw latents and noise once outside the losses, or pass the generators they use as "
+            "`generators`."
+        )
+
+
+def _norm(x: Tensor) -> float:
+    return float(torch.linalg.vector_norm(x))
+
+
+@torch.no_grad()
+def _write_(tensors: Sequence[Tensor], point: Tensor) -> None:
+    for p, value in zip(tensors, unflatten(point, tensors), strict=True):
+        p.copy_(value)

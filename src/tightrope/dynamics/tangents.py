@@ -1,0 +1,55 @@
+"""Forward-mode derivatives of a computation that works in place: gradients, optimiser steps, whole training steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from tightrope.dynamics.detached import CarryTangents
+
+
+def push_forward(
+    compute: Callable[[], Sequence[Tensor]],
+    inputs: Sequence[Tensor],
+    tangents: Sequence[Tensor],
+    *,
+    parameters: Sequence[Tensor] = (),
+) -> list[Tensor]:
+    """Derivative of what ``compute`` returns along ``tangents`` of the tensors it reads, which may change in place.
+
+    Exact to rounding, at the point where ``inputs`` are. The inputs keep their values unless ``compute`` changes them.
+
+    Args:
+        compute: Reads ``inputs`` and returns tensors; may run autograd, ``backward`` and optimisers.
+        inputs: Tensors to perturb, of any shapes.
+        tangents: Directions, of the same shapes.
+        parameters: What a ``backward()`` inside ``compute`` accumulates into when it names no inputs.
+
+    Returns:
+        A tensor per output; zeros for outputs that do not depend on the inputs.
+
+    Raises:
+        ValueError: An operation inside has no forward derivative in torch.
+
+    Cost: two to three times ``compute``.
+    """
+    with forward_ad.dual_level(), CarryTangents(parameters):
+        with torch.no_grad():
+            for x, t in zip(inputs, tangents, strict=True):
+                x.copy_(forward_ad.make_dual(x.detach().clone(), t.to(x.dtype)))
+        try:
+            outputs = compute()
+        except NotImplementedError as error:
+            raise ValueError(
+                f"The game uses an operation that torch cannot differentiate in forward mode ({_first_line(error)}); "
+                "replace it, or on the CPU build the optimisers without fused=True."
+            ) from error
+        found = [forward_ad.unpack_dual(y).tangent for y in outputs]
+        return [torch.zeros_like(y) if t is None else t.detach().clone() for y, t in zip(outputs, found, strict=True)]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -1,0 +1,70 @@
+"""Gradient descent with momentum of either sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Momentum(torch.optim.Optimizer):
+    """Gradient descent with momentum, which may be negative; torch's own SGD refuses negative values.
+
+    ``m <- momentum m + (1 - dampening) g``, ``x <- x - lr m``, with ``m`` zero at first.
+
+    Source: Polyak 1964; negative values for games: Gidel et al. 2019 (1807.04740), alternating updates.
+    Claim: on a bilinear game alternating descent with momentum -1/2 contracts, with +1/2 it diverges, and
+    simultaneous descent diverges with either. The result is local and for alternating updates only.
+
+    Args:
+        params: Parameters or groups.
+        lr: Step size.
+        momentum: In (-1, 1).
+        dampening: Share of the gradient left out; equal to ``momentum`` it gives Adam's moving average.
+
+    Raises:
+        ValueError: A negative step size, or momentum outside (-1, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = -0.5,
+        dampening: float = 0.0,
+    ) -> None:
+        check_rate(lr)
+        if not -1 < momentum < 1:
+            raise ValueError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
+        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update every parameter that has a gradient; ``closure`` re-evaluates the loss, as in torch."""
+        loss = evaluate(closure)
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(p)
+                state["momentum"].mul_(group["momentum"]).add_(p.grad, alpha=1 - group["dampening"])
+                p.add_(state["momentum"], alpha=-group["lr"])
+        return loss
+
+
+def check_rate(lr: float) -> None:
+    """Raise unless ``lr`` is a finite number of at least zero."""
+    if not 0 <= lr < float("inf"):
+        raise ValueError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
+
+
+def evaluate(closure: Callable[[], float] | None) -> float | None:
+    """Value of a closure with gradients enabled, as torch's optimisers call it; None without one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()

@@ -1,0 +1,129 @@
+"""One outer step of a game as it is really taken: in which order the players move, and from which gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from tightrope.dynamics.field import descent
+from tightrope.dynamics.players import Losses, Player, all_parameters
+from tightrope.optimizer_settings import match_strides_
+
+Order: TypeAlias = Sequence[tuple[int, ...]]
+"""Half-steps of an outer step, one after the other; the players in one tuple move at once, from one point."""
+
+Step: TypeAlias = Callable[[], None]
+"""Takes one outer step in place."""
+
+SIMULTANEOUS: Order = ((0, 1),)
+
+
+def alternating(n_critic: int = 1) -> Order:
+    """``n_critic`` steps of the critic (player 1), then one of the generator (player 0)."""
+    if n_critic < 1:
+        raise ValueError(f"Expected n_critic of at least 1, got {n_critic}; use 1 for one critic step per step.")
+    return ((1,),) * n_critic + ((0,),)
+
+
+def outer_step(
+    losses: Losses,
+    players: Sequence[Player],
+    optimizers: Sequence[torch.optim.Optimizer],
+    order: Order = ((1,), (0,)),
+    *,
+    project: Mapping[int, Callable[[], object]] | None = None,
+) -> Step:
+    """A function that takes one outer step of gradient play, in place.
+
+    Args:
+        losses: One function per player.
+        players: Modules or sequences of tensors, in the order of the losses.
+        optimizers: One per player, over that player's parameters.
+        order: Who moves when; :data:`SIMULTANEOUS`, :func:`alternating`, or any sequence of tuples of players.
+        project: Called after each update of a player, for example ``{1: lambda: clip_weights_(critic, 1.0)}``.
+
+    Returns:
+        The step. Calling it changes parameters and optimiser states.
+
+    Raises:
+        ValueError: Not one optimiser per player.
+    """
+    parts = all_parameters(losses, players)
+    _one_each(parts, optimizers)
+    projections = project or {}
+
+    def step() -> None:
+        for moving in order:
+            set_gradients_(losses, parts, moving)
+            for i in moving:
+                optimizers[i].step()
+                if i in projections:
+                    projections[i]()
+
+    return step
+
+
+def extragradient_step(
+    losses: Losses,
+    players: Sequence[Player],
+    optimizers: Sequence[torch.optim.Optimizer],
+    order: Order = SIMULTANEOUS,
+    *,
+    extrapolations: int = 1,
+) -> Step:
+    """A function that takes one outer extragradient step: look ahead, then move by the gradient found there.
+
+    Source: Korpelevich 1976; Gidel et al. 2019 (1802.10551), algorithm 2.
+
+    Args:
+        losses: One function per player.
+        players: Modules or sequences of tensors.
+        optimizers: Objects with ``extrapolate()`` and ``step()``, see ``ExtraSGD`` and ``ExtraAdam``.
+        order: Who moves when; published with both players at once.
+        extrapolations: Looks ahead, each from the point where the step began; as their number grows the step tends to
+            the implicit (proximal-point) one, provided that the step size times the field's slope is below one.
+    """
+    parts = all_parameters(losses, players)
+    _one_each(parts, optimizers)
+
+    def step() -> None:
+        for moving in order:
+            for _ in range(extrapolations):
+                set_gradients_(losses, parts, moving)
+                for i in moving:
+                    optimizers[i].extrapolate()  # type: ignore[attr-defined]
+            set_gradients_(losses, parts, moving)
+            for i in moving:
+                optimizers[i].step()
+
+    return step
+
+
+def in_sequence(*steps: Step) -> Step:
+    """One step that takes the given ones in order, for cycles such as lazy regularisation or lookahead."""
+
+    def all_of_them() -> None:
+        for step in steps:
+            step()
+
+    return all_of_them
+
+
+def set_gradients_(losses: Losses, parts: Sequence[Sequence[Tensor]], moving: Sequence[int]) -> None:
+    """Write the gradients of the players ``moving`` into their parameters, all taken at the present point."""
+    found = [[-v for v in descent(losses[i], parts[i], i)] for i in moving]
+    for i, gradients in zip(moving, found, strict=True):
+        for p, gradient in zip(parts[i], gradients, strict=True):
+            p.grad = gradient
+        match_strides_(parts[i])
+
+
+def _one_each(parts: Sequence[object], optimizers: Sequence[object]) -> None:
+    if len(parts) != len(optimizers):
+        raise ValueError(
+            f"Expected one optimiser per player, got {len(optimizers)} for {len(parts)} players; pass "
+            "(generator_optimizer, critic_optimizer)."
+        )
