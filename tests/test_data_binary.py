@@ -57,7 +57,9 @@ def test_idx_without_test_or_labels(tmp_path):
 def test_idx_with_a_prefix(tmp_path):
     files, _pixels, _ = mnist()
     letters = {f"emnist-letters-{name}": data for name, data in files.items()}
-    assert opened(write_files(tmp_path / "one", letters)).name == "emnist-letters"
+    one = opened(write_files(tmp_path / "one", letters))
+    assert one.name == "emnist-letters"
+    assert "rows and columns exchanged" in one.notes[0]
     both = write_files(tmp_path / "two", letters | {f"emnist-digits-{name}": data for name, data in files.items()})
     with pytest.raises(UserError, match="got 2; give one of the files"):
         opened(both)

@@ -23,6 +23,7 @@ from tightrope.data.splits import Rows
 __all__ = ["idx_prefix", "open_idx", "read_idx"]
 
 _NAME = re.compile(r"(?P<set>.*?)(?P<split>train|t10k|test)-(?P<part>images|labels)[-.]idx\d-ubyte(\.gz)?")
+_TURNED = "EMNIST files hold every image with rows and columns exchanged; they are used as they are."
 _BYTES = 0x08  # the type code of unsigned bytes
 
 
@@ -72,6 +73,7 @@ def open_idx(folder: Path, prefix: str, split: str) -> ImageSource:
         classes=classes,
         whole=len(sides) == 1,
         encoded=False,
+        notes=(_TURNED,) if prefix.startswith("emnist") else (),
     )
 
 

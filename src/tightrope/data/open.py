@@ -45,7 +45,7 @@ DATASETS: dict[str, str] = {
 
 
 def open_data(
-    source: str,
+    source: str | Path,
     *,
     split: str = "train",
     resolution: int | None = None,
@@ -57,13 +57,18 @@ def open_data(
 ) -> Dataset:
     """Open one split of a data source.
 
+    Images are decoded once, into a cache, as bytes. Transparent pixels are placed on white, 16 bits are reduced to 8
+    over the full range, and whatever else changed an image is counted in ``Dataset.notes``. A source without a test
+    split holds out a fixed tenth of its samples as one, which are not in ``train``.
+
     Args:
         source: ``digits``, ``toy:name``, ``hub:owner/name``, or a path to one of the formats of :data:`DATASETS`.
         split: ``train`` or ``test``.
         resolution: side of the square that images are scaled and cropped to, 4 to 1024; None keeps their size.
-        channels: 1 for grey, 3 for RGB, None to decide from the data.
+        channels: 1 for grey, 3 for RGB, None for grey if every image of this split is. Whoever opens both splits gives
+            the test split the channels that the training split turned out to have.
         skip_broken: leave unreadable images out and name them in ``Dataset.broken`` instead of stopping.
-        cache: folder for decoded data; None uses the default.
+        cache: folder for decoded data; None is TIGHTROPE_CACHE, or ``tightrope`` in the user's cache folder.
         limit: keep at most this many samples, chosen across the whole source.
         progress: report on stderr while decoding.
 
@@ -72,6 +77,7 @@ def open_data(
         FileNotFoundError: if the path does not exist.
     """
     _check(split, resolution, channels, limit)
+    source = str(source)
     request = Request(source, split, resolution, channels, skip_broken, cache, limit, progress)
     if source.startswith("toy:"):
         if resolution is not None or channels is not None:
