@@ -182,7 +182,7 @@ def _convolution(layer: Any, input_shape: tuple[int, ...]) -> LinearMap:
     taps = layer.kernel_size
     outer = (layer.in_channels, layer.out_channels // layer.groups)
     outer = outer if transposed else (layer.out_channels, layer.in_channels // layer.groups)
-    padding = _padding(layer)
+    padding = padding_cells(layer)
     sizes = []
     for n, k, s, d, (before, after), extra in zip(
         input_shape[1:], taps, layer.stride, layer.dilation, padding, layer.output_padding, strict=True
@@ -202,13 +202,49 @@ def _convolution(layer: Any, input_shape: tuple[int, ...]) -> LinearMap:
     )  # fmt: skip
 
 
-def _padding(layer: Any) -> tuple[tuple[int, int], ...]:
+def padding_cells(layer: Any) -> tuple[tuple[int, int], ...]:
+    """Cells that a convolution adds before and after each spatial axis."""
     if layer.padding == "valid":
         return tuple((0, 0) for _ in layer.kernel_size)
     if layer.padding == "same":
         totals = (d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
         return tuple((total // 2, total - total // 2) for total in totals)
     return tuple((int(p), int(p)) for p in layer.padding)
+
+
+def padding_gain(layer: Any, input_shape: tuple[int, ...] | None) -> float:
+    """Norm of a convolution's padding as a linear map: 1 for zeros, more where cells are copied.
+
+    Each input cell appears in the padded input a number of times; the norm is the root of the largest number.
+
+    Args:
+        layer: A convolution.
+        input_shape: Without the batch; None for the largest norm over all input sizes that allow this padding. A
+            circular padding that gives ``size / stride`` outputs never reads a copy twice and counts as 1.
+    """
+    if layer.padding_mode == "zeros":
+        return 1.0
+    counts = []
+    for axis, (k, s, d, (before, after)) in enumerate(
+        zip(layer.kernel_size, layer.stride, layer.dilation, padding_cells(layer), strict=True)
+    ):
+        fits = 0 <= before + after - d * (k - 1) + s - 1 < s
+        if layer.padding_mode == "circular" and fits and (input_shape is None or input_shape[1 + axis] % s == 0):
+            counts.append(1)
+        elif input_shape is not None:
+            counts.append(_copies(input_shape[1 + axis], before, after, layer.padding_mode))
+        elif layer.padding_mode == "replicate":
+            counts.append(1 + before + after)
+        else:
+            counts.append(1 + (before > 0) + (after > 0))
+    return math.sqrt(math.prod(counts))
+
+
+def _copies(n: int, before: int, after: int, mode: str) -> int:
+    """How often the most copied cell of a line of ``n`` appears after padding."""
+    line = torch.arange(n, dtype=torch.float64)[None, None]
+    padded = functional.pad(line, (before, after), mode=mode).long().flatten()
+    return int(torch.bincount(padded, minlength=n).max())
 
 
 def input_shapes(network: nn.Module, call: Callable[[], Any]) -> dict[str, list[tuple[int, ...]]]:

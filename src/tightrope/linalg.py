@@ -187,6 +187,25 @@ def _can_look() -> bool:
     return not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None
 
 
+def bjorck_step(W: Tensor) -> Tensor:
+    """One step ``W (3 I - W^T W) / 2`` towards the polar factor, for singular values below ``sqrt(3)``."""
+    if W.shape[-2] < W.shape[-1]:
+        return bjorck_step(W.mT).mT
+    return 1.5 * W - 0.5 * (W @ (W.mT @ W))
+
+
+def clamp_singular_values(W: Tensor, low: float, high: float) -> Tensor:
+    """``U clip(S, low, high) V^T`` for ``W = U S V^T``, ``[..., m, n]``; not differentiable.
+
+    By the float64 Gram matrix of the smaller side, by a float64 SVD above condition number 1e4.
+    """
+    if W.shape[-2] < W.shape[-1]:
+        return clamp_singular_values(W.mT, low, high).mT
+    Q, s, V, _ = _polar_parts(W.detach())
+    middle = (V * s.clamp(low, high)[..., None, :]) @ V.mT
+    return (Q.double() @ middle).to(W.dtype)
+
+
 def qr(W: Tensor) -> Tensor:
     """Q factor of the smaller side with positive diagonal of R: Gram-Schmidt on columns (rows, if wide).
 

@@ -1,0 +1,153 @@
+"""Convolutions that are orthogonal as linear maps, as a product of factors that each are.
+
+On an unbounded grid these maps are orthogonal (isometries, or their adjoints where outputs are fewer):
+
+- a matrix ``R`` of orthonormal rows or columns from disjoint patches, ``stride`` cells long on each axis, to outputs;
+- ``P + (I - P) shift`` on channels, with an orthogonal projector ``P = U U^T``, shifting one axis by one cell: what is
+  in the range of ``P`` stays, the rest moves, so lengths are kept.
+
+A kernel of any size is such a product: ``R`` alone covers ``stride`` taps, each factor before it adds one tap, each
+factor behind it ``stride`` taps. Circular padding of a size that the stride divides wraps the grid and keeps all of it
+orthogonal; cropping to a finite grid with zero padding is a compression, whose singular values can only shrink.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tightrope import linalg
+from tightrope._linear_map import padding_cells, padding_gain
+from tightrope._modules import TRANSPOSED
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution's kernel, seen from its larger grid to its smaller: for a transposed layer, its adjoint.
+
+    Attributes:
+        groups: Diagonal blocks.
+        rows: Channels per group on the coarse side.
+        columns: Channels per group on the fine side.
+        kernel: Taps per axis.
+        base: Taps per axis that the patch matrix covers.
+        fine: One-tap factors per axis on the fine side.
+        coarse: Factors of ``stride`` taps per axis on the coarse side.
+        stride: Per axis.
+        gain: Norm of the padding, which divides the weight.
+        orthogonal: Whether all singular values are 1, not only at most 1.
+    """
+
+    groups: int
+    rows: int
+    columns: int
+    kernel: tuple[int, ...]
+    base: tuple[int, ...]
+    fine: tuple[int, ...]
+    coarse: tuple[int, ...]
+    stride: tuple[int, ...]
+    gain: float
+    orthogonal: bool
+
+
+def geometry(layer: Any, input_shape: tuple[int, ...] | None) -> Geometry | None:
+    """How to build an orthogonal convolution for ``layer``; None if it is a matrix.
+
+    Raises:
+        ValueError: A stride above 1 shares a factor with its dilation, so that patches would overlap.
+    """
+    if isinstance(layer, (nn.Linear, nn.Embedding)):
+        return None
+    for s, d, k in zip(layer.stride, layer.dilation, layer.kernel_size, strict=True):
+        if k > 1 and math.gcd(s, d) > 1:
+            raise ValueError(
+                f"expected stride and dilation without a common factor, got {s} and {d}; name the layer in `skip`"
+            )
+    groups, kernel, stride = layer.groups, tuple(layer.kernel_size), tuple(layer.stride)
+    rows, columns = layer.weight.shape[0] // groups, layer.weight.shape[1]
+    base = tuple(min(k, s) for k, s in zip(kernel, stride, strict=True))
+    behind = rows >= columns
+    extra = [k - b for k, b in zip(kernel, base, strict=True)]
+    coarse = tuple(e // s if behind and rows > 1 else 0 for e, s in zip(extra, stride, strict=True))
+    fine = tuple(e - s * q if columns > 1 else 0 for e, s, q in zip(extra, stride, coarse, strict=True))
+    gain = 1.0 if isinstance(layer, TRANSPOSED) else padding_gain(layer, input_shape)
+    return Geometry(groups, rows, columns, kernel, base, fine, coarse, stride, gain, _keeps_the_grid(layer))
+
+
+def _keeps_the_grid(layer: Any) -> bool:
+    """Whether nothing is cropped: circular padding that gives ``size / stride``, or disjoint bare patches."""
+    axes = zip(layer.kernel_size, layer.stride, layer.dilation, padding_cells(layer), strict=True)
+    if isinstance(layer, TRANSPOSED):
+        plain = all(k <= s and d == 1 and not any(p) for k, s, d, p in axes)
+        return plain and not any(layer.output_padding)
+    if layer.padding_mode == "circular":
+        return all(0 <= sum(p) - d * (k - 1) + s - 1 < s for k, s, d, p in axes)
+    return all(not any(p) and ((k == s and d == 1) or k == 1) for k, s, d, p in axes)
+
+
+class OrthogonalConvolution(nn.Module):
+    """Parametrisation of a convolution's weight by the raw factors ``R`` and ``U`` of an orthogonal map."""
+
+    def __init__(self, weight: Tensor, of: Geometry, by: str, bound: float, rng: torch.Generator | None) -> None:
+        super().__init__()
+        self.of, self.by, self.bound = of, by, bound
+        device = rng.device if rng is not None else weight.device
+        self._start: tuple[Tensor, ...] | None = tuple(
+            torch.randn(count, of.groups, channels, channels // 2, generator=rng, device=device).to(weight)
+            for count, channels in ((sum(of.fine), of.columns), (sum(of.coarse), of.rows))
+            if count
+        )
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, ...]:
+        """Raw factors to start from: ``R`` from the first taps of the weight, random projectors."""
+        if self._start is None:
+            raise RuntimeError(
+                "expected no assignment to an orthogonal convolution, got one; call constraints.remove first"
+            )
+        taps = weight.detach().reshape(self.of.groups, self.of.rows, self.of.columns, *self.of.kernel)
+        for axis, size in enumerate(self.of.base):
+            taps = taps.narrow(3 + axis, 0, size)
+        start = (taps.reshape(self.of.groups, self.of.rows, -1), *self._start)
+        self._start = None
+        if self.by == "cayley":
+            return tuple(x.clone() for x in start)
+        return tuple(linalg.polar(x).clone() for x in start)
+
+    def forward(self, R: Tensor, *projectors: Tensor) -> Tensor:
+        """Weight ``[groups * rows, columns, *kernel]``."""
+        of, orthogonalise = self.of, linalg.ORTHOGONALISERS[self.by]
+        with torch.autocast(R.device.type, enabled=False):
+            K = orthogonalise(R).reshape(of.groups, of.rows, of.columns, *of.base)
+            bases = [orthogonalise(U) for U in projectors]
+            if any(of.fine):
+                K = _factors(K.transpose(1, 2), bases.pop(0), of.fine, (1,) * len(of.kernel)).transpose(1, 2)
+            if any(of.coarse):
+                K = _factors(K, bases.pop(0), of.coarse, of.stride)
+            missing = [k - size for k, size in zip(of.kernel, K.shape[3:], strict=True)]
+            K = functional.pad(K, [cells for m in reversed(missing) for cells in (m // 2, m - m // 2)])
+            return (self.bound / of.gain) * K.reshape(of.groups * of.rows, of.columns, *of.kernel)
+
+    def extra_repr(self) -> str:
+        """What was achieved, for ``print(network)``."""
+        what = "orthogonal as an operator" if self.of.orthogonal else "1-Lipschitz as an operator, orthogonal inside"
+        return f"{what}, by {self.by}, bound {self.bound:g}"
+
+
+def _factors(K: Tensor, U: Tensor, counts: tuple[int, ...], taps: tuple[int, ...]) -> Tensor:
+    """Multiply ``K [groups, channels, other, *kernel]`` by ``P + (I - P) shift`` from the left, axes in turn."""
+    turns = [axis for turn in range(max(counts)) for axis, count in enumerate(counts) if turn < count]
+    for axis, basis in zip(turns, U, strict=True):
+        flat = K.flatten(2)
+        stays = (basis @ (basis.mT @ flat)).reshape(K.shape)
+        K = _pad_axis(stays, axis, 0, taps[axis]) + _pad_axis(K - stays, axis, taps[axis], 0)
+    return K
+
+
+def _pad_axis(K: Tensor, axis: int, before: int, after: int) -> Tensor:
+    pads = [0, 0] * (K.dim() - 4 - axis) + [before, after]
+    return functional.pad(K, pads)

@@ -1,0 +1,114 @@
+"""Hard orthogonality: weights that are orthonormal by construction, as kernel matrices or as linear maps.
+
+A tall matrix gets orthonormal columns, a wide one orthonormal rows; a last layer with one output becomes a unit vector.
+The orthogonalisers are those of :mod:`tightrope.linalg`; all but ``cayley`` start at the polar factor of the weight.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from tightrope import linalg
+from tightrope._modules import KernelShape, constrainable_layers, kernel_shape
+from tightrope.constraints._operator import OrthogonalConvolution, geometry
+from tightrope.constraints._shapes import layer_shapes
+
+M = TypeVar("M", bound=nn.Module)
+By = Literal["polar", "bjorck", "qr", "cayley"]
+
+
+class OrthogonalKernel(nn.Module):
+    """Parametrisation whose kernel matrix has an orthonormal smaller side, times ``bound``."""
+
+    def __init__(self, shape: KernelShape, by: By, bound: float) -> None:
+        super().__init__()
+        self.shape, self.by, self.bound = shape, by, bound
+        self.fresh = True
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Orthogonal weight, same shape."""
+        with torch.autocast(weight.device.type, enabled=False):
+            matrix = linalg.ORTHOGONALISERS[self.by](self.shape.matrix(weight))
+            weight = self.shape.weight(matrix, weight.shape)
+            return weight if self.bound == 1 else self.bound * weight
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Raw weight for an assigned one: of its polar factor, so that an orthogonal one comes back unchanged."""
+        if self.by == "cayley" and self.fresh:
+            self.fresh = False
+            return weight
+        matrix = linalg.polar(self.shape.matrix(weight))
+        if self.by == "cayley":
+            matrix = linalg.cayley_inverse(matrix)
+        return self.shape.weight(matrix, weight.shape).clone()
+
+    def extra_repr(self) -> str:
+        """Settings, for ``print(network)``."""
+        return f"orthogonal kernel matrix by {self.by}, bound {self.bound:g}"
+
+
+def orthogonal(
+    network: M,
+    by: By = "polar",
+    norm: Literal["kernel", "operator"] = "kernel",
+    *,
+    bound: float = 1.0,
+    input_shape: tuple[int, ...] | None = None,
+    skip: tuple[str, ...] = (),
+    rng: torch.Generator | None = None,
+) -> M:
+    """Make the weight of every layer orthogonal at each use, in place and removably.
+
+    Call it **before** building the optimiser: with ``norm="operator"`` convolutions get new parameters.
+
+    Args:
+        network: The critic; Linear, Conv1d/2d/3d, ConvTranspose and Embedding layers are made orthogonal.
+        by: ``"polar"`` and ``"bjorck"`` give the same matrix, the nearest orthogonal one; ``"polar"`` is several times
+            cheaper. ``"qr"`` is Gram-Schmidt, ``"cayley"`` a smooth chart that starts elsewhere than the weight.
+        norm: ``"kernel"`` makes the reshaped weight ``[outputs, inputs * kernel]`` orthogonal, block by block if
+            grouped; a convolution's operator norm is then up to ``ceil(kernel / stride)`` per axis pair.
+            ``"operator"`` makes convolutions orthogonal as linear maps, so that the network is 1-Lipschitz wherever its
+            other parts are; with zero padding, which no orthogonal map survives, they are 1-Lipschitz instead.
+            ``constrained_layers(network)`` says per layer which of the two was achieved.
+        bound: Factor on every weight.
+        input_shape: Shape of the network's input without the batch; used by ``norm="operator"`` alone, where it
+            tightens the bound of reflect, replicate and odd circular padding, whose copies would otherwise be
+            assumed to be as many as can be.
+        skip: Names of submodules to leave alone.
+        rng: Source of the starting convolutions of ``norm="operator"``; the global one by default.
+
+    Returns:
+        The same network.
+
+    Raises:
+        TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
+        ValueError: An option is unknown, a layer is already constrained, or there is none; for ``norm="operator"`` a
+            stride and a dilation with a common factor.
+
+    **Source**: Orthogonal Wasserstein GANs (arXiv 1911.13060) names a hard constraint without a formula in the text
+    available to us: these are our readings. Bjorck: Anil et al. (arXiv 1811.05381); Cayley: Trockman and Kolter (arXiv
+    2104.07167); orthogonal convolutions: block convolutions, Li et al. (arXiv 1911.00937), and for strides a
+    patch-orthogonal kernel composed with them, Boissin et al. (arXiv 2501.07930).
+    **Departures**: our convolutions alternate one-axis factors, which works in any dimension and for even kernels.
+    **Claim**: every singular value of an orthogonal map is ``bound`` to 1e-5, after any number of optimiser steps.
+    **Cost**: polar needs one float64 eigendecomposition of the smaller side per layer and use; see docs for ratios.
+    """
+    if by not in linalg.ORTHOGONALISERS:
+        raise ValueError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")
+    if norm not in ("kernel", "operator"):
+        raise ValueError(f"expected norm='kernel' or 'operator', got {norm!r}; the first is the default")
+    layers = constrainable_layers(network, skip=skip)
+    shapes = layer_shapes(network, list(layers), input_shape) if input_shape and norm == "operator" else {}
+    for name, layer in layers.items():
+        found = geometry(layer, shapes.get(name)) if norm == "operator" else None
+        parametrization: nn.Module
+        if found is None:  # a matrix, whose two norms are one
+            parametrization = OrthogonalKernel(kernel_shape(layer), by, bound)
+        else:
+            parametrization = OrthogonalConvolution(layer.weight, found, by, bound, rng)
+        parametrize.register_parametrization(layer, "weight", parametrization)
+    return network
