@@ -84,6 +84,7 @@ def test_decay():
     assert decay_for(64, 10**9, half_life_images=64) == pytest.approx(0.5, rel=1e-15)
     assert decay_for(128, 10**9, half_life_images=64) == pytest.approx(0.25, rel=1e-15)
     assert decay_for(32, 10**9, half_life_images=64, ramp_up=None) == pytest.approx(0.5**0.5, rel=1e-15)
+    assert decay_for(1, 10**9, half_life_images=0.5) == pytest.approx(0.25, rel=1e-15)
     # early: the half-life is at most 5 % of the images seen, as in the code of 1912.04958
     assert decay_for(50, 1000, half_life_images=10_000) == pytest.approx(0.5, rel=1e-14)
     assert decay_for(50, 1000, half_life_images=10_000, ramp_up=0.1) == pytest.approx(0.5**0.5, rel=1e-14)

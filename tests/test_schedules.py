@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -41,11 +42,23 @@ def test_ramp():
     assert ramp(0.3, 0.1, 50) == Cosine(0.3, 0.1, 50)
     assert ramp(0.3, 0.1, 50, "cosine") == Cosine(0.3, 0.1, 50)
     assert ramp(0.3, 0.1, 50, "linear") == Linear(0.3, 0.1, 50)
-    for bad in ((0.3, 0.1, None), (0.3, None, 50), (0.3, 0.1, 0), (0.3, 0.1, -5)):
-        with pytest.raises(ValueError):
+    assert ramp(0.3, 0.1, 1) == Cosine(0.3, 0.1, 1)
+    for bad in ((0.3, 0.1, None), (0.3, 0.1, 0), (0.3, 0.1, -5)):
+        with pytest.raises(ValueError, match="number of images"):
             ramp(*bad)
     with pytest.raises(ValueError, match="square"):
         ramp(0.3, 0.1, 50, "square")
+
+
+def test_a_length_without_an_end_is_refused():
+    with pytest.raises(ValueError):
+        ramp(0.3, None, 50)
+
+
+def test_schedules_are_frozen():
+    for kind in (Linear, Cosine):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            kind(1.0, 0.0, 10).images = 20
 
 
 def test_a_schedule_without_a_length_is_refused():
