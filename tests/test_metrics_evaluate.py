@@ -8,8 +8,15 @@ from torch import Tensor
 
 from tightrope._errors import UserError
 from tightrope.data import Dataset, open_data
-from tightrope.metrics import METRICS, FeatureNetwork, evaluate, random_convolutions
+from tightrope.metrics import METRICS, FeatureNetwork, evaluate, expected_seconds, random_convolutions
 from tightrope.metrics.features import weights_digest
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("TIGHTROPE_CACHE", str(folder))
+    return folder
 
 
 def rows_of(data: Dataset, keep: Tensor | None = None):
@@ -140,9 +147,9 @@ def test_images_without_labels_use_random_convolutions(digits):
     found = evaluate(rows_of(train), train, test, n=500)
     assert [m.name for m in found] == ["frechet"]
     assert random_convolutions(train.shape).digest[:12] in found[0].protocol.features
+    assert not any("singular" in note for note in found[0].notes)
     few = evaluate(rows_of(train), train, test, n=100)[0]
     assert any("singular" in note for note in few.notes)
-    assert not any("singular" in note for note in found[0].notes)
 
 
 def test_longer_vectors_use_their_own_frechet_distance():
@@ -186,13 +193,15 @@ def test_samples_are_asked_for_in_one_fixed_way(ring):
 
 def test_refusals_say_what_to_do(ring, digits):
     train, test = ring
-    with pytest.raises(UserError, match=r"one of .*frechet.*'fid' was asked for"):
+    with pytest.raises(UserError, match=r"one of .*frechet.*'swd' was asked for"):
+        evaluate(rows_of(train), train, test, metrics=["swd"])
+    with pytest.raises(UserError, match=r"fid is the name of frechet .*inception\(path\)"):
         evaluate(rows_of(train), train, test, metrics=["fid"])
-    with pytest.raises(UserError, match="measure frechet instead"):
+    with pytest.raises(UserError, match="or frechet instead"):
         evaluate(rows_of(digits[0]), *digits, metrics=["wasserstein1"])
     with pytest.raises(UserError, match="known modes"):
         evaluate(rows_of(digits[0]), *digits, metrics=["modes"])
-    with pytest.raises(UserError, match="no labels"):
+    with pytest.raises(UserError, match="with labels"):
         evaluate(rows_of(train), train, test, metrics=["classes"])
     with pytest.raises(UserError, match="n is 1"):
         evaluate(rows_of(train), train, test, n=1)
@@ -201,3 +210,116 @@ def test_refusals_say_what_to_do(ring, digits):
     with pytest.raises(ValueError, match="100 of 100 hold NaN"):
         evaluate(lambda n, seed: torch.zeros(n, 2) / 0, train, test, n=100)
     assert set(METRICS) >= {"frechet", "wasserstein1", "modes", "classes"}
+
+
+def test_every_other_metric_of_images(digits, nearest):
+    train, test = digits
+    names = [name for name in METRICS if name not in ("wasserstein1", "modes", "high_quality")]
+    copies, noise = (
+        by_name(evaluate(sample, train, test, n=500, features=nearest, metrics=names))
+        for sample in (rows_of(train), noisy(rows_of(train), 0.5))
+    )
+    assert list(copies) == names
+    for name in ("frechet", "kernel", "sliced_wasserstein"):
+        assert noise[name].value > copies[name].value
+        assert copies[name].value < noise[name].floor + 0.5 * (noise[name].value - noise[name].floor)
+    for name in ("precision", "recall", "density", "coverage", "classifier_score"):
+        assert noise[name].value < copies[name].value
+        assert noise[name].value < noise[name].floor
+    assert copies["memorisation"].value == 1.0
+    assert "500 of 500 samples equal one of 1400" in copies["memorisation"].notes[0]
+    assert noise["memorisation"].value < 0.6
+    assert copies["held_out_gap"].protocol.n_real == len(test)
+    for name in ("frechet", "kernel", "classifier_score"):
+        low, high = noise[name].interval
+        assert low < noise[name].value < high
+
+
+def test_the_neighbour_metrics_agree_with_their_function(digits, nearest):
+    from tightrope.metrics import precision_recall_density_coverage
+    from tightrope.metrics.evaluation import _features
+
+    train, test = digits
+    found = by_name(
+        evaluate(rows_of(train), train, test, n=len(train), features=nearest, metrics=["recall", "density"])
+    )
+    real, control = (_features(nearest, data, len(data), 0, None) for data in (test, train))
+    scores = precision_recall_density_coverage(real, control)
+    assert found["recall"].floor == pytest.approx(scores.recall)
+    assert found["density"].floor == pytest.approx(scores.density)
+
+
+def test_held_out_gap_is_the_difference_of_two_distances(digits, nearest):
+    from tightrope.metrics import frechet_distance
+    from tightrope.metrics.evaluation import _features
+
+    train, test = digits
+    (gap,) = evaluate(noisy(rows_of(train), 0.3), train, test, n=600, features=nearest, metrics=["held_out_gap"])
+    (distance,) = evaluate(noisy(rows_of(train), 0.3), train, test, n=600, features=nearest, metrics=["frechet"])
+    assert gap.value < distance.value
+    control = _features(nearest, train, len(train), 0, None)[: len(test)]
+    assert frechet_distance(_features(nearest, test, len(test), 0, None), control) > 0
+
+
+def test_real_features_and_floors_are_kept(digits, nearest, cache):
+    train, test = digits
+    passes = []
+
+    def counted(x: Tensor) -> Tensor:
+        passes.append(len(x))
+        return nearest.features(x)
+
+    network = dataclasses.replace(nearest, features=counted)
+    settings = {"n": 256, "features": network, "metrics": ["frechet", "coverage"]}
+    first = evaluate(rows_of(train), train, test, **settings)
+    cold = len(passes)
+    passes.clear()
+    assert evaluate(rows_of(train), train, test, **settings) == first
+    assert cold == 4
+    assert len(passes) == 1  # the generated samples alone
+    files = sorted(path.name for path in (cache / "references").iterdir())
+    assert len(files) == 4
+    evaluate(rows_of(train), train, test, **{**settings, "seed": 1})
+    assert len(passes) == 1 + 1 + 1  # generated samples and another choice of training samples
+    other = dataclasses.replace(network, digest="0" * 64)
+    passes.clear()
+    evaluate(rows_of(train), train, test, **{**settings, "features": other})
+    assert len(passes) == cold
+
+
+def test_a_damaged_reference_is_computed_again(digits, nearest, cache):
+    train, test = digits
+    first = evaluate(rows_of(train), train, test, n=100, features=nearest, metrics=["frechet"])
+    for path in (cache / "references").iterdir():
+        path.write_bytes(b"nonsense")
+    assert evaluate(rows_of(train), train, test, n=100, features=nearest, metrics=["frechet"]) == first
+
+
+def test_the_time_is_estimated_before(digits, ring, nearest):
+    import time
+
+    def slow(n: int, seed: int) -> Tensor:
+        time.sleep(0.002 * n)
+        return rows_of(digits[0])(n, seed)
+
+    settings = {"features": nearest, "metrics": ["frechet", "coverage", "memorisation"]}
+    few, many = (expected_seconds(slow, *digits, n=n, **settings) for n in (100, 1000))
+    assert few > 0.2
+    assert many > 2.0
+    assert many > 4 * few
+    assert expected_seconds(rows_of(ring[0]), *ring, n=500) > 0
+    before = torch.get_rng_state()
+    assert expected_seconds(rows_of(digits[0]), *digits) > 1  # the classifier has yet to be trained
+    unlabelled = tuple(dataclasses.replace(d, labels=None, classes=()) for d in digits)
+    assert expected_seconds(rows_of(digits[0]), *unlabelled) > 0
+    assert torch.equal(before, torch.get_rng_state())
+    with pytest.raises(UserError, match="n is 1"):
+        expected_seconds(slow, *digits, n=1)
+
+
+def test_any_first_part_of_the_real_samples_is_a_random_one(ring):
+    """A test split in order, longer than the generated set: its head alone would be one mode."""
+    order = torch.argsort(ring[1].values[:1500, 0])
+    test = dataclasses.replace(ring[1], values=ring[1].values[:1500][order], fingerprint="in order")
+    (found,) = evaluate(rows_of(ring[0]), ring[0], test, n=300, metrics=["wasserstein1"])
+    assert max(found.value, found.floor) < 0.6  # the head of the ordered split alone lies more than 1 away

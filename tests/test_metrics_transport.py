@@ -10,21 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tightrope.metrics import sliced_wasserstein, wasserstein1
+from tightrope.metrics import sliced_wasserstein, transport, wasserstein1, weighted_wasserstein1
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def slow_wasserstein1(x: Tensor, y: Tensor) -> float:
+def slow_wasserstein1(x: Tensor, y: Tensor, p: Tensor | None = None, q: Tensor | None = None) -> float:
     """The linear programme over transport plans, for any sizes."""
     from scipy.optimize import linprog
 
     n, m = len(x), len(y)
+    p, q = (torch.full((k,), 1 / k, dtype=torch.float64) if w is None else w / w.sum() for k, w in ((n, p), (m, q)))
     cost = (x[:, None] - y[None]).square().sum(-1).sqrt().numpy()
     rows, columns = np.kron(np.eye(n), np.ones((1, m))), np.kron(np.ones((1, n)), np.eye(m))
-    marginals = np.concatenate([np.full(n, 1 / n), np.full(m, 1 / m)])
+    marginals = torch.cat([p, q]).numpy()
     return float(linprog(cost.ravel(), A_eq=np.vstack([rows, columns]), b_eq=marginals).fun)
 
 
@@ -116,3 +117,43 @@ def test_refusals():
         wasserstein1(normal(3, 2), normal(3, 3))
     with pytest.raises(ValueError, match="finite"):
         wasserstein1(normal(3, 2), normal(3, 2) / 0)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(5, 7, 2), (6, 6, 3), (8, 5, 1), (1, 4, 1)])
+def test_weights_against_the_linear_programme(n, m, d):
+    x, y = normal(n, d), 0.5 + normal(m, d, seed=1)
+    p, q = torch.arange(1.0, n + 1).double(), 3 * normal(m, seed=2).abs()
+    expected = slow_wasserstein1(x, y, p, q)
+    assert weighted_wasserstein1(x, y, p, q) == pytest.approx(expected, rel=1e-8)
+    ones = torch.ones(n), torch.ones(m)
+    assert weighted_wasserstein1(x, y, *ones) == pytest.approx(slow_wasserstein1(x, y), rel=1e-8)
+
+
+def test_a_weight_of_zero_leaves_a_point_out():
+    x, y = normal(4, 2), normal(5, 2, seed=1)
+    weights = torch.tensor([1.0, 1.0, 0.0, 1.0])
+    expected = weighted_wasserstein1(x[[0, 1, 3]], y, torch.ones(3), torch.ones(5))
+    assert weighted_wasserstein1(x, y, weights, torch.ones(5)) == pytest.approx(expected, rel=1e-8)
+
+
+def test_weights_are_checked():
+    x, y = normal(4, 2), normal(5, 2, seed=1)
+    for bad in (torch.ones(3), -torch.ones(4), torch.zeros(4), torch.ones(4) / 0):
+        with pytest.raises(ValueError, match="weights of x must be 4 finite numbers"):
+            weighted_wasserstein1(x, y, bad, torch.ones(5))
+
+
+def test_large_weighted_problems_ask_for_pot(monkeypatch):
+    import builtins
+
+    genuine = builtins.__import__
+
+    def without_pot(name, *arguments, **keywords):
+        if name == "ot":
+            raise ImportError(name)
+        return genuine(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", without_pot)
+    monkeypatch.setattr(transport, "MAX_PLAN", 10)
+    with pytest.raises(ImportError, match=r"POT.*pip install pot"):
+        weighted_wasserstein1(normal(4, 2), normal(5, 2), torch.ones(4), torch.ones(5))

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 BATCH = 256
-"""Samples per forward pass. It never changes, and the last batch is filled up, so that no value depends on it."""
+"""Samples per forward pass, unless a network says otherwise. The last batch is filled up, so that no value depends on
+how many samples there are or in which portions they arrive."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class FeatureNetwork:
         head: Function from features [batch, d] to class scores [batch, classes], or None.
         accuracy: Share of held-out samples that the head classifies correctly, where known.
         device: Where the samples are sent.
+        batch: Samples per forward pass.
     """
 
     name: str
@@ -40,6 +42,7 @@ class FeatureNetwork:
     head: Callable[[Tensor], Tensor] | None = None
     accuracy: float | None = None
     device: str = "cpu"
+    batch: int = BATCH
 
     @property
     def label(self) -> str:
@@ -57,14 +60,14 @@ class FeatureNetwork:
             ValueError: The network returned another shape than [n, d].
         """
         rows = []
-        for chunk in x.split(BATCH):
-            fill = chunk[-1:].expand(BATCH - len(chunk), *chunk.shape[1:])
+        for chunk in x.split(self.batch):
+            fill = chunk[-1:].expand(self.batch - len(chunk), *chunk.shape[1:])
             full = torch.cat([chunk, fill]).to(self.device, torch.float32)
             out = self.features(full)
-            if out.shape != (BATCH, self.dimension):
+            if out.shape != (self.batch, self.dimension):
                 raise ValueError(
-                    f"{self.name} must return features of shape {(BATCH, self.dimension)} for {BATCH} samples, but it "
-                    f"returned {tuple(out.shape)}; flatten or pool its output."
+                    f"{self.name} must return features of shape {(self.batch, self.dimension)} for {self.batch} "
+                    f"samples, but it returned {tuple(out.shape)}; flatten or pool its output."
                 )
             rows.append(out[: len(chunk)].to("cpu", torch.float32))
         return torch.cat(rows)
@@ -78,7 +81,7 @@ class FeatureNetwork:
         """
         if self.head is None:
             raise ValueError(f"{self.name} gives features but no class scores; use a network with a head.")
-        return torch.cat([self.head(chunk.to(self.device)).cpu() for chunk in features.split(BATCH)])
+        return torch.cat([self.head(chunk.to(self.device)).cpu() for chunk in features.split(self.batch)])
 
 
 def weights_digest(tensors: dict[str, Tensor]) -> str:
@@ -156,7 +159,7 @@ def random_convolutions(shape: tuple[int, ...], *, seed: int = 0) -> FeatureNetw
             "use pixels() for vectors."
         )
     rng = torch.Generator().manual_seed(seed)
-    widths = (shape[0], 64, 128, 192)
+    widths = (shape[0], 32, 64, 96)
     kernels = {
         f"kernel{index}": torch.randn(after, before, 3, 3, generator=rng) * math.sqrt(2.0 / (9 * before))
         for index, (before, after) in enumerate(itertools.pairwise(widths))

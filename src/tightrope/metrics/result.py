@@ -11,6 +11,25 @@ from tightrope._errors import UserError
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A value estimated from samples, with its standard error.
+
+    Attributes:
+        value: The estimate.
+        standard_error: Estimated standard deviation of the estimate over new samples.
+    """
+
+    value: float
+    standard_error: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the normal approximation."""
+        half = 1.959963984540054 * self.standard_error
+        return self.value - half, self.value + half
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Everything besides the generator that decides the value of a metric.
 

@@ -94,8 +94,7 @@ def classifier(train: Dataset, test: Dataset, *, cache: Path | None = None) -> F
                 f"A classifier needs labels of at least 2 classes, but {split.source} ({split.split}) has "
                 f"{len(split.classes)}; use random_convolutions() or pixels()."
             )
-    key = hashlib.sha256(f"{ARCHITECTURE} {train.fingerprint} {test.fingerprint}".encode()).hexdigest()
-    path = cache_folder(cache) / "classifiers" / f"{ARCHITECTURE}-{key[:24]}.safetensors"
+    path = classifier_path(train, test, cache)
     network = _build(train)
     stored = read_tensors(path)
     if stored is not None and stored[1].get("digest") == weights_digest(stored[0]):
@@ -110,7 +109,23 @@ def classifier(train: Dataset, test: Dataset, *, cache: Path | None = None) -> F
     return _frozen(network, train.name, accuracy)
 
 
-def _frozen(network: Convolutional | Dense, data: str, accuracy: float) -> FeatureNetwork:
+def classifier_path(train: Dataset, test: Dataset, cache: Path | None) -> Path:
+    """Return the file in which `classifier` keeps the weights for these splits."""
+    key = hashlib.sha256(f"{ARCHITECTURE} {train.fingerprint} {test.fingerprint}".encode()).hexdigest()
+    return cache_folder(cache) / "classifiers" / f"{ARCHITECTURE}-{key[:24]}.safetensors"
+
+
+def training_steps(n: int) -> int:
+    """Return the number of steps that `classifier` trains for on n samples."""
+    return math.ceil(min(EPOCHS * n, max(MAX_SEEN, n)) / min(TRAIN_BATCH, n))
+
+
+def untrained_classifier(train: Dataset) -> FeatureNetwork:
+    """Return the network of `classifier` before training: as fast, and of no other use."""
+    return _frozen(_build(train), train.name, None)
+
+
+def _frozen(network: Convolutional | Dense, data: str, accuracy: float | None) -> FeatureNetwork:
     network.eval().requires_grad_(requires_grad=False)
     dense = isinstance(network, Dense)
     return FeatureNetwork(
@@ -143,8 +158,7 @@ def _build(data: Dataset) -> Convolutional | Dense:
 def _fit_(network: Convolutional | Dense, data: Dataset) -> None:
     """Train by AdamW with a one-cycle rate for `EPOCHS` passes, or as many as `MAX_SEEN` samples make."""
     n, rng = len(data), torch.Generator().manual_seed(SEED)
-    size = min(TRAIN_BATCH, n)
-    steps = math.ceil(min(EPOCHS * n, max(MAX_SEEN, n)) / size)
+    size, steps = min(TRAIN_BATCH, n), training_steps(n)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     order = torch.empty(0, dtype=torch.int64)
     network.train()

@@ -1,0 +1,109 @@
+"""The kernel distance: an unbiased estimate of a squared maximum mean discrepancy, with its error."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from tightrope.metrics._checks import as_pair
+from tightrope.metrics.result import Estimate
+
+ROWS = 1024  # of a kernel matrix held at a time
+
+
+def kernel_distance(real: Tensor, fake: Tensor, *, degree: int = 3, offset: float = 1.0) -> Estimate:
+    """Return the unbiased estimate of MMD^2 with the kernel ``(x . y / d + offset)^degree``.
+
+    Called KID only when the features are those of the Inception network of the FID literature.
+
+    Args:
+        real: Features [n, d], n >= 3.
+        fake: Features [m, d], m >= 3.
+        degree: Degree of the polynomial, >= 1.
+        offset: Constant inside the polynomial, >= 0.
+
+    Returns:
+        The estimate, which may be negative when the sets agree, and the standard error by the jackknife over single
+        samples. Close to agreement the jackknife overstates the error (up to a factor sqrt 2).
+
+    Raises:
+        ValueError: Shapes do not fit, an entry is not finite, or the kernel is not positive definite.
+
+    **Source** mmdgan (Binkowski et al. 2018), section 4 and eq. 4.
+    **Departures** All pairs enter at once instead of the mean over random blocks (`block_kernel_distance`): the same
+    expectation with less variance, and nothing is random.
+    **Claim** Unbiased at every sample size.
+    **Cost** (n + m)^2 d multiplications; memory for 1,024 rows of the kernel matrix.
+    """
+    x, y = as_pair(real, fake, least=3)
+    _check_kernel(degree, offset)
+    n, m = len(x), len(y)
+    within_x, within_y = _row_sums(x, x, degree, offset, skip=True), _row_sums(y, y, degree, offset, skip=True)
+    across_x, across_y = _row_sums(x, y, degree, offset), _row_sums(y, x, degree, offset)
+    xx, yy, xy = within_x.sum(), within_y.sum(), across_x.sum()
+    value = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
+    without_x = (xx - 2 * within_x) / ((n - 1) * (n - 2)) + yy / (m * (m - 1)) - 2 * (xy - across_x) / ((n - 1) * m)
+    without_y = xx / (n * (n - 1)) + (yy - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (xy - across_y) / (n * (m - 1))
+    variance = sum((len(v) - 1) ** 2 / len(v) * float(v.var()) for v in (without_x, without_y))
+    return Estimate(float(value), math.sqrt(variance))
+
+
+def block_kernel_distance(
+    real: Tensor,
+    fake: Tensor,
+    *,
+    blocks: int = 100,
+    size: int = 1000,
+    degree: int = 3,
+    offset: float = 1.0,
+    rng: torch.Generator | None = None,
+) -> Estimate:
+    """Return the mean of `kernel_distance` over random blocks, as the literature reports it.
+
+    Args:
+        real: Features [n, d].
+        fake: Features [m, d].
+        blocks: Number of blocks, >= 2.
+        size: Samples of each set in a block, drawn without replacement; at most n and m.
+        degree: Degree of the polynomial.
+        offset: Constant inside the polynomial.
+        rng: CPU generator that draws the blocks.
+
+    Returns:
+        The mean over blocks and, as its error, the standard deviation of the blocks. Blocks overlap, so that this is
+        the spread the literature prints and not the standard error of the mean.
+
+    Raises:
+        ValueError: Shapes do not fit, an entry is not finite, or a block is larger than a set.
+
+    **Source** mmdgan (Binkowski et al. 2018), appendix D; constants of the authors' code.
+    """
+    x, y = as_pair(real, fake, least=2)
+    _check_kernel(degree, offset)
+    if not 2 <= size <= min(len(x), len(y)) or blocks < 2:
+        raise ValueError(
+            f"Blocks must hold 2 to {min(len(x), len(y))} samples and number at least 2, but {blocks} blocks of {size} "
+            "were asked for; use smaller blocks or kernel_distance()."
+        )
+    values = torch.empty(blocks, dtype=torch.float64)
+    for index in range(blocks):
+        a, b = (v[torch.randperm(len(v), generator=rng)[:size]] for v in (x, y))
+        within = sum(_row_sums(v, v, degree, offset, skip=True).sum() for v in (a, b)) / (size * (size - 1))
+        values[index] = within - 2 * _row_sums(a, b, degree, offset).sum() / size**2
+    return Estimate(float(values.mean()), float(values.std(correction=0)))
+
+
+def _row_sums(x: Tensor, y: Tensor, degree: int, offset: float, *, skip: bool = False) -> Tensor:
+    """Return sum_j k(x_i, y_j) [n], without the terms i = j if ``skip``."""
+    sums = [(rows @ y.T / x.shape[1] + offset).pow(degree).sum(dim=1) for rows in x.split(ROWS)]
+    total = torch.cat(sums)
+    return total - (x.square().sum(dim=1) / x.shape[1] + offset).pow(degree) if skip else total
+
+
+def _check_kernel(degree: int, offset: float) -> None:
+    if degree < 1 or offset < 0:
+        raise ValueError(
+            f"The kernel needs a degree >= 1 and an offset >= 0, but they are {degree} and {offset}; 3 and 1 are usual."
+        )
