@@ -17,6 +17,9 @@ from torch.nn import functional
 from tightrope import krylov
 from tightrope._modules import CONVOLUTIONS, LAYERS, TRANSPOSED, frozen_constraints
 from tightrope.autodiff import undisturbed
+from tightrope.linalg import top_singular_pair
+
+_SMALL = 2**18  # entries of a dense matrix that is cheaper than an iteration
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,13 @@ class LinearMap:
         return result
 
     def top_pair(self, W: Tensor) -> tuple[Tensor, Tensor]:
-        """Singular vectors ``u [*output_shape]``, ``v [*input_shape]`` of the largest singular value, by Lanczos."""
+        """Singular vectors ``u [*output_shape]``, ``v [*input_shape]`` of the largest singular value.
+
+        From the dense matrix where that is small, otherwise by Lanczos to full convergence.
+        """
+        if self.inputs * self.outputs <= _SMALL:
+            u, v = top_singular_pair(self.matrix(W.detach().double())[None])
+            return u.to(W).reshape(self.output_shape), v.to(W).reshape(self.input_shape)
         found = krylov.top_pair(
             lambda x: self.apply(W, x.reshape(1, *self.input_shape)).reshape(-1),
             lambda y: self.adjoint(W, y.reshape(1, *self.output_shape)).reshape(-1),

@@ -90,6 +90,17 @@ def _polar_parts(W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return Q, s, V, inverse
 
 
+def _polar_gradient(G: Tensor, Q: Tensor, s: Tensor, V: Tensor, inverse: Tensor) -> Tensor:
+    """``Q X + (I - Q Q^T) G H^-1``, where ``X`` is skew and solves ``H X + X H = Q^T G - G^T Q``."""
+    dtype = Q.dtype
+    if not _can_look() or not bool(s.amax() / s.amin() < _WELL):
+        Q, G = Q.double(), G.double()
+    A = (Q.mT @ G).double()
+    inner = V.mT @ (A - A.mT) @ V / (s[..., :, None] + s[..., None, :])
+    mixed = V @ inner @ V.mT - A @ inverse
+    return (Q @ mixed.to(Q.dtype)).add_(G @ inverse.to(Q.dtype)).to(dtype)
+
+
 class _Polar(torch.autograd.Function):
     """Polar factor of a tall matrix with its exact adjoint, free of divisions by gaps between singular values."""
 
@@ -104,18 +115,12 @@ class _Polar(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, G: Tensor, *_: Any) -> Tensor:
-        # grad_W = Q X + (I - Q Q^T) G H^-1, where X is skew and solves H X + X H = Q^T G - G^T Q
         W, Q, s, V, inverse = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative may follow: the iteration has them all
             pulled: Tensor = torch.func.vjp(lambda A: _iterate(A, 40)[0].to(A.dtype), W)[1](G)[0]
             return pulled
-        dtype = Q.dtype
-        if not _can_look() or not bool(s.amax() / s.amin() < _WELL):
-            Q, G = Q.double(), G.double()
-        A = (Q.mT @ G).double()
-        inner = V.mT @ (A - A.mT) @ V / (s[..., :, None] + s[..., None, :])
-        mixed = V @ inner @ V.mT - A @ inverse
-        return (Q @ mixed.to(Q.dtype)).add_(G @ inverse.to(Q.dtype)).to(dtype)
+        with torch.autocast(G.device.type, enabled=False):
+            return _polar_gradient(G, Q, s, V, inverse)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None], W: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
@@ -135,13 +140,42 @@ def polar(W: Tensor) -> Tensor:
     """
     if W.shape[-2] < W.shape[-1]:
         return polar(W.mT).mT
-    return _polar(W)
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _polar(W: Tensor) -> Tensor:
-    Q: Tensor = _Polar.apply(W)[0]
+    Q: Tensor = torch.ops.tightrope.polar(W)[0] if torch.compiler.is_compiling() else _Polar.apply(W)[0]
     return Q
+
+
+# The compiler cannot trace a branch on the condition number; to it the polar factor is one opaque operator.
+@torch.library.custom_op("tightrope::polar", mutates_args=())
+def _polar_operator(W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return _polar_parts(W)
+
+
+@torch.library.custom_op("tightrope::polar_gradient", mutates_args=())
+def _polar_gradient_operator(G: Tensor, Q: Tensor, s: Tensor, V: Tensor, inverse: Tensor) -> Tensor:
+    return _polar_gradient(G, Q, s, V, inverse)
+
+
+@_polar_operator.register_fake
+def _(W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    small = W.new_empty((*W.shape[:-2], W.shape[-1], W.shape[-1]), dtype=torch.float64)
+    return W.new_empty(W.shape), small[..., 0], small, torch.empty_like(small)
+
+
+@_polar_gradient_operator.register_fake
+def _(G: Tensor, Q: Tensor, s: Tensor, V: Tensor, inverse: Tensor) -> Tensor:
+    return Q.new_empty(Q.shape)
+
+
+def _polar_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*output)
+
+
+def _polar_backward(ctx: Any, G: Tensor, *_: Any) -> Tensor:
+    gradient: Tensor = torch.ops.tightrope.polar_gradient(G, *ctx.saved_tensors)
+    return gradient
+
+
+_polar_operator.register_autograd(_polar_backward, setup_context=_polar_context)
 
 
 def bjorck(W: Tensor, iterations: int = 30) -> Tensor:
@@ -177,8 +211,11 @@ def _iterate(W: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
     for _ in range(iterations):
         step = 1.5 * identity - 0.5 * G
         G, Z = step @ G @ step, Z @ step
-        if _can_look() and bool((G.detach() - identity).abs().max() < 1e-14):
-            break  # further rounds change nothing, and crawl through denormal numbers
+        if _can_look():
+            if bool((G.detach() - identity).abs().max() < 1e-14):
+                break
+        else:  # further rounds change nothing, but would crawl through denormal numbers
+            G = torch.where(G.abs() < 1e-30, torch.zeros_like(G), G)
     return A @ Z, identity
 
 
