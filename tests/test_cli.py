@@ -130,7 +130,8 @@ def test_overrides_reach_the_configuration(capsys: pytest.CaptureFixture[str], t
         ("train digits --steps -1", "--steps of at least 0"),
         ("train digits --resolution 37", "37"),
         ("train toy:rung", "toy:ring"),
-        ("train toy:ring --conditional --limit 5 --dry-run", "classes"),
+        ("train toy:ring --conditional --dry-run", "needs labels"),
+        ("train digits --conditional --limit 5 --dry-run", "got 10 classes and 5 samples"),
         ("train toy:ring --flip", "Flips need images"),
         ("train digits --device cuda:77", "Expected a device"),
         ("train digits --method dcgan --loss wasserstein", "wasserstein"),
@@ -146,7 +147,18 @@ def test_mistakes_get_one_sentence(capsys: pytest.CaptureFixture[str], words: st
 
 
 def test_gradient_penalty_through_batch_norm_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["train", "digits", "--method", "wgan_gp", "--critic-batch-norm", "--out", str(tmp_path / "r"), *TINY]
+    words = [
+        "train",
+        "digits",
+        "--resolution",
+        "16",
+        "--method",
+        "wgan_gp",
+        "--critic-batch-norm",
+        "--out",
+        str(tmp_path / "r"),
+        *TINY,
+    ]
     message = refused(capsys, *words)
     assert "batch normalisation in training mode couples the samples" in message
 

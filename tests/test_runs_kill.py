@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,54 +19,83 @@ import pytest
 STEPS = 60
 KILLS = 22
 
-SCRIPT = """
-import sys, time, torch
+# A nursery imports everything once; each training is a fork of it, so that a kill costs no start-up. For each line it
+# reads (folder, speed) it prints the process number of a new training and, when that has ended, its wait status.
+NURSERY = """
+import dataclasses, os, sys, time
 from pathlib import Path
-from tightrope import runs
-from tightrope._files import write_atomically
-import tightrope._files as files
-folder, slow = Path(sys.argv[1]), sys.argv[2] == "slow"
-if slow:
-    # Make writing take as long as training, so that kills land inside it as well.
-    real_fsync = files.os.fsync
-    def lagging(handle):
-        time.sleep(0.004)
-        real_fsync(handle)
-    files.os.fsync = lagging
-print("ready", flush=True)
-data = runs.DataSettings("toy:ring", limit=500)
-config = runs.Config(
-    data,
-    runs.MethodSettings("wgan_gp", {"n_critic": 2}),
-    runs.NetworkSettings("mlp", {"width": 16, "depth": 2}, {"width": 16, "depth": 2}),
-    runs.TrainingSettings(batch_size=16, latent=4, steps=STEPS, log_every=3, sample_every=20, checkpoint_every=4,
-                          evaluate_every=None, evaluate_n=100, keep=2, threads=1),
-)
-if (folder / "config.json").exists():
-    runs.resume(folder, quiet=True)
-else:
-    from tightrope.runs.assemble import describe_data, open_dataset
-    import dataclasses
+import torch
+torch.set_num_threads(1)
+from tightrope import _files, runs
+from tightrope.runs.assemble import describe_data, open_dataset
+import tightrope.metrics
+
+def train(folder, slow):
+    if slow:  # writing takes about as long as training, so that kills land inside it as well
+        real_fsync = os.fsync
+        def lagging(handle):
+            time.sleep(0.01)
+            real_fsync(handle)
+        _files.os.fsync = lagging
+    if (folder / "config.json").exists():
+        runs.resume(folder, quiet=True)
+        return
+    data = runs.DataSettings("toy:ring", limit=500)
     dataset = open_dataset(data, progress=False)
-    config = dataclasses.replace(config, data=describe_data(data, dataset))
+    small = {"width": 16, "depth": 2}
+    config = runs.Config(
+        describe_data(data, dataset),
+        runs.MethodSettings("wgan_gp", {"n_critic": 2}),
+        runs.NetworkSettings("mlp", small, small),
+        runs.TrainingSettings(batch_size=16, latent=4, steps=STEPS, log_every=3, sample_every=20, checkpoint_every=4,
+                              evaluate_every=None, evaluate_n=100, keep=2, threads=1),
+    )
     runs.begin(folder, config, dataset, quiet=True)
+
+print("ready", flush=True)
+for line in sys.stdin:
+    folder, speed = line.rstrip("\\n").split("\\t")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            train(Path(folder), speed == "slow")
+            status = 0
+        finally:
+            os._exit(status)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
 """.replace("STEPS", str(STEPS))
 
 
 @contextmanager
-def launch(folder: Path, speed: str = "fast") -> Iterator[subprocess.Popen[str]]:
-    """A training process that has finished importing; what it began is what gets killed."""
+def nursery() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", NURSERY]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, str(folder), speed]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, env=env) as process:
+        assert answer(process) == "ready"
         yield process
+        assert process.stdin is not None
+        process.stdin.close()
 
 
-def train_to_the_end(folder: Path) -> None:
-    with launch(folder) as process:
-        assert process.wait(timeout=300) == 0
+def answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def launch(process: subprocess.Popen[str], folder: Path, speed: str = "fast") -> int:
+    assert process.stdin is not None
+    process.stdin.write(f"{folder}\t{speed}\n")
+    return int(answer(process))
+
+
+def train_to_the_end(process: subprocess.Popen[str], folder: Path) -> float:
+    began = time.monotonic()
+    launch(process, folder)
+    assert answer(process) == "0"
+    return time.monotonic() - began
 
 
 def final_state(folder: Path) -> str:
@@ -103,28 +132,30 @@ def metrics(folder: Path) -> list[dict[str, object]]:
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    train_to_the_end(whole)
-    expected, expected_rows = final_state(whole), metrics(whole)
+    with nursery() as trainer:
+        whole = tmp_path / "whole"
+        length = train_to_the_end(trainer, whole)
+        expected, expected_rows = final_state(whole), metrics(whole)
 
-    rng = random.Random(20_261_122)
-    folder, kills, finished, span = tmp_path / "killed", 0, 0, 1.0
-    while kills < KILLS:
-        with launch(folder, "slow") as process:
-            time.sleep(rng.uniform(0.0, span))
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+        rng = random.Random(20_261_122)
+        folder, kills, finished = tmp_path / "killed", 0, 0
+        while kills < KILLS:
+            child = launch(trainer, folder, "slow")
+            time.sleep(rng.uniform(0.0, length))
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            status = int(answer(trainer))
+            if os.WIFSIGNALED(status):
+                assert os.WTERMSIG(status) == signal.SIGKILL
                 kills += 1
-                span = min(span * 1.15, 8.0)  # a kill before the first new checkpoint makes no progress: wait longer
+                check_nothing_lost(folder)
             else:
-                assert process.returncode == 0
+                assert status == 0
                 finished += 1
                 assert final_state(folder) == expected
                 assert metrics(folder) == expected_rows
-                folder, span = tmp_path / f"killed-{finished}", 1.0
-        check_nothing_lost(folder)
-    train_to_the_end(folder)
+                folder = tmp_path / f"killed-{finished}"
+        train_to_the_end(trainer, folder)
     assert final_state(folder) == expected
     assert metrics(folder) == expected_rows
     assert not list(folder.rglob(".*.part"))

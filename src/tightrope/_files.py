@@ -47,8 +47,8 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) 
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
-    """Delete temporary files that a killed process left in ``folder``; returns what was deleted."""
-    leftovers = sorted(folder.glob(".*.part"))
+    """Delete temporary files that a killed process left in ``folder`` or below it; returns what was deleted."""
+    leftovers = sorted(folder.rglob(".*.part"))
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers

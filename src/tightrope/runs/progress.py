@@ -35,8 +35,8 @@ class Progress:
     def update(self, step: int, images_seen: int, numbers: Mapping[str, float] | None = None) -> None:
         """Show a step; ``numbers`` replaces the values shown until the next call that brings some."""
         now = time.monotonic()
-        if self._first is None:
-            self._first, self._began = step - 1, now
+        if self._first is None:  # the first step warms up caches and says nothing about the rate
+            self._first, self._began = step, now
         if numbers:
             self.numbers |= numbers
         if self.quiet or now - self._printed < self.every_seconds:
@@ -46,12 +46,14 @@ class Progress:
 
     def line(self, step: int, images_seen: int, now: float) -> str:
         """The text for one step at a monotonic time ``now``."""
-        done = step - (self._first or 0)
+        done = step - (step if self._first is None else self._first)
         spent = max(now - self._began, 1e-9)
         rate = done / spent
         left = self._left(step, images_seen, spent, rate)
         total = f"/{self.settings.steps}" if self.settings.steps is not None else ""
-        parts = [f"step {step}{total}", f"{images_seen:,} images", f"{rate:.1f} steps/s"]
+        parts = [f"step {step}{total}", f"{images_seen:,} images"]
+        if done:
+            parts.append(f"{rate:.1f} steps/s")
         if left is not None:
             parts.append(f"{clock(left)} left")
         parts += [f"{name} {value:.4g}" for name, value in self.numbers.items()]
