@@ -35,6 +35,17 @@ def test_dcgan_widths_stop_growing():
     assert [c.out_channels for c in convs(generator)] == [32, 16, 8, 4, 2, 1]
 
 
+def test_dcgan_extra_layers_stand_at_the_largest_hidden_map():
+    generator = make("dcgan", "generator", (3, 32, 32), extra_layers=2)
+    layers = [(c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0]) for c in convs(generator)]
+    assert layers == [(32, 16, 4, 2), (16, 8, 4, 2), (8, 8, 3, 1), (8, 8, 3, 1), (8, 3, 4, 2)]
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in generator.modules()) == 5
+    critic = make("dcgan", "critic", (3, 32, 32), extra_layers=2, critic_batch_norm=True)
+    layers = [(c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0]) for c in convs(critic)]
+    assert layers == [(3, 8, 4, 2), (8, 8, 3, 1), (8, 8, 3, 1), (8, 16, 4, 2), (16, 32, 4, 2)]
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in critic.modules()) == 4
+
+
 def test_sn_cnn_table_3():
     critic = NETWORKS["sn_cnn"].critic((3, 32, 32), rng=rng())
     layers = [(c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0], c.padding[0]) for c in convs(critic)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,14 @@ class Generator(nn.Module):
     """Dense layer to the smallest map, then strided transposed convolutions; see ``generator``."""
 
     def __init__(
-        self, shape: tuple[int, int, int], latent: int, classes: int, width: int, batch_norm: bool, embedding: int
+        self,
+        shape: tuple[int, int, int],
+        latent: int,
+        classes: int,
+        width: int,
+        batch_norm: bool,
+        extra_layers: int,
+        embedding: int,
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.classes = shape, latent, classes
@@ -30,6 +39,8 @@ class Generator(nn.Module):
         layers = _norm_relu(widths[-1], batch_norm)
         for before, after in zip(widths[:0:-1], widths[-2::-1], strict=True):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias), *_norm_relu(after, batch_norm)]
+        for _ in range(extra_layers):
+            layers += [nn.Conv2d(widths[0], widths[0], 3, 1, 1, bias=bias), *_norm_relu(widths[0], batch_norm)]
         self.body = nn.Sequential(*layers)
         self.last = nn.ConvTranspose2d(widths[0], shape[0], 4, 2, 1, bias=bias)
 
@@ -52,6 +63,7 @@ class Critic(nn.Module):
         classes: int,
         width: int,
         batch_norm: bool,
+        extra_layers: int,
         activation: Activation,
         slope: float,
     ) -> None:
@@ -59,9 +71,11 @@ class Critic(nn.Module):
         self.shape, self.classes = shape, classes
         base, widths = _plan(shape[1], width)
         bias = not batch_norm
+        plan = [(shape[0], widths[0], 4)] + [(widths[0], widths[0], 3)] * extra_layers
+        plan += [(before, after, 4) for before, after in pairwise(widths)]
         layers: list[nn.Module] = []
-        for index, (before, after) in enumerate(zip((shape[0], *widths), widths, strict=False)):
-            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=bias))
+        for index, (before, after, kernel) in enumerate(plan):
+            layers.append(nn.Conv2d(before, after, kernel, 2 if kernel == 4 else 1, 1, bias=bias))
             if batch_norm and index > 0:
                 layers.append(nn.BatchNorm2d(after))
             layers.append(make_activation(activation, slope, after))
@@ -100,6 +114,7 @@ def generator(
     classes: int = 0,
     width: int = 64,
     batch_norm: bool = True,
+    extra_layers: int = 0,
     embedding: int = 32,
     rng: torch.Generator | None = None,
 ) -> Generator:
@@ -119,6 +134,7 @@ def generator(
         classes: Number of classes; 0 for a network without labels.
         width: Channels of the largest hidden map.
         batch_norm: Whether every hidden layer is followed by batch norm.
+        extra_layers: 3x3 convolutions added at the largest hidden map, as in the code of 1701.07875.
         embedding: Size of the label's embedding; unused without classes.
         rng: Determines the weights, N(0, 0.02) and N(1, 0.02) for batch norm; None draws from torch's global state.
 
@@ -128,9 +144,14 @@ def generator(
     """
     check(shape)
     require_at_least(1, latent=latent, width=width, embedding=embedding)
-    require_at_least(0, classes=classes)
+    require_at_least(0, classes=classes, extra_layers=extra_layers)
     image = (shape[0], shape[1], shape[2])
-    return build(lambda: Generator(image, latent, classes, width, batch_norm, embedding), _std, norm_std=0.02, rng=rng)
+    return build(
+        lambda: Generator(image, latent, classes, width, batch_norm, extra_layers, embedding),
+        _std,
+        norm_std=0.02,
+        rng=rng,
+    )
 
 
 def critic(
@@ -139,6 +160,7 @@ def critic(
     classes: int = 0,
     width: int = 64,
     critic_batch_norm: bool = False,
+    extra_layers: int = 0,
     activation: Activation = "leaky_relu",
     slope: float = 0.2,
     rng: torch.Generator | None = None,
@@ -156,6 +178,7 @@ def critic(
         classes: Number of classes; 0 for a network without labels.
         width: Channels of the largest hidden map; divisible by 4 for ``groupsort`` and by 2 for ``maxmin``.
         critic_batch_norm: Whether every convolution but the first is followed by batch norm, as published.
+        extra_layers: 3x3 convolutions added after the first one, as in the code of 1701.07875.
         activation: Activation after each convolution.
         slope: Negative slope of leaky ReLU.
         rng: Determines the weights, N(0, 0.02) and N(1, 0.02) for batch norm; None draws from torch's global state.
@@ -166,10 +189,13 @@ def critic(
     """
     check(shape)
     require_at_least(1, width=width)
-    require_at_least(0, classes=classes)
+    require_at_least(0, classes=classes, extra_layers=extra_layers)
     image = (shape[0], shape[1], shape[2])
     return build(
-        lambda: Critic(image, classes, width, critic_batch_norm, activation, slope), _std, norm_std=0.02, rng=rng
+        lambda: Critic(image, classes, width, critic_batch_norm, extra_layers, activation, slope),
+        _std,
+        norm_std=0.02,
+        rng=rng,
     )
 
 
