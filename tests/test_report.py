@@ -94,7 +94,8 @@ def test_page_has_every_part_and_every_anchor_exists(page):
         assert title in page
     charts = [attributes for tag, attributes in outline.tags if tag == "svg" and attributes.get("role") == "img"]
     assert len(charts) >= 15 and all(chart["aria-label"] and chart["viewbox"] for chart in charts)
-    assert "class_covered" not in page
+    assert "Constant throughout: EMA decay 0.99557; critic learning rate" in page and "Learning rates" not in page
+    assert "Critic gap" not in page  # equal to the Wasserstein estimate in this run, so one chart says both
 
 
 def test_page_shows_the_last_values(run, page):
@@ -110,6 +111,7 @@ def test_page_embeds_the_newest_the_first_and_the_real_picture(run, page):
     embedded = {base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)}
     for name in ("step_00002000.png", "real.png"):
         assert (run / "samples" / name).read_bytes() in embedded
+    assert page.count('alt="step ') == 6
     assert "step 250<" in page and "Generated, step 2,000" in page
     assert page.index("Generated, step 2,000") < page.index(">Real<") < page.index("step 250<")
 
@@ -213,7 +215,10 @@ def test_a_truncated_last_line_is_left_out_and_said(tmp_path):
 def test_rows_of_a_resumed_run_replace_what_they_overlap_and_one_step_is_one_row(tmp_path):
     run = small(tmp_path / "run")
     steps = [10, 20, 30, 40, 30, 40, 50, 50]
-    write_rows(run / "metrics.jsonl", [{"step": s, "images_seen": s, "gap": float(i)} for i, s in enumerate(steps)])
+    rows = [{"step": s, "images_seen": s, "gap": float(i)} for i, s in enumerate(steps)]
+    rows[-2]["penalty"] = 0.5
+    write_rows(run / "metrics.jsonl", rows)
+    assert read_run(run).series("penalty").steps.tolist() == [50]
     series = read_run(run).series("gap")
     assert series.steps.tolist() == [10, 20, 30, 40, 50]
     assert series.values.tolist() == [0, 1, 4, 5, 7]

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,8 @@ def test_every_axis_has_ticks_inside_it(values):
 def test_scales_against_closed_forms():
     assert Scale(1.0, 100.0, "log").place(np.asarray([1.0, 10.0, 100.0])).tolist() == [0.0, 0.5, 1.0]
     assert Scale(-5.0, 5.0, "asinh", 0.1).place(np.asarray([0.0])).item() == pytest.approx(0.5)
+    bent = (np.arcsinh(1.0) + np.arcsinh(50.0)) / (2 * np.arcsinh(50.0))
+    assert Scale(-5.0, 5.0, "asinh", 0.1).place(np.asarray([0.1])).item() == pytest.approx(bent)
     assert [text for _, text in linear_ticks(-0.5, 1.0)] == ["−0.5", "0", "0.5", "1.0"]
     assert [text for _, text in linear_ticks(0.0, 1.0)] == ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]
     assert [text for _, text in linear_ticks(0, 1.2e6)] == ["0", "5·10⁵", "10⁶"]
@@ -154,6 +157,8 @@ def test_png_bytes_decode_to_the_same_pixels(shape, kind):
 def test_png_of_enlarged_digits_is_small():
     digits = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
     assert len(encode_png(digits)) < 2000 < digits.size
+    smooth = np.random.default_rng(0).integers(-2, 3, (100, 100)).cumsum(1).astype(np.uint8)
+    assert len(encode_png(smooth)) < 0.8 * len(zlib.compress(smooth.tobytes()))
 
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2)), np.zeros((2, 2, 4), np.uint8), np.zeros((0, 2), np.uint8)])
@@ -202,7 +207,7 @@ def coloured(path: Path, *, orange: bool) -> np.ndarray:
 def test_scatter_puts_generated_and_real_vectors_where_they_are(tmp_path):
     rng = np.random.default_rng(0)
     real = rng.normal(size=(400, 2)) * 0.05 + np.asarray([-1.0, -1.0])
-    real[0] = (1.0, 1.0)
+    real[0], real[1] = (1.0, 1.0), (np.inf, 0.0)
     fake = torch.from_numpy(rng.normal(size=(100, 2)) * 0.05 + np.asarray([1.0, 0.0]))
     fake[0] = float("nan")
     path = write_scatter(tmp_path / "s.png", fake, real)
@@ -244,10 +249,10 @@ def test_lines_draw_a_rising_signal_rising(tmp_path):
 def test_large_pictures_are_averaged_down_until_they_fit(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (401, 600, 3), dtype=np.uint8)
     (tmp_path / "p.png").write_bytes(encode_png(noise))
-    picture = embed(tmp_path / "p.png", most_bytes=100_000)
-    assert picture.shrunk == 3 and (picture.width, picture.height) == (200, 133)
+    picture = embed(tmp_path / "p.png", most_bytes=50_000)
+    assert picture.shrunk == 4 and (picture.width, picture.height) == (150, 100)
     shown = decode_png(base64.b64decode(picture.uri.split(",")[1]))
-    assert shown[1, 2].tolist() == np.rint(noise[3:6, 6:9].mean((0, 1))).astype(int).tolist()
+    assert shown[1, 2].tolist() == np.rint(noise[4:8, 8:12].mean((0, 1))).astype(int).tolist()
     whole = embed(tmp_path / "p.png", most_bytes=10**7)
     assert whole.shrunk == 1 and base64.b64decode(whole.uri.split(",")[1]) == encode_png(noise)
     assert embed(tmp_path / "p.png", most_bytes=10**7, widest=300).width == 300

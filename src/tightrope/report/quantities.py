@@ -86,7 +86,7 @@ OTHERS = (
         "stable rank",
         "Sum of the squared singular values over the largest squared: how many directions share the layer's gain.",
     ),
-    ("images seen", "Real samples the critic was trained on, repetitions counted."),
+    ("images or samples seen", "Real samples the critic was trained on, repetitions counted."),
 )
 
 _DISTANCES = {
