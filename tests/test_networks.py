@@ -194,7 +194,9 @@ OPTIONS = {
     },
     ("mlp", "critic"): {"width": 12, "depth": 2, "activation": "groupsort", "slope": 0.5},
     ("dcgan", "generator"): {"latent": 7, "width": 12, "batch_norm": False, "extra_layers": 1, "embedding": 5},
-    ("dcgan", "critic"): {"width": 12, "critic_batch_norm": True, "extra_layers": 1, "activation": "maxmin", "slope": 0.5},
+    ("dcgan", "critic"): {
+        "width": 12, "critic_batch_norm": True, "extra_layers": 1, "activation": "maxmin", "slope": 0.5,
+    },
     ("sn_cnn", "generator"): {"latent": 7, "width": 12},
     ("sn_cnn", "critic"): {"width": 12, "activation": "groupsort", "slope": 0.5},
     ("sn_resnet", "generator"): {"latent": 7, "width": 5},
