@@ -1,0 +1,129 @@
+"""The spectra of all layers of a network, each at the input size it really meets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tightrope._linear_map import input_shapes
+from tightrope._modules import Layer, find_layers
+from tightrope.constraints import constrained_layers
+from tightrope.spectra.kernel import condition_number, effective_rank, kernel_singular_values, stable_rank
+from tightrope.spectra.layer import Spectrum, singular_values
+from tightrope.spectra.operator import OperatorNorm, operator_norm
+
+
+@dataclass(frozen=True)
+class LayerSpectrum:
+    """One layer at one input size.
+
+    Attributes:
+        name: Qualified name of the layer.
+        kind: Its class, for example ``"Conv2d"``.
+        input_shape: Without the batch.
+        kernel: Singular values of the kernel matrix, descending.
+        operator: Singular values of the layer as a linear map, where asked for.
+        norm: Its operator norm between proven bounds.
+        constraint: What constrains the weight, in words; empty for a plain one.
+    """
+
+    name: str
+    kind: str
+    input_shape: tuple[int, ...]
+    kernel: Tensor
+    operator: Spectrum | None
+    norm: OperatorNorm
+    constraint: str
+
+    @property
+    def kernel_norm(self) -> float:
+        """Largest singular value of the kernel matrix."""
+        return float(self.kernel[0])
+
+    @property
+    def stable_rank(self) -> float:
+        """Of the kernel matrix."""
+        return float(stable_rank(self.kernel))
+
+    @property
+    def effective_rank(self) -> float:
+        """Of the kernel matrix."""
+        return float(effective_rank(self.kernel))
+
+    @property
+    def condition_number(self) -> float:
+        """Of the kernel matrix itself, not of its Gram matrix."""
+        return float(condition_number(self.kernel))
+
+
+def layer_spectra(
+    network: nn.Module, *sample: Tensor, complete: bool = True, memory_limit_bytes: int = 2**27
+) -> list[LayerSpectrum]:
+    """Spectra of every layer that one forward on ``sample`` reaches, in the order of ``named_modules``.
+
+    Args:
+        network: Any module, left exactly as found.
+        *sample: Arguments of one call, for example ``x [batch, channels, height, width]``; the batch may be 1.
+        complete: Also all singular values of each layer as a linear map, where they fit the memory limit; operator
+            norms come in any case.
+        memory_limit_bytes: See :func:`~tightrope.spectra.singular_values`.
+
+    Returns:
+        One entry per layer and distinct input size.
+
+    Raises:
+        ValueError: The network has no layer that the forward reaches.
+    """
+    layers = find_layers(network)
+    shapes = input_shapes(network, lambda: network(*sample))
+    words = constrained_layers(network)
+    found = [
+        _one(name, layer, shape, complete, memory_limit_bytes, words.get(name, ""))
+        for name, layer in layers.items()
+        for shape in shapes.get(name, [])
+    ]
+    if not found:
+        raise ValueError("expected a network whose forward reaches a Linear, Conv or Embedding layer, got none")
+    return found
+
+
+def _one(name: str, layer: Layer, shape: tuple[int, ...], complete: bool, limit: int, constraint: str) -> LayerSpectrum:
+    kernel = kernel_singular_values(layer)
+    operator = singular_values(layer, shape, memory_limit_bytes=limit) if complete else None
+    if operator is not None and operator.complete:
+        top, error = float(operator.values[0]), operator.error
+        norm = OperatorNorm(top, top - error, top + error, 0.0, operator.way)
+    else:
+        norm = operator_norm(layer, shape)
+    return LayerSpectrum(name, type_name(layer), shape, kernel, operator, norm, constraint)
+
+
+def type_name(layer: nn.Module) -> str:
+    """Class name without the prefix that parametrisation adds."""
+    return type(layer).__name__.removeprefix("Parametrized")
+
+
+def table(spectra: list[LayerSpectrum]) -> str:
+    """Aligned text, one line per layer: both norms, ranks, condition number, and how the spectrum was found."""
+    head = ("layer", "kind", "input", "kernel norm", "operator norm", "bounds", "stable rank", "condition", "way")
+    rows = [head]
+    for s in spectra:
+        bounds = f"[{s.norm.lower:.4g}, {s.norm.upper:.4g}]"
+        size = "x".join(map(str, s.input_shape))
+        rank = f"{s.stable_rank:.1f}/{s.kernel.numel()}"
+        way = s.operator.way if s.operator is not None else s.norm.way
+        row = (s.name or "(itself)", s.kind, size, f"{s.kernel_norm:.4g}", f"{s.norm.value:.4g}", bounds, rank)
+        rows.append((*row, f"{s.condition_number:.3g}", way))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+@torch.no_grad()
+def evenly_picked(values: Tensor, most: int = 32) -> Tensor:
+    """At most ``most`` of the values, the first and the last among them, evenly spread over their order."""
+    if values.numel() <= most:
+        return values
+    index = torch.linspace(0, values.numel() - 1, most).round().long()
+    return values[index.to(values.device)]

@@ -1,0 +1,134 @@
+"""The operator norm alone, of any size of layer, between two bounds that are both proven."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tightrope import krylov
+from tightrope._linear_map import LinearMap, linear_map, padding_gain
+from tightrope._modules import effective_weight
+from tightrope.spectra.layer import fourier_values, is_block_circulant, kernel_repeats, patch_matrix
+
+_SMALL = 2**21  # entries of a dense matrix that is decomposed rather than iterated on
+_EXPENSIVE = 4e11  # multiplications of a torus bound that is not worth it
+
+
+@dataclass(frozen=True)
+class OperatorNorm:
+    """Largest singular value of a linear map.
+
+    Attributes:
+        value: Best estimate; attained by some input, so never above the truth but for rounding.
+        lower: Proven lower bound.
+        upper: Proven upper bound.
+        residual: ``||A^T u - value * v||`` of the singular vectors found: the error of ``value`` is of the order of its
+            square over the gap, usually far smaller than ``upper - lower``; 0 where the value is exact.
+        way: ``"kernel"``, ``"fft"`` or ``"matrix"`` (exact up to rounding) or ``"lanczos"``.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    residual: float
+    way: str
+
+
+@torch.no_grad()
+def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: float = 1e-5) -> OperatorNorm:
+    """Largest singular value of the layer on inputs of one shape, with proven bounds on both sides.
+
+    Args:
+        layer: Linear, Conv, ConvTranspose or Embedding; constrained or not. Nothing of it changes.
+        input_shape: Shape of its input without the batch.
+        tolerance: Residual, relative to the value, at which the iteration stops.
+
+    Raises:
+        TypeError: The module is no such layer.
+        ValueError: ``input_shape`` does not fit the layer.
+
+    Upper bounds for what cannot be decomposed: a zero-padded convolution is a block of the same convolution wrapped
+    around a torus too large for the wrap to matter, whose norm a Fourier transform gives; and a convolution is at most
+    its kernel norm times the root of the number of patches a cell lies in. Copying paddings multiply by their own norm.
+    """
+    of = linear_map(layer, input_shape)
+    weight = effective_weight(layer).detach()
+    weight = weight if weight.dtype == torch.float64 else weight.float()
+    slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
+    exact = _exact(of, weight)
+    if exact is not None:
+        value, way = exact
+        return OperatorNorm(value, value / slack, value * slack, 0.0, way)
+    found = krylov.top_pair(
+        lambda x: of.apply(weight, x.reshape(1, *of.input_shape)).reshape(-1),
+        lambda y: of.adjoint(weight, y.reshape(1, *of.output_shape)).reshape(-1),
+        of.inputs,
+        like=weight,
+        tolerance=tolerance,
+        restarts=8,
+    )
+    value = float(found.sigma)
+    upper = max(upper_bound(layer, of, weight) * slack, value)
+    return OperatorNorm(value, value / slack, upper, found.residual, "lanczos")
+
+
+def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:
+    if kernel_repeats(of):
+        return float(torch.linalg.matrix_norm(patch_matrix(of, weight), 2).max()), "kernel"
+    if is_block_circulant(of):
+        return float(fourier_values(of, weight, top=True).max()), "fft"
+    if of.inputs * of.outputs // of.groups**2 <= _SMALL:
+        one = of.one_group()
+        blocks = weight.reshape(of.groups, *one.weight_shape)
+        return max(float(torch.linalg.matrix_norm(one.matrix(block), 2)) for block in blocks), "matrix"
+    return None
+
+
+def upper_bound(layer: nn.Module, of: LinearMap, weight: Tensor) -> float:
+    """Proven upper bound on the operator norm of a convolution: the better of torus and patch count."""
+    if of.kind == "transposed":
+        of = _adjoint(of)
+        gain = 1.0
+    else:
+        gain = padding_gain(layer, of.input_shape)
+    overlap = math.prod(_overlap(k, s, d) for k, s, d in zip(of.kernel, of.stride, of.dilation, strict=True))
+    bound = math.sqrt(overlap) * float(torch.linalg.matrix_norm(patch_matrix(of, weight), 2).max())
+    sizes = torus(of)
+    rows, columns = of.weight_shape[0] // of.groups, of.weight_shape[1] * math.prod(of.stride)
+    work = of.groups * math.prod(sizes) / math.prod(of.stride) * rows * columns * min(rows, columns) * 4
+    if work <= _EXPENSIVE:
+        bound = min(bound, float(fourier_values(of, weight, sizes, top=True).max()))
+    return gain * bound
+
+
+def _overlap(k: int, s: int, d: int) -> int:
+    """In how many patches a cell of one axis lies at most: taps whose offsets agree modulo the stride."""
+    counts = [0] * s
+    for tap in range(k):
+        counts[tap * d % s] += 1
+    return max(counts)
+
+
+def torus(of: LinearMap) -> tuple[int, ...]:
+    """Smallest torus, in multiples of the stride, on which the padded convolution never meets its own wrap."""
+    sizes = []
+    for n, out, k, s, d, (before, after) in zip(
+        of.input_shape[1:], of.output_shape[1:], of.kernel, of.stride, of.dilation, of.padding, strict=True
+    ):
+        if of.padding_mode == "zeros":
+            reach = max(n + before, (out - 1) * s + d * (k - 1) - before + 1)
+        else:
+            reach = n + before + after
+        sizes.append(-(-reach // s) * s)
+    return tuple(sizes)
+
+
+def _adjoint(of: LinearMap) -> LinearMap:
+    """The convolution whose transpose this transposed convolution is."""
+    return LinearMap(
+        "convolution", of.output_shape, of.input_shape, of.weight_shape, of.stride, of.padding, of.dilation,
+        tuple(0 for _ in of.stride), "zeros", of.groups,
+    )  # fmt: skip
