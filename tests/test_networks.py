@@ -67,6 +67,7 @@ def test_images_end_in_tanh_and_other_samples_do_not():
 def test_recommended():
     assert recommended((2,)) == "mlp"
     assert recommended((3, 100)) == "mlp"
+    assert recommended((1, 8, 8)) == "mlp"
     assert recommended((1, 28, 28)) == "dcgan"
     with pytest.raises(UserError, match="--resolution 28 or --resolution 32"):
         recommended((1, 30, 30))

@@ -30,11 +30,12 @@ def recommended(shape: tuple[int, ...]) -> str:
         shape: Sample shape without the batch axis.
 
     Returns:
-        ``"mlp"`` for vectors and signals, ``"dcgan"`` for square images it can be built for.
+        ``"mlp"`` for vectors, signals and images below 16 pixels (where a DCGAN critic is a single convolution),
+        ``"dcgan"`` for larger square images.
 
     Raises:
         UserError: For other images, saying which sizes work.
     """
-    name = "dcgan" if len(shape) == 3 else "mlp"
+    name = "dcgan" if len(shape) == 3 and min(shape[1:]) >= 16 else "mlp"
     NETWORKS[name].check(shape)
     return name

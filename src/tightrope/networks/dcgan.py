@@ -9,7 +9,15 @@ from torch import Tensor, nn
 
 from tightrope.networks.activations import Activation, make_activation
 from tightrope.networks.initialise import build
-from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape
+from tightrope.networks.layers import (
+    Head,
+    require_at_least,
+    require_labels,
+    require_latent,
+    require_shape,
+    to_map,
+    to_vector,
+)
 from tightrope.networks.network import Network
 from tightrope.networks.sizes import RULE, factor, require_image
 
@@ -50,7 +58,7 @@ class Generator(nn.Module):
         require_labels(labels, self.classes, len(z))
         if self.label_embedding is not None:
             z = torch.cat((z, self.label_embedding(labels)), dim=1)
-        h = self.first(z).unflatten(1, (-1, self.base, self.base))
+        h = to_map(self.first(z), self.base, self.last.weight)
         return torch.tanh(self.last(self.body(h)))
 
 
@@ -86,7 +94,7 @@ class Critic(nn.Module):
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
         require_labels(labels, self.classes, len(x))
-        return self.head(self.body(x).flatten(1), labels)
+        return self.head(to_vector(self.body(x)), labels)
 
 
 def _plan(size: int, width: int) -> tuple[int, tuple[int, ...]]:

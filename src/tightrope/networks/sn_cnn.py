@@ -17,6 +17,8 @@ from tightrope.networks.layers import (
     require_labels,
     require_latent,
     require_shape,
+    to_map,
+    to_vector,
 )
 from tightrope.networks.network import Network
 from tightrope.networks.sizes import require_image
@@ -43,7 +45,7 @@ class Generator(nn.Module):
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]`` in [-1, 1]."""
         require_latent(z, self.latent)
         require_labels(labels, self.classes, len(z))
-        h = self.first(z).unflatten(1, (-1, self.base, self.base))
+        h = to_map(self.first(z), self.base, self.last.weight)
         h = F.relu(self.norms[0](h, labels))
         for deconv, norm in zip(self.deconvs, self.norms[1:], strict=True):
             h = F.relu(norm(deconv(h), labels))
@@ -71,7 +73,7 @@ class Critic(nn.Module):
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
         require_labels(labels, self.classes, len(x))
-        return self.head(self.body(x).flatten(1), labels)
+        return self.head(to_vector(self.body(x)), labels)
 
 
 def check(shape: tuple[int, ...]) -> None:
