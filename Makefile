@@ -21,7 +21,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	@rm -rf $(DEMO)
-	$(BIN)/tightrope train digits --method wgan_gp --out $(DEMO)
+	$(BIN)/tightrope train digits --method r3gan --gamma 1 --gamma-final 0.3 --learning-rate 5e-4 --learning-rate-final 5e-5 \
+		--schedule-images 384000 --latent 32 --steps 6000 --evaluate-every 1500 --out $(DEMO)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q
