@@ -212,7 +212,9 @@ def _convolution(layer: Any, input_shape: tuple[int, ...]) -> LinearMap:
 
 
 def padding_cells(layer: Any) -> tuple[tuple[int, int], ...]:
-    """Cells that a convolution adds before and after each spatial axis."""
+    """Cells that a convolution (a module or a map) adds before and after each spatial axis."""
+    if isinstance(layer, LinearMap):
+        return layer.padding
     if layer.padding == "valid":
         return tuple((0, 0) for _ in layer.kernel_size)
     if layer.padding == "same":
@@ -222,12 +224,12 @@ def padding_cells(layer: Any) -> tuple[tuple[int, int], ...]:
 
 
 def padding_gain(layer: Any, input_shape: tuple[int, ...] | None) -> float:
-    """Norm of a convolution's padding as a linear map: 1 for zeros, more where cells are copied.
+    """Norm of the padding of a convolution layer or map: 1 for zeros, more where cells are copied.
 
     Each input cell appears in the padded input a number of times; the norm is the root of the largest number.
 
     Args:
-        layer: A convolution.
+        layer: A convolution, as a module or as a :class:`LinearMap`.
         input_shape: Without the batch; None for the largest norm over all input sizes that allow this padding. A
             circular padding that gives ``size / stride`` outputs never reads a copy twice and counts as 1.
     """
@@ -235,7 +237,7 @@ def padding_gain(layer: Any, input_shape: tuple[int, ...] | None) -> float:
         return 1.0
     counts = []
     for axis, (k, s, d, (before, after)) in enumerate(
-        zip(layer.kernel_size, layer.stride, layer.dilation, padding_cells(layer), strict=True)
+        zip(_kernel(layer), layer.stride, layer.dilation, padding_cells(layer), strict=True)
     ):
         fits = 0 <= before + after - d * (k - 1) + s - 1 < s
         if layer.padding_mode == "circular" and fits and (input_shape is None or input_shape[1 + axis] % s == 0):
@@ -247,6 +249,10 @@ def padding_gain(layer: Any, input_shape: tuple[int, ...] | None) -> float:
         else:
             counts.append(1 + (before > 0) + (after > 0))
     return math.sqrt(math.prod(counts))
+
+
+def _kernel(layer: Any) -> tuple[int, ...]:
+    return layer.kernel if isinstance(layer, LinearMap) else tuple(layer.kernel_size)
 
 
 def _copies(n: int, before: int, after: int, mode: str) -> int:

@@ -21,8 +21,8 @@ class Bidiagonal:
 
     Attributes:
         U: ``[k, outputs]``, one vector per row.
-        V: ``[k, inputs]``.
-        B: ``[k, k]`` upper bidiagonal.
+        V: ``[k, inputs]``, or one row more.
+        B: ``[k, k]`` upper bidiagonal, or ``[k, k + 1]`` if the outputs are exhausted.
         beta: Length of what is left over; zero if the space is exhausted.
     """
 
@@ -33,7 +33,7 @@ class Bidiagonal:
 
     def ritz(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Ritz values descending ``[k]``, residuals ``||A^T u - sigma v||`` ``[k]``, vectors ``u`` and ``v`` by row."""
-        left, values, right = torch.linalg.svd(self.B)
+        left, values, right = torch.linalg.svd(self.B, full_matrices=False)
         residuals = self.beta * left[-1].abs()
         return values, residuals, left.mT @ self.U, right @ self.V
 
@@ -52,7 +52,6 @@ def bidiagonalise(apply: Vector, adjoint: Vector, start: Tensor, steps: int) -> 
         alpha = torch.linalg.vector_norm(u)
         scale = max(scale, float(alpha))
         if float(alpha) <= 1e-14 * scale or not scale:
-            V = V[:k] if k else V
             beta = torch.zeros_like(beta)
             break
         U.append(u / alpha)
@@ -66,7 +65,7 @@ def bidiagonalise(apply: Vector, adjoint: Vector, start: Tensor, steps: int) -> 
         if k + 1 < steps:
             V.append(w / beta)
             above.append(beta)
-    return _assemble(U, V[: max(len(U), 1)], diagonal, above[: max(len(U) - 1, 0)], float(beta), start)
+    return _assemble(U, V, diagonal, above, float(beta), start)
 
 
 def _assemble(
@@ -75,9 +74,10 @@ def _assemble(
     if not U:  # the start lies in the kernel
         zero = start.new_zeros(1, 1)
         return Bidiagonal(zero, V[0][None], zero, 0.0)
-    B = torch.diag(torch.stack(diagonal))
+    B = start.new_zeros(len(U), len(V))  # one column more than rows where the outputs ran out first
+    B[range(len(U)), range(len(U))] = torch.stack(diagonal)
     if above:
-        B = B + torch.diag(torch.stack(above), 1)
+        B[range(len(above)), range(1, len(above) + 1)] = torch.stack(above)
     return Bidiagonal(torch.stack(U), torch.stack(V), B, beta)
 
 
@@ -106,7 +106,7 @@ def top_pair(
     *,
     like: Tensor,
     tolerance: float = 1e-10,
-    restarts: int = 20,
+    restarts: int = 12,
     steps: int = 40,
 ) -> TopPair:
     """Largest singular value with its vectors, by restarted bidiagonalisation from a fixed pseudo-random start.
@@ -121,18 +121,19 @@ def top_pair(
         like: Tensor whose dtype and device are used.
         tolerance: Stop when the residual is below ``tolerance * sigma``.
         restarts: At most so many restarts from the best vector.
-        steps: Bidiagonalisation rounds per restart.
+        steps: Bidiagonalisation rounds of the first run; the second and later ones take twice and four times as many.
     """
     rng = torch.Generator().manual_seed(0)
     v = torch.randn(inputs, generator=rng, dtype=torch.float64).to(like)
     best: TopPair | None = None
-    for _ in range(restarts):
-        values, residuals, U, V = bidiagonalise(apply, adjoint, v, min(steps, inputs)).ritz()
+    for run in range(restarts):
+        rounds = min(steps * 2 ** min(run, 2), inputs)
+        values, residuals, U, V = bidiagonalise(apply, adjoint, v, rounds).ritz()
         best = TopPair(values[0], U[0], V[0], float(residuals[0]))
         if best.residual <= tolerance * float(best.sigma):
             break
-        # the leading Ritz vectors together carry what the next round needs of the cluster at the top
-        v = V[0] + 1e-3 * V[1 : min(4, len(V))].sum(0)
+        # equal parts of the leading Ritz vectors: whichever of a cluster is the largest is in there
+        v = V[: min(4, len(V))].sum(0)
     assert best is not None
     return best
 
@@ -157,7 +158,8 @@ def spectral_density(
     nodes, weights = [], []
     for _ in range(probes):
         start = torch.randn(inputs, generator=rng, dtype=torch.float64).to(like)
-        _, values, right = torch.linalg.svd(bidiagonalise(apply, adjoint, start, min(steps, inputs)).B)
+        B = bidiagonalise(apply, adjoint, start, min(steps, inputs)).B
+        _, values, right = torch.linalg.svd(B, full_matrices=False)
         nodes.append(values)
         weights.append(right[:, 0].square() / probes)
     sigma, order = torch.cat(nodes).sort()

@@ -54,8 +54,12 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
     around a torus too large for the wrap to matter, whose norm a Fourier transform gives; and a convolution is at most
     its kernel norm times the root of the number of patches a cell lies in. Copying paddings multiply by their own norm.
     """
-    of = linear_map(layer, input_shape)
-    weight = effective_weight(layer).detach()
+    return map_norm(linear_map(layer, input_shape), effective_weight(layer).detach(), tolerance)
+
+
+@torch.no_grad()
+def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> OperatorNorm:
+    """:func:`operator_norm` of a geometry with a weight, without a layer."""
     weight = weight if weight.dtype == torch.float64 else weight.float()
     slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
     exact = _exact(of, weight)
@@ -71,7 +75,7 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
         restarts=8,
     )
     value = float(found.sigma)
-    upper = max(upper_bound(layer, of, weight) * slack, value)
+    upper = max(upper_bound(of, weight) * slack, value)
     return OperatorNorm(value, value / slack, upper, found.residual, "lanczos")
 
 
@@ -87,13 +91,9 @@ def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:
     return None
 
 
-def upper_bound(layer: nn.Module, of: LinearMap, weight: Tensor) -> float:
+def upper_bound(of: LinearMap, weight: Tensor) -> float:
     """Proven upper bound on the operator norm of a convolution: the better of torus and patch count."""
-    if of.kind == "transposed":
-        of = _adjoint(of)
-        gain = 1.0
-    else:
-        gain = padding_gain(layer, of.input_shape)
+    of = _adjoint(of) if of.kind == "transposed" else of
     overlap = math.prod(_overlap(k, s, d) for k, s, d in zip(of.kernel, of.stride, of.dilation, strict=True))
     bound = math.sqrt(overlap) * float(torch.linalg.matrix_norm(patch_matrix(of, weight), 2).max())
     sizes = torus(of)
@@ -101,7 +101,7 @@ def upper_bound(layer: nn.Module, of: LinearMap, weight: Tensor) -> float:
     work = of.groups * math.prod(sizes) / math.prod(of.stride) * rows * columns * min(rows, columns) * 4
     if work <= _EXPENSIVE:
         bound = min(bound, float(fourier_values(of, weight, sizes, top=True).max()))
-    return gain * bound
+    return padding_gain(of, of.input_shape) * bound
 
 
 def _overlap(k: int, s: int, d: int) -> int:
