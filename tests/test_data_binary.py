@@ -45,6 +45,12 @@ def test_idx(tmp_path, zipped, below):
     assert torch.equal(opened(folder / (below + file)).values, data.values)
 
 
+def test_an_unpacked_idx_file_counts_more_than_its_gz(tmp_path):
+    files, pixels, _ = mnist()
+    old = {"train-images-idx3-ubyte.gz": gz(idx(255 - pixels))}
+    np.testing.assert_array_equal(opened(write_files(tmp_path, old | files)).values[:, 0], pixels)
+
+
 def test_idx_without_test_or_labels(tmp_path):
     files, pixels, _ = mnist()
     folder = write_files(tmp_path, {name: files[name] for name in files if "train-images" in name})

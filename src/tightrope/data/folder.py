@@ -152,7 +152,7 @@ def stored_labels(data: bytes) -> dict[str, int]:
 def _classes(parts: dict[str, list[str]], split: str) -> tuple[Rows | None, tuple[str, ...], list[str]]:
     """Labels of a split from its first folders, numbered over all splits that have class folders."""
     folders = {side: _first_folders(names) for side, names in parts.items()}
-    labelled = {side: first for side, first in folders.items() if "" not in first and len(set(first)) > 1}
+    labelled = {side: first for side, first in folders.items() if "" not in first}  # so there are at least two
     mine = folders[split]
     if split in labelled:
         _, classes = from_names([folder for first in labelled.values() for folder in first])
