@@ -104,6 +104,8 @@ def test_page_shows_the_last_values(run, page):
         assert f"<b>{number(last[key])}</b>" in page
     measured = json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])["measurements"][0]
     assert f"{number(measured['value'])} against 0.31" in page
+    assert "at step 2,000, largest first; dashed: step 250." in page
+    assert "<code>blocks.0.conv</code></th><td>3.00</td><td>1.25</td><td>10.4</td>" in page
     assert "95 % interval" in page and "360 real test samples against 2,000 generated; seed 0" in page
 
 
