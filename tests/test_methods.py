@@ -156,7 +156,7 @@ CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
         "power_iterations": (3, {}),
         "update": ("forward", {}),
         "generator_batch_factor": (2, {}),
-        "learning_rate_final": (0.0, {"schedule_images": 1000}),
+        "learning_rate_final": (0.0, {"learning_rate_final": 1e-5, "schedule_images": 1000}),
         "schedule_images": (2000, {"learning_rate_final": 0.0, "schedule_images": 1000}),
     },
     "r1": {
@@ -173,11 +173,11 @@ CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
     },
     "r3gan": {
         "gamma": (1.0, {}),
-        "gamma_final": (0.005, {"schedule_images": 1000}),
+        "gamma_final": (0.005, {"gamma_final": 0.01, "schedule_images": 1000}),
         "learning_rate": (RATE, {}),
-        "learning_rate_final": (5e-5, {"schedule_images": 1000}),
+        "learning_rate_final": (5e-5, {"learning_rate_final": 1e-5, "schedule_images": 1000}),
         "beta2": (0.95, {}),
-        "beta2_final": (0.99, {"schedule_images": 1000}),
+        "beta2_final": (0.99, {"beta2_final": 0.95, "schedule_images": 1000}),
         "schedule_images": (2000, {"gamma_final": 0.005, "schedule_images": 1000}),
         "n_critic": (2, {}),
         "every": (4, {}),

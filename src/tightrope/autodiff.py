@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +46,13 @@ def differentiable(x: Tensor) -> Tensor:
 
     A caller who has already scored ``x`` may thus share that forward pass with a penalty, see :class:`Scored`.
     """
-    return x if x.requires_grad and x.is_leaf else x.detach().requires_grad_()
+    if in_functional_transform() or (x.requires_grad and x.is_leaf):
+        return x
+    return x.detach().requires_grad_()
 
 
-def _under_functorch() -> bool:
+def in_functional_transform() -> bool:
+    """Whether this code runs inside ``torch.func`` or ``torch.compile``, which differentiate functions, not leaves."""
     level = getattr(torch._C._functorch, "maybe_current_level", None)
     return torch.compiler.is_compiling() or (level is not None and level() is not None)
 
@@ -71,15 +75,17 @@ def input_gradient(critic: Critic, x: Tensor, *, create_graph: bool = True) -> T
     Inside ``torch.compile`` and ``torch.func`` transforms the same value comes from ``torch.func.vjp``, the only form
     that they can differentiate again.
     """
-    if _under_functorch():
-        scores, pull_back = torch.func.vjp(lambda point: per_sample(critic(point)), x)
-        return pull_back(torch.ones_like(scores))[0]
-    x = differentiable(x)
-    total = per_sample(critic(x)).sum()
-    if not total.requires_grad:
-        return torch.zeros_like(x)
-    (gradient,) = torch.autograd.grad(total, x, create_graph=create_graph, allow_unused=True)
-    return torch.zeros_like(x) if gradient is None else gradient
+    if in_functional_transform():
+        pulled: tuple[Any, ...] = torch.func.vjp(lambda point: per_sample(critic(point)), x)
+        gradient: Tensor = pulled[1](torch.ones_like(pulled[0]))[0]
+        return gradient
+    with torch.enable_grad():  # a diagnostic called under no_grad must not read zeros
+        x = differentiable(x)
+        total = per_sample(critic(x)).sum()
+        if not total.requires_grad:
+            return torch.zeros_like(x)
+        (found,) = torch.autograd.grad(total, x, create_graph=create_graph, allow_unused=True)
+    return torch.zeros_like(x) if found is None else found
 
 
 class Scored:
@@ -124,21 +130,27 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
 def undisturbed(*modules: nn.Module) -> Iterator[None]:
     """Leave everything a training run depends on exactly as found, whatever happens inside the block.
 
-    Restores of these modules: train or eval mode of every submodule, buffers (values, not only references), parameter
-    gradients, ``requires_grad`` flags; and the global random states of torch, on the CPU and on the modules' CUDA
-    devices. Power iterations of constraints do not advance inside. Parameters are not copied: a diagnostic that edits
-    weights works on a ``deepcopy``.
+    Restores of these modules: train or eval mode of every submodule, buffers (objects and values), parameter gradients
+    (absent inside the block) and ``requires_grad`` flags; and the global random states of torch, on the CPU and on the
+    modules' CUDA devices. Power iterations of constraints do not advance inside. Parameters are not copied: a
+    diagnostic that edits weights works on a ``deepcopy``.
 
     Args:
         *modules: Networks that the block calls. Plain functions are ignored.
     """
     networks = [m for m in modules if isinstance(m, nn.Module)]
     modes = [(m, m.training) for network in networks for m in network.modules()]
-    buffers = [(b, b.detach().clone()) for network in networks for b in network.buffers()]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module, _ in modes
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
     gradients = [(p, p.grad, p.requires_grad) for network in networks for p in network.parameters()]
     devices = sorted(
         {p.device.index for p, _, _ in gradients if p.device.type == "cuda" and p.device.index is not None}
     )
+    for p, _, _ in gradients:
+        p.grad = None
     try:
         with torch.random.fork_rng(devices=devices), frozen_constraints():
             yield
@@ -146,8 +158,9 @@ def undisturbed(*modules: nn.Module) -> Iterator[None]:
         for module, training in modes:
             module.training = training
         with torch.no_grad():
-            for buffer, value in buffers:
+            for module, name, buffer, value in buffers:
                 buffer.copy_(value)
+                module._buffers[name] = buffer
         for p, gradient, flag in gradients:
             p.grad = gradient
             p.requires_grad_(flag)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tightrope._types import Critic, Generator
-from tightrope.autodiff import Scored
+from tightrope.autodiff import Scored, in_functional_transform
 from tightrope.methods import Method
 
 
@@ -66,7 +66,7 @@ def critic_objective(
         real = method.perturbation(real, images_seen=images_seen, rng=rng)
         fake = method.perturbation(fake, images_seen=images_seen, rng=rng)
     due = [penalty for penalty in method.penalties if penalty.due(critic_step)]
-    if due:
+    if due and not in_functional_transform():
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
     scored = Scored(critic)
     d_real, d_fake = scored(real), scored(fake)

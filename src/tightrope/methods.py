@@ -17,6 +17,7 @@ from torch import nn
 
 from tightrope import constraints, losses, penalties
 from tightrope._errors import UserError
+from tightrope._types import PenaltyFunction
 from tightrope.losses import Loss
 from tightrope.optimizer_settings import Optimizer
 from tightrope.penalties import Penalty
@@ -234,7 +235,7 @@ def sn_gan(
         schedule_images: Length of the decay in real images.
     """
     _one_of("loss", loss, ("hinge", "standard"))
-    rate = ramp(learning_rate, learning_rate_final, schedule_images, "linear")
+    (rate,) = _ramps(schedule_images, (learning_rate, learning_rate_final), shape="linear")
     optimizer = Optimizer("adam", rate, betas)
     return Method(
         "sn_gan",
@@ -280,8 +281,8 @@ def r1(
     """
     _one_of("at", at, ("real", "fake", "both"))
     settings = Optimizer(optimizer, learning_rate, betas, alpha)
-    exact = (penalties.r1, penalties.r2)
-    at_real, at_fake = (penalties.finite_difference_r1, penalties.finite_difference_r2) if approximate else exact
+    at_real: PenaltyFunction = penalties.finite_difference_r1 if approximate else penalties.r1
+    at_fake: PenaltyFunction = penalties.finite_difference_r2 if approximate else penalties.r2
     hyperparameters: dict[str, Value] = {"gamma": gamma, "sigma": sigma} if approximate else {"gamma": gamma}
     chosen = {"real": (at_real,), "fake": (at_fake,), "both": (at_real, at_fake)}[at]
     terms = tuple(Penalty(function, hyperparameters, every=every) for function in chosen)
@@ -319,9 +320,10 @@ def r3gan(
         n_critic: Critic steps per generator step.
         every: Apply the penalties lazily, every so many critic steps.
     """
-    weight = ramp(gamma, gamma_final, schedule_images)
-    rate = ramp(learning_rate, learning_rate_final, schedule_images)
-    settings = Optimizer("adam", rate, (0.0, ramp(beta2, beta2_final, schedule_images)))
+    weight, rate, decay = _ramps(
+        schedule_images, (gamma, gamma_final), (learning_rate, learning_rate_final), (beta2, beta2_final)
+    )
+    settings = Optimizer("adam", rate, (0.0, decay))
     terms = tuple(Penalty(function, {"gamma": weight}, every=every) for function in (penalties.r1, penalties.r2))
     return Method("r3gan", losses.relativistic, settings, settings, n_critic=n_critic, penalties=terms)
 
@@ -377,6 +379,15 @@ def _source(docstring: str) -> str:
 def _closest(given: str, valid: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(given, list(valid), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _ramps(images: int | None, *pairs: tuple[float, float | None], shape: str = "cosine") -> list[Value]:
+    """Schedules of one length for those hyperparameters that were given a final value; the others stay constant."""
+    if images is not None and all(final is None for _, final in pairs):
+        raise UserError(
+            f"A schedule over {images} images needs a final value, got none; set one or drop schedule_images."
+        )
+    return [ramp(first, final, None if final is None else images, shape) for first, final in pairs]
 
 
 def _one_of(name: str, value: str, valid: tuple[str, ...]) -> None:

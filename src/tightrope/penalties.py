@@ -44,13 +44,18 @@ def refuse_batch_norm(critic: object, penalty: str) -> None:
     module = critic.critic if isinstance(critic, Scored) else critic
     if not isinstance(module, nn.Module):
         return
-    coupled = find_batch_norm(module)
+    coupled = [name for name in find_batch_norm(module) if _couples_samples(module.get_submodule(name))]
     if coupled:
         raise ValueError(
             f"{penalty} needs a gradient per sample, but batch normalisation in training mode couples the samples "
             f"(found {', '.join(coupled[:3])}); use a critic without normalisation or with layer or "
             "group normalisation, or call it in eval mode."
         )
+
+
+def _couples_samples(batch_norm: nn.Module) -> bool:
+    """In training mode, and in eval mode too where there are no running statistics to use instead."""
+    return batch_norm.training or getattr(batch_norm, "running_mean", None) is None
 
 
 def gradient_penalty(

@@ -15,6 +15,9 @@ class Linear:
     end: float
     images: int
 
+    def __post_init__(self) -> None:
+        _check_length(self.images)
+
     def __call__(self, images_seen: int) -> float:
         """Value after ``images_seen`` real images."""
         share = min(max(images_seen / self.images, 0.0), 1.0)
@@ -29,10 +32,18 @@ class Cosine:
     end: float
     images: int
 
+    def __post_init__(self) -> None:
+        _check_length(self.images)
+
     def __call__(self, images_seen: int) -> float:
         """Value after ``images_seen`` real images."""
         share = min(max(images_seen / self.images, 0.0), 1.0)
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _check_length(images: int) -> None:
+    if images <= 0:
+        raise ValueError(f"Expected a schedule over a positive number of images, got {images}; set its length.")
 
 
 Value: TypeAlias = float | Linear | Cosine
@@ -51,6 +62,11 @@ def ramp(start: float, end: float | None, images: int | None, shape: str = "cosi
         ValueError: An end without a length (or the other way round), or an unknown shape.
     """
     if end is None:
+        if images is not None:
+            raise ValueError(
+                f"A schedule over {images} images needs its end: expected a final value beside {start}, got none; give "
+                "one or leave out the length."
+            )
         return start
     if images is None or images <= 0:
         raise ValueError(

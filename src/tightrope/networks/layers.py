@@ -26,6 +26,8 @@ def to_map(h: Tensor, base: int, weight: Tensor) -> Tensor:
 
 
 def _channels_last(x: Tensor) -> bool:
+    if torch._C._functorch.is_batchedtensor(x):  # the layout of one sample is not defined under vmap
+        return False
     return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 

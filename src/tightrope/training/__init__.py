@@ -11,7 +11,7 @@ optimiser; they keep the counters, the averaged generator and the schedules, so 
 
 from tightrope.training.loop import Batches, train
 from tightrope.training.run import Half, Precision, Run, Step, bind
-from tightrope.training.start import start
+from tightrope.training.starting import start
 from tightrope.training.steps import critic_step, generator_step, scalars
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -97,8 +98,8 @@ class Run:
         self.generator.load_state_dict(state["generator"])
         self.critic.load_state_dict(state["critic"])
         self.average.load_state_dict(state["average"])
-        self.critic_optimizer.load_state_dict(state["critic_optimizer"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.critic_optimizer.load_state_dict(copy.deepcopy(state["critic_optimizer"]))
+        self.generator_optimizer.load_state_dict(copy.deepcopy(state["generator_optimizer"]))
         self.rng.set_state(state["rng"])
         self.step, self.critic_steps = int(state["step"]), int(state["critic_steps"])
         self.images_seen, self._averaged_at = int(state["images_seen"]), int(state["averaged_at"])
