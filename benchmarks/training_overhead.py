@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/training_overhead.py [--out docs/results/training_overhead.json]
 
 One step is a critic and a generator update. The bare loop is what a careful person writes in plain PyTorch: fakes
-under no_grad, the critic frozen in the generator's update, one forward each for real and fake, R1 from the scores already
-computed, fused Adam. It has no schedule, average, finite check or counters; `bare+ema` adds an average of the generator,
-as image GANs have. Interleaved blocks, process CPU time, median of the blocks' ratios.
+under no_grad, the critic frozen in the generator's update, one forward each for real and fake, R1 from scores already
+computed, fused Adam. It has no schedule, average, finite check or counters; `bare+ema` adds an average of the
+generator. Interleaved blocks, process CPU time, median of the blocks' ratios.
 """
 
 from __future__ import annotations

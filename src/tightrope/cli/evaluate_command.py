@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -34,12 +35,14 @@ def run(words: list[str]) -> int:
     from tightrope.metrics import evaluate
     from tightrope.runs import load
     from tightrope.runs.assemble import open_dataset
+    from tightrope.runs.fit import announce, sample_function
 
     generator = load(options.run)
     config = generator.config
     train, test = (open_dataset(config.data, split) for split in ("train", "test"))
+    announce(generator, train, test, lambda text: print(text, file=sys.stderr), n=options.n)
     measurements = evaluate(
-        lambda n, seed: generator.sample(n, seed=seed),
+        sample_function(generator),
         train,
         test,
         n=options.n,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,15 @@ from torch import Tensor
 
 from tightrope import spectra
 from tightrope._files import remove_leftovers
-from tightrope.metrics import Measurement, evaluate
+from tightrope.data import Dataset
+from tightrope.metrics import Measurement, Sample, evaluate, expected_seconds
 from tightrope.monitor import signals
 from tightrope.nonfinite import NonFiniteError
 from tightrope.runs import records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import checkpoint_paths, save_checkpoint
 from tightrope.runs.pictures import picture_size, real_examples, write_samples
-from tightrope.runs.progress import Progress
+from tightrope.runs.progress import Progress, clock
 from tightrope.runs.trained import TrainedGenerator
 from tightrope.training import Step, train
 
@@ -90,8 +91,7 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         finally:
             progress.close()
     if book.last_evaluation != run.step:
-        progress.say("evaluating")
-        book.evaluate()
+        book.evaluate(progress)
     book.sample()
     book.save()
     book.status("finished")
@@ -132,7 +132,7 @@ class _Book:
         if number % settings.sample_every == 0:
             self.sample()
         if settings.evaluate_every is not None and number % settings.evaluate_every == 0:
-            first = self.evaluate()[0]
+            first = self.evaluate(progress)[0]
             shown = (shown or {}) | {first.name: first.value}
         due = time.monotonic() - self.saved_at >= 60 * settings.checkpoint_minutes
         if number % settings.checkpoint_every == 0 or due:
@@ -162,8 +162,10 @@ class _Book:
         x = trained(self.assembled).sample(picture_size(dataset), seed=self.settings.seed)
         write_samples(path, x, dataset)
 
-    def evaluate(self) -> list[Measurement]:
-        measurements = evaluate_run(self.assembled, n=self.settings.evaluate_n)
+    def evaluate(self, progress: Progress) -> list[Measurement]:
+        n = self.settings.evaluate_n
+        announce(trained(self.assembled), self.assembled.dataset, self.assembled.test, progress.say, n=n)
+        measurements = evaluate_run(self.assembled, n=n)
         record_evaluation(self.folder, self.assembled, measurements, self.seconds)
         self.last_evaluation = self.assembled.run.step
         if self.board is not None:
@@ -192,12 +194,31 @@ def trained(assembled: Assembled) -> TrainedGenerator:
 
 def evaluate_run(assembled: Assembled, *, n: int | None = None) -> list[Measurement]:
     """Measure the averaged generator against the test split; the floor is the training split against it."""
-    generator = trained(assembled)
+    seed = assembled.config.training.seed
+    with torch.random.fork_rng(devices=[]):
+        return evaluate(sample_function(trained(assembled)), assembled.dataset, assembled.test, n=n, seed=seed)
 
-    def sample(count: int, seed: int) -> Tensor:
-        return generator.sample(count, seed=seed)
 
-    return evaluate(sample, assembled.dataset, assembled.test, n=n, seed=assembled.config.training.seed)
+def sample_function(generator: TrainedGenerator) -> Sample:
+    """A generator as the metrics call it."""
+
+    def sample(n: int, seed: int) -> Tensor:
+        return generator.sample(n, seed=seed)
+
+    return sample
+
+
+def announce(
+    generator: TrainedGenerator, train: Dataset, test: Dataset, say: Callable[[str], None], *, n: int | None = None
+) -> None:
+    """Say how long an evaluation will take before it starts, if that is more than a few seconds."""
+    with torch.random.fork_rng(devices=[]):
+        seconds = expected_seconds(sample_function(generator), train, test, n=n, seed=generator.config.training.seed)
+    if seconds > 5:
+        say(
+            f"evaluating against {len(test):,} held-out samples, about {clock(seconds)} (features of the data, and the "
+            "classifier that makes them, are computed once and cached)"
+        )
 
 
 def record_evaluation(folder: Path, assembled: Assembled, measurements: list[Measurement], seconds: float) -> None:

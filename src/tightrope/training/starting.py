@@ -66,7 +66,9 @@ def start(
             network.to(memory_format=memory)  # type: ignore[call-overload]
     _check_fit(generator, critic, size, shape)
     if method.constrain is not None:
-        critic = method.constrain(critic)
+        with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
+            torch.random.manual_seed(seed)
+            critic = method.constrain(critic)
     for penalty in method.penalties:
         refuse_batch_norm(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
     if method.project is not None:
