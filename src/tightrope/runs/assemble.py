@@ -40,12 +40,15 @@ def resolve_source(source: str) -> str:
 
 
 def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool = True) -> Dataset:
-    """Open the data a configuration names."""
+    """Open the data a configuration names; the test split takes the channels found in the training split."""
+    channels = settings.channels
+    if channels is None and split == "test" and settings.kind == "images":
+        channels = settings.shape[0]
     return open_data(
         settings.source,
         split=split,
         resolution=settings.resolution,
-        channels=settings.channels,
+        channels=channels,
         skip_broken=settings.skip_broken,
         limit=settings.limit if split == "train" else None,
         progress=progress,
@@ -197,7 +200,7 @@ def assemble(
             f"Expected the data that this run began with, got other data at {config.data.source} (the fingerprint "
             "differs); restore it or start a new run."
         )
-    test = open_dataset(config.data, "test", progress=progress)
+    test = open_dataset(describe_data(config.data, dataset), "test", progress=progress)
     if generator is None or critic is None:
         generator, critic = build_networks(config)
     settings = config.training
