@@ -65,7 +65,8 @@ def evaluate(
     classes that they reach), or of random convolutions without labels. Vectors of at most 16 dimensions are measured
     by the exact 1-Wasserstein distance, and by the modes they reach where the data set knows its modes; longer ones by
     the Frechet distance of the vectors themselves. Each value carries as its floor the same metric with real training
-    samples in place of the generated ones.
+    samples in place of the generated ones. The classifier has learnt from those very samples, so that in its features
+    they lie a little farther from the test set than new ones would: its floor is slightly too high.
 
     Args:
         sample: ``sample(n, seed)`` returns n samples in training scale [n, *shape]. It is called for at most 256 at a

@@ -127,7 +127,7 @@ def from_module(
         dimension: Number d of features.
         preprocessing: What ``prepare`` does, in words.
         prepare: Function from training scale to what the module expects; None passes samples on.
-        head: Function from features to class scores, or None.
+        head: Function from features on that device to class scores, or None.
         device: Where the copy is put.
     """
     frozen = copy.deepcopy(module).eval().requires_grad_(requires_grad=False).to(device)
