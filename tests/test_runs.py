@@ -171,7 +171,8 @@ def test_resume_is_bit_exact_for_every_method(tmp_path: Path, method: str, stop:
     assert a == b
 
 
-def test_resume_is_bit_exact_with_images_batch_norm_noise_and_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_resume_is_bit_exact_with_images_batch_norm_noise_and_labels(tmp_path: Path, precision: str) -> None:
     data = runs.DataSettings("digits", limit=200, flip=True, conditional=True)
     data = describe_data(data, open_dataset(data, progress=False))
     base = small_config()
@@ -180,7 +181,9 @@ def test_resume_is_bit_exact_with_images_batch_norm_noise_and_labels(tmp_path: P
         data=data,
         method=runs.MethodSettings("r3gan", {}, instance_noise=0.1, instance_noise_images=1000),
         network=resolve_network("dcgan", data.shape, {"width": 4}),
-        training=dataclasses.replace(base.training, steps=4, checkpoint_every=3, evaluate_every=None),
+        training=dataclasses.replace(
+            base.training, steps=4, checkpoint_every=3, evaluate_every=None, precision=precision
+        ),
     )
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     runs.begin(whole, config, quiet=True)

@@ -10,6 +10,7 @@ from tightrope.autodiff import undisturbed
 from tightrope.averaging import averaged_copy
 from tightrope.methods import Method
 from tightrope.penalties import refuse_batch_norm
+from tightrope.training.convolution import use_matrix_weight_gradients_
 from tightrope.training.run import Precision, Run, bind
 
 
@@ -64,6 +65,8 @@ def start(
         network.to(device=device).train()
         if precision == "bf16":
             network.to(memory_format=memory)  # type: ignore[call-overload]
+            if next(network.parameters()).device.type == "cpu":
+                use_matrix_weight_gradients_(network)
     _check_fit(generator, critic, size, shape)
     if method.constrain is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
