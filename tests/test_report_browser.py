@@ -62,7 +62,7 @@ def browse(tmp_path: Path, address: str, *flags: str) -> tuple[str, str]:
         [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, address],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     wrong = [line for line in done.stderr.splitlines() if re.search(r"CONSOLE|Uncaught|ERROR:CONSOLE|Refused to", line)]
