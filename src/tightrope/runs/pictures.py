@@ -33,7 +33,8 @@ def write_samples(path: Path, x: Tensor, dataset: Dataset) -> Path:
     if dataset.kind == "images":
         return write_grid(path, dataset.to_units(x))
     if dataset.kind == "signals":
-        return write_lines(path, x[:16])
+        real = real_examples(dataset)
+        return write_lines(path, x[:16], limits=(float(real.min()), float(real.max())))
     return write_scatter(path, x.flatten(1), real_examples(dataset).flatten(1))
 
 
