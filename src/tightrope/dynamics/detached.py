@@ -12,9 +12,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 _DETACH = (torch.Tensor.detach, torch.detach)
+_IN_PLACE = {"mul_", "div_", "sub_", "add_", "__imul__", "__itruediv__", "__isub__", "__iadd__"}
+_ARITHMETIC = _IN_PLACE | {
+    "mul",
+    "div",
+    "true_divide",
+    "__mul__",
+    "__rmul__",
+    "__truediv__",
+    "sub",
+    "__sub__",
+    "__rsub__",
+}
 
 
 class CarryTangents(TorchFunctionMode):
@@ -39,6 +52,10 @@ class CarryTangents(TorchFunctionMode):
                 return args[0].clone()
         if func is torch.Tensor.backward:
             return self._backward(*args, **kwargs)
+        if func is torch.autograd.grad:
+            return _grad(*args, **kwargs)
+        if func.__name__ in _ARITHMETIC:
+            args = _with_tangents(func.__name__, args)
         return func(*args, **kwargs)
 
     def _backward(
@@ -51,12 +68,37 @@ class CarryTangents(TorchFunctionMode):
     ) -> None:
         given = [inputs] if isinstance(inputs, Tensor) else inputs
         targets = [p for p in (self._parameters if given is None else given) if p.requires_grad]
-        found = torch.autograd.grad(
-            total, targets, gradient, retain_graph=retain_graph, create_graph=create_graph, allow_unused=True
-        )
+        found = _grad(total, targets, gradient, retain_graph=retain_graph, create_graph=create_graph, allow_unused=True)
         for p, g in zip(targets, found, strict=True):
             if g is not None:
                 p.grad = g if p.grad is None else p.grad + g
+
+
+def _grad(outputs: Any, inputs: Any, grad_outputs: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """``torch.autograd.grad`` from a starting gradient that carries a (zero) tangent."""
+    if grad_outputs is None:
+        scalars = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+        grad_outputs = [_dual(torch.ones_like(y)) for y in scalars]
+    return torch.autograd.grad(outputs, inputs, grad_outputs, *args, **kwargs)
+
+
+def _with_tangents(name: str, args: Sequence[Any]) -> Sequence[Any]:
+    """Operands of an arithmetic function, each with a tangent: a missing one sends torch through a slow Python path."""
+    like = next((x for x in args if isinstance(x, Tensor) and x.is_floating_point()), None)
+    if like is None:
+        return args
+    first = 1 if name in _IN_PLACE else 0
+    rest = [
+        torch.tensor(x, dtype=like.dtype, device=like.device) if isinstance(x, float | int) else x for x in args[first:]
+    ]
+    return [*args[:first], *map(_dual, rest)]
+
+
+def _dual(x: Any) -> Any:
+    """A tensor that carries a tangent: ``x`` itself, or ``x`` with a zero one; anything else as it is."""
+    if not isinstance(x, Tensor) or not x.is_floating_point() or forward_ad.unpack_dual(x).tangent is not None:
+        return x
+    return forward_ad.make_dual(x, torch.zeros_like(x))
 
 
 class Attached(TorchFunctionMode):

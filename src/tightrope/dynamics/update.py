@@ -46,9 +46,14 @@ def update_jacobian(
     Cost: ``s`` steps at two to three times a step. Everything is left as found.
     """
     with replay(step, players, optimizers, generators) as at:
-        size = sum(t.numel() for t in at.state)
-        basis = torch.eye(size, dtype=at.state[0].dtype, device=at.state[0].device)
-        return torch.stack([_product(step, at, basis[j]) for j in range(size)], dim=1)
+        return dense_update(at, step)
+
+
+def dense_update(at: Replay, step: Callable[[], object]) -> Tensor:
+    """:func:`update_jacobian` inside a :func:`~tightrope.dynamics.state.replay`."""
+    size = sum(t.numel() for t in at.state)
+    basis = torch.eye(size, dtype=at.state[0].dtype, device=at.state[0].device)
+    return torch.stack([_product(step, at, basis[j]) for j in range(size)], dim=1)
 
 
 def update_operator(at: Replay, step: Callable[[], object]) -> LinearOperator:

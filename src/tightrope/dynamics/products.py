@@ -1,0 +1,166 @@
+"""Products with the Jacobian of a game's gradient field and with its transpose, without forming it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tightrope.dynamics.detached import Attached
+from tightrope.dynamics.field import descent, gradient_field
+from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten
+from tightrope.dynamics.tangents import push_forward
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+
+class FieldProducts:
+    """Products ``J w`` and ``J^T u`` at the present point; made by :func:`field_products`.
+
+    Attributes:
+        size: Number of parameters of all players.
+        count: Products taken so far.
+    """
+
+    def __init__(self, losses: Losses, players: Sequence[Player], rewind: Callable[[], None]) -> None:
+        self._losses, self._players, self._rewind = losses, players, rewind
+        self._parts = all_parameters(losses, players)
+        self._tensors = [p for part in self._parts for p in part]
+        self._field: Tensor | None = None
+        self._exact: bool | None = None
+        self.size = sum(p.numel() for p in self._tensors)
+        self.count = 0
+
+    def forward(self, w: Tensor) -> Tensor:
+        """``J w`` for ``w [n]``: forward over reverse mode; about three times the cost of a gradient."""
+        self._field = None  # the products below write into the parameters, which ends the life of a kept graph
+        self._rewind()
+        self.count += 1
+        return _finite(flatten(push_forward(self._gradients, self._tensors, unflatten(w, self._tensors))))
+
+    def transposed(self, u: Tensor) -> Tensor:
+        """``J^T u`` for ``u [n]``: reverse over reverse mode on a graph that is kept; about twice a gradient.
+
+        Raises:
+            ValueError: Reverse mode cannot see all of the Jacobian, see :meth:`transpose_is_exact`.
+        """
+        if not self.transpose_is_exact():
+            raise ValueError(
+                "Reverse mode does not see the whole Jacobian of this game: expected losses through which every "
+                "player's parameters reach every gradient; compute the fakes inside the critic's loss, without "
+                "no_grad, or use products with J instead of its transpose."
+            )
+        return self._pull_back(u)
+
+    def transpose_is_exact(self) -> bool:
+        """Whether reverse mode gives the transpose of the forward product, tested once on this game.
+
+        It does not if a loss computes the other player's output under ``no_grad`` or from stored tensors, or if a
+        stop-gradient inside a network would change a gradient when looked through.
+        """
+        if self._exact is None:
+            self._exact = self._same_gradient() and all(self._adjoint(j) for j in range(len(self._parts)))
+        return self._exact
+
+    def linear_operator(self) -> LinearOperator:
+        """This object as a real SciPy operator ``[n, n]`` with ``matvec`` and ``rmatvec``."""
+        from scipy.sparse.linalg import LinearOperator
+
+        shape = (self.size, self.size)
+        like = self._tensors[0]
+        return LinearOperator(
+            shape, matvec=_numpy(self.forward, like), rmatvec=_numpy(self.transposed, like), dtype="float64"
+        )
+
+    def transposed_operator(self) -> LinearOperator:
+        """``J^T`` as a SciPy operator with ``matvec`` alone: the same spectrum by cheaper products."""
+        from scipy.sparse.linalg import LinearOperator
+
+        matvec = _numpy(self.transposed, self._tensors[0])
+        return LinearOperator((self.size, self.size), matvec=matvec, dtype="float64")
+
+    def _gradients(self) -> list[Tensor]:
+        return [g for i, part in enumerate(self._parts) for g in descent(self._losses[i], part, i)]
+
+    def _pull_back(self, u: Tensor) -> Tensor:
+        if self._field is None:
+            self._rewind()
+            with Attached():
+                self._field = gradient_field(self._losses, self._players, create_graph=True)
+        self.count += 1
+        if not self._field.requires_grad:
+            return torch.zeros_like(u)
+        found = torch.autograd.grad(self._field, self._tensors, u.to(self._field), retain_graph=True, allow_unused=True)
+        return _finite(
+            flatten([torch.zeros_like(p) if g is None else g for p, g in zip(self._tensors, found, strict=True)])
+        )
+
+    def _same_gradient(self) -> bool:
+        """Whether looking through ``detach`` leaves the gradient itself as it is."""
+        self._rewind()
+        plain = gradient_field(self._losses, self._players).detach()
+        self._rewind()
+        with Attached():
+            seen = gradient_field(self._losses, self._players).detach()
+        return _close(plain, seen)
+
+    def _adjoint(self, player: int) -> bool:
+        """Whether ``<J w, u> = <w, J^T u>`` for moves ``w`` of one player and answers ``u`` of all others."""
+        draw = torch.Generator().manual_seed(player)
+        masks = [torch.full((p.numel(),), float(j == player)) for j, part in enumerate(self._parts) for p in part]
+        mask = torch.cat(masks).to(self._tensors[0])
+        w = torch.randn(self.size, generator=draw).to(mask) * mask
+        answer = self.forward(w)
+        for u in (answer * (1 - mask), answer * mask):
+            if not _close((answer * u).sum(), (self._pull_back(u) * w).sum()):
+                return False
+        return True
+
+
+@contextmanager
+def field_products(
+    losses: Losses, players: Sequence[Player], *, generators: Sequence[torch.Generator] = ()
+) -> Iterator[FieldProducts]:
+    """Products with the Jacobian of ``gradient_field`` and its transpose at the present point.
+
+    Everything is left as found when the block ends; do not train inside it.
+
+    Args:
+        losses: One function per player.
+        players: Modules or sequences of tensors, in the order of the losses.
+        generators: Random-number generators that the losses draw from; each evaluation starts them from the present.
+
+    Yields:
+        The products.
+
+    Cost: memory for one gradient with its graph, several times that of a gradient, while transposed products last.
+    """
+    with repeatable(players, generators) as rewind:
+        yield FieldProducts(losses, players, rewind)
+
+
+def _numpy(product: Callable[[Tensor], Tensor], like: Tensor) -> Callable[[Any], Any]:
+    def on_arrays(v: Any) -> Any:
+        vector = torch.as_tensor(v).reshape(-1).to(device=like.device, dtype=like.dtype)
+        return product(vector).double().cpu().numpy()
+
+    return on_arrays
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    tolerance = 1e-6 if a.dtype == torch.float64 else 2e-2
+    scale = torch.maximum(torch.linalg.vector_norm(a), torch.linalg.vector_norm(b))
+    return bool(torch.linalg.vector_norm(a - b) <= tolerance * scale)
+
+
+def _finite(product: Tensor) -> Tensor:
+    if not bool(torch.isfinite(product).all()):
+        raise ValueError(
+            "A derivative of the game's gradient is not finite here: expected a twice differentiable point; move the "
+            "parameters a little, or check the weights for overflow."
+        )
+    return product

@@ -1,0 +1,132 @@
+"""Boundaries of stability: the largest safe step, and the weights of a penalty between which training contracts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+
+from tightrope.dynamics.players import Player
+from tightrope.dynamics.prediction import Prediction, judge
+from tightrope.dynamics.state import replay
+from tightrope.dynamics.update import dense_update
+
+
+def largest_safe_step(
+    step: Callable[[], object],
+    players: Sequence[Player],
+    optimizers: Sequence[torch.optim.Optimizer],
+    *,
+    largest: float = 1024.0,
+    generators: Sequence[torch.Generator] = (),
+) -> float:
+    """Factor on all learning rates up to which training does not diverge near the present point.
+
+    One means that the present rates sit on the boundary; below one they diverge. Rates are raised from a thousandth of
+    the present ones until the spectral radius of the update passes one, and the crossing is bisected.
+
+    Args:
+        step: Takes one outer step in place and reads its rates from ``optimizers``.
+        players: The parameters that the step moves.
+        optimizers: Whose ``lr`` is scaled.
+        largest: Factor beyond which the search stops.
+        generators: Random-number generators that the step draws from.
+
+    Returns:
+        The factor; 0 if even the smallest rates diverge, infinity if ``largest`` times the rates still do not.
+
+    Raises:
+        ValueError: A derivative that is not finite.
+
+    Cost: about forty update Jacobians, so it is meant for small games.
+    """
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups if "lr" in group]
+    rates = [group["lr"] for group in groups]
+
+    def excess(factor: float) -> float:
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate * factor
+        with replay(step, players, optimizers, generators) as at:
+            values = torch.linalg.eigvals(dense_update(at, step).double())
+        return judge(values, 1e-12).rate - 1 - 1e-9 * factor
+
+    factor, below = 2.0**-10, 0.0
+    try:
+        while factor <= largest:
+            if excess(factor) > 0:
+                return _bisect(excess, below, factor) if below else 0.0
+            below, factor = factor, factor * 2**0.5
+        return math.inf
+    finally:
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
+
+
+@dataclass(frozen=True)
+class WeightRange:
+    """Weights of a penalty between which training contracts near a point.
+
+    Attributes:
+        smallest: Contraction begins above it; 0 if every positive weight suffices.
+        largest: Contraction ends at it; infinite if it was not reached.
+        best: The tried weight of the smallest spectral radius.
+        tried: Every weight that was tried, with its prediction.
+    """
+
+    smallest: float
+    largest: float
+    best: float
+    tried: tuple[tuple[float, Prediction], ...]
+
+
+def contracting_weights(
+    predict_at: Callable[[float], Prediction], weights: Iterable[float], *, accuracy: float = 1e-3
+) -> WeightRange | None:
+    """The first interval of weights, such as R1's gamma, in which a game contracts; None if none tried does.
+
+    Args:
+        predict_at: The prediction with this weight, all else as it is.
+        weights: Where to look, ascending and positive; the ends of the interval are bisected between them.
+        accuracy: Relative accuracy of the ends.
+    """
+    tried = [(w, predict_at(w)) for w in weights]
+    if not tried or any(w <= 0 for w, _ in tried) or any(a[0] >= b[0] for a, b in pairwise(tried)):
+        raise ValueError(
+            f"Expected positive weights in ascending order, got {[w for w, _ in tried]}; for example a geometric grid."
+        )
+    holds = [p.verdict == "convergent" for _, p in tried]
+    if not any(holds):
+        return None
+    first = holds.index(True)
+    last = next((i for i in range(first, len(holds)) if not holds[i]), None)
+    fails = partial(_fails, predict_at)
+    smallest = 0.0 if first == 0 else _bisect_log(fails, tried[first - 1][0], tried[first][0], accuracy)
+    largest = math.inf if last is None else _bisect_log(fails, tried[last - 1][0], tried[last][0], accuracy)
+    best = min((p.rate, w) for (w, p), hold in zip(tried, holds, strict=True) if hold)[1]
+    return WeightRange(smallest, largest, best, tuple(tried))
+
+
+def _fails(predict_at: Callable[[float], Prediction], weight: float) -> bool:
+    return predict_at(weight).verdict != "convergent"
+
+
+def _bisect(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Where ``excess`` crosses zero between a safe and an unsafe factor, to rounding."""
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if not low < middle < high or high - low < 1e-11 * high:
+            break
+        low, high = (low, middle) if excess(middle) > 0 else (middle, high)
+    return 0.5 * (low + high)
+
+
+def _bisect_log(fails: Callable[[float], bool], low: float, high: float, accuracy: float) -> float:
+    at_low = fails(low)
+    while high / low > 1 + accuracy:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if fails(middle) == at_low else (low, middle)
+    return math.sqrt(low * high)
