@@ -1,6 +1,6 @@
 """What each constraint adds to a critic step, as a ratio to the same step without constraint.
 
-    OMP_NUM_THREADS=1 python benchmarks/constraints.py [--network dcgan|resnet] [--rounds 15] [--only NAME ...] [--out F]
+    OMP_NUM_THREADS=1 python benchmarks/constraints.py [--network dcgan|resnet] [--rounds N] [--only NAME ...] [--out F]
 
 One step: hinge loss on 64 real and 64 fake images of 3x32x32 in two forwards under `parametrize.cached()`, backward,
 fused Adam. One thread, process CPU time, variants interleaved; the ratio is the median over rounds of the quotient with
@@ -148,16 +148,12 @@ def main() -> None:
         ratio, quarter = statistics.median(quotients), len(quotients) // 4
         spread = [quotients[quarter], quotients[-1 - quarter]]
         fastest = min(seconds) / min(times["plain"])
-        rows[name] = {
-            "ms": 1e3 * statistics.median(seconds),
-            "ratio": ratio,
-            "quartiles": spread,
-            "of_fastest": fastest,
-        }
+        milliseconds = 1e3 * statistics.median(seconds)
+        rows[name] = {"ms": milliseconds, "ratio": ratio, "quartiles": spread, "of_fastest": fastest}
         claim = CLAIMS.get((options.network, name))
         verdict = "" if claim is None else f"  claimed at most {claim:g}: {'PASS' if ratio <= claim else 'FAIL'}"
         print(
-            f"{name:<36} {rows[name]['ms']:8.1f} ms  ratio {ratio:.3f} ({spread[0]:.3f} to {spread[1]:.3f}), "
+            f"{name:<36} {milliseconds:8.1f} ms  ratio {ratio:.3f} ({spread[0]:.3f} to {spread[1]:.3f}), "
             f"of the fastest {fastest:.3f}{verdict}"
         )
     if options.out:

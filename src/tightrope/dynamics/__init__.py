@@ -7,7 +7,7 @@ from tightrope.dynamics.prediction import Prediction, predict
 from tightrope.dynamics.products import FieldProducts, field_products
 from tightrope.dynamics.smooth import check_differentiable
 from tightrope.dynamics.spectrum import Spectrum, eigenvalues
-from tightrope.dynamics.stability import WeightRange, contracting_weights, largest_safe_step
+from tightrope.dynamics.stability import WeightRange, contracting_weights, euler_limit, largest_safe_step
 from tightrope.dynamics.state import state_tensors
 from tightrope.dynamics.update import update_jacobian
 
@@ -21,6 +21,7 @@ __all__ = [
     "check_differentiable",
     "contracting_weights",
     "eigenvalues",
+    "euler_limit",
     "field_jacobian",
     "field_products",
     "gradient_field",

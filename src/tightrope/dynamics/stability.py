@@ -9,6 +9,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+from torch import Tensor
 
 from tightrope.dynamics.players import Player
 from tightrope.dynamics.prediction import Prediction, judge
@@ -52,7 +53,7 @@ def largest_safe_step(
             group["lr"] = rate * factor
         with replay(step, players, optimizers, generators) as at:
             values = torch.linalg.eigvals(dense_update(at, step).double())
-        return judge(values, 1e-12).rate - 1 - 1e-9 * factor
+        return judge(values, 1e-12).rate - 1 - 1e-11 * factor
 
     factor, below = 2.0**-10, 0.0
     try:
@@ -64,6 +65,25 @@ def largest_safe_step(
     finally:
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
+
+
+def euler_limit(values: Tensor) -> float:
+    r"""Largest step ``h`` for which ``x + h v(x)`` contracts: the least ``2 |Re l| / |l|^2`` over the eigenvalues.
+
+    Source: Mescheder et al. 2017 (1705.10461), lemma 4.
+
+    Args:
+        values: Eigenvalues ``[n]`` of the field's Jacobian, all players at one rate, simultaneously.
+
+    Returns:
+        The limit; 0 if some eigenvalue has a real part of zero or more (eigenvalues of zero are neutral).
+    """
+    moving = values[values.abs() > 1e-12 * float(values.abs().max().clamp(min=1e-300))]
+    if not len(moving):
+        return math.inf
+    if float(moving.real.max()) >= 0:
+        return 0.0
+    return float((-2 * moving.real / moving.abs().square()).min())
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -140,22 +140,33 @@ def fourier_values(of: LinearMap, weight: Tensor, sizes: tuple[int, ...] | None 
         top: Only the largest of each frequency, and each conjugate pair of frequencies once.
     """
     sizes = sizes or of.input_shape[1:]
-    blocks = polyphase(of, weight, sizes)
+    first, twice = _conjugate_pairs(tuple(n // s for n, s in zip(sizes, of.stride, strict=True)))
+    blocks = polyphase(of, weight, sizes, first.to(weight.device))
     if top:
         norms: Tensor = torch.linalg.matrix_norm(blocks, 2)
         return norms[..., None]
     values: Tensor = torch.linalg.svdvals(blocks)
-    last = sizes[-1] // of.stride[-1]
-    frequencies = values.reshape(of.groups, -1, last // 2 + 1, values.shape[-1])
-    mirrored = frequencies[:, :, 1 : (last + 1) // 2]
-    return torch.cat([frequencies, mirrored], 2).flatten(1, 2)
+    return torch.cat([values, values[:, twice.to(weight.device)]], 1)
 
 
-def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...]) -> Tensor:
+def _conjugate_pairs(sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Of the frequencies with the last axis up to half: one index per conjugate pair, and which stand for two."""
+    kept = (*sizes[:-1], sizes[-1] // 2 + 1)
+    index = torch.arange(math.prod(kept))
+    partner, last = torch.zeros_like(index), torch.zeros_like(index)
+    for axis, (n, k) in enumerate(zip(sizes, kept, strict=True)):
+        last = index // math.prod(kept[axis + 1 :]) % k
+        partner = partner * k + (last if axis == len(sizes) - 1 else -last % n)
+    kept_too = 2 * last % sizes[-1] == 0  # on the halved axis only 0 and size / 2 mirror to themselves
+    first = index[~kept_too | (index <= partner)]
+    return first, (~kept_too | (index != partner))[first]
+
+
+def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tensor) -> Tensor:
     """Wrapped convolution in the Fourier basis, blocks ``[groups, frequencies, outputs, inputs * prod(stride)]``.
 
     Output frequency ``w`` sees the ``prod(stride)`` input frequencies that alias to it. The last axis keeps frequencies
-    0 to ``size / 2`` alone; the others are their conjugates.
+    0 to ``size / 2`` alone, the others being their conjugates; ``pick`` are indices into what is kept.
     """
     K = weight.reshape(of.groups, -1, *weight.shape[1:]).to(
         torch.complex64 if weight.dtype == torch.float32 else torch.complex128
@@ -172,7 +183,9 @@ def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...]) -> Tensor:
         K = torch.tensordot(K, phase.to(K), dims=([3], [2]))
     order = [0, *range(3, 3 + 2 * axes, 2), 1, 2, *range(4, 4 + 2 * axes, 2)]
     K = K.permute(order)
-    return K.flatten(axes + 2).flatten(1, axes)
+    where = torch.unravel_index(pick, K.shape[1 : 1 + axes])
+    picked: tuple[Any, ...] = (slice(None), *where)
+    return K[picked].flatten(3)
 
 
 def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
