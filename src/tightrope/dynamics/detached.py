@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from tightrope.autodiff import _under_functorch
+from tightrope.autodiff import in_functional_transform
 
 _DETACH = (torch.Tensor.detach, torch.detach)
 _IN_PLACE = {"mul_", "div_", "sub_", "add_", "__imul__", "__itruediv__", "__isub__", "__iadd__"}
@@ -78,7 +78,7 @@ class CarryTangents(TorchFunctionMode):
 
 def _grad(outputs: Any, inputs: Any, grad_outputs: Any = None, *args: Any, **kwargs: Any) -> Any:
     """``torch.autograd.grad`` from a starting gradient that carries a (zero) tangent."""
-    if grad_outputs is None and not _under_functorch():
+    if grad_outputs is None and not in_functional_transform():
         scalars = [outputs] if isinstance(outputs, Tensor) else list(outputs)
         grad_outputs = [_dual(torch.ones_like(y)) for y in scalars]
     return torch.autograd.grad(outputs, inputs, grad_outputs, *args, **kwargs)
@@ -87,7 +87,7 @@ def _grad(outputs: Any, inputs: Any, grad_outputs: Any = None, *args: Any, **kwa
 def _with_tangents(name: str, args: Sequence[Any]) -> Sequence[Any]:
     """Operands of an arithmetic function, each with a tangent: a missing one sends torch through a slow Python path."""
     like = next((x for x in args if isinstance(x, Tensor) and x.is_floating_point()), None)
-    if like is None or _under_functorch():
+    if like is None or in_functional_transform():
         return args
     first = 1 if name in _IN_PLACE else 0
     rest = [
