@@ -212,6 +212,11 @@ def test_perturbations_touch_real_and_fake_in_both_half_steps():
             for j in range(i):
                 assert abs((noisy[i] * noisy[j]).mean().item()) < 4 * sigma**2 / 4000**0.5
     assert all(torch.equal(x, zeros) for x in both(10))
+    seen.clear()
+    critic_objective(method, critic, zeros, zeros, rng=rng())  # schedules stand at 0 images unless told otherwise
+    generator_objective(method, lambda z: z, critic, z, real=zeros, rng=rng())
+    assert len({x.square().sum().item() for x in seen}) == 2  # the same two draws at the same level
+    assert seen[0].std().item() == pytest.approx(1.0, rel=4 / (2 * 4000) ** 0.5)
 
 
 def test_randomness_comes_from_the_generator_that_is_handed_over():

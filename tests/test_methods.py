@@ -282,6 +282,9 @@ def test_a_bound_penalty_follows_its_schedule():
     for images, gamma in ((0, 4.0), (50, 2.0), (75, 1.0), (100, 0.0), (1000, 0.0)):
         value = penalty(lambda x: x @ weight, x, x, images_seen=images).item()
         assert value == pytest.approx(3 * gamma / 2 * 12, rel=1e-12)  # every * gamma/2 * |w|^2
+    assert penalty(lambda x: x @ weight, x, x).item() == pytest.approx(72.0, rel=1e-12)  # at 0 images unless told
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        penalty.every = 1  # type: ignore[misc]
 
 
 def test_the_wgan_authors_schedule_of_critic_steps():
@@ -322,7 +325,9 @@ def test_unknown_names_are_answered_with_the_valid_ones():
         ("wgan_gp", {"betas": (0.0, 1.0)}),
         ("sn_gan", {"generator_batch_factor": 0}),
         ("sn_gan", {"learning_rate_final": 0.0}),  # no length
+        ("sn_gan", {"schedule_images": 1000}),  # nowhere to go
         ("r3gan", {"gamma_final": 0.005}),
+        ("r3gan", {"schedule_images": 1000}),
     ],
 )
 def test_values_without_a_meaning_are_refused(name, options):

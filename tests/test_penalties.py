@@ -184,6 +184,9 @@ def test_finite_differences_of_a_quadratic_have_the_exact_bias_in_sigma():
     value = penalties.finite_difference_r1(critic, x.expand(n, 3), gamma=2.0, sigma=sigma, rng=rng(5)).item()
     assert abs(value - exact) < 4 * error
     assert error < 0.02 * exact  # the test has the power to see a missing term
+    for penalty, pair in ((penalties.finite_difference_r1, (x,)), (penalties.finite_difference_r2, (None, x))):
+        usual = penalty(critic, *pair, rng=rng()).item()  # gamma 10 and sigma 0.01, and the other batch is not needed
+        assert usual == penalty(critic, *pair, gamma=10.0, sigma=0.01, rng=rng()).item()
     for bad in (0.0, -0.1):
         with pytest.raises(ValueError, match="sigma"):
             penalties.finite_difference_r1(critic, x, sigma=bad)
@@ -361,6 +364,8 @@ def test_lazy_application_averages_to_the_penalty_and_spares_the_critic(every):
             penalties.lazy(penalties.r1, bad)
         with pytest.raises(ValueError, match="step"):
             Penalty(penalties.r1, {"gamma": 1.0}, every=bad)
+    at_fakes = penalties.lazy(penalties.r2, every)(critic, real, 2 * real, step=0).item()
+    assert at_fakes == pytest.approx(every * penalties.r2(critic, real, 2 * real).item(), rel=1e-12)
     bound = Penalty(penalties.r1, {"gamma": 0.9}, every=every)
     assert [k for k in range(40) if bound.due(k)] == list(range(0, 40, every))
     expected = every * penalties.r1(critic, real, gamma=0.9).item()

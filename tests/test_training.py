@@ -335,6 +335,41 @@ def test_bf16_trains(name, ring):
     assert all(p.dtype == torch.float32 for p in (*run.critic.parameters(), *run.generator.parameters()))
 
 
+@pytest.mark.parametrize("name", ["wgan_gp", "sn_gan", "r3gan"])
+def test_bf16_trains_on_images(name):
+    generator = nn.Sequential(
+        nn.Linear(4, 32), nn.Unflatten(1, (2, 4, 4)), nn.ConvTranspose2d(2, 1, 4, 2, 1), nn.Tanh()
+    )
+    critic = nn.Sequential(nn.Conv2d(1, 4, 4, 2, 1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(64, 1))
+    run = start(build(name), generator, critic, seed=0, latent=4, shape=(1, 8, 8), batch_size=8, precision="bf16")
+    images = [torch.rand(8, 1, 8, 8, generator=rng(k)) * 2 - 1 for k in range(12)]
+    for step in train(run, images, steps=2):
+        assert all(torch.isfinite(torch.tensor(v)) for v in scalars(step.critic).values())
+
+
+def test_gradients_with_foreign_strides_do_not_derail_a_step(ring):
+    """A hook, as distributed training installs, may leave a gradient whose layout differs from its parameter's."""
+    results = []
+    for hooked in (False, True):
+        run = begin("wgan_gp")
+        for p in (*run.critic.parameters(), *run.generator.parameters()) if hooked else ():
+            if p.dim() == 2:
+                p.register_post_accumulate_grad_hook(lambda p: setattr(p, "grad", p.grad.T.contiguous().T))
+        list(train(run, batches(ring), steps=2))
+        results.append([p.detach().clone() for p in (*run.critic.parameters(), *run.generator.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_a_short_batch_and_a_generator_step_on_labels_alone(ring):
+    run = begin("r3gan")
+    critic_step(run, ring[:20])
+    half = generator_step(run, ring[20:40])  # the last batch of an epoch: as many fakes as there are real samples
+    assert half.objective.d_fake.shape == half.objective.d_real.shape == (20,)
+    assert run.images_seen == 20
+    run, labels = begin("sn_gan", classes=3), torch.arange(7) % 3
+    assert generator_step(run, labels=labels).objective.d_fake.shape == (7,)
+
+
 @pytest.mark.parametrize("name", list(METHODS))
 def test_conditional_networks_train_on_the_labels_of_the_batch(name, ring):
     run = begin(name, classes=3)
