@@ -284,7 +284,7 @@ def test_prediction_tells_what_happens_in_random_games():
 
 @pytest.mark.slow
 def test_prediction_tells_what_happens_in_two_hundred_random_games():
-    counted, agree, errors = compare(range(100, 500))
+    counted, agree, errors = compare(range(100, 560))
     print(f"{counted} games, agreement {agree / counted:.3f}, within 10 %: {(errors < 0.1).mean():.3f}, ", end="")
     print(f"median error {np.median(errors):.2g}, 95 %: {np.quantile(errors, 0.95):.2g}")
     assert counted >= 200

@@ -16,7 +16,7 @@ FLOORS = {
     "losses toys orthogonality",
     3: "methods critics averaging game nonfinite",
     4: "training monitor",
-    5: "runs png seeds distributed",
+    5: "runs png seeds distributed analysis",
     6: "report studies doctor citations",
     7: "cli __main__",
 }

@@ -2,6 +2,7 @@
 
 from tightrope.dynamics.field import gradient_field
 from tightrope.dynamics.jacobian import field_jacobian
+from tightrope.dynamics.path import PathAngle, path_angle
 from tightrope.dynamics.players import Losses, Player
 from tightrope.dynamics.prediction import Prediction, predict
 from tightrope.dynamics.products import FieldProducts, field_products
@@ -14,6 +15,7 @@ from tightrope.dynamics.update import update_jacobian
 __all__ = [
     "FieldProducts",
     "Losses",
+    "PathAngle",
     "Player",
     "Prediction",
     "Spectrum",
@@ -26,6 +28,7 @@ __all__ = [
     "field_products",
     "gradient_field",
     "largest_safe_step",
+    "path_angle",
     "predict",
     "state_tensors",
     "update_jacobian",

@@ -72,6 +72,13 @@ def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return [part.reshape(t.shape).to(device=t.device, dtype=t.dtype) for part, t in zip(parts, like, strict=True)]
 
 
+@torch.no_grad()
+def write_(tensors: Sequence[Tensor], point: Tensor) -> None:
+    """Copy a vector ``[n]`` into tensors, in place: the inverse of :func:`flatten`."""
+    for p, value in zip(tensors, unflatten(point, tensors), strict=True):
+        p.copy_(value)
+
+
 @contextmanager
 def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] = ()) -> Iterator[Callable[[], None]]:
     """Evaluate a game again and again on the same random numbers, and leave everything as found.

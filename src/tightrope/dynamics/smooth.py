@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tightrope.dynamics.field import gradient_field
-from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten
+from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, write_
 
 
 def check_differentiable(
@@ -44,7 +44,7 @@ def check_differentiable(
 
         def at(point: Tensor) -> Tensor:
             rewind()
-            _write_(tensors, point)
+            write_(tensors, point)
             return gradient_field(losses, players).detach()
 
         try:
@@ -61,7 +61,7 @@ def check_differentiable(
                     height = max(height, _norm(ahead), _norm(behind))
                 _require_smooth(gaps, slopes, tolerance, floor=tolerance * height / size)
         finally:
-            _write_(tensors, start)
+            write_(tensors, start)
 
 
 def _require_smooth(gaps: Sequence[float], slopes: Sequence[float], tolerance: float, *, floor: float) -> None:
@@ -89,9 +89,3 @@ def _require_repeatable(first: Tensor, second: Tensor, tolerance: float) -> None
 
 def _norm(x: Tensor) -> float:
     return float(torch.linalg.vector_norm(x))
-
-
-@torch.no_grad()
-def _write_(tensors: Sequence[Tensor], point: Tensor) -> None:
-    for p, value in zip(tensors, unflatten(point, tensors), strict=True):
-        p.copy_(value)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -168,24 +168,19 @@ def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tenso
     Output frequency ``w`` sees the ``prod(stride)`` input frequencies that alias to it. The last axis keeps frequencies
     0 to ``size / 2`` alone, the others being their conjugates; ``pick`` are indices into what is kept.
     """
-    K = weight.reshape(of.groups, -1, *weight.shape[1:]).to(
-        torch.complex64 if weight.dtype == torch.float32 else torch.complex128
-    )
-    axes = len(sizes)
-    for axis, (n, k, s, d) in enumerate(zip(sizes, of.kernel, of.stride, of.dilation, strict=True)):
-        coarse = n // s
-        kept = coarse // 2 + 1 if axis == axes - 1 else coarse
-        frequency = torch.arange(kept)[:, None] + coarse * torch.arange(s)  # [kept, aliases]
-        turns = (frequency[..., None] * (torch.arange(k) * d)) % n
-        angle = turns.double() * (-2 * math.pi / n)
-        phase = torch.polar(torch.ones_like(angle), angle) / math.sqrt(s)
-        # the axis' taps are always the fourth dimension: contract them, append [kept, aliases] at the end
-        K = torch.tensordot(K, phase.to(K), dims=([3], [2]))
-    order = [0, *range(3, 3 + 2 * axes, 2), 1, 2, *range(4, 4 + 2 * axes, 2)]
-    K = K.permute(order)
-    where = torch.unravel_index(pick, K.shape[1 : 1 + axes])
-    picked: tuple[Any, ...] = (slice(None), *where)
-    return K[picked].flatten(3)
+    coarse = tuple(n // s for n, s in zip(sizes, of.stride, strict=True))
+    coordinates = torch.unravel_index(pick.cpu(), (*coarse[:-1], coarse[-1] // 2 + 1))
+    turns = torch.zeros(len(pick), 1, 1, dtype=torch.float64)  # [frequencies, aliases, taps]
+    for w, c, n, k, s, d in zip(coordinates, coarse, sizes, of.kernel, of.stride, of.dilation, strict=True):
+        along = (w[:, None] + c * torch.arange(s))[..., None] * (torch.arange(k) * d) % n / n
+        turns = (turns[:, :, None, :, None] + along[:, None, :, None, :]).flatten(3).flatten(1, 2)
+    aliases, taps = turns.shape[1:]
+    angle = (2 * math.pi * turns).reshape(-1, taps).to(weight.device)
+    K = weight.reshape(of.groups, -1, weight.shape[1], taps).permute(0, 3, 1, 2)  # [groups, taps, outputs, inputs]
+    flat = K.flatten(2)
+    blocks = torch.complex(angle.cos().to(flat) @ flat, -angle.sin().to(flat) @ flat) / math.sqrt(aliases)
+    blocks = blocks.reshape(of.groups, len(pick), aliases, *K.shape[2:])
+    return blocks.transpose(2, 3).flatten(3)
 
 
 def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
