@@ -1,0 +1,14 @@
+"""Training methods as data: a loss, penalties, a constraint, two optimisers and ``n_critic``, named as published.
+
+Each builder's defaults are its paper's settings, its signature is the list of its hyperparameters, and its docstring
+names what departs. ``build("r1", gamma=1.0)`` is the one way in for names that come from a command line.
+"""
+
+from tightrope.methods.baseline import dcgan
+from tightrope.methods.lipschitz import sn_gan
+from tightrope.methods.method import Method
+from tightrope.methods.registry import METHODS, build
+from tightrope.methods.wasserstein import wgan, wgan_gp, wgan_ttur
+from tightrope.methods.zero_centred import r1, r3gan
+
+__all__ = ["METHODS", "Method", "build", "dcgan", "r1", "r3gan", "sn_gan", "wgan", "wgan_gp", "wgan_ttur"]

@@ -1,0 +1,78 @@
+"""A training method as data: a loss, penalties, a constraint, two optimisers and ``n_critic``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from tightrope._errors import UserError
+from tightrope.losses import Loss
+from tightrope.optimizer_settings import Optimizer
+from tightrope.penalties import Penalty
+from tightrope.perturbations import InstanceNoise
+
+
+@dataclass(frozen=True)
+class Method:
+    """A training method: everything about the game except the networks and the data.
+
+    Attributes:
+        name: As published.
+        loss: The pair of losses.
+        critic_optimizer: Settings of the critic's optimiser.
+        generator_optimizer: Settings of the generator's optimiser.
+        n_critic: Critic steps per generator step.
+        warm_up: ``(critic_steps, first, every)``: use that many critic steps during the ``first`` generator steps and
+            at every multiple of ``every``; None for always ``n_critic``.
+        penalties: Added to the critic's loss.
+        constrain: Edits the critic in place before training and returns it.
+        project: Edits the critic in place after each of its optimiser steps.
+        perturbation: Applied to real and fake samples before the critic sees them, in both half-steps.
+        generator_batch_factor: Samples in the generator's batch per sample in the critic's.
+        batch_size: Published batch size, the default of the command.
+        source: Paper and the sentence or table that the defaults follow.
+        hyperparameters: What the builder was called with, defaults filled in.
+    """
+
+    name: str
+    loss: Loss
+    critic_optimizer: Optimizer
+    generator_optimizer: Optimizer
+    n_critic: int = 1
+    warm_up: tuple[int, int, int] | None = None
+    penalties: tuple[Penalty, ...] = ()
+    constrain: Callable[[nn.Module], nn.Module] | None = None
+    project: Callable[[nn.Module], object] | None = None
+    perturbation: InstanceNoise | None = None
+    generator_batch_factor: int = 1
+    batch_size: int = 64
+    source: str = ""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.n_critic < 1 or self.generator_batch_factor < 1:
+            raise UserError(
+                f"Expected n_critic and generator_batch_factor of at least 1, got {self.n_critic} and "
+                f"{self.generator_batch_factor}; use 1 for one critic step per generator step."
+            )
+        if self.loss.needs_lipschitz and not (self.penalties or self.constrain or self.project):
+            raise UserError(
+                f"The {self.loss.name} loss has no minimum over unbounded critics: expected a constraint, projection "
+                "or gradient penalty, got none; add one, for example Method(..., project=constraints.clip_weights_)."
+            )
+        if self.loss.paired and self.generator_batch_factor != 1:
+            raise UserError(
+                f"The {self.loss.name} loss pairs real with fake samples: expected generator_batch_factor 1, got "
+                f"{self.generator_batch_factor}; leave it at 1."
+            )
+
+    def critic_steps(self, step: int) -> int:
+        """Critic steps before the generator's step number ``step`` (counted from 0)."""
+        if self.warm_up is not None:
+            steps, first, every = self.warm_up
+            if step < first or step % every == 0:
+                return steps
+        return self.n_critic

@@ -1,0 +1,68 @@
+"""The methods by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from tightrope._errors import UserError
+from tightrope.methods.baseline import dcgan
+from tightrope.methods.lipschitz import sn_gan
+from tightrope.methods.method import Method
+from tightrope.methods.wasserstein import wgan, wgan_gp, wgan_ttur
+from tightrope.methods.zero_centred import r1, r3gan
+
+METHODS: Final[dict[str, Callable[..., Method]]] = {
+    "wgan": wgan,
+    "wgan_gp": wgan_gp,
+    "wgan_ttur": wgan_ttur,
+    "dcgan": dcgan,
+    "sn_gan": sn_gan,
+    "r1": r1,
+    "r3gan": r3gan,
+}
+
+
+def build(name: str, **hyperparameters: Any) -> Method:
+    """Build a published method with some hyperparameters overridden.
+
+    Args:
+        name: Key in :data:`METHODS`.
+        **hyperparameters: Keyword arguments of its builder.
+
+    Returns:
+        The method, with ``hyperparameters`` holding every value it was built from.
+
+    Raises:
+        UserError: Unknown method or hyperparameter; the message lists the valid ones.
+    """
+    if name not in METHODS:
+        raise UserError(f"Expected a method out of {', '.join(METHODS)}, got {name!r}{_closest(name, METHODS)}.")
+    builder = METHODS[name]
+    valid = inspect.signature(builder).parameters
+    for given in hyperparameters:
+        if given not in valid:
+            raise UserError(
+                f"Method {name} has no hyperparameter {given!r}{_closest(given, valid)}; valid are {', '.join(valid)}."
+            )
+    resolved = {key: parameter.default for key, parameter in valid.items()} | hyperparameters
+    return replace(builder(**resolved), hyperparameters=resolved, source=_source(inspect.getdoc(builder) or ""))
+
+
+def _source(docstring: str) -> str:
+    """The paragraph of a docstring that begins with ``Source:``, up to its next heading."""
+    _, _, after = docstring.partition("Source: ")
+    lines = []
+    for line in after.splitlines():
+        if not line.strip() or line.startswith("Departures:"):
+            break
+        lines.append(line.strip())
+    return " ".join(lines)
+
+
+def _closest(given: str, valid: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(given, list(valid), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
