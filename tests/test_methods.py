@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from tightrope import losses, methods, penalties
+from tightrope import losses, methods, penalties, spectra
 from tightrope._errors import UserError
-from tightrope.methods import METHODS, Method, build
+from tightrope.methods import METHODS, SETTINGS, Method, build
 from tightrope.optimizer_settings import Optimizer
 from tightrope.schedules import Cosine, Linear, value_at
 
@@ -42,6 +42,8 @@ PUBLISHED = {
     ),
     "dcgan": ("non_saturating", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
     "sn_gan": ("hinge", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
+    "sn_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
+    "orthogonal_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
     "r1": ("non_saturating", ("rmsprop", 1e-4, 0.99), ("rmsprop", 1e-4, 0.99), 1, [("r1", {"gamma": 10.0})], None),
     "r3gan": (
         "relativistic",
@@ -73,7 +75,8 @@ def test_defaults_are_the_published_settings(name):
     assert [method.critic_steps(k) for k in (0, 1, 24, 25, 499, 500, 1000)] == [n_critic] * 7
     assert [(p.function.__name__, effective(p), p.every) for p in method.penalties] == [(n, h, 1) for n, h in expected]
     assert method.perturbation is None and method.generator_batch_factor == 1
-    assert (method.project is not None) == (name == "wgan") and (method.constrain is not None) == (name == "sn_gan")
+    assert (method.project is not None) == (name == "wgan")
+    assert (method.constrain is not None) == (name in ("sn_gan", "sn_wgan", "orthogonal_wgan"))
     assert batch is None or method.batch_size == batch
     assert METHODS[name]().name == name
 
@@ -153,11 +156,35 @@ CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
         "betas": (BETAS, {}),
         "n_critic": (5, {}),
         "loss": ("standard", {}),
+        "norm": ("operator", {}),
         "power_iterations": (3, {}),
         "update": ("forward", {}),
         "generator_batch_factor": (2, {}),
         "learning_rate_final": (0.0, {"learning_rate_final": 1e-5, "schedule_images": 1000}),
         "schedule_images": (2000, {"learning_rate_final": 0.0, "schedule_images": 1000}),
+    },
+    "sn_wgan": {
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "n_critic": (2, {}),
+        "norm": ("operator", {}),
+        "exact": (True, {}),
+        "power_iterations": (3, {}),
+        "update": ("forward", {}),
+        "weight": (10.0, {}),
+        "every": (4, {"weight": 10.0}),
+    },
+    "orthogonal_wgan": {
+        "way": ("svd", {}),
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "n_critic": (2, {}),
+        "by": ("qr", {}),
+        "norm": ("operator", {}),
+        "weight": (1.0, {"way": "soft"}),
+        "form": ("srip", {"way": "soft"}),
+        "epsilon": (0.2, {"way": "svd"}),
+        "every": (4, {"way": "svd"}),
     },
     "r1": {
         "gamma": (1.0, {}),
@@ -226,6 +253,83 @@ def test_hyperparameters_land_where_they_should():
     assert build("sn_gan", loss="standard").loss is losses.non_saturating
     for loss in ("minimax", "least_squares", "non_saturating"):
         assert build("dcgan", loss=loss).loss is losses.LOSSES[loss]
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_the_six_settings_decide_optimisers_and_critic_steps_of_any_method(name):
+    table = {  # table 1 of 1802.05957
+        "A": (1e-4, (0.5, 0.9), 5), "B": (1e-4, (0.5, 0.999), 1), "C": (2e-4, (0.5, 0.999), 1),
+        "D": (1e-3, (0.5, 0.9), 5), "E": (1e-3, (0.5, 0.999), 5), "F": (1e-3, (0.9, 0.999), 5),
+    }  # fmt: skip
+    assert set(SETTINGS) == set(table)
+    for letter, (rate, betas, n_critic) in table.items():
+        method = build(name, setting=letter)
+        for settings in (method.critic_optimizer, method.generator_optimizer):
+            assert (settings.kind, settings.learning_rate, settings.betas) == ("adam", rate, betas)
+        assert [method.critic_steps(k) for k in (0, 500, 501)] == [n_critic] * 3
+        plain = build(name)
+        assert (method.loss, method.penalties) == (plain.loss, plain.penalties)
+        assert canonical(build(name, **method.hyperparameters)) == canonical(method)
+
+
+def test_settings_refuse_what_they_decide_and_what_they_do_not_know():
+    with pytest.raises(UserError, match="n_critic"):
+        build("wgan_gp", setting="D", n_critic=1)
+    with pytest.raises(UserError, match="A, B, C, D, E, F"):
+        build("wgan_gp", setting="G")
+
+
+def layers() -> nn.Sequential:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(), nn.Flatten(), nn.Linear(64, 8), nn.Linear(8, 1))
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(3.0)
+    return net
+
+
+def test_orthogonal_wgan_holds_its_critic_in_the_way_it_was_asked_to():
+    """Singular values after construction and after the projection that a run would call."""
+    hard = build("orthogonal_wgan").constrain(layers())
+    for values in spectra.kernel_spectra(hard).values():
+        assert (values - 1).abs().max() < 1e-5
+    operator = build("orthogonal_wgan", norm="operator")
+    assert operator.constrain_by_shape
+    critic = operator.constrain(layers(), input_shape=(1, 4, 4))
+    for layer in spectra.layer_spectra(critic, torch.zeros(1, 1, 4, 4)):
+        assert layer.norm.value < 1 + 1e-5, layer.name
+    projected = layers()
+    build("orthogonal_wgan", way="svd", epsilon=0.25).project(projected)
+    for values in spectra.kernel_spectra(projected).values():
+        assert values.min() >= 0.8 - 1e-6 and values.max() <= 1.25 + 1e-6
+    (term,) = build("orthogonal_wgan", way="soft", weight=2.0, form="off_diagonal").penalties
+    net, x = layers(), torch.zeros(2, 1, 4, 4)
+    expected = penalties.soft_orthogonality(net, weight=2.0, form="off_diagonal")
+    assert term(net, x, x).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_projections_come_every_so_many_critic_steps():
+    from tightrope.training import critic_step, start
+
+    calls: list[int] = []
+    method = dataclasses.replace(
+        build("wgan"), project=lambda critic: calls.append(run.critic_steps if calls or run else 0), project_every=3
+    )
+    run = None
+    run = start(method, nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)), seed=0, latent=2)
+    calls.clear()
+    calls.append(-1)
+    for _ in range(7):
+        critic_step(run, torch.zeros(4, 3))
+    assert calls[1:] == [3, 6]
+
+
+def test_batch_norm_is_no_obstacle_to_a_penalty_on_weights():
+    from tightrope.training import critic_step, start
+
+    critic = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1))
+    run = start(build("orthogonal_wgan", way="soft"), nn.Linear(2, 3), critic, seed=0, latent=2)
+    assert float(critic_step(run, torch.randn(8, 3)).objective.penalty) >= 0
 
 
 def test_wgan_clips_what_it_is_told_to():

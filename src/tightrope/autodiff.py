@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -107,6 +108,34 @@ class Scored:
         scores = self.critic(x)
         self._seen.append((x, scores))
         return scores
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A conditional network with its labels, as a function of its first argument.
+
+    Attributes:
+        network: Called as ``network(x, labels)``.
+        labels: Classes ``[batch]``.
+    """
+
+    network: nn.Module
+    labels: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``network(x, labels)``."""
+        result: Tensor = self.network(x, self.labels)
+        return result
+
+
+def module_of(critic: object) -> nn.Module | None:
+    """The module behind a critic as penalties receive it (itself, :class:`Scored` or :class:`Bound`), None if none."""
+    while not isinstance(critic, nn.Module):
+        inner = getattr(critic, "critic", None) if isinstance(critic, Scored) else getattr(critic, "network", None)
+        if inner is None:
+            return None
+        critic = inner
+    return critic
 
 
 @contextmanager

@@ -17,12 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._modules import find_layers, kernel_shape
+from tightrope._types import Critic
+from tightrope.autodiff import module_of
 
 Form = Literal["gram", "off_diagonal", "srip", "mutual_coherence"]
 
 
 def soft_orthogonality(
-    network: nn.Module,
+    critic: Critic | nn.Module,
     real: Tensor | None = None,
     fake: Tensor | None = None,
     *,
@@ -34,7 +36,7 @@ def soft_orthogonality(
     """``weight`` times the sum over layers of one of this module's four measures of non-orthogonality.
 
     Args:
-        network: The critic; Linear, Conv, ConvTranspose and Embedding layers count.
+        critic: A module; its Linear, Conv, ConvTranspose and Embedding layers count.
         real: Ignored; there so that it stands where every critic penalty stands.
         fake: Ignored.
         weight: Factor of the sum. With a Wasserstein loss values below about 1 let the critic run away.
@@ -46,7 +48,8 @@ def soft_orthogonality(
         Scalar.
 
     Raises:
-        ValueError: ``form`` is unknown.
+        ValueError: ``form`` is unknown, or the critic has no such layer.
+        TypeError: The critic is a function, whose weights cannot be seen.
 
     **Source**: gram: Brock et al. (arXiv 1609.07093), eq. 3, and the orthonormal regularisation that Spectral
     Normalization (arXiv 1802.05957) compares with; off_diagonal: BigGAN (arXiv 1809.11096), eq. 3; srip and
@@ -59,6 +62,9 @@ def soft_orthogonality(
     """
     if form not in _FORMS:
         raise ValueError(f"expected form {', '.join(_FORMS)}, got {form!r}; 'gram' is the common one")
+    network = module_of(critic)
+    if network is None:
+        raise TypeError(f"expected the critic as a module, got {type(critic).__name__}; pass the network itself")
     total: Tensor | None = None
     for layer in find_layers(network, skip=skip).values():
         matrix = kernel_shape(layer).matrix(layer.weight)

@@ -8,6 +8,7 @@ one-sided             weight E max(0, ||g(x')|| - target)^2
 ``r1``                gamma/2 E ||g(x)||^2   at real samples
 ``r2``                gamma/2 E ||g(y)||^2   at fake samples
 ``finite_difference_r1``, ``..._r2``   gamma/(2 sigma^2) E (D(x + sigma e) - D(x))^2,   e ~ N(0, I)
+``soft_orthogonality``  weight sum_layers ||W^T W - I||^2 and three other forms, see :mod:`tightrope.orthogonality`
 ===================== ===========================================================================
 
 Two factor conventions meet here and are kept as published: zero-centred penalties carry ``gamma / 2``, the others a
@@ -29,7 +30,8 @@ from torch import Tensor, nn
 
 from tightrope._modules import find_batch_norm
 from tightrope._types import Critic, PenaltyFunction
-from tightrope.autodiff import Scored, differentiable, input_gradient, norm, per_sample, squared_norm
+from tightrope.autodiff import differentiable, input_gradient, module_of, norm, per_sample, squared_norm
+from tightrope.orthogonality import soft_orthogonality as soft_orthogonality
 from tightrope.perturbations import normal_like
 from tightrope.schedules import Value, value_at
 
@@ -41,8 +43,8 @@ def refuse_batch_norm(critic: object, penalty: str) -> None:
         ValueError: Batch normalisation couples the samples of a batch, so the gradient of one sample's score is not
             defined per sample and the penalty would constrain something else.
     """
-    module = critic.critic if isinstance(critic, Scored) else critic
-    if not isinstance(module, nn.Module):
+    module = module_of(critic)
+    if module is None:
         return
     coupled = [name for name in find_batch_norm(module) if _couples_samples(module.get_submodule(name))]
     if coupled:
@@ -270,11 +272,13 @@ class Penalty:
         function: One of this module's functions, or any function of the same signature.
         hyperparameters: Keyword arguments; constants or schedules of images seen.
         every: Lazy application every so many critic steps, with the weight multiplied accordingly.
+        per_sample: Whether it differentiates scores sample by sample, which batch normalisation in the critic forbids.
     """
 
     function: PenaltyFunction
-    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Value | str] = field(default_factory=dict)
     every: int = 1
+    per_sample: bool = True
 
     def __post_init__(self) -> None:
         _check_every(self.every)
@@ -288,7 +292,7 @@ class Penalty:
     ) -> Tensor:
         """Value at a critic step where it is :meth:`due`; arguments and shapes as for the function."""
         now = {
-            name: value if isinstance(value, bool) else value_at(value, images_seen)
+            name: value if isinstance(value, bool | str) else value_at(value, images_seen)
             for name, value in self.hyperparameters.items()
         }
         return self.every * self.function(critic, real, fake, rng=rng, **now)

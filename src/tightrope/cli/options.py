@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import inspect
+import io
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tyro
@@ -33,15 +35,37 @@ def parse(options: type[T], command: str, words: Sequence[str], description: str
 
 def parse_known(options: type[T], command: str, words: Sequence[str], description: str = "") -> tuple[T, list[str]]:
     """Parse ``words`` into an option class and hand back the words that belong to none of its options."""
-    found, rest = tyro.cli(
-        options,
-        prog=f"tightrope {command}",
-        description=description or None,
-        args=list(words),
-        return_unknown_args=True,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    with _in_a_sentence():
+        found, rest = tyro.cli(
+            options,
+            prog=f"tightrope {command}",
+            description=description or None,
+            args=list(words),
+            return_unknown_args=True,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
     return found, list(rest)
+
+
+@contextlib.contextmanager
+def _in_a_sentence() -> Iterator[None]:
+    """Turn the box that tyro draws around a mistake into a :class:`UserError`; help goes through untouched."""
+    drawn = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(drawn):
+            yield
+    except SystemExit as end:
+        if not end.code:
+            raise
+        blocks: list[list[str]] = [[]]
+        for line in drawn.getvalue().splitlines():
+            if "──" in line or "-----" in line:
+                blocks.append([])
+            else:
+                blocks[-1].append(line.strip("│| "))
+        text = " ".join(blocks[1] if len(blocks) > 1 else []).partition("Got errors:")[0].strip()
+        text = text or "Expected other options"
+        raise UserError(f"{text[0].upper()}{text[1:].rstrip('.')}; see --help.") from None
 
 
 def closest(given: str, valid: Sequence[str]) -> str:
@@ -80,7 +104,8 @@ def read_typed(hints: Mapping[str, Any], words: Sequence[str], command: str) -> 
         for name in sorted(wanted, key=lambda name: hints[name] is bool)
     ]
     cls = dataclasses.make_dataclass("Options", fields)
-    found: Any = tyro.cli(cls, prog=f"tightrope {command}", args=list(words))
+    with _in_a_sentence():
+        found: Any = tyro.cli(cls, prog=f"tightrope {command}", args=list(words))
     return {name: getattr(found, name) for name in wanted}
 
 

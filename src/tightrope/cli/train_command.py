@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from tightrope._errors import UserError
 from tightrope.cli.options import closest, describe, given_options, hints_of, parse_known, read_typed
 
 DEFAULT_STEPS = 10_000
+SETTING = "A to F: Adam's rate and betas and n_critic of table 1 in 1802.05957, for any method."
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class TrainOptions:
     data: Annotated[str, tyro.conf.Positional]
     """Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME."""
     method: str = "r1"
-    """How to train: wgan, wgan_gp, wgan_ttur, dcgan, sn_gan, r1, r3gan."""
+    """How to train; tightrope list names the methods."""
     network: str | None = None
     """Pair of networks; the one that suits the data if not given."""
     out: Path | None = None
@@ -138,9 +140,9 @@ def resolve(options: TrainOptions, rest: list[str], command: str) -> tuple[Any, 
     generator, critic = network_options(network.name)
     network_hints = _network_hints(network.name, generator, critic)
     hyperparameters, chosen = _split(rest, method_hints, network_hints, options.method, network.name)
-    network = resolve_network(network.name, data.shape, chosen)
     settings = MethodSettings(options.method, hyperparameters, options.instance_noise, options.instance_noise_images)
     method = build_method(settings)
+    network = resolve_network(network.name, data.shape, {**_wanted(method.critic_options, critic, chosen), **chosen})
     settings = dataclasses.replace(settings, hyperparameters=dict(method.hyperparameters))
     threads = torch.get_num_threads() if options.threads is None else options.threads
     training = TrainingSettings(
@@ -157,6 +159,15 @@ def resolve(options: TrainOptions, rest: list[str], command: str) -> tuple[Any, 
         **_cadence(options, method.n_critic),
     )
     return Config(data, settings, network, training, command, environment()), dataset
+
+
+def _wanted(options: Mapping[str, Any], critic: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """What the method wants of the critic's network, where it has the option and the user has not chosen."""
+    return {
+        f"critic_{key}": value
+        for key, value in options.items()
+        if key in critic and key not in chosen and f"critic_{key}" not in chosen
+    }
 
 
 def _cadence(options: TrainOptions, n_critic: int) -> dict[str, Any]:
@@ -207,12 +218,13 @@ def _device(name: str) -> str:
 def _method_hints(name: str) -> dict[str, Any]:
     import inspect
 
-    from tightrope.methods import METHODS
+    from tightrope.methods import METHODS, SETTINGS
 
     if name not in METHODS:
         valid = list(METHODS)
         raise UserError(f"Expected a method out of {', '.join(valid)}, got {name!r}{closest(name, valid)}.")
-    return hints_of(METHODS[name], list(inspect.signature(METHODS[name]).parameters))
+    hints = hints_of(METHODS[name], list(inspect.signature(METHODS[name]).parameters))
+    return hints | {"setting": Literal[tuple(SETTINGS)]}
 
 
 def _network_hints(name: str, generator: dict[str, Any], critic: dict[str, Any]) -> dict[str, Any]:
@@ -270,6 +282,7 @@ def _extra_help(words: list[str]) -> str:
         [
             f"options of method {method}:",
             *describe(METHODS[method], list(inspect.signature(METHODS[method]).parameters)),
+            f"  {'--setting':<28} {SETTING} (default: the method's own)",
             "",
             f"options of network {network} (put generator- or critic- before one to set it for one player alone):",
             *describe(NETWORKS[network].generator, list(generator)),

@@ -5,10 +5,27 @@ names what departs. ``build("r1", gamma=1.0)`` is the one way in for names that 
 """
 
 from tightrope.methods.baseline import dcgan
-from tightrope.methods.lipschitz import sn_gan
+from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
 from tightrope.methods.method import Method
 from tightrope.methods.registry import METHODS, build
+from tightrope.methods.settings import SETTINGS, Setting, with_setting
 from tightrope.methods.wasserstein import wgan, wgan_gp, wgan_ttur
 from tightrope.methods.zero_centred import r1, r3gan
 
-__all__ = ["METHODS", "Method", "build", "dcgan", "r1", "r3gan", "sn_gan", "wgan", "wgan_gp", "wgan_ttur"]
+__all__ = [
+    "METHODS",
+    "SETTINGS",
+    "Method",
+    "Setting",
+    "build",
+    "dcgan",
+    "orthogonal_wgan",
+    "r1",
+    "r3gan",
+    "sn_gan",
+    "sn_wgan",
+    "wgan",
+    "wgan_gp",
+    "wgan_ttur",
+    "with_setting",
+]

@@ -29,10 +29,14 @@ class Method:
             at every multiple of ``every``; None for always ``n_critic``.
         penalties: Added to the critic's loss.
         constrain: Edits the critic in place before training and returns it.
-        project: Edits the critic in place after each of its optimiser steps.
+        constrain_by_shape: Whether ``constrain`` is called with ``input_shape=``, the sample shape without the batch.
+        project: Edits the critic in place after its optimiser steps, and once before training.
+        project_every: Critic steps from one projection to the next.
         perturbation: Applied to real and fake samples before the critic sees them, in both half-steps.
         generator_batch_factor: Samples in the generator's batch per sample in the critic's.
         batch_size: Published batch size, the default of the command.
+        critic_options: Options of the critic's network that the method wants, used by the command where the network
+            has them and the user has not chosen, for example ``{"activation": "groupsort"}``.
         source: Paper and the sentence or table that the defaults follow.
         hyperparameters: What the builder was called with, defaults filled in.
     """
@@ -44,11 +48,14 @@ class Method:
     n_critic: int = 1
     warm_up: tuple[int, int, int] | None = None
     penalties: tuple[Penalty, ...] = ()
-    constrain: Callable[[nn.Module], nn.Module] | None = None
+    constrain: Callable[..., nn.Module] | None = None
+    constrain_by_shape: bool = False
     project: Callable[[nn.Module], object] | None = None
+    project_every: int = 1
     perturbation: InstanceNoise | None = None
     generator_batch_factor: int = 1
     batch_size: int = 64
+    critic_options: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,6 +65,8 @@ class Method:
                 f"Expected n_critic and generator_batch_factor of at least 1, got {self.n_critic} and "
                 f"{self.generator_batch_factor}; use 1 for one critic step per generator step."
             )
+        if self.project_every < 1:
+            raise UserError(f"Expected project_every of at least 1, got {self.project_every}; use 1 for every step.")
         if self.loss.needs_lipschitz and not (self.penalties or self.constrain or self.project):
             raise UserError(
                 f"The {self.loss.name} loss has no minimum over unbounded critics: expected a constraint, projection "

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from tightrope._errors import UserError
 from tightrope.methods.baseline import dcgan
-from tightrope.methods.lipschitz import sn_gan
+from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
 from tightrope.methods.method import Method
+from tightrope.methods.settings import DECIDED, refuse_overlap, with_setting
 from tightrope.methods.wasserstein import wgan, wgan_gp, wgan_ttur
 from tightrope.methods.zero_centred import r1, r3gan
 
@@ -21,16 +22,20 @@ METHODS: Final[dict[str, Callable[..., Method]]] = {
     "wgan_ttur": wgan_ttur,
     "dcgan": dcgan,
     "sn_gan": sn_gan,
+    "sn_wgan": sn_wgan,
+    "orthogonal_wgan": orthogonal_wgan,
     "r1": r1,
     "r3gan": r3gan,
 }
 
 
-def build(name: str, **hyperparameters: Any) -> Method:
+def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> Method:
     """Build a published method with some hyperparameters overridden.
 
     Args:
         name: Key in :data:`METHODS`.
+        setting: ``"A"`` to ``"F"``: Adam and the critic steps of :data:`tightrope.methods.SETTINGS` instead of the
+            method's own.
         **hyperparameters: Keyword arguments of its builder.
 
     Returns:
@@ -49,7 +54,12 @@ def build(name: str, **hyperparameters: Any) -> Method:
                 f"Method {name} has no hyperparameter {given!r}{_closest(given, valid)}; valid are {', '.join(valid)}."
             )
     resolved = {key: parameter.default for key, parameter in valid.items()} | hyperparameters
-    return replace(builder(**resolved), hyperparameters=resolved, source=_source(inspect.getdoc(builder) or ""))
+    method = builder(**resolved)
+    if setting is not None:
+        refuse_overlap(setting, hyperparameters)
+        method = with_setting(method, setting)
+        resolved = {key: value for key, value in resolved.items() if key not in DECIDED} | {"setting": setting}
+    return replace(method, hyperparameters=resolved, source=_source(inspect.getdoc(builder) or ""))
 
 
 def _source(docstring: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope.autodiff import Bound
 from tightrope.game import Objective
 from tightrope.methods import Method
 
@@ -109,4 +110,4 @@ def bind(network: nn.Module, labels: Tensor | None) -> Callable[[Tensor], Tensor
     """The network as a function of its first argument; the module itself without labels or classes."""
     if labels is None or not getattr(network, "classes", 0):
         return network
-    return lambda x: network(x, labels)
+    return Bound(network, labels)

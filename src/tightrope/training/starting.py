@@ -67,12 +67,13 @@ def start(
             network.to(memory_format=memory)  # type: ignore[call-overload]
             if next(network.parameters()).device.type == "cpu":
                 use_matrix_weight_gradients_(network)
-    _check_fit(generator, critic, size, shape)
+    found = _check_fit(generator, critic, size, shape)
     if method.constrain is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
             torch.random.manual_seed(seed)
-            critic = method.constrain(critic)
-    for penalty in method.penalties:
+            where = {"input_shape": found} if method.constrain_by_shape else {}
+            critic = method.constrain(critic, **where)
+    for penalty in (p for p in method.penalties if p.per_sample):
         refuse_batch_norm(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
     if method.project is not None:
         method.project(critic)
@@ -92,7 +93,8 @@ def start(
     )
 
 
-def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> None:
+def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The sample shape, after one sample has gone through both networks."""
     classes = getattr(generator, "classes", 0)
     p = next(generator.parameters())
     labels = torch.zeros(2, dtype=torch.long, device=p.device) if classes else None
@@ -122,3 +124,4 @@ def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tupl
                 f"Expected scores of shape [batch, ...] for a batch of 2, got {tuple(scores.shape)} from the critic; "
                 "return one score (or map of scores) per sample."
             )
+    return tuple(fake.shape[1:])

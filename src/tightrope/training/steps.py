@@ -43,9 +43,9 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         return critic_objective(run.method, critic, real, fake, rng=run.rng, **position)
 
     half = _update(run, "critic", run.critic, run.critic_optimizer, objective)
-    if run.method.project is not None:
-        run.method.project(run.critic)
     run.critic_steps += 1
+    if run.method.project is not None and run.critic_steps % run.method.project_every == 0:
+        run.method.project(run.critic)
     run.images_seen += real.shape[0]
     return half
 

@@ -1,0 +1,72 @@
+"""The six optimiser settings that Spectral Normalization compares methods under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tightrope._errors import UserError
+from tightrope.methods.method import Method
+from tightrope.optimizer_settings import Optimizer
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Adam for both players and the number of critic steps.
+
+    Attributes:
+        learning_rate: Of both players.
+        betas: Of both players.
+        n_critic: Critic steps per generator step.
+        origin: Where the paper took it from.
+    """
+
+    learning_rate: float
+    betas: tuple[float, float]
+    n_critic: int
+    origin: str
+
+
+SETTINGS: Final[dict[str, Setting]] = {
+    "A": Setting(1e-4, (0.5, 0.9), 5, "Gulrajani et al. 2017"),
+    "B": Setting(1e-4, (0.5, 0.999), 1, "Warde-Farley and Bengio 2017"),
+    "C": Setting(2e-4, (0.5, 0.999), 1, "Radford et al. 2016"),
+    "D": Setting(1e-3, (0.5, 0.9), 5, "aggressive"),
+    "E": Setting(1e-3, (0.5, 0.999), 5, "aggressive"),
+    "F": Setting(1e-3, (0.9, 0.999), 5, "aggressive"),
+}
+"""By their letter. Source: Miyato et al. 2018 (1802.05957), table 1."""
+
+DECIDED: Final = ("learning_rate", "critic_learning_rate", "generator_learning_rate", "learning_rate_final", "betas",
+                  "beta2", "beta2_final", "optimizer", "alpha", "n_critic")  # fmt: skip
+"""Hyperparameters that a setting decides."""
+
+
+def with_setting(method: Method, setting: str) -> Method:
+    """A method under one of the six settings: Adam for both players, and the setting's number of critic steps.
+
+    Args:
+        method: Any method; its loss, penalties and constraints stay as they are.
+        setting: ``"A"`` to ``"F"``.
+
+    Raises:
+        UserError: Unknown setting.
+    """
+    if setting not in SETTINGS:
+        raise UserError(f"Expected a setting out of {', '.join(SETTINGS)}, got {setting!r}.")
+    chosen = SETTINGS[setting]
+    optimizer = Optimizer("adam", chosen.learning_rate, chosen.betas)
+    return replace(
+        method, critic_optimizer=optimizer, generator_optimizer=optimizer, n_critic=chosen.n_critic, warm_up=None
+    )
+
+
+def refuse_overlap(setting: str, given: Iterable[str]) -> None:
+    """Raise if a setting and one of the hyperparameters it decides were both given."""
+    both = [name for name in given if name in DECIDED]
+    if both:
+        raise UserError(
+            f"Setting {setting} decides the optimisers and n_critic: expected no {', '.join(both)} beside it, got "
+            "both; leave one out."
+        )
