@@ -8,7 +8,15 @@ from torch import Tensor
 
 from tightrope._errors import UserError
 from tightrope.data import Dataset, open_data
-from tightrope.metrics import METRICS, FeatureNetwork, evaluate, expected_seconds, random_convolutions
+from tightrope.metrics import (
+    MEASURES,
+    METRICS,
+    FeatureNetwork,
+    Samples,
+    evaluate,
+    expected_seconds,
+    random_convolutions,
+)
 from tightrope.metrics.features import weights_digest
 
 
@@ -36,6 +44,11 @@ def noisy(sample, amount: float):
         return x + amount * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed + 1))
 
     return changed
+
+
+def features_of_all(network: FeatureNetwork, data: Dataset) -> Tensor:
+    samples = Samples((data,), data.split)
+    return network(samples.batch(samples.chosen(len(data), 0)))
 
 
 def by_name(measurements):
@@ -214,7 +227,7 @@ def test_refusals_say_what_to_do(ring, digits):
 
 def test_every_other_metric_of_images(digits, nearest):
     train, test = digits
-    names = [name for name in METRICS if name not in ("wasserstein1", "modes", "high_quality")]
+    names = [name for name, one in MEASURES.items() if one.on != "points"]
     copies, noise = (
         by_name(evaluate(sample, train, test, n=500, features=nearest, metrics=names))
         for sample in (rows_of(train), noisy(rows_of(train), 0.5))
@@ -237,13 +250,12 @@ def test_every_other_metric_of_images(digits, nearest):
 
 def test_the_neighbour_metrics_agree_with_their_function(digits, nearest):
     from tightrope.metrics import precision_recall_density_coverage
-    from tightrope.metrics.evaluation import _features
 
     train, test = digits
     found = by_name(
         evaluate(rows_of(train), train, test, n=len(train), features=nearest, metrics=["recall", "density"])
     )
-    real, control = (_features(nearest, data, len(data), 0, None) for data in (test, train))
+    real, control = (features_of_all(nearest, data) for data in (test, train))
     scores = precision_recall_density_coverage(real, control)
     assert found["recall"].floor == pytest.approx(scores.recall)
     assert found["density"].floor == pytest.approx(scores.density)
@@ -251,14 +263,13 @@ def test_the_neighbour_metrics_agree_with_their_function(digits, nearest):
 
 def test_held_out_gap_is_the_difference_of_two_distances(digits, nearest):
     from tightrope.metrics import frechet_distance
-    from tightrope.metrics.evaluation import _features
 
     train, test = digits
     (gap,) = evaluate(noisy(rows_of(train), 0.3), train, test, n=600, features=nearest, metrics=["held_out_gap"])
     (distance,) = evaluate(noisy(rows_of(train), 0.3), train, test, n=600, features=nearest, metrics=["frechet"])
     assert gap.value < distance.value
-    control = _features(nearest, train, len(train), 0, None)[: len(test)]
-    assert frechet_distance(_features(nearest, test, len(test), 0, None), control) > 0
+    control = features_of_all(nearest, train)[: len(test)]
+    assert frechet_distance(features_of_all(nearest, test), control) > 0
 
 
 def test_real_features_and_floors_are_kept(digits, nearest, cache):

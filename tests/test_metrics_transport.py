@@ -155,5 +155,5 @@ def test_large_weighted_problems_ask_for_pot(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without_pot)
     monkeypatch.setattr(transport, "MAX_PLAN", 10)
-    with pytest.raises(ImportError, match=r"POT.*pip install pot"):
+    with pytest.raises(ImportError, match=r"POT.*tightrope\[ot\]"):
         weighted_wasserstein1(normal(4, 2), normal(5, 2), torch.ones(4), torch.ones(5))

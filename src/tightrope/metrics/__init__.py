@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from tightrope.metrics.compare import compare
 from tightrope.metrics.evaluation import Sample, evaluate
-from tightrope.metrics.expectation import expected_seconds
-from tightrope.metrics.features import FeatureNetwork, from_module, pixels, random_convolutions
+from tightrope.metrics.expectation import expected_seconds, expected_seconds_of_comparison
+from tightrope.metrics.features import FeatureNetwork, from_module, pixels, projections, random_convolutions
 from tightrope.metrics.frechet import Frechet, frechet_distance, frechet_from_statistics, frechet_parts
 from tightrope.metrics.inception import inception
 from tightrope.metrics.kernel import block_kernel_distance, kernel_distance
-from tightrope.metrics.measures import METRICS
+from tightrope.metrics.measures import GROUPS, MEASURES, METRICS, Measure
 from tightrope.metrics.modes import Coverage, class_coverage, class_histogram, mode_coverage
 from tightrope.metrics.neighbours import (
     Memorisation,
@@ -19,6 +20,7 @@ from tightrope.metrics.neighbours import (
 )
 from tightrope.metrics.pretrained import cifar_resnet, mobilenet_v2
 from tightrope.metrics.result import Estimate, Measurement, Protocol
+from tightrope.metrics.samples import Samples
 from tightrope.metrics.score import classifier_score, split_classifier_score
 from tightrope.metrics.small_classifier import classifier
 from tightrope.metrics.statistics import FeatureStatistics
@@ -26,25 +28,31 @@ from tightrope.metrics.transport import sliced_wasserstein, wasserstein1, weight
 from tightrope.metrics.uncertainty import frechet_bootstrap, frechet_extrapolated
 
 __all__ = [
+    "GROUPS",
+    "MEASURES",
     "METRICS",
     "Coverage",
     "Estimate",
     "FeatureNetwork",
     "FeatureStatistics",
     "Frechet",
+    "Measure",
     "Measurement",
     "Memorisation",
     "NeighbourScores",
     "Protocol",
     "Sample",
+    "Samples",
     "block_kernel_distance",
     "cifar_resnet",
     "class_coverage",
     "class_histogram",
     "classifier",
     "classifier_score",
+    "compare",
     "evaluate",
     "expected_seconds",
+    "expected_seconds_of_comparison",
     "frechet_bootstrap",
     "frechet_distance",
     "frechet_extrapolated",
@@ -59,6 +67,7 @@ __all__ = [
     "nearest",
     "pixels",
     "precision_recall_density_coverage",
+    "projections",
     "random_convolutions",
     "sliced_wasserstein",
     "split_classifier_score",

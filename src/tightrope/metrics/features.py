@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tightrope.metrics.transport import random_directions
+
 BATCH = 256
 """Samples per forward pass, unless a network says otherwise. The last batch is filled up, so that no value depends on
 how many samples there are or in which portions they arrive."""
@@ -32,6 +34,7 @@ class FeatureNetwork:
         accuracy: Share of held-out samples that the head classifies correctly, where known.
         device: Where the samples are sent.
         batch: Samples per forward pass.
+        cheap: Its features cost no more than reading them from a file would, so they are not kept.
     """
 
     name: str
@@ -43,6 +46,7 @@ class FeatureNetwork:
     accuracy: float | None = None
     device: str = "cpu"
     batch: int = BATCH
+    cheap: bool = False
 
     @property
     def label(self) -> str:
@@ -51,7 +55,7 @@ class FeatureNetwork:
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the features of samples of any number, float32 [n, d] on the CPU.
+        """Return the features of any number of samples, [n, d] on the CPU, in float32 or what is finer.
 
         Args:
             x: Samples in training scale [n, *shape], n >= 1.
@@ -69,7 +73,7 @@ class FeatureNetwork:
                     f"{self.name} must return features of shape {(self.batch, self.dimension)} for {self.batch} "
                     f"samples, but it returned {tuple(out.shape)}; flatten or pool its output."
                 )
-            rows.append(out[: len(chunk)].to("cpu", torch.float32))
+            rows.append(out[: len(chunk)].to("cpu", torch.float64 if out.dtype == torch.float64 else torch.float32))
         return torch.cat(rows)
 
     @torch.no_grad()
@@ -106,6 +110,26 @@ def pixels(shape: tuple[int, ...]) -> FeatureNetwork:
         dimension=math.prod(shape),
         preprocessing="training scale, flattened",
         features=lambda x: x.flatten(1),
+        cheap=True,
+    )
+
+
+def projections(shape: tuple[int, ...], *, count: int = 256, seed: int = 0) -> FeatureNetwork:
+    """Return the samples' coordinates along random directions, float64: all that a sliced distance needs of them.
+
+    Args:
+        shape: Shape of one sample.
+        count: Number of directions.
+        seed: Seed of the directions.
+    """
+    directions = random_directions(count, math.prod(shape), torch.Generator().manual_seed(seed))
+    return FeatureNetwork(
+        name=f"{count} random directions",
+        digest=weights_digest({"directions": directions}),
+        dimension=count,
+        preprocessing="training scale, flattened",
+        features=lambda x: x.flatten(1).double() @ directions.T,
+        cheap=True,
     )
 
 

@@ -2,170 +2,95 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
-import torch
 from torch import Tensor
 
-from tightrope.metrics.features import FeatureNetwork
-from tightrope.metrics.frechet import frechet_distance
+from tightrope.metrics.frechet import frechet_distance, frechet_parts
 from tightrope.metrics.inception import is_reference
 from tightrope.metrics.kernel import kernel_distance
-from tightrope.metrics.modes import class_coverage, class_histogram, mode_coverage
-from tightrope.metrics.neighbours import NeighbourScores, memorisation, precision_recall_density_coverage
-from tightrope.metrics.references import remembered_number
-from tightrope.metrics.result import Measurement, Protocol
-from tightrope.metrics.score import classifier_score
-from tightrope.metrics.transport import sliced_wasserstein, wasserstein1
-from tightrope.metrics.uncertainty import frechet_bootstrap
-
-if TYPE_CHECKING:
-    from tightrope.data import Mixture
-
-METRICS: dict[str, str] = {
-    "frechet": "Frechet distance of features to the test set; lower is better",
-    "classes": "classes that the samples reach, by a classifier of the data's labels",
-    "wasserstein1": "exact 1-Wasserstein distance to test points, for vectors of few dimensions; lower is better",
-    "modes": "modes of a known mixture that the samples reach within three standard deviations",
-    "high_quality": "share of samples within three standard deviations of a mode of a known mixture",
-    "sliced_wasserstein": "1-Wasserstein distance averaged over random directions of sample space; lower is better",
-    "kernel": "unbiased squared MMD of features with a cubic kernel; lower is better, 0 at equality",
-    "precision": "share of samples near real ones in feature space (fidelity)",
-    "recall": "share of real samples near generated ones in feature space (diversity)",
-    "density": "mean number of real neighbourhoods that hold a sample, over k (fidelity, 1 at equality)",
-    "coverage": "share of real neighbourhoods that hold a sample (diversity)",
-    "classifier_score": "exp of the mean KL divergence of class predictions from their average; higher is better",
-    "memorisation": "probability that a sample lies nearer to the training set than held-out data; 0.5 without copying",
-    "held_out_gap": "Frechet distance to test data less that to as much training data; 0 without overfitting",
-}
-"""Name of every metric of `evaluate`, with a line for a list."""
-
-POINT_METRICS = frozenset({"wasserstein1", "modes", "high_quality", "sliced_wasserstein"})
-"""Metrics of the samples themselves; the others work on features."""
-
-HEAD_METRICS = frozenset({"classes", "classifier_score"})
-"""Metrics that need class scores."""
-
-PUBLISHED = {"frechet": "fid", "kernel": "kid", "classifier_score": "inception_score"}
-"""Names that the literature reserves for the Inception network."""
+from tightrope.metrics.modes import Coverage, class_coverage, class_histogram, mode_coverage
+from tightrope.metrics.neighbours import memorisation
+from tightrope.metrics.result import Estimate, Measurement
+from tightrope.metrics.score import classifier_score, split_classifier_score
+from tightrope.metrics.sets import Sets
+from tightrope.metrics.transport import sliced_from_projections, wasserstein1
+from tightrope.metrics.uncertainty import extrapolation_least, frechet_bootstrap, frechet_extrapolated
 
 LOW_DIMENSION = 16
 """Most dimensions for which the exact Wasserstein distance says something with some thousand points."""
 
 BOOTSTRAP_WORK = 5e8  # samples times squared dimensions up to which a Frechet distance gets its interval
-RESAMPLES = 50
+RESAMPLES, HALVINGS, SPLITS, K = 50, 4, 10, 5
 
 
-@dataclass(frozen=True, eq=False)
-class Sets:
-    """The sets that a metric works on, as features of one network.
+@dataclass(frozen=True)
+class Measure:
+    """A metric of `evaluate` and `compare`.
 
     Attributes:
-        real: Reference samples [n_real, d].
-        fake: Generated samples [n_fake, d].
-        control: Real training samples [n_fake, d] in the place of generated ones, for the floor, or None.
-        training: Training samples [n, d] that memorisation is looked for in; empty where it is not asked for.
-        network: The network.
-        rounded: Generated samples were rounded to 8 bits.
-        classes: Names of the classes.
-        mixture: Known modes, or None.
-        split: Split of the reference samples.
-        seed: Seed of samples and subsets.
-        key: What decides the real sets, for the cache of floors.
-        cache: Folder of cached files, or None for the user's.
+        summary: A line for a list.
+        compute: The measurement, given the sets.
+        on: What the sets hold: ``features`` of a network, the ``points`` themselves, or their random ``projections``.
+        needs: What it cannot do without: ``""``, a ``head`` (class scores), a ``mixture`` or ``training`` samples.
+        least: Fewest samples of each set.
     """
 
-    real: Tensor
-    fake: Tensor
-    control: Tensor | None
-    training: Tensor
-    network: FeatureNetwork
-    rounded: bool
-    classes: tuple[str, ...]
-    mixture: Mixture | None
-    split: str
-    seed: int
-    key: str
-    cache: Path | None
-
-    def measurement(
-        self,
-        metric: str,
-        value: float,
-        *,
-        n_real: int | None = None,
-        n_fake: int | None = None,
-        interval: tuple[float, float] | None = None,
-        floor: float | None = None,
-        notes: tuple[str, ...] = (),
-    ) -> Measurement:
-        """Return a value with the protocol of these sets, of all samples unless said otherwise."""
-        name = PUBLISHED.get(metric, metric) if is_reference(self.network) else metric
-        protocol = Protocol(
-            metric=name,
-            features=self.network.label,
-            preprocessing=("rounded to 8 bits, " if self.rounded else "") + self.network.preprocessing,
-            n_real=len(self.real) if n_real is None else n_real,
-            n_fake=len(self.fake) if n_fake is None else n_fake,
-            split=self.split,
-            seed=self.seed,
-        )
-        return Measurement(name, value, protocol, interval=interval, floor=floor, notes=notes)
-
-    def floor(self, metric: str, compute: Callable[[Tensor], float]) -> float | None:
-        """Return a metric of the control in place of the generated samples, from the cache where it is known."""
-        control = self.control
-        if control is None:
-            return None
-        return remembered_number(floor_key(metric, self.key), self.cache, lambda: compute(control))
-
-    @functools.cached_property
-    def neighbours(self) -> NeighbourScores:
-        """Precision, recall, density and coverage of the generated samples, computed once for all four."""
-        return precision_recall_density_coverage(self.real, self.fake)
-
-    def rng(self) -> torch.Generator:
-        """Return a new generator for what a metric draws itself."""
-        return torch.Generator().manual_seed(self.seed)
-
-
-def floor_key(metric: str, key: str) -> str:
-    """Return what identifies a floor in the cache, given the key of its sets."""
-    return f"floor {metric} {key}"
+    summary: str
+    compute: Callable[[Sets], Measurement]
+    on: Literal["features", "points", "projections"] = "features"
+    needs: Literal["", "head", "mixture", "training"] = ""
+    least: int = 2
 
 
 def measure(name: str, sets: Sets) -> Measurement:
-    """Return one metric of `METRICS`.
+    """Return one metric of `MEASURES`.
 
     Args:
         name: Name of the metric.
-        sets: Features; for `POINT_METRICS` the samples themselves.
+        sets: What its `Measure.on` says.
     """
-    return _MEASURES[name](sets)
+    return MEASURES[name].compute(sets)
+
+
+def expanded(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names with each group of `GROUPS` replaced by its members, each name once."""
+    return tuple(dict.fromkeys(member for name in names for member in GROUPS.get(name, (name,))))
 
 
 def _frechet(sets: Sets) -> Measurement:
     dimension, least = sets.network.dimension, min(len(sets.real), len(sets.fake))
-    notes = []
+    found, notes = frechet_parts(sets.real, sets.fake), []
     if least <= dimension:
         notes.append(
             f"{least} samples in {dimension} dimensions give a singular covariance, which biases the value upwards; "
             "compare it with its floor."
         )
+    elif found.rank_deficient:
+        notes.append("A covariance is singular: some features do not vary, or not independently; the value is exact.")
     if sets.network.accuracy is not None:
         notes.append(f"The classifier's accuracy on held-out data is {sets.network.accuracy:.3f}.")
     interval = None
     if (len(sets.real) + len(sets.fake)) * dimension**2 <= BOOTSTRAP_WORK:
         estimate = frechet_bootstrap(sets.real, sets.fake, resamples=RESAMPLES, rng=sets.rng())
-        value, interval = estimate.value, (max(0.0, estimate.interval[0]), estimate.interval[1])
-    else:
-        value = frechet_distance(sets.real, sets.fake)
-    floor = sets.floor("frechet", lambda control: frechet_distance(sets.real, control))
-    return sets.measurement("frechet", value, interval=interval, floor=floor, notes=tuple(notes))
+        interval = (max(0.0, estimate.interval[0]), estimate.interval[1])
+    floor = sets.floor("frechet", frechet_distance)
+    return sets.measurement("frechet", found.value, interval=interval, floor=floor, notes=tuple(notes))
+
+
+def _frechet_extrapolated(sets: Sets) -> Measurement:
+    estimate = frechet_extrapolated(sets.real, sets.fake, repeats=HALVINGS, rng=sets.rng())
+
+    def control_value(real: Tensor, fake: Tensor) -> float:
+        return frechet_extrapolated(real, fake, repeats=HALVINGS, rng=sets.rng()).value
+
+    control = sets.control
+    enough = control is not None and min(len(control.real), len(control.fake)) >= extrapolation_least(sets.real)
+    floor = sets.floor("frechet_extrapolated", control_value) if enough else None
+    note = f"The choice of halves alone gives it a standard error of {estimate.standard_error:.2g}."
+    return sets.measurement("frechet_extrapolated", estimate.value, floor=floor, notes=(note,))
 
 
 def _classes(sets: Sets) -> Measurement:
@@ -176,59 +101,97 @@ def _classes(sets: Sets) -> Measurement:
         known = len(sets.classes) == len(coverage.reached)
         names = [sets.classes[index] if known else str(index) for index in coverage.missing]
         notes.append(f"Missing: {', '.join(names)}.")
-    floor = sets.floor(
-        "classes", lambda control: class_coverage(class_histogram(sets.network.logits(control)), real).covered
-    )
+
+    def control_count(reference: Tensor, control: Tensor) -> float:
+        expected, reached = (class_histogram(sets.network.logits(features)) for features in (reference, control))
+        return class_coverage(reached, expected).covered
+
+    floor = sets.floor("classes", control_count)
     return sets.measurement("classes", float(coverage.covered), floor=floor, notes=tuple(notes))
 
 
 def _wasserstein1(sets: Sets) -> Measurement:
-    size = min(len(sets.real), len(sets.fake))
-    value = wasserstein1(sets.real[:size], sets.fake[:size])
-    floor = sets.floor("wasserstein1", lambda control: wasserstein1(sets.real[:size], control[:size]))
+    def distance(real: Tensor, fake: Tensor) -> float:
+        least = min(len(real), len(fake))
+        return wasserstein1(real[:least], fake[:least])
+
+    value, floor, size = distance(sets.real, sets.fake), sets.floor("wasserstein1", distance), _least(sets)
     return sets.measurement("wasserstein1", value, n_real=size, n_fake=size, floor=floor)
 
 
 def _sliced_wasserstein(sets: Sets) -> Measurement:
-    def distance(samples: Tensor) -> float:
-        return sliced_wasserstein(sets.real, samples, rng=sets.rng())
+    value = sliced_from_projections(sets.real, sets.fake)
+    floor = sets.floor("sliced_wasserstein", sliced_from_projections)
+    return sets.measurement("sliced_wasserstein", value, floor=floor)
 
-    return sets.measurement("sliced_wasserstein", distance(sets.fake), floor=sets.floor("sliced_wasserstein", distance))
 
-
-def _modes(name: str, sets: Sets) -> Measurement:
+def _mode_coverages(sets: Sets) -> tuple[Coverage, Coverage | None]:
+    """Of the generated samples and of the control; the modes are known, so that no real sample takes part."""
     mixture = sets.mixture
     if mixture is None:
-        raise ValueError(f"{name} needs data with known modes, but these have none; leave it out.")
-    fake = mode_coverage(sets.fake, mixture.means, mixture.std)
-    control = None if sets.control is None else mode_coverage(sets.control, mixture.means, mixture.std)
-    # The modes are known, so that no real sample takes part.
-    if name == "high_quality":
-        floor = None if control is None else control.high_quality
-        return sets.measurement(name, fake.high_quality, n_real=0, floor=floor)
+        raise ValueError(f"Modes can be counted where they are known, but {sets.data} has none; leave them out.")
+    control = None if sets.control is None else mode_coverage(sets.control.fake, mixture.means, mixture.std)
+    return mode_coverage(sets.fake, mixture.means, mixture.std), control
+
+
+def _modes(sets: Sets) -> Measurement:
+    fake, control = _mode_coverages(sets)
     note = f"KL divergence of the histogram of modes from uniform: {fake.divergence:.3f} nats."
     floor = None if control is None else float(control.covered)
-    return sets.measurement(name, float(fake.covered), n_real=0, floor=floor, notes=(note,))
+    return sets.measurement("modes", float(fake.covered), n_real=0, floor=floor, notes=(note,))
+
+
+def _high_quality(sets: Sets) -> Measurement:
+    fake, control = _mode_coverages(sets)
+    floor = None if control is None else control.high_quality
+    return sets.measurement("high_quality", fake.high_quality, n_real=0, floor=floor)
+
+
+def _mode_divergence(sets: Sets) -> Measurement:
+    fake, control = _mode_coverages(sets)
+    floor = None if control is None else control.divergence
+    return sets.measurement("mode_divergence", fake.divergence, n_real=0, floor=floor)
+
+
+def _class_divergence(sets: Sets) -> Measurement:
+    def divergence(real: Tensor, fake: Tensor) -> float:
+        expected, found = (class_histogram(sets.network.logits(features)) for features in (real, fake))
+        return class_coverage(found, expected).divergence
+
+    floor = sets.floor("class_divergence", divergence)
+    return sets.measurement("class_divergence", divergence(sets.real, sets.fake), floor=floor)
 
 
 def _kernel(sets: Sets) -> Measurement:
     estimate = kernel_distance(sets.real, sets.fake)
-    floor = sets.floor("kernel", lambda control: kernel_distance(sets.real, control).value)
+    floor = sets.floor("kernel", lambda real, control: kernel_distance(real, control).value)
     return sets.measurement("kernel", estimate.value, interval=estimate.interval, floor=floor)
 
 
-def _neighbours(name: str, sets: Sets) -> Measurement:
-    def control_score(control: Tensor) -> float:
-        return float(getattr(precision_recall_density_coverage(sets.real, control), name))
+def _neighbours(name: str) -> Callable[[Sets], Measurement]:
+    def compute(sets: Sets) -> Measurement:
+        floor = sets.floor(name, lambda *_: float(getattr(sets.control_neighbours, name)))
+        value = float(getattr(sets.neighbours, name))
+        return sets.measurement(name, value, floor=floor, notes=(f"{K} nearest neighbours.",))
 
-    value = float(getattr(sets.neighbours, name))
-    return sets.measurement(name, value, floor=sets.floor(name, control_score), notes=("5 nearest neighbours.",))
+    return compute
 
 
 def _classifier_score(sets: Sets) -> Measurement:
-    estimate = classifier_score(sets.network.logits(sets.fake))
-    floor = sets.floor("classifier_score", lambda control: classifier_score(sets.network.logits(control)).value)
-    return sets.measurement("classifier_score", estimate.value, interval=estimate.interval, floor=floor)
+    published = is_reference(sets.network)
+
+    def score(features: Tensor) -> Estimate:
+        logits = sets.network.logits(features)
+        if not published:
+            return classifier_score(logits)
+        return split_classifier_score(logits, splits=min(SPLITS, len(logits)))
+
+    estimate = score(sets.fake)
+    floor = sets.floor("classifier_score", lambda _, control: score(control).value)
+    if published:
+        note = f"Mean of {SPLITS} splits, whose standard deviation is {estimate.standard_error:.3g}."
+        return sets.measurement("classifier_score", estimate.value, n_real=0, floor=floor, notes=(note,))
+    return sets.measurement("classifier_score", estimate.value, n_real=0, interval=estimate.interval, floor=floor)
 
 
 def _memorisation(sets: Sets) -> Measurement:
@@ -246,19 +209,86 @@ def _held_out_gap(sets: Sets) -> Measurement:
     return sets.measurement("held_out_gap", gap, n_real=size, floor=0.0)
 
 
-_MEASURES: dict[str, Callable[[Sets], Measurement]] = {
-    "frechet": _frechet,
-    "classes": _classes,
-    "wasserstein1": _wasserstein1,
-    "modes": functools.partial(_modes, "modes"),
-    "high_quality": functools.partial(_modes, "high_quality"),
-    "sliced_wasserstein": _sliced_wasserstein,
-    "kernel": _kernel,
-    "precision": functools.partial(_neighbours, "precision"),
-    "recall": functools.partial(_neighbours, "recall"),
-    "density": functools.partial(_neighbours, "density"),
-    "coverage": functools.partial(_neighbours, "coverage"),
-    "classifier_score": _classifier_score,
-    "memorisation": _memorisation,
-    "held_out_gap": _held_out_gap,
+def _least(sets: Sets) -> int:
+    return min(len(sets.real), len(sets.fake))
+
+
+MEASURES: dict[str, Measure] = {
+    "frechet": Measure("Frechet distance of features to the reference set; lower is better", _frechet),
+    "frechet_extrapolated": Measure(
+        "Frechet distance extrapolated to infinitely many samples; lower is better", _frechet_extrapolated
+    ),
+    "kernel": Measure(
+        "unbiased squared MMD of features with a cubic kernel; lower is better, 0 at equality", _kernel, least=3
+    ),
+    "precision": Measure(
+        "share of samples near real ones in feature space (fidelity)", _neighbours("precision"), least=K + 1
+    ),
+    "recall": Measure(
+        "share of real samples near generated ones in feature space (diversity)", _neighbours("recall"), least=K + 1
+    ),
+    "density": Measure(
+        "mean number of real neighbourhoods that hold a sample, over k (fidelity, 1 at equality)",
+        _neighbours("density"),
+        least=K + 1,
+    ),
+    "coverage": Measure(
+        "share of real neighbourhoods that hold a sample (diversity)", _neighbours("coverage"), least=K + 1
+    ),
+    "classes": Measure("classes that the samples reach, by a classifier of the data's labels", _classes, needs="head"),
+    "class_divergence": Measure(
+        "KL divergence in nats of the classes of samples from those of real ones; lower is better",
+        _class_divergence,
+        needs="head",
+    ),
+    "classifier_score": Measure(
+        "exp of the mean KL divergence of class predictions from their average; higher is better",
+        _classifier_score,
+        needs="head",
+    ),
+    "memorisation": Measure(
+        "probability that a sample lies nearer to the training set than held-out data; 0.5 without copying",
+        _memorisation,
+        needs="training",
+    ),
+    "held_out_gap": Measure(
+        "Frechet distance to held-out data less that to as much training data; 0 without overfitting",
+        _held_out_gap,
+        needs="training",
+    ),
+    "wasserstein1": Measure(
+        "exact 1-Wasserstein distance to real points, for vectors of few dimensions; lower is better",
+        _wasserstein1,
+        on="points",
+    ),
+    "sliced_wasserstein": Measure(
+        "1-Wasserstein distance averaged over random directions of sample space; lower is better",
+        _sliced_wasserstein,
+        on="projections",
+    ),
+    "modes": Measure(
+        "modes of a known mixture that the samples reach within three standard deviations",
+        _modes,
+        on="points",
+        needs="mixture",
+    ),
+    "high_quality": Measure(
+        "share of samples within three standard deviations of a mode of a known mixture",
+        _high_quality,
+        on="points",
+        needs="mixture",
+    ),
+    "mode_divergence": Measure(
+        "KL divergence in nats of the histogram of modes from the uniform one; lower is better",
+        _mode_divergence,
+        on="points",
+        needs="mixture",
+    ),
 }
+"""Every metric by name; one more is one more entry."""
+
+METRICS: dict[str, str] = {name: one.summary for name, one in MEASURES.items()}
+"""Name of every metric, with a line for a list."""
+
+GROUPS: dict[str, tuple[str, ...]] = {"prdc": ("precision", "recall", "density", "coverage")}
+"""Names that stand for several metrics."""

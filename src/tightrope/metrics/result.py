@@ -44,6 +44,7 @@ class Protocol:
         n_fake: Number of generated samples.
         split: Split that the reference samples came from, e.g. ``"test"``.
         seed: Seed of the generated samples and of the chosen subsets.
+        data: Name of the reference data and the start of its fingerprint.
     """
 
     metric: str
@@ -53,6 +54,7 @@ class Protocol:
     n_fake: int
     split: str
     seed: int
+    data: str = ""
 
     def differences(self, other: Protocol) -> tuple[str, ...]:
         """Return one ``"field: mine and theirs"`` phrase for each field in which two protocols differ."""
@@ -65,13 +67,13 @@ class Protocol:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Protocol:
-        """Rebuild a protocol from `to_json`'s dictionary.
+        """Rebuild a protocol from `to_json`'s dictionary; one without ``data`` equals none that has it.
 
         Raises:
             UserError: A field is missing or unknown.
         """
         expected = {field.name for field in dataclasses.fields(cls)}
-        if set(data) != expected:
+        if set(data) | {"data"} != expected:
             wrong = ", ".join(sorted(expected ^ set(data)))
             raise UserError(
                 f"A stored protocol must hold exactly the fields {', '.join(sorted(expected))}, but this one differs "

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from tightrope.metrics._cache import cache_folder, read_tensors, write_tensors
 from tightrope.metrics.features import BATCH, FeatureNetwork, shrink, weights_digest
+from tightrope.metrics.progress import Progress
 
 if TYPE_CHECKING:
     from tightrope.data import Dataset
@@ -73,7 +74,9 @@ class Dense(nn.Module):
         return out
 
 
-def classifier(train: Dataset, test: Dataset, *, cache: Path | None = None) -> FeatureNetwork:
+def classifier(
+    train: Dataset, test: Dataset, *, cache: Path | None = None, progress: Progress | None = None
+) -> FeatureNetwork:
     """Return the features and class scores of a small classifier of the data's own labels.
 
     The first call trains it (some seconds for the digits, minutes for sets like MNIST) and stores the weights; later
@@ -84,6 +87,7 @@ def classifier(train: Dataset, test: Dataset, *, cache: Path | None = None) -> F
         train: Labelled training split.
         test: Labelled test split; it serves to measure the accuracy and nothing else.
         cache: Folder for the weights; by default ``$TIGHTROPE_CACHE`` or the user's cache folder.
+        progress: Where to show the training.
 
     Raises:
         ValueError: A split has no labels or fewer than two classes.
@@ -101,7 +105,7 @@ def classifier(train: Dataset, test: Dataset, *, cache: Path | None = None) -> F
         network.load_state_dict(stored[0])
         accuracy = float(stored[1]["accuracy"])
     else:
-        _fit_(network, train)
+        _fit_(network, train, progress or Progress())
         accuracy = _accuracy(network, test)
         weights = dict(network.state_dict())
         metadata = {"digest": weights_digest(weights), "accuracy": repr(accuracy), "data": train.fingerprint}
@@ -155,16 +159,17 @@ def _build(data: Dataset) -> Convolutional | Dense:
     return network
 
 
-def _fit_(network: Convolutional | Dense, data: Dataset) -> None:
+def _fit_(network: Convolutional | Dense, data: Dataset, progress: Progress) -> None:
     """Train by AdamW with a one-cycle rate for `EPOCHS` passes, or as many as `MAX_SEEN` samples make."""
     n, rng = len(data), torch.Generator().manual_seed(SEED)
     size, steps = min(TRAIN_BATCH, n), training_steps(n)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     order = torch.empty(0, dtype=torch.int64)
     network.train()
+    progress.stage("training steps of the feature network", steps)
     for step in range(steps):
-        progress = step / steps
-        rate = min(progress / 0.1, 1.0) * 0.5 * (1 + math.cos(math.pi * progress))
+        done = step / steps
+        rate = min(done / 0.1, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * rate
         if len(order) < size:
@@ -176,6 +181,7 @@ def _fit_(network: Convolutional | Dense, data: Dataset) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        progress.advance()
     network.eval()
 
 

@@ -97,13 +97,30 @@ def sliced_wasserstein(
     if projections < 1:
         raise ValueError(f"At least 1 projection is needed, but there are {projections}; 256 is a good number.")
     a, b = as_pair(x, y)
-    directions = torch.randn(projections, a.shape[1], generator=rng, dtype=torch.float64)
-    directions = directions / directions.norm(dim=1, keepdim=True)
-    total = 0.0
-    for direction in directions:
-        total += _between_quantiles((a @ direction).numpy(), (b @ direction).numpy(), order)
+    directions = random_directions(projections, a.shape[1], rng)
+    total = math.fsum(_between_quantiles((a @ one).numpy(), (b @ one).numpy(), order) for one in directions)
     mean = total / projections
     return mean if order == 1 else math.sqrt(mean)
+
+
+def sliced_from_projections(x: Tensor, y: Tensor) -> float:
+    """Return the sliced 1-Wasserstein distance of points of which only their projections were kept.
+
+    Args:
+        x: Projections [n, k] on k random directions.
+        y: Projections [m, k] on the same ones.
+
+    Raises:
+        ValueError: Shapes do not fit, or an entry is not finite.
+    """
+    a, b = as_pair(x, y)
+    return math.fsum(_between_quantiles(a[:, i].numpy(), b[:, i].numpy()) for i in range(a.shape[1])) / a.shape[1]
+
+
+def random_directions(count: int, dimension: int, rng: torch.Generator | None) -> Tensor:
+    """Return unit vectors [count, dimension], float64, uniform on the sphere."""
+    directions = torch.randn(count, dimension, generator=rng, dtype=torch.float64)
+    return directions / directions.norm(dim=1, keepdim=True)
 
 
 def _by_assignment(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -145,7 +162,7 @@ def _by_plan(cost: NDArray[np.float64], p: NDArray[np.float64], q: NDArray[np.fl
         if cost.size > MAX_PLAN:
             raise ImportError(
                 f"Weighted points with {cost.size} pairs need the package POT, and without it at most {MAX_PLAN} pairs "
-                "can be solved; install it by `pip install pot`, or take fewer points."
+                "can be solved; run pip install 'tightrope[ot]', or take fewer points."
             ) from None
         return _by_linear_programme(cost, p, q)
     value, log = ot.emd2(p, q, cost, numItermax=10_000_000, log=True)

@@ -81,7 +81,7 @@ def frechet_extrapolated(
     **Claim** Removes nine tenths or more of the bias of Gaussian features when n is ten times d.
     """
     x, y = as_pair(real, fake, least=2)
-    least = 2 * (x.shape[1] + 1) + 1
+    least = extrapolation_least(x)
     if min(len(x), len(y)) < least or repeats < 2:
         raise ValueError(
             f"Extrapolation in {x.shape[1]} dimensions needs at least {least} samples of each set and 2 repeats, but "
@@ -93,6 +93,11 @@ def frechet_extrapolated(
         halves[index] = (frechet_distance(a, c) + frechet_distance(b, d)) / 2
     spread = float(halves.std()) / math.sqrt(repeats)
     return Estimate(2 * frechet_distance(x, y) - float(halves.mean()), spread)
+
+
+def extrapolation_least(features: Tensor) -> int:
+    """Return the fewest samples [n, d] of either set from which `frechet_extrapolated` draws its line."""
+    return 2 * (features.shape[1] + 1) + 1
 
 
 def _resampled(x: Tensor, rng: torch.Generator | None) -> FeatureStatistics:
