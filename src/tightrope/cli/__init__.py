@@ -16,6 +16,7 @@ COMMANDS = {
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again.",
+    "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
 }

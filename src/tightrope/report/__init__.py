@@ -1,19 +1,21 @@
 """The report of a run: one HTML file without scripts or network, and the same as text for the terminal.
 
 Reading order: `record` (what a run folder holds), `verdict` (what can be said from it), `sections` and `figures` (the
-parts of the page), `html` (the page), `text` (the terminal).
+parts of the page), `html` (the page), `text` (the terminal), `comparison` (several runs on one page).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tightrope._files import write_atomically
+from tightrope.report.comparison import comparison_page
 from tightrope.report.html import page
 from tightrope.report.record import RunRecord, read_run
 from tightrope.report.text import summarise
 
-__all__ = ["RunRecord", "read_run", "summary", "write_report"]
+__all__ = ["RunRecord", "read_run", "summary", "write_comparison", "write_report"]
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -36,6 +38,24 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     target = Path(out) if out is not None else Path(run) / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     return write_atomically(target, page(record).encode())
+
+
+def write_comparison(runs: Sequence[Path], out: Path) -> Path:
+    """Write several runs side by side as one self-contained HTML file: distances, samples, curves, critic spectra.
+
+    Args:
+        runs: two run folders or more.
+        out: the file to write.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: if there are fewer than two, one is not the folder of a run, or the file could not be written.
+    """
+    text = comparison_page([read_run(Path(run)) for run in runs])
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    return write_atomically(Path(out), text.encode())
 
 
 def summary(run: Path) -> str:

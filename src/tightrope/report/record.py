@@ -158,13 +158,20 @@ def read_run(path: Path) -> RunRecord:
         evaluations=evaluations,
         state=str(status.get("state", "unknown")),
         reason=str(status.get("reason") or ""),
-        step=int(_number(status.get("step"), last.get("step", 0))),
+        step=_step(status, last),
         images_seen=_number(status.get("images_seen"), _number(last.get("images_seen"), 0.0)),
         seconds=_number(status.get("seconds"), _number(last.get("seconds"), 0.0)),
         samples=samples,
         real=real,
         problems=tuple(problems),
     )
+
+
+def _step(status: Row, last: Row) -> int:
+    """The step in ``status.json``, which a run that is still going writes less often than its rows."""
+    logged = _number(last.get("step"), 0)
+    known = _number(status.get("step"), logged)
+    return int(max(known, logged) if status.get("state") == "running" else known)
 
 
 def _read_object(path: Path, problems: list[str]) -> Row:

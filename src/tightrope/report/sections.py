@@ -102,16 +102,17 @@ def configuration(record: RunRecord) -> str:
     parts = {key: record.config[key] for key in order if key in record.config}
     parts |= {k: v for k, v in record.config.items() if k not in parts and isinstance(v, dict)}
     loose = {k: v for k, v in record.config.items() if not isinstance(v, dict) and k != "command"}
-    groups = [(key, dict(_flat(value))) for key, value in parts.items() if isinstance(value, dict)]
-    groups += [("versions", dict(_flat(loose)))] if loose else []
+    groups = [(key, dict(flat(value))) for key, value in parts.items() if isinstance(value, dict)]
+    groups += [("versions", dict(flat(loose)))] if loose else []
     tables = (f"<div><h3>{escape(key.capitalize())}</h3>{table(rows.items())}</div>" for key, rows in groups)
     return f'<div class="config">{"".join(tables)}</div>'
 
 
-def _flat(part: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+def flat(part: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Names and values of a part of the configuration as text, nested parts with dots between their names."""
     for key, value in part.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, "" if key == "hyperparameters" else f"{prefix}{key}.")
+            yield from flat(value, "" if key == "hyperparameters" else f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", _shown(value)
 
