@@ -45,6 +45,26 @@ PUBLISHED = {
     "sn_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
     "orthogonal_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
     "r1": ("non_saturating", ("rmsprop", 1e-4, 0.99), ("rmsprop", 1e-4, 0.99), 1, [("r1", {"gamma": 10.0})], None),
+    "consensus": ("non_saturating", ("rmsprop", 1e-4, 0.9), ("rmsprop", 1e-4, 0.9), 1, [], None),
+    "symplectic": ("non_saturating", ("rmsprop", 1e-4, 0.9), ("rmsprop", 1e-4, 0.9), 1, [], None),
+    "extra_adam": (
+        "wasserstein",
+        ("extra_adam", 5e-4, (0.5, 0.9)),
+        ("extra_adam", 5e-5, (0.5, 0.9)),
+        1,
+        [("gradient_penalty", WGAN_GP)],
+        64,
+    ),
+    "optimistic_adam": (
+        "wasserstein",
+        ("optimistic_adam", 1e-4, (0.5, 0.9)),
+        ("optimistic_adam", 1e-4, (0.5, 0.9)),
+        1,
+        [("gradient_penalty", WGAN_GP)],
+        64,
+    ),
+    "negative_momentum": ("minimax", ("momentum", 1e-2, 0.99), ("momentum", 1e-2, 0.99), 1, [], None),
+    "lookahead": ("non_saturating", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], None),
     "r3gan": (
         "relativistic",
         ("adam", 2e-4, (0, 0.9)),
@@ -70,8 +90,8 @@ def test_defaults_are_the_published_settings(name):
     assert method.name == name and method.loss is losses.LOSSES[loss] and method.source
     for settings, (kind, rate, decay) in ((method.critic_optimizer, critic), (method.generator_optimizer, generator)):
         assert (settings.kind, settings.learning_rate, settings.eps) == (kind, rate, 1e-8)
-        assert (settings.betas if kind == "adam" else settings.alpha) == decay
-        assert settings.momentum == 0
+        assert (settings.betas if "adam" in kind else settings.alpha) == decay
+        assert settings.momentum == (-0.5 if kind == "momentum" else 0)
     assert [method.critic_steps(k) for k in (0, 1, 24, 25, 499, 500, 1000)] == [n_critic] * 7
     assert [(p.function.__name__, effective(p), p.every) for p in method.penalties] == [(n, h, 1) for n, h in expected]
     assert method.perturbation is None and method.generator_batch_factor == 1
@@ -198,6 +218,50 @@ CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
         "approximate": (True, {}),
         "sigma": (0.1, {"approximate": True}),
     },
+    "consensus": {
+        "gamma": (1.0, {}),
+        "learning_rate": (RATE, {}),
+        "alpha": (0.99, {}),
+        "loss": ("minimax", {}),
+    },
+    "symplectic": {
+        "weight": (0.5, {}),
+        "align": (False, {}),
+        "learning_rate": (RATE, {}),
+        "alpha": (0.99, {}),
+        "loss": ("minimax", {}),
+    },
+    "extra_adam": {
+        "critic_learning_rate": (RATE, {}),
+        "generator_learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "weight": (1.0, {}),
+        "rule": ("sgd", {}),
+        "every": (4, {}),
+    },
+    "optimistic_adam": {
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "weight": (1.0, {}),
+        "rule": ("sgd", {}),
+        "order": ("alternating", {}),
+        "n_critic": (2, {"order": "alternating"}),
+        "every": (4, {}),
+    },
+    "negative_momentum": {
+        "momentum": (0.5, {}),
+        "learning_rate": (RATE, {}),
+        "n_critic": (2, {}),
+        "loss": ("least_squares", {}),
+    },
+    "lookahead": {
+        "k": (10, {}),
+        "share": (0.8, {}),
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "n_critic": (2, {}),
+        "loss": ("least_squares", {}),
+    },
     "r3gan": {
         "gamma": (1.0, {}),
         "gamma_final": (0.005, {"gamma_final": 0.01, "schedule_images": 1000}),
@@ -224,7 +288,8 @@ def test_each_hyperparameter_changes_the_built_method(name, option):
 def test_hyperparameters_land_where_they_should():
     for name in METHODS:
         if "n_critic" in CHANGES[name]:
-            assert build(name, n_critic=3).critic_steps(1000) == 3
+            beside = CHANGES[name]["n_critic"][1]
+            assert build(name, **(beside | {"n_critic": 3})).critic_steps(1000) == 3
     for name in ("wgan", "wgan_gp", "dcgan", "sn_gan", "r1", "r3gan"):
         method = build(name, learning_rate=RATE)
         assert method.critic_optimizer.learning_rate == method.generator_optimizer.learning_rate == RATE
@@ -255,7 +320,13 @@ def test_hyperparameters_land_where_they_should():
         assert build("dcgan", loss=loss).loss is losses.LOSSES[loss]
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+def test_a_setting_of_several_critic_steps_does_not_fit_both_players_at_once():
+    assert build("consensus", setting="C").critic_optimizer.kind == "adam"
+    with pytest.raises(UserError, match="n_critic 5"):
+        build("consensus", setting="A")
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if build(name).order == "alternating"])
 def test_the_six_settings_decide_optimisers_and_critic_steps_of_any_method(name):
     table = {  # table 1 of 1802.05957
         "A": (1e-4, (0.5, 0.9), 5), "B": (1e-4, (0.5, 0.999), 1), "C": (2e-4, (0.5, 0.999), 1),

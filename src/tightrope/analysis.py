@@ -15,7 +15,7 @@ from tightrope.game import critic_objective, generator_objective
 from tightrope.methods import Method
 from tightrope.metrics import sliced_wasserstein
 from tightrope.nonfinite import NonFiniteError
-from tightrope.optimizers import Step, alternating, outer_step
+from tightrope.optimizers import SIMULTANEOUS, Step, alternating, extragradient_step, in_sequence, outer_step
 from tightrope.training import Run, bind, start, train
 
 
@@ -33,7 +33,8 @@ def game_of(
 ) -> Losses:
     """The losses ``(generator_loss, critic_loss)`` that a method trains two networks by, on one fixed batch.
 
-    They are the training objectives themselves, so what is analysed is what is trained. Latents are drawn once; noise
+    They are the training objectives themselves, corrections such as consensus included, so what is analysed is what is
+    trained. Latents are drawn once; noise
     and interpolation coefficients are drawn anew from the same seed at every evaluation. One batch is one sample of
     the game: compare a few, see ``eigenvalues(..., batches=)``.
 
@@ -69,7 +70,8 @@ def game_of(
         position = {"critic_step": critic_step, "images_seen": images_seen}
         return critic_objective(method, D, real, G(for_critic), rng=noise(), **position).total
 
-    return generator_loss, critic_loss
+    losses: Losses = (generator_loss, critic_loss)
+    return losses if method.correction is None else method.correction(losses, (generator, critic))
 
 
 def run_game(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int = 0) -> Losses:
@@ -96,8 +98,9 @@ def run_game(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int 
 def run_step(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int = 0) -> Step:
     """One whole step of a run with its own optimisers, for ``dynamics.predict`` and ``dynamics.update_jacobian``.
 
-    All critic steps see the same batch and latents, and penalties are due at each of them. Calling the step changes
-    the networks and optimisers without counting; the functions of ``dynamics`` undo it.
+    All critic steps see the same batch and latents, and penalties and projections are due at each of them. Both players
+    move at once, or look ahead, where the method does; with lookahead a step is a whole cycle of ``k`` steps. Calling
+    the step changes the networks and optimisers without counting; the functions of ``dynamics`` undo it.
 
     Args:
         run: In fp32.
@@ -105,14 +108,25 @@ def run_step(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int 
         labels: Classes ``[batch]``, for conditional networks.
         seed: Of latents, noise and coefficients.
     """
-    project = run.method.project
-    return outer_step(
-        run_game(run, real, labels=labels, seed=seed),
-        (run.generator, run.critic),
-        (run.generator_optimizer, run.critic_optimizer),
-        alternating(run.method.critic_steps(run.step)),
-        project=None if project is None else {1: partial(project, run.critic)},
-    )
+    method = run.method
+    game = run_game(run, real, labels=labels, seed=seed)
+    players, optimizers = (run.generator, run.critic), (run.generator_optimizer, run.critic_optimizer)
+    project = {} if method.project is None else {1: partial(method.project, run.critic)}
+    step: Step
+    if method.generator_optimizer.extrapolates:
+        step = in_sequence(extragradient_step(game, players, optimizers), *project.values())
+    else:
+        order = SIMULTANEOUS if method.order == "simultaneous" else alternating(method.critic_steps(run.step))
+        step = outer_step(game, players, optimizers, order, project=project)
+    if run.lookahead is None:
+        return step
+    return in_sequence(*(step, run.lookahead.step) * int(run.lookahead.param_groups[0]["k"]))
+
+
+def run_optimizers(run: Run) -> tuple[torch.optim.Optimizer, ...]:
+    """The optimisers whose memory a run's step carries over: the generator's, the critic's, and lookahead's."""
+    slow = () if run.lookahead is None else (run.lookahead,)
+    return run.generator_optimizer, run.critic_optimizer, *slow
 
 
 @dataclass(frozen=True)

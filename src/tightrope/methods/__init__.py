@@ -5,6 +5,7 @@ names what departs. ``build("r1", gamma=1.0)`` is the one way in for names that 
 """
 
 from tightrope.methods.baseline import dcgan
+from tightrope.methods.games import consensus, extra_adam, lookahead, negative_momentum, optimistic_adam, symplectic
 from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
 from tightrope.methods.method import Method
 from tightrope.methods.registry import METHODS, build
@@ -18,12 +19,18 @@ __all__ = [
     "Method",
     "Setting",
     "build",
+    "consensus",
     "dcgan",
+    "extra_adam",
+    "lookahead",
+    "negative_momentum",
+    "optimistic_adam",
     "orthogonal_wgan",
     "r1",
     "r3gan",
     "sn_gan",
     "sn_wgan",
+    "symplectic",
     "wgan",
     "wgan_gp",
     "wgan_ttur",

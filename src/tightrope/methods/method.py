@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from torch import nn
 
 from tightrope._errors import UserError
+from tightrope.dynamics.players import Losses, Player
 from tightrope.losses import Loss
 from tightrope.optimizer_settings import Optimizer
 from tightrope.penalties import Penalty
 from tightrope.perturbations import InstanceNoise
+
+Correction: TypeAlias = Callable[[Losses, Sequence[Player]], Losses]
+"""Maps the losses of all players to other losses, such as ``optimizers.consensus``."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class Method:
         constrain_by_shape: Whether ``constrain`` is called with ``input_shape=``, the sample shape without the batch.
         project: Edits the critic in place after its optimiser steps, and once before training.
         project_every: Critic steps from one projection to the next.
+        order: ``"alternating"``: the critic's steps, then the generator's; ``"simultaneous"``: both players move at
+            once, by gradients taken at one point on one batch.
+        correction: Maps the losses ``(generator_loss, critic_loss)`` and players to the losses that are descended, for
+            example ``partial(optimizers.consensus, gamma=10.0)``; both players at once.
+        lookahead: ``(k, alpha)``: every ``k`` steps both players return to ``alpha`` of the way from where they were.
         perturbation: Applied to real and fake samples before the critic sees them, in both half-steps.
         generator_batch_factor: Samples in the generator's batch per sample in the critic's.
         batch_size: Published batch size, the default of the command.
@@ -52,6 +61,9 @@ class Method:
     constrain_by_shape: bool = False
     project: Callable[[nn.Module], object] | None = None
     project_every: int = 1
+    order: Literal["alternating", "simultaneous"] = "alternating"
+    correction: Correction | None = None
+    lookahead: tuple[int, float] | None = None
     perturbation: InstanceNoise | None = None
     generator_batch_factor: int = 1
     batch_size: int = 64
@@ -76,6 +88,24 @@ class Method:
             raise UserError(
                 f"The {self.loss.name} loss pairs real with fake samples: expected generator_batch_factor 1, got "
                 f"{self.generator_batch_factor}; leave it at 1."
+            )
+        self._check_order()
+
+    def _check_order(self) -> None:
+        both = [s.extrapolates for s in (self.critic_optimizer, self.generator_optimizer)]
+        if self.order not in ("alternating", "simultaneous"):
+            raise UserError(f"Expected an order 'alternating' or 'simultaneous', got {self.order!r}.")
+        if self.order == "simultaneous":
+            if self.n_critic != 1 or self.warm_up is not None or any(both) != all(both):
+                raise UserError(
+                    f"Both players at once means one critic step per step and one look ahead for both: expected "
+                    f"n_critic 1, no warm-up and two extragradient optimisers or none, got n_critic {self.n_critic}, "
+                    f"{self.critic_optimizer.kind} and {self.generator_optimizer.kind}; use order='alternating'."
+                )
+        elif self.correction is not None or any(both):
+            raise UserError(
+                "A correction of both losses and an extragradient optimiser need both players at one point: expected "
+                "order='simultaneous', got 'alternating'; set order='simultaneous' and n_critic 1."
             )
 
     def critic_steps(self, step: int) -> int:

@@ -30,6 +30,13 @@ class _Extrapolating(torch.optim.Optimizer):
                 p.copy_(state["start"] + self._direction(p, group))
 
     @torch.no_grad()
+    def retreat(self) -> None:
+        """Return to where the step began without taking it; moments that were updated on the way stay so."""
+        for p, state in self.state.items():
+            if "start" in state:
+                p.copy_(state.pop("start"))
+
+    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Move from where the step began by the present gradient; without ``extrapolate()`` an ordinary step."""
         loss = evaluate(closure)

@@ -102,7 +102,7 @@ def extragradient_step(
     return step
 
 
-def in_sequence(*steps: Step) -> Step:
+def in_sequence(*steps: Callable[[], object]) -> Step:
     """One step that takes the given ones in order, for cycles such as lazy regularisation or lookahead."""
 
     def all_of_them() -> None:

@@ -9,6 +9,7 @@ optimiser; they keep the counters, the averaged generator and the schedules, so 
         generator_step(run)
 """
 
+from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
 from tightrope.training.run import Half, Precision, Run, Step, bind
 from tightrope.training.starting import start
@@ -23,6 +24,7 @@ __all__ = [
     "bind",
     "critic_step",
     "generator_step",
+    "joint_step",
     "scalars",
     "start",
     "train",

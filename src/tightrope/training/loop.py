@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from tightrope._errors import UserError
+from tightrope.training.joint import joint_step
 from tightrope.training.run import Run, Step
 from tightrope.training.steps import critic_step, generator_step
 
@@ -55,6 +56,10 @@ def train(
         or (images is not None and run.images_seen >= images)
         or (minutes is not None and time.monotonic() - began >= 60 * minutes)
     ):
+        if run.method.order == "simultaneous":
+            critic_half, generator_half = joint_step(run, *following())
+            yield Step(run.step, run.images_seen, critic_half, generator_half)
+            continue
         for _ in range(run.method.critic_steps(run.step)):
             real, labels = following()
             critic_half = critic_step(run, real, labels)

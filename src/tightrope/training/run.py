@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tightrope.autodiff import Bound
 from tightrope.game import Objective
 from tightrope.methods import Method
+from tightrope.optimizers import Lookahead
 
 Precision = Literal["fp32", "bf16"]
 
@@ -57,6 +58,7 @@ class Run:
     precision: Precision = "fp32"
     ema_half_life_images: float = 10_000.0
     ema_ramp_up: float | None = 0.05
+    lookahead: Lookahead | None = None
     step: int = 0
     critic_steps: int = 0
     images_seen: int = 0
@@ -81,6 +83,7 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""
+        slow = {} if self.lookahead is None else {"lookahead": self.lookahead.state_dict()}
         return {
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
@@ -92,6 +95,7 @@ class Run:
             "critic_steps": self.critic_steps,
             "images_seen": self.images_seen,
             "averaged_at": self._averaged_at,
+            **slow,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -101,6 +105,8 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.critic_optimizer.load_state_dict(copy.deepcopy(state["critic_optimizer"]))
         self.generator_optimizer.load_state_dict(copy.deepcopy(state["generator_optimizer"]))
+        if self.lookahead is not None:
+            self.lookahead.load_state_dict(copy.deepcopy(state["lookahead"]))
         self.rng.set_state(state["rng"])
         self.step, self.critic_steps = int(state["step"]), int(state["critic_steps"])
         self.images_seen, self._averaged_at = int(state["images_seen"]), int(state["averaged_at"])

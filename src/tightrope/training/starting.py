@@ -9,6 +9,7 @@ from tightrope._errors import UserError
 from tightrope.autodiff import undisturbed
 from tightrope.averaging import averaged_copy
 from tightrope.methods import Method
+from tightrope.optimizers import Lookahead
 from tightrope.penalties import refuse_batch_norm
 from tightrope.training.convolution import use_matrix_weight_gradients_
 from tightrope.training.run import Precision, Run, bind
@@ -90,7 +91,15 @@ def start(
         precision,
         ema_half_life_images,
         ema_ramp_up,
+        _lookahead(method, generator, critic),
     )
+
+
+def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
+    if method.lookahead is None:
+        return None
+    k, alpha = method.lookahead
+    return Lookahead([p for network in (generator, critic) for p in network.parameters()], k=k, alpha=alpha)
 
 
 def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:

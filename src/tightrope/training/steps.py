@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tightrope._errors import UserError
 from tightrope.autodiff import frozen, gradient_norm
 from tightrope.averaging import decay_for, update_average_
 from tightrope.game import Objective, critic_objective, generator_objective
@@ -32,7 +33,8 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
     Raises:
         NonFiniteError: Loss or gradient is not finite; nothing has been updated.
     """
-    real, labels = _to_device(run, real, labels)
+    _require_alternating(run)
+    real, labels = to_device(run, real, labels)
     z = run.latents(real.shape[0])
     with torch.no_grad(), run.autocast(), parametrize.cached():
         fake = bind(run.generator, labels)(z).to(real.dtype)
@@ -43,10 +45,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         return critic_objective(run.method, critic, real, fake, rng=run.rng, **position)
 
     half = _update(run, "critic", run.critic, run.critic_optimizer, objective)
-    run.critic_steps += 1
-    if run.method.project is not None and run.critic_steps % run.method.project_every == 0:
-        run.method.project(run.critic)
-    run.images_seen += real.shape[0]
+    finish_critic(run, real.shape[0])
     return half
 
 
@@ -64,8 +63,9 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     Raises:
         NonFiniteError: Loss or gradient is not finite; nothing has been updated.
     """
+    _require_alternating(run)
     if real is not None or labels is not None:
-        real, labels = _to_device(run, real, labels)
+        real, labels = to_device(run, real, labels)
     factor = run.method.generator_batch_factor
     labels = labels.repeat(factor) if labels is not None else None
     n = real.shape[0] if real is not None and run.method.loss.paired else run.batch_size * factor
@@ -79,6 +79,22 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
 
     with frozen(run.critic):
         half = _update(run, "generator", run.generator, run.generator_optimizer, objective)
+    finish_step(run)
+    return half
+
+
+def finish_critic(run: Run, images: int) -> None:
+    """What follows the critic's optimiser step: counters and the projection, in place."""
+    run.critic_steps += 1
+    if run.method.project is not None and run.critic_steps % run.method.project_every == 0:
+        run.method.project(run.critic)
+    run.images_seen += images
+
+
+def finish_step(run: Run) -> None:
+    """What ends a whole step: lookahead, the generator's average and the counter, in place."""
+    if run.lookahead is not None:
+        run.lookahead.step()
     decay = decay_for(
         run.images_seen - run._averaged_at,
         run.images_seen,
@@ -88,7 +104,6 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     update_average_(run.average, run.generator, decay)
     run._averaged_at = run.images_seen
     run.step += 1
-    return half
 
 
 def _update(
@@ -104,22 +119,37 @@ def _update(
     if not math.isfinite(float(now.total.detach() + size)):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
         where = locate(networks, lambda: objective().total)
-        raise NonFiniteError(run.step, player, where, scalars(run._last[player]) if player in run._last else {})
+        raise NonFiniteError(run.step, player, where, last_scalars(run, player))
     match_strides_(parameters)
     settings.schedule_(optimizer, run.images_seen)
     optimizer.step()
-    half = Half(_detached(now), size)
+    half = Half(detached(now), size)
     run._last[player] = half
     return half
 
 
-def _detached(objective: Objective) -> Objective:
+def _require_alternating(run: Run) -> None:
+    if run.method.order == "simultaneous":
+        raise UserError(
+            f"The method {run.method.name} moves both players at once: expected training.joint_step(run, real), got a "
+            "half-step; or build the method with order='alternating' where it has one."
+        )
+
+
+def last_scalars(run: Run, player: str) -> dict[str, float]:
+    """Numbers of a player's last half-step, none before the first."""
+    return scalars(run._last[player]) if player in run._last else {}
+
+
+def detached(objective: Objective) -> Objective:
+    """An objective without its graph."""
     parts = (objective.penalty, objective.d_real)
     penalty, d_real = (None if part is None else part.detach() for part in parts)
     return Objective(objective.total.detach(), objective.loss.detach(), penalty, d_real, objective.d_fake.detach())
 
 
-def _to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any, Tensor | None]:
+def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any, Tensor | None]:
+    """A batch and its labels where the run trains, in its memory layout."""
     device = run.device
     if real is not None:
         real = real.to(device, non_blocking=True)
