@@ -41,6 +41,15 @@ PUBLISHED = {
         64,
     ),
     "dcgan": ("non_saturating", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
+    "dcgan_clamped": ("non_saturating", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
+    "wgan_gp_clamped": (
+        "wasserstein",
+        ("adam", 1e-4, (0, 0.9)),
+        ("adam", 1e-4, (0, 0.9)),
+        1,
+        [("gradient_penalty", WGAN_GP)],
+        64,
+    ),
     "sn_gan": ("hinge", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
     "sn_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
     "orthogonal_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
@@ -139,6 +148,14 @@ def canonical(value: object) -> object:
 
 # (method, hyperparameter): a different value, and what has to be set for it to matter.
 RATE, BETAS = 7e-4, (0.25, 0.8)
+CLAMPING: dict[str, tuple[object, dict[str, object]]] = {
+    "low": (0.5, {}),
+    "high": (5.0, {}),
+    "epsilon": (0.5, {}),
+    "units": ("absolute", {"reference_gain": 2.0}),
+    "reference_gain": (2.0, {}),
+    "clamping_weight": (0.1, {}),
+}
 CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
     "wgan": {
         "learning_rate": (RATE, {}),
@@ -156,6 +173,23 @@ CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
         "one_sided": (True, {}),
         "n_critic": (2, {}),
         "every": (4, {}),
+    },
+    "wgan_gp_clamped": CLAMPING
+    | {
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "weight": (1.0, {}),
+        "target": (0.5, {}),
+        "one_sided": (True, {}),
+        "n_critic": (2, {}),
+        "every": (4, {}),
+    },
+    "dcgan_clamped": CLAMPING
+    | {
+        "learning_rate": (RATE, {}),
+        "betas": (BETAS, {}),
+        "n_critic": (2, {}),
+        "loss": ("least_squares", {}),
     },
     "wgan_ttur": {
         "critic_learning_rate": (RATE, {}),

@@ -138,6 +138,11 @@ def module_of(critic: object) -> nn.Module | None:
     return critic
 
 
+def unbound(network: Any, labels: Tensor | None) -> tuple[Any, Tensor | None]:
+    """A network and its labels: those of a :class:`Bound`, otherwise what was given."""
+    return (network.network, network.labels) if isinstance(network, Bound) else (network, labels)
+
+
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
     """Let no parameter of these modules require a gradient inside the block, and restore each flag afterwards.

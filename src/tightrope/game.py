@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tightrope._types import Critic, Generator
 from tightrope.autodiff import Scored, in_functional_transform
+from tightrope.conditioning import Remembering
 from tightrope.methods import Method
 
 
@@ -89,16 +90,16 @@ def generator_objective(
     images_seen: int = 0,
     rng: torch.Generator | None = None,
 ) -> Objective:
-    """What the generator minimises: the loss of the scores of its samples.
+    """What the generator minimises: the loss of the scores of its samples, plus the generator's penalties.
 
     Args:
-        method: Loss and perturbation.
+        method: Loss, generator penalties and perturbation.
         generator: Maps ``[batch, latent]`` to ``[batch, *shape]``.
         critic: Maps ``[batch, *shape]`` to ``[batch, ...]``.
         z: Latents ``[batch, latent]``.
         real: Real samples ``[batch, *shape]``; needed by paired losses only.
         images_seen: Position on the schedules.
-        rng: Source of perturbations.
+        rng: Source of perturbations and of the penalties' directions.
 
     Returns:
         The objective, with its graph over the generator's parameters.
@@ -106,8 +107,14 @@ def generator_objective(
     Raises:
         ValueError: A paired loss without real samples.
 
-    Cost: one forward of each network (two of the critic for a paired loss).
+    Cost: one forward of each network (two of the critic for a paired loss); Jacobian clamping makes the generator's a
+    forward of twice the batch, and the critic scores the first half of it.
     """
+    penalty = None
+    if method.generator_penalties:
+        generator = Remembering(generator)
+        terms = [term(generator, z, images_seen=images_seen, rng=rng) for term in method.generator_penalties]
+        penalty = terms[0] if len(terms) == 1 else torch.stack(terms).sum()
     fake = generator(z)
     if fake.dtype in (torch.bfloat16, torch.float16):
         fake = fake.float()
@@ -122,4 +129,4 @@ def generator_objective(
         fake = method.perturbation(fake, images_seen=images_seen, rng=rng)
     d_fake = critic(fake)
     loss = method.loss.generator(d_fake, d_real)
-    return Objective(loss, loss, None, d_real, d_fake)
+    return Objective(loss if penalty is None else loss + penalty, loss, penalty, d_real, d_fake)

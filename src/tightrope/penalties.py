@@ -15,6 +15,9 @@ Two factor conventions meet here and are kept as published: zero-centred penalti
 plain ``weight``. The authors' code of R1 (``GAN_stability``) has no half: its ``reg_param`` is ``gamma / 2``, see
 :func:`from_gan_stability`.
 
+One penalty is the generator's, with the signature ``(generator, z, *, hyperparameters, rng=None) -> scalar``:
+``jacobian_clamping``, see :mod:`tightrope.conditioning`.
+
 ``critic`` is a module or any function of ``x`` (close over labels). Norms run over all axes of a sample. In bf16
 autocast the gradient is taken with respect to float32 samples and the penalty is computed in float32.
 """
@@ -31,6 +34,8 @@ from torch import Tensor, nn
 from tightrope._modules import find_batch_norm
 from tightrope._types import Critic, PenaltyFunction
 from tightrope.autodiff import differentiable, input_gradient, module_of, norm, per_sample, squared_norm
+from tightrope.conditioning import GeneratorPenalty as GeneratorPenalty
+from tightrope.conditioning import jacobian_clamping as jacobian_clamping
 from tightrope.orthogonality import soft_orthogonality as soft_orthogonality
 from tightrope.perturbations import normal_like
 from tightrope.schedules import Value, value_at
@@ -305,3 +310,5 @@ PENALTIES: Final[dict[str, PenaltyFunction]] = {
     "finite_difference_r1": finite_difference_r1,
     "finite_difference_r2": finite_difference_r2,
 }
+
+GENERATOR_PENALTIES: Final[dict[str, Callable[..., Tensor]]] = {"jacobian_clamping": jacobian_clamping}

@@ -5,6 +5,7 @@ names what departs. ``build("r1", gamma=1.0)`` is the one way in for names that 
 """
 
 from tightrope.methods.baseline import dcgan
+from tightrope.methods.clamped import dcgan_clamped, wgan_gp_clamped
 from tightrope.methods.games import consensus, extra_adam, lookahead, negative_momentum, optimistic_adam, symplectic
 from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
 from tightrope.methods.method import Method
@@ -21,6 +22,7 @@ __all__ = [
     "build",
     "consensus",
     "dcgan",
+    "dcgan_clamped",
     "extra_adam",
     "lookahead",
     "negative_momentum",
@@ -33,6 +35,7 @@ __all__ = [
     "symplectic",
     "wgan",
     "wgan_gp",
+    "wgan_gp_clamped",
     "wgan_ttur",
     "with_setting",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from torch import nn
 
 from tightrope._errors import UserError
+from tightrope.conditioning import GeneratorPenalty
 from tightrope.dynamics.players import Losses, Player
 from tightrope.losses import Loss
 from tightrope.optimizer_settings import Optimizer
@@ -32,6 +33,7 @@ class Method:
         warm_up: ``(critic_steps, first, every)``: use that many critic steps during the ``first`` generator steps and
             at every multiple of ``every``; None for always ``n_critic``.
         penalties: Added to the critic's loss.
+        generator_penalties: Added to the generator's loss.
         constrain: Edits the critic in place before training and returns it.
         constrain_by_shape: Whether ``constrain`` is called with ``input_shape=``, the sample shape without the batch.
         project: Edits the critic in place after its optimiser steps, and once before training.
@@ -57,6 +59,7 @@ class Method:
     n_critic: int = 1
     warm_up: tuple[int, int, int] | None = None
     penalties: tuple[Penalty, ...] = ()
+    generator_penalties: tuple[GeneratorPenalty, ...] = ()
     constrain: Callable[..., nn.Module] | None = None
     constrain_by_shape: bool = False
     project: Callable[[nn.Module], object] | None = None

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tightrope._errors import UserError
 from tightrope.methods.baseline import dcgan
+from tightrope.methods.clamped import dcgan_clamped, wgan_gp_clamped
 from tightrope.methods.games import consensus, extra_adam, lookahead, negative_momentum, optimistic_adam, symplectic
 from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
 from tightrope.methods.method import Method
@@ -27,6 +28,8 @@ METHODS: Final[dict[str, Callable[..., Method]]] = {
     "orthogonal_wgan": orthogonal_wgan,
     "r1": r1,
     "r3gan": r3gan,
+    "dcgan_clamped": dcgan_clamped,
+    "wgan_gp_clamped": wgan_gp_clamped,
     "consensus": consensus,
     "symplectic": symplectic,
     "extra_adam": extra_adam,

@@ -1,0 +1,261 @@
+"""How a generator stretches latent space: singular values of its Jacobian, and the numbers made from them.
+
+``M = J^T J`` is the metric that the generator pulls back to latent space; its eigenvalues are the squared singular
+values of ``J``. Everything here works on singular values of ``J`` itself: forming ``M`` in float32 loses every
+condition number above about ``e^21``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tightrope import spectra
+from tightrope._types import Generator
+from tightrope.conditioning.jacobian import MEMORY, Mode, evaluated, jacobians, product
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Which quantiles over latents are reported."""
+
+
+def singular_values(
+    generator: Generator | nn.Module,
+    z: Tensor,
+    *,
+    labels: Tensor | None = None,
+    mode: Mode = "auto",
+    dtype: torch.dtype | None = None,
+    memory: int = MEMORY,
+) -> Tensor:
+    """Singular values of the Jacobian at each latent, by a float64 decomposition of the Jacobian itself.
+
+    Args:
+        generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``; modules are evaluated in eval mode and
+            left as found.
+        z: Latents ``[batch, latent]``.
+        labels: Classes ``[batch]``.
+        mode: As for :func:`tightrope.conditioning.jacobian`.
+        dtype: Type the generator is evaluated in. Its own (None) gives values to about 1e-7 of the largest in float32;
+            ``torch.float64`` gives them to 1e-15.
+        memory: Bytes of activations per piece; Jacobians are never all held.
+
+    Returns:
+        float64 ``[batch, latent]``, descending; zeros where there are fewer outputs than latents.
+
+    Raises:
+        ValueError: As for :func:`tightrope.conditioning.jacobian`, or a derivative that is not finite.
+    """
+    parts = []
+    for J in jacobians(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory):
+        if not torch.isfinite(J).all():
+            raise ValueError("Expected finite derivatives, got NaN or infinity; the generator's weights have diverged.")
+        values = torch.linalg.svdvals(J.double())
+        parts.append(nn.functional.pad(values, (0, J.shape[2] - values.shape[1])))
+    return torch.cat(parts)
+
+
+def log_condition_number(values: Tensor, *, floor: float = 0.0) -> Tensor:
+    """Natural logarithm of the condition number of ``J^T J``, ``2 (ln sigma_max - ln sigma_min)``: ``[batch]``.
+
+    Twice the logarithm of the condition number of ``J``, as the paper has it. Infinite where a direction is dead.
+
+    Source: Odena et al. 2018 (1802.08768), section 2.
+
+    Args:
+        values: Singular values of ``J`` ``[batch, latent]``, descending.
+        floor: A direction whose gain is at most this share of the largest counts as dead.
+    """
+    largest, smallest = values[:, 0], values[:, -1]
+    dead = (smallest <= floor * largest) | (smallest <= 0)
+    ratio = 2 * (largest.log() - smallest.log())
+    return torch.where(dead, torch.full_like(ratio, math.inf), ratio)
+
+
+def log_determinant(values: Tensor) -> Tensor:
+    """Natural logarithm of ``det J^T J`` from singular values ``[batch, latent]``: ``[batch]``, -inf if one is zero."""
+    return 2 * values.log().sum(1)
+
+
+def effective_rank(values: Tensor) -> Tensor:
+    """Exponential of the entropy of ``sigma^2 / sum sigma^2``: how many directions share the gain, ``[batch]``.
+
+    Source: Roy and Vetterli 2007, with squared singular values, the eigenvalues of the metric. Zero for ``J = 0``.
+
+    Args:
+        values: Singular values of ``J`` ``[batch, latent]``.
+    """
+    return spectra.effective_rank(values.square())
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Singular values of a generator's Jacobian at a batch of latents, and what they say.
+
+    Attributes:
+        values: float64 ``[batch, latent]``, descending.
+        floor: Share of the largest gain below which a direction counts as dead: what the generator's precision cannot
+            tell from zero.
+    """
+
+    values: Tensor
+    floor: float
+
+    @property
+    def log_condition_numbers(self) -> Tensor:
+        """Natural log of the condition number of ``J^T J``, ``[batch]``; infinite where a direction is dead."""
+        return log_condition_number(self.values, floor=self.floor)
+
+    @property
+    def dead(self) -> Tensor:
+        """Number of dead directions at each latent, int64 ``[batch]``."""
+        return ((self.values <= self.floor * self.values[:, :1]) | (self.values <= 0)).sum(1)
+
+    @property
+    def mean(self) -> float:
+        """Mean log condition number of ``J^T J`` over latents without a dead direction; NaN if there is none."""
+        logs = self.log_condition_numbers
+        alive = logs[logs.isfinite()]
+        return float(alive.mean()) if len(alive) else math.nan
+
+    @property
+    def std(self) -> float:
+        """Standard deviation that belongs to :attr:`mean`; NaN for fewer than two latents."""
+        logs = self.log_condition_numbers
+        alive = logs[logs.isfinite()]
+        return float(alive.std()) if len(alive) > 1 else math.nan
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """Quantiles 5, 25, 50, 75 and 95 % of the log condition number over all latents; infinite for dead ones."""
+        ordered = self.log_condition_numbers.sort().values
+        return tuple(float(ordered[round(q * (len(ordered) - 1))]) for q in QUANTILES)
+
+    @property
+    def mean_spectrum(self) -> Tensor:
+        """Geometric mean over latents of each singular value, float64 ``[latent]``; zero where one is zero."""
+        return self.values.log().mean(0).exp()
+
+    def to_json(self, points: int = 32) -> dict[str, object]:
+        """Plain values for a record: ``None`` for what is not finite, at most ``points`` of the mean spectrum."""
+        latent = self.values.shape[1]
+        chosen = torch.linspace(0, latent - 1, min(latent, points)).round().long()
+        return {
+            "convention": "natural log of the condition number of J^T J",
+            "mean": _plain(self.mean),
+            "std": _plain(self.std),
+            "quantiles": [_plain(q) for q in self.quantiles],
+            "dead_latents": int((self.dead > 0).sum()),
+            "dead_directions": float(self.dead.double().mean()),
+            "log_determinant": _plain(float(log_determinant(self.values).mean())),
+            "effective_rank": _plain(float(effective_rank(self.values).mean())),
+            "values": [_plain(float(f"{float(v):.6g}")) for v in self.mean_spectrum[chosen]],
+            "n": len(self.values),
+            "latent": latent,
+        }
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def measure(
+    generator: Generator | nn.Module,
+    z: Tensor,
+    *,
+    labels: Tensor | None = None,
+    mode: Mode = "auto",
+    dtype: torch.dtype | None = None,
+    memory: int = MEMORY,
+) -> Conditioning:
+    """Conditioning of a generator at the latents ``z`` ``[batch, latent]``; arguments as for :func:`singular_values`.
+
+    Batch normalisation is evaluated with its running statistics, as when sampling. A gain below 1e-7 of the largest
+    (1e-14 in float64) counts as dead.
+    """
+    values = singular_values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)
+    return Conditioning(values, 1e-14 if (dtype or z.dtype) == torch.float64 else 1e-7)
+
+
+def mean_metric(
+    generator: Generator | nn.Module,
+    z: Tensor,
+    *,
+    labels: Tensor | None = None,
+    mode: Mode = "auto",
+    dtype: torch.dtype | None = None,
+    memory: int = MEMORY,
+) -> Tensor:
+    """Mean over latents of the metric tensor ``J^T J``, float64 ``[latent, latent]``; arguments as above.
+
+    Its spectrum says which latent directions matter on average; a direction that is dead at each point may differ from
+    point to point, and then shows here as alive.
+    """
+    total = torch.zeros(z.shape[1], z.shape[1], dtype=torch.float64, device=z.device)
+    for J in jacobians(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory):
+        tall = J.double().flatten(0, 1)
+        total += tall.mT @ tall
+    return total / len(z)
+
+
+def pulled_back_distances(
+    generator: Generator | nn.Module,
+    path: Tensor,
+    *,
+    label: int | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Length of each segment of a latent path in the pulled-back metric; their sum is the length of the image path.
+
+    ``sqrt(d^T M d)`` with ``M`` at the segment's middle and ``d`` its direction: exact for a linear generator, to
+    second order in the segments' length otherwise. A jump between modes shows as one long segment.
+
+    Args:
+        generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``.
+        path: Points in order ``[points, latent]``, two at least.
+        label: Class of a conditional generator, the same along the path.
+        dtype: Type the generator is evaluated in.
+
+    Returns:
+        ``[points - 1]``, in sample units.
+
+    Raises:
+        ValueError: Fewer than two points.
+    """
+    if path.dim() != 2 or len(path) < 2:
+        raise ValueError(f"Expected a path of shape [points, latent] with two points, got {list(path.shape)}.")
+    path = path.detach() if dtype is None else path.detach().to(dtype)
+    steps = path[1:] - path[:-1]
+    labels = None if label is None else torch.full((len(steps),), label, device=path.device)
+    with evaluated(generator, labels, dtype) as function:
+        moved = product(function)((path[1:] + path[:-1]) / 2, steps)
+    return torch.linalg.vector_norm(moved.flatten(1), dim=1)
+
+
+def latent_directions(
+    generator: Generator | nn.Module,
+    z: Tensor,
+    *,
+    label: int | None = None,
+    dtype: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Singular values and right singular vectors at one latent: directions from the largest to the smallest gain.
+
+    Args:
+        generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``.
+        z: One latent ``[latent]``.
+        label: Its class.
+        dtype: Type the generator is evaluated in.
+
+    Returns:
+        float64 values ``[latent]``, descending, and unit vectors ``[latent, latent]``, one per row in the same order.
+    """
+    labels = None if label is None else torch.full((1,), label, device=z.device)
+    (J,) = jacobians(generator, z[None], labels=labels, dtype=dtype)
+    tall = J[0].double()
+    if tall.shape[0] < tall.shape[1]:
+        tall = nn.functional.pad(tall, (0, 0, 0, tall.shape[1] - tall.shape[0]))
+    _, values, right = torch.linalg.svd(tall, full_matrices=False)
+    return values, right
