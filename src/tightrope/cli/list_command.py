@@ -1,4 +1,4 @@
-"""``tightrope list``: methods, networks and data sets, one line each."""
+"""``tightrope list``: methods, networks, data sets, metrics and feature networks, one line each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tightrope.cli.options import parse
 
 @dataclass(frozen=True)
 class ListOptions:
-    """Methods, networks and data sets, one line each."""
+    """Methods, networks, data sets, metrics and feature networks, one line each."""
 
-    what: Annotated[Literal["all", "methods", "networks", "data"], tyro.conf.Positional] = "all"
+    what: Annotated[Literal["all", "methods", "networks", "data", "metrics", "features"], tyro.conf.Positional] = "all"
     """What to list."""
 
 
@@ -35,6 +35,17 @@ def run(words: list[str]) -> int:
         from tightrope.data import DATASETS
 
         sections["data"] = dict(DATASETS)
+    if options.what in ("all", "metrics"):
+        from tightrope.metrics import METRICS
+
+        sections["metrics"] = dict(METRICS)
+    if options.what in ("all", "features"):
+        from tightrope.metrics import FEATURES
+
+        sections["features"] = {
+            **FEATURES,
+            "classifier:SOURCE": "128 of a classifier of a source's labels, trained once",
+        }
     for title, lines in sections.items():
         width = max(map(len, lines))
         print(f"{title}:")

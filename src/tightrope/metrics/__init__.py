@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tightrope.metrics.compare import compare
+from tightrope.metrics.dino import dinov2
 from tightrope.metrics.evaluation import Sample, evaluate
 from tightrope.metrics.expectation import expected_seconds, expected_seconds_of_comparison
 from tightrope.metrics.features import FeatureNetwork, from_module, pixels, projections, random_convolutions
@@ -11,6 +12,7 @@ from tightrope.metrics.inception import inception
 from tightrope.metrics.kernel import block_kernel_distance, kernel_distance
 from tightrope.metrics.measures import GROUPS, MEASURES, METRICS, Measure
 from tightrope.metrics.modes import Coverage, class_coverage, class_histogram, mode_coverage
+from tightrope.metrics.named import FEATURES, named_features
 from tightrope.metrics.neighbours import (
     Memorisation,
     NeighbourScores,
@@ -28,6 +30,7 @@ from tightrope.metrics.transport import sliced_wasserstein, wasserstein1, weight
 from tightrope.metrics.uncertainty import frechet_bootstrap, frechet_extrapolated
 
 __all__ = [
+    "FEATURES",
     "GROUPS",
     "MEASURES",
     "METRICS",
@@ -50,6 +53,7 @@ __all__ = [
     "classifier",
     "classifier_score",
     "compare",
+    "dinov2",
     "evaluate",
     "expected_seconds",
     "expected_seconds_of_comparison",
@@ -64,6 +68,7 @@ __all__ = [
     "memorisation",
     "mobilenet_v2",
     "mode_coverage",
+    "named_features",
     "nearest",
     "pixels",
     "precision_recall_density_coverage",

@@ -76,7 +76,12 @@ def plan_comparison(
         if other is not None and (other.kind, other.shape) != (real.kind, real.shape):
             raise UserError(
                 f"Real and {word} samples must be of one kind and size, but {real.name} holds {described(real)} and "
-                f"{other.name} {described(other)}; bring them to one size first, or give a resolution to scale both."
+                f"{other.name} {described(other)}; "
+                + (
+                    "bring them to one size, or give a resolution to scale both."
+                    if "images" == real.kind == other.kind
+                    else "give two sources of one kind."
+                )
             )
     material = Material(
         name=real.name,

@@ -96,7 +96,7 @@ def _frechet_extrapolated(sets: Sets) -> Measurement:
 def _classes(sets: Sets) -> Measurement:
     real = class_histogram(sets.network.logits(sets.real))
     coverage = class_coverage(class_histogram(sets.network.logits(sets.fake)), real)
-    notes = [f"KL divergence of the classes from the test set's: {coverage.divergence:.3f} nats."]
+    notes = [f"KL divergence of the classes from the real samples': {coverage.divergence:.3f} nats."]
     if coverage.missing:
         known = len(sets.classes) == len(coverage.reached)
         names = [sets.classes[index] if known else str(index) for index in coverage.missing]

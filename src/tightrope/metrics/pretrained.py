@@ -141,6 +141,13 @@ def resized(x: Tensor, side: int) -> Tensor:
     return functional.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
+def resized_bicubic(x: Tensor, side: int) -> Tensor:
+    """Return images [n, c, side, side], bicubic, antialiased where they shrink."""
+    if x.shape[2:] == (side, side):
+        return x
+    return functional.interpolate(x, (side, side), mode="bicubic", align_corners=False, antialias=True)
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:

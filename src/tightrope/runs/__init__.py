@@ -14,9 +14,12 @@ from tightrope.runs.config import (
 from tightrope.runs.fit import Outcome, fit
 from tightrope.runs.lifecycle import begin, resume
 from tightrope.runs.lock import locked
+from tightrope.runs.measures import GENERATOR_MEASURES
+from tightrope.runs.pair import open_features, open_pair, open_samples
 from tightrope.runs.trained import TrainedGenerator, load
 
 __all__ = [
+    "GENERATOR_MEASURES",
     "Assembled",
     "Config",
     "DataSettings",
@@ -32,6 +35,9 @@ __all__ = [
     "load",
     "load_newest",
     "locked",
+    "open_features",
+    "open_pair",
+    "open_samples",
     "read_config",
     "restore",
     "resume",
