@@ -137,7 +137,8 @@ class GammaTrial:
         gamma: The weight.
         distances: Sliced Wasserstein distance of samples to held-out data after the probe, one per seed; infinite
             where the probe met a value that is not finite.
-        spectra: Six leading eigenvalues of the game at the end, one spectrum per finite seed.
+        spectra: Six leading eigenvalues of the game at the end, one spectrum per seed whose probe stayed finite and
+            whose eigenvalues converged.
     """
 
     gamma: float
@@ -151,7 +152,7 @@ class GammaTrial:
 
     @property
     def rightmost(self) -> float:
-        """Largest real part of the leading eigenvalues, over seeds; infinite if no probe stayed finite."""
+        """Largest real part of the leading eigenvalues, over seeds; infinite if there are none."""
         return max((float(s.values.real.max()) for s in self.spectra), default=float("inf"))
 
 
@@ -251,10 +252,13 @@ def _probe(
     try:
         for _ in train(run, batches(), steps=steps):
             pass
-        game, players = run_game(run, next(batches()), seed=seed), (run.generator, run.critic)
-        spectrum = eigenvalues(game, players, k=6, which="LM", tolerance=1e-2)
     except NonFiniteError:
         return float("inf"), None
+    game, players = run_game(run, next(batches()), seed=seed), (run.generator, run.critic)
+    try:
+        spectrum = eigenvalues(game, players, k=6, which="LM", tolerance=1e-2)
+    except ValueError:  # not differentiable here, or no convergence: the distance still counts
+        spectrum = None
     with torch.no_grad(), undisturbed(run.generator):
         run.generator.eval()
         fake = run.generator(run.latents(len(held_out), torch.Generator().manual_seed(seed)))

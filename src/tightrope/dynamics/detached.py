@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from tightrope.autodiff import in_functional_transform
 
 _DETACH = (torch.Tensor.detach, torch.detach)
+_ROOTS = (torch.Tensor.sqrt, torch.sqrt)
 _IN_PLACE = {"mul_", "div_", "sub_", "add_", "__imul__", "__itruediv__", "__isub__", "__iadd__"}
 _ARITHMETIC = _IN_PLACE | {
     "mul",
@@ -56,6 +57,10 @@ class CarryTangents(TorchFunctionMode):
             return self._backward(*args, **kwargs)
         if func is torch.autograd.grad:
             return _grad(*args, **kwargs)
+        if func in _ROOTS and not torch.is_grad_enabled():
+            return _root(args[0])
+        if func is torch.Tensor.addcmul_ and not torch.is_grad_enabled():
+            _require_slope(*args[:3])
         if func.__name__ in _ARITHMETIC:
             args = _with_tangents(func.__name__, args)
         return func(*args, **kwargs)
@@ -82,6 +87,28 @@ def _grad(outputs: Any, inputs: Any, grad_outputs: Any = None, *args: Any, **kwa
         scalars = [outputs] if isinstance(outputs, Tensor) else list(outputs)
         grad_outputs = [_dual(torch.ones_like(y)) for y in scalars]
     return torch.autograd.grad(outputs, inputs, grad_outputs, *args, **kwargs)
+
+
+def _root(x: Tensor) -> Tensor:
+    """Square root of a second moment. Where that is zero nothing moves whatever it is, as for unused parameters."""
+    value, tangent = forward_ad.unpack_dual(x)
+    if tangent is None or not bool((value == 0).any()):
+        return x.sqrt()
+    slope = torch.where(value == 0, torch.zeros_like(tangent), tangent / (2 * value.sqrt()))
+    return forward_ad.make_dual(value.sqrt(), slope)
+
+
+def _require_slope(moment: Tensor, a: Tensor, b: Tensor) -> None:
+    """Raise where an optimiser's second moment is zero and its gradient is about to leave zero: a kink of the root."""
+    gradient, tangent = forward_ad.unpack_dual(a)
+    if tangent is None or (a is not b and not torch.equal(gradient, forward_ad.unpack_dual(b).primal)):
+        return
+    before = forward_ad.unpack_dual(moment).primal
+    if bool(((before == 0) & (gradient == 0) & (tangent != 0)).any()):
+        raise ValueError(
+            "The step's derivative is not finite here: expected a differentiable step; Adam and RMSProp have none "
+            "where their second moment is zero, so analyse them after some steps on real gradients."
+        )
 
 
 def _with_tangents(name: str, args: Sequence[Any]) -> Sequence[Any]:
