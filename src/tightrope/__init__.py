@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "autodiff",
+    "conditioning",
     "constraints",
     "data",
     "dynamics",

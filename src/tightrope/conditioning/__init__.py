@@ -15,6 +15,7 @@ from tightrope.conditioning.clamping import (
     jacobian_clamping,
     reference_gain,
 )
+from tightrope.conditioning.extremes import Extremes, extremes
 from tightrope.conditioning.jacobian import jacobian, jacobians, pushed_forward
 from tightrope.conditioning.spectrum import (
     Conditioning,
@@ -30,9 +31,11 @@ from tightrope.conditioning.spectrum import (
 
 __all__ = [
     "Conditioning",
+    "Extremes",
     "GeneratorPenalty",
     "Remembering",
     "effective_rank",
+    "extremes",
     "finite_gain",
     "jacobian",
     "jacobian_clamping",
