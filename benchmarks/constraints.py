@@ -5,7 +5,8 @@
 One step: hinge loss on 64 real and 64 fake images of 3x32x32 in two forwards under `parametrize.cached()`, backward,
 fused Adam. One thread, process CPU time, variants interleaved; the ratio is the median over rounds of the quotient with
 the plain step of the same round (quartiles behind it), and beside it the quotient of the fastest rounds, which a busy
-machine disturbs less. torch's own parametrisations stand beside ours, geotorch's too if it is installed.
+machine disturbs less. torch's own parametrisations stand beside ours, and geotorch, orthogonium and deel-torchlip where
+they are installed (`pip install geotorch; pip install --no-deps orthogonium deel-torchlip`).
 """
 
 from __future__ import annotations
@@ -67,6 +68,42 @@ def geotorch_orthogonal(network: nn.Module) -> nn.Module:
     return network
 
 
+def replaced(network: nn.Module, convolution: Callable[..., nn.Module], linear: Callable[..., nn.Module]) -> nn.Module:
+    """The same network with every layer exchanged for another package's, of equal geometry."""
+    for name, layer in list(find_layers(network).items()):
+        new = (
+            linear(layer.in_features, layer.out_features)
+            if isinstance(layer, nn.Linear)
+            else convolution(layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0],
+                             layer.padding[0])
+        )  # fmt: skip
+        parent, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, new)
+    return network
+
+
+def orthogonium_layers(network: nn.Module) -> nn.Module:
+    from orthogonium.layers import AdaptiveOrthoConv2d, OrthoLinear
+
+    def convolution(cin: int, cout: int, kernel: int, stride: int, padding: int) -> nn.Module:
+        module: nn.Module = AdaptiveOrthoConv2d(
+            cin, cout, kernel, stride=stride, padding=padding, padding_mode="circular", bias=True
+        )
+        return module
+
+    return replaced(network, convolution, OrthoLinear)
+
+
+def torchlip_layers(network: nn.Module) -> nn.Module:
+    from deel.torchlip import SpectralConv2d, SpectralLinear
+
+    def convolution(cin: int, cout: int, kernel: int, stride: int, padding: int) -> nn.Module:
+        module: nn.Module = SpectralConv2d(cin, cout, kernel, stride=stride, padding=padding, padding_mode="circular")
+        return module
+
+    return replaced(network, convolution, SpectralLinear)
+
+
 def same(network: nn.Module) -> nn.Module:
     return network
 
@@ -87,6 +124,8 @@ VARIANTS: dict[str, dict[str, Callable[..., object]]] = {
     "orthogonal polar, operator": {"constrain": partial(orthogonal, norm="operator")},
     "orthogonal of torch (householder)": {"constrain": torch_orthogonal},
     "orthogonal of geotorch": {"constrain": geotorch_orthogonal},
+    "layers of orthogonium": {"constrain": orthogonium_layers},
+    "layers of deel-torchlip": {"constrain": torchlip_layers},
     "projection by svd, every step": {
         "constrain": partial(project, epsilon=0.0),
         "project": partial(project, epsilon=0.0),

@@ -39,3 +39,17 @@ def test_train_and_sample() -> None:
 def test_before_and_after(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     load(f"before_after/{name}")(steps=101)
     assert "100" in capsys.readouterr().out
+
+
+def test_constrain_my_critic_shows_which_constraints_bound_the_distance() -> None:
+    estimates = load("constrain_my_critic.py")(steps=60)
+    distance = 0.3 * 8  # between the means, in Euclidean norm
+    assert estimates["orthogonal operator"] == pytest.approx(distance, rel=0.1)
+    assert estimates["spectral norm of the operator"] < distance * 1.05
+    assert estimates["orthogonal kernel"] > 2 * distance, "a kernel of norm one is no layer of norm one"
+
+
+def test_how_lipschitz_is_it_compares_the_two_norms(tmp_path: Path) -> None:
+    published, exact = load("how_lipschitz_is_it.py")(tmp_path / "spectra.html")
+    assert exact.upper < 1.2 < published.upper
+    assert (tmp_path / "spectra.html").is_file()

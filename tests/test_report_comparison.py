@@ -111,3 +111,20 @@ def test_the_command(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixt
 def test_one_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least two"):
         named([read_run(make_run(tmp_path / "one"))])
+
+
+def test_layer_spectra_as_a_page(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    from tightrope.report import write_spectra
+    from tightrope.spectra import layer_spectra
+
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(48, 1))
+    found = layer_spectra(network, torch.zeros(1, 1, 4, 4))
+    page = write_spectra(found, tmp_path / "deep" / "spectra.html", "My critic").read_text()
+    assert page.count("<svg viewBox") == 2 and "My critic" in page and "Conv2d" in page
+    assert f">{found[0].kernel_norm:.3g}<" in page, "the kernel norm stands in the table"
+    with pytest.raises(UserError, match="at least one layer"):
+        write_spectra([], tmp_path / "none.html")

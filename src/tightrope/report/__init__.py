@@ -13,9 +13,11 @@ from tightrope._files import write_atomically
 from tightrope.report.comparison import comparison_page
 from tightrope.report.html import page
 from tightrope.report.record import RunRecord, read_run
+from tightrope.report.spectrum_page import spectrum_page
 from tightrope.report.text import summarise
+from tightrope.spectra import LayerSpectrum
 
-__all__ = ["RunRecord", "read_run", "summary", "write_comparison", "write_report"]
+__all__ = ["RunRecord", "read_run", "summary", "write_comparison", "write_report", "write_spectra"]
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -71,3 +73,22 @@ def summary(run: Path) -> str:
         UserError: if ``run`` is not the folder of a run.
     """
     return summarise(read_run(Path(run)))
+
+
+def write_spectra(spectra: Sequence[LayerSpectrum], out: Path, title: str = "Layer spectra") -> Path:
+    """Write layer spectra, as ``tightrope.spectra.layer_spectra`` finds them, as one HTML file with charts and a table.
+
+    Args:
+        spectra: at least one layer's.
+        out: the file to write.
+        title: heading of the page.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: if there is no layer, or the file could not be written.
+    """
+    page = spectrum_page(spectra, title)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    return write_atomically(Path(out), page.encode())
