@@ -172,7 +172,7 @@ def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tenso
     coordinates = torch.unravel_index(pick.cpu(), (*coarse[:-1], coarse[-1] // 2 + 1))
     turns = torch.zeros(len(pick), 1, 1, dtype=torch.float64)  # [frequencies, aliases, taps]
     for w, c, n, k, s, d in zip(coordinates, coarse, sizes, of.kernel, of.stride, of.dilation, strict=True):
-        along = (w[:, None] + c * torch.arange(s))[..., None] * (torch.arange(k) * d) % n / n
+        along = ((w[:, None] + c * torch.arange(s))[..., None] * (torch.arange(k) * d) % n).double() / n
         turns = (turns[:, :, None, :, None] + along[:, None, :, None, :]).flatten(3).flatten(1, 2)
     aliases, taps = turns.shape[1:]
     angle = (2 * math.pi * turns).reshape(-1, taps).to(weight.device)
