@@ -38,7 +38,7 @@ def test_value_and_jackknife_against_loops(n, m, d, degree, offset):
 def test_long_sets_are_summed_in_strips(monkeypatch):
     x, y = normal(50, 3), normal(40, 3, seed=1)
     whole = kernel_distance(x, y)
-    monkeypatch.setattr("tightrope.metrics.kernel.ROWS", 7)
+    monkeypatch.setattr("tightrope.metrics._products.ENTRIES", 200)
     assert kernel_distance(x, y).value == pytest.approx(whole.value, rel=1e-12)
 
 

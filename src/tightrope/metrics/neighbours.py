@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tightrope.metrics._checks import as_pair
-
-ENTRIES = 1 << 24  # of a distance matrix held at a time: 128 MiB
+from tightrope.metrics._products import product_strips, squared_norms
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,21 @@ def precision_recall_density_coverage(real: Tensor, fake: Tensor, *, k: int = 5)
     **Cost** (n + m)^2 d multiplications; 128 MiB for a strip of the distance matrix.
     """
     x, y = _centred(real, fake, k + 1)
-    radius_x, radius_y = (_knn_squared(v, k) for v in (x, y))
-    in_real, hits, to_real = torch.zeros(len(y), dtype=torch.bool), 0, torch.full_like(radius_x, math.inf)
-    recalled = torch.zeros(len(x), dtype=torch.bool)
+    radius_x, radius_y = (_knn_squared(v, k).numpy() for v in (x, y))
+    in_real, recalled, covered = (np.zeros(len(v), dtype=bool) for v in (y, x, x))
+    hits = 0
     for start, squared in _strips(y, x):
         rows = slice(start, start + len(squared))
-        inside = squared <= radius_x
-        in_real[rows] = inside.any(dim=1)
-        hits += int(inside.sum())
-        recalled |= (squared <= radius_y[rows, None]).any(dim=0)
-        to_real = torch.minimum(to_real, squared.min(dim=0).values)
+        inside = squared.numpy() <= radius_x
+        counts = np.count_nonzero(inside, axis=1)
+        in_real[rows], hits = counts > 0, hits + int(counts.sum())
+        covered |= inside.any(axis=0)
+        recalled |= (squared.numpy() <= radius_y[rows, None]).any(axis=0)
     return NeighbourScores(
-        precision=_share(in_real),
-        recall=_share(recalled),
+        precision=float(in_real.mean()),
+        recall=float(recalled.mean()),
         density=hits / (k * len(y)),
-        coverage=_share(to_real <= radius_x),
+        coverage=float(covered.mean()),
     )
 
 
@@ -100,7 +100,9 @@ def nearest(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
     """
     x, y = _centred(queries, references, 1)
     best = [squared.min(dim=1) for _, squared in _strips(x, y)]
-    return torch.cat([b.values for b in best]).sqrt(), torch.cat([b.indices for b in best])
+    squared, index = torch.cat([b.values for b in best]), torch.cat([b.indices for b in best])
+    # A copy is at distance zero exactly, not at the root of a rounding error.
+    return squared.masked_fill(squared <= _noise(x) + _noise(y)[index], 0.0).sqrt(), index
 
 
 def memorisation(train: Tensor, fake: Tensor, test: Tensor) -> Memorisation:
@@ -139,21 +141,23 @@ def _centred(first: Tensor, second: Tensor, least: int) -> tuple[Tensor, Tensor]
 def _strips(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Yield the first row and the squared distances [rows, m] of strips of the distance matrix of [n, d] and [m, d].
 
-    What lies below the rounding error of the subtraction becomes zero, so that copies are found exactly.
+    They carry the rounding error of a difference of squares, `_noise` of both rows, and may lie that far below zero.
     """
-    height = max(1, ENTRIES // len(y))
-    y_norms, noise = y.square().sum(dim=1), 4 * torch.finfo(x.dtype).eps * math.sqrt(x.shape[1])
-    for start in range(0, len(x), height):
-        rows = x[start : start + height]
-        sums = rows.square().sum(dim=1, keepdim=True) + y_norms
-        squared = torch.addmm(sums, rows, y.T, alpha=-2)
-        yield start, squared.masked_fill_(squared <= noise * sums, 0.0)
+    x_norms = squared_norms(x)
+    y_norms = x_norms if y is x else squared_norms(y)
+    for start, products in product_strips(x, y):
+        yield start, products.mul_(-2).add_(y_norms).add_(x_norms[start : start + len(products), None])
+
+
+def _noise(x: Tensor) -> Tensor:
+    """Return how far rounding may move the squared distances of each row [n] of [n, d]."""
+    return 4 * torch.finfo(x.dtype).eps * math.sqrt(x.shape[1]) * squared_norms(x)
 
 
 def _knn_squared(x: Tensor, k: int) -> Tensor:
-    """Return the squared distance [n] of each row to its k-th nearest other row."""
-    return torch.cat([squared.kthvalue(k + 1, dim=1).values for _, squared in _strips(x, x)])
+    """Return the squared distance [n] of each row to its k-th nearest other row, and the rounding error on top.
 
-
-def _share(mask: Tensor) -> float:
-    return float(mask.double().mean())
+    Without that, a ball would not surely include its surface: duplicates (radius zero), or the neighbour itself.
+    """
+    parts = [np.partition(squared.numpy(), k, axis=1)[:, k] for _, squared in _strips(x, x)]
+    return torch.from_numpy(np.concatenate(parts)) + 2 * _noise(x)

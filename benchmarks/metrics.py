@@ -1,0 +1,238 @@
+"""Metrics on features against the functions of torch-fidelity, prdc and POT: the same value, and how long each takes.
+
+    pip install --target /tmp/peers --no-deps torch-fidelity==0.4.0 prdc==0.2 POT==0.9.7.post1 tqdm requests
+    OMP_NUM_THREADS=1 PYTHONPATH=/tmp/peers python benchmarks/metrics.py [--n 3000] [--dimension 512] [--repeats 3]
+
+Both run in one process on one thread, in turns, on the same float64 features; processor time is compared.
+torch-fidelity imports torchvision, which its functions of features never call, so an empty stand-in is enough.
+Packages that are not there are left out. Writes docs/results/metrics.json.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import argparse
+import contextlib
+import importlib.machinery
+import importlib.metadata
+import io
+import json
+import statistics
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tightrope.metrics import (
+    FeatureStatistics,
+    block_kernel_distance,
+    frechet_from_statistics,
+    kernel_distance,
+    precision_recall_density_coverage,
+    sliced_wasserstein,
+    split_classifier_score,
+    wasserstein1,
+    weighted_wasserstein1,
+)
+from tightrope.metrics.transport import _by_linear_programme, random_directions
+
+Case = tuple[Callable[[], Any], Callable[[], Any], bool]
+"""Ours, theirs, and whether the values must agree (not where each draws its own random blocks)."""
+
+
+class Empty(types.ModuleType):
+    """A module whose every name is a class that does nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+def features(n: int, d: int, seed: int) -> torch.Tensor:
+    """Features [n, d] that are positive, correlated and skewed, as those of networks are."""
+    mixing = torch.randn(d, d, generator=torch.Generator().manual_seed(7), dtype=torch.float64) / d**0.5
+    x = torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (x @ mixing + 0.1 * seed).relu()
+
+
+def fidelity_cases(real: torch.Tensor, fake: torch.Tensor) -> dict[str, Case]:
+    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.datasets"):
+        module = sys.modules[name] = Empty(name)
+        module.__spec__, module.__path__ = importlib.machinery.ModuleSpec(name, None), []
+        parent, _, last = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], last, module)
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    def kid(blocks: int, size: int) -> float:
+        found = kid_features_to_metric(fake, real, kid_subsets=blocks, kid_subset_size=size, verbose=False)
+        return found["kernel_inception_distance_mean"]
+
+    def prc() -> list[float]:
+        found = prc_features_to_metric(fake, real, prc_neighborhood=3, verbose=False)
+        return [round(found[name] * len(real)) / len(real) for name in ("precision", "recall")]  # shares in float32
+
+    def ours_prc() -> list[float]:
+        scores = precision_recall_density_coverage(real, fake, k=3)
+        return [scores.precision, scores.recall]
+
+    logits, n = 3 * fake[:, :10], len(real)
+    statistics_ = [FeatureStatistics.of(v) for v in (real, fake)]
+    theirs = [fid_features_to_statistics(v) for v in (real, fake)]
+    rng = torch.Generator().manual_seed(0)
+    return {
+        "frechet from statistics (torch-fidelity)": (
+            lambda: frechet_from_statistics(*statistics_).value,
+            lambda: fid_statistics_to_metric(*theirs, False)["frechet_inception_distance"],
+            True,
+        ),
+        "kernel, all samples, with its error (torch-fidelity, without)": (
+            lambda: kernel_distance(real, fake).value,
+            lambda: kid(1, n),
+            True,
+        ),
+        "kernel, 20 blocks of 1,000 (torch-fidelity)": (
+            lambda: block_kernel_distance(real, fake, blocks=20, size=1000, rng=rng).value,
+            lambda: kid(20, 1000),
+            False,
+        ),
+        "precision, recall (torch-fidelity; ours gives density and coverage too)": (ours_prc, prc, True),
+        "score in 10 splits (torch-fidelity)": (
+            lambda: split_classifier_score(logits, splits=10).value,
+            lambda: isc_features_to_metric(logits, splits=10, shuffle=False)["inception_score_mean"],
+            True,
+        ),
+    }
+
+
+def prdc_cases(real: torch.Tensor, fake: torch.Tensor) -> dict[str, Case]:
+    import sklearn.metrics
+    from prdc import prdc
+
+    def on_one_thread(x: Any, y: Any = None) -> Any:
+        return sklearn.metrics.pairwise_distances(x, x if y is None else y, metric="euclidean", n_jobs=1)
+
+    prdc.compute_pairwise_distance = on_one_thread
+    order = ("precision", "recall", "density", "coverage")
+
+    def ours() -> list[float]:
+        scores = precision_recall_density_coverage(real, fake, k=5)
+        return [getattr(scores, name) for name in order]
+
+    def theirs() -> list[float]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            found = prdc.compute_prdc(real.numpy(), fake.numpy(), nearest_k=5)
+        return [float(found[name]) for name in order]
+
+    return {"precision, recall, density, coverage (prdc)": (ours, theirs, True)}
+
+
+def transport_cases() -> dict[str, Case]:
+    import ot
+
+    rng = torch.Generator().manual_seed(1)
+    x, y = (torch.randn(1000, 2, generator=rng, dtype=torch.float64) for _ in range(2))
+    a, b = x.numpy(), y.numpy()
+    equal = np.full(1000, 1e-3)
+    p, q = (torch.rand(n, generator=rng, dtype=torch.float64) for n in (150, 130))
+    p, q = p / p.sum(), q / q.sum()
+    cost = ot.dist(a[:150], b[:130], metric="euclidean")
+    directions = random_directions(256, 64, torch.Generator().manual_seed(5))
+    u, v = (torch.randn(3000, 64, generator=rng, dtype=torch.float64) for _ in range(2))
+    return {
+        "wasserstein1, 1,000 points in the plane (POT)": (
+            lambda: wasserstein1(x, y),
+            lambda: ot.emd2(equal, equal, ot.dist(a, b, metric="euclidean")),
+            True,
+        ),
+        "wasserstein1, 150 and 130 weighted points (POT, which ours calls)": (
+            lambda: weighted_wasserstein1(x[:150], y[:130], p, q),
+            lambda: ot.emd2(p.numpy(), q.numpy(), ot.dist(a[:150], b[:130], metric="euclidean")),
+            True,
+        ),
+        "the same without POT, by a linear programme (POT)": (
+            lambda: _by_linear_programme(cost, p.numpy(), q.numpy()),
+            lambda: ot.emd2(p.numpy(), q.numpy(), cost),
+            True,
+        ),
+        "sliced, 3,000 points, 64 dimensions, 256 directions (POT)": (
+            lambda: sliced_wasserstein(u, v, rng=torch.Generator().manual_seed(5)),
+            lambda: ot.sliced_wasserstein_distance(u.numpy(), v.numpy(), projections=directions.T.numpy(), p=1),
+            True,
+        ),
+    }
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    value = function()
+    return time.process_time() - start, value
+
+
+def measure(case: Case, repeats: int) -> dict[str, Any]:
+    ours, theirs, must_agree = case
+    runs: tuple[list[Any], list[Any]] = ([], [])
+    ours(), theirs()  # imports and first calls
+    for _ in range(repeats):
+        for function, times in zip((ours, theirs), runs, strict=True):
+            times.append(timed(function))
+    seconds = [statistics.median(t for t, _ in times) for times in runs]
+    values = [np.atleast_1d(times[0][1]).astype(float) for times in runs]
+    difference = float((np.abs(values[0] - values[1]) / np.abs(values[1])).max())
+    return {
+        "cpu_seconds": {"ours": seconds[0], "theirs": seconds[1]},
+        "times_faster": seconds[1] / seconds[0],
+        "values": {"ours": values[0].tolist(), "theirs": values[1].tolist()},
+        "relative_difference": difference,
+        "same_computation": must_agree,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=3000)
+    parser.add_argument("--dimension", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
+    default = Path(__file__).resolve().parents[1] / "docs" / "results" / "metrics.json"
+    parser.add_argument("--out", type=Path, default=default)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    real, fake = (features(options.n, options.dimension, seed) for seed in (0, 1))
+    groups = {
+        "torch-fidelity": lambda: fidelity_cases(real, fake),
+        "prdc": lambda: prdc_cases(real, fake),
+        "POT": transport_cases,
+    }
+    results, versions = {}, {}
+    for package, make in groups.items():
+        try:
+            cases = make()
+        except ImportError as error:
+            print(f"{package} is left out: {error}")
+            continue
+        versions[package] = importlib.metadata.version(package)
+        for name, case in cases.items():
+            one = results[name] = measure(case, options.repeats)
+            agreement = f"equal to {one['relative_difference']:.0e}" if case[2] else "random blocks"
+            print(f"{name}: {one['cpu_seconds']['ours']:.3f} s, {one['times_faster']:.2f} times faster, {agreement}")
+    if not results:
+        return
+    versions |= {name: importlib.metadata.version(name) for name in ("torch", "scipy", "scikit-learn", "numpy")}
+    text = {"n": options.n, "dimension": options.dimension, "repeats": options.repeats, "versions": versions}
+    options.out.write_text(json.dumps({**text, "cases": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

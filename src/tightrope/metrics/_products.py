@@ -1,0 +1,31 @@
+"""Inner products of all pairs of two sets, a strip of the matrix at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+ENTRIES = 1 << 24  # of the matrix held at a time: 128 MiB
+
+
+def product_strips(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield the first row and the inner products [rows, m] of strips of x [n, d] with y [m, d], to be overwritten.
+
+    Args:
+        x: float64 on the CPU.
+        y: float64 on the CPU; where it is ``x`` itself and all fits into one strip, only half is computed.
+    """
+    height = max(1, ENTRIES // len(y))
+    if x is y and len(x) <= height:
+        whole = x.numpy()
+        yield 0, torch.from_numpy(whole @ whole.T)  # NumPy takes the symmetric product
+        return
+    for start in range(0, len(x), height):
+        yield start, x[start : start + height] @ y.T
+
+
+def squared_norms(x: Tensor) -> Tensor:
+    """Return the squared lengths [n] of rows [n, d]."""
+    return torch.linalg.vecdot(x, x)
