@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
+    "dynamics": "Does it contract, and how does it turn: the Dirac-GAN under a method, or a run.",
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
 }
