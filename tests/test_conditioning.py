@@ -138,11 +138,14 @@ def test_dead_directions_are_reported_and_kept_out_of_the_mean():
     assert conditioning.effective_rank(zero.values).tolist() == [0.0, 0.0]
 
 
-def test_fewer_outputs_than_latents_leave_dead_directions():
+def test_fewer_outputs_than_latents_leave_surplus_directions():
     found = conditioning.measure(lambda z: z[:, :2] * 3, latents(2, 5))
     assert found.values.shape == (2, 5)
     assert found.values[0].tolist() == pytest.approx([3, 3, 0, 0, 0])
-    assert found.dead.tolist() == [3, 3]
+    assert found.surplus == 3 and found.dead.tolist() == [0, 0]
+    assert found.mean == pytest.approx(0.0, abs=1e-12) and found.mean_spectrum.tolist() == pytest.approx([3, 3])
+    assert conditioning.log_condition_number(found.values).tolist() == [math.inf, math.inf]
+    assert conditioning.measure(lambda z: torch.cat([z, z], 1), latents(2, 5)).surplus == 0
 
 
 def test_float32_does_not_lose_large_condition_numbers_as_the_metric_would():

@@ -81,6 +81,8 @@ class TrainOptions:
     """Steps between evaluations; a 5th of the budget if not given, 0 for the end only."""
     evaluate_n: int | None = None
     """Generated samples per evaluation; as many as the floor uses if not given."""
+    conditioning_every: int | None = None
+    """Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the time by default."""
     keep: int = 3
     """Checkpoints to keep."""
     tensorboard: bool = False
@@ -119,6 +121,7 @@ def resolve(options: TrainOptions, rest: list[str], command: str) -> tuple[Any, 
         resolve_network,
         resolve_source,
     )
+    from tightrope.runs.conditioning import with_data_scale
     from tightrope.runs.config import Config, DataSettings, MethodSettings, TrainingSettings, environment
 
     _check_ranges(options)
@@ -140,7 +143,9 @@ def resolve(options: TrainOptions, rest: list[str], command: str) -> tuple[Any, 
     generator, critic = network_options(network.name)
     network_hints = _network_hints(network.name, generator, critic)
     hyperparameters, chosen = _split(rest, method_hints, network_hints, options.method, network.name)
+    latent = options.latent or (128 if data.kind == "images" else 16)
     settings = MethodSettings(options.method, hyperparameters, options.instance_noise, options.instance_noise_images)
+    settings = with_data_scale(settings, dataset, latent)
     method = build_method(settings)
     network = resolve_network(network.name, data.shape, {**_wanted(method.critic_options, critic, chosen), **chosen})
     settings = dataclasses.replace(settings, hyperparameters=dict(method.hyperparameters))
@@ -148,7 +153,7 @@ def resolve(options: TrainOptions, rest: list[str], command: str) -> tuple[Any, 
     training = TrainingSettings(
         batch_size=options.batch_size or method.batch_size,
         seed=options.seed,
-        latent=options.latent or (128 if data.kind == "images" else 16),
+        latent=latent,
         precision=options.precision,
         device=_device(options.device),
         threads=threads,
@@ -156,7 +161,7 @@ def resolve(options: TrainOptions, rest: list[str], command: str) -> tuple[Any, 
         keep=options.keep,
         tensorboard=options.tensorboard,
         evaluate_n=options.evaluate_n,
-        **_cadence(options, method.n_critic),
+        **_cadence(options, method.n_critic, latent, options.batch_size or method.batch_size),
     )
     return Config(data, settings, network, training, command, environment()), dataset
 
@@ -170,8 +175,10 @@ def _wanted(options: Mapping[str, Any], critic: dict[str, Any], chosen: dict[str
     }
 
 
-def _cadence(options: TrainOptions, n_critic: int) -> dict[str, Any]:
-    """Budget, and how often to log, sample, save and evaluate, from the budget's length in steps."""
+def _cadence(options: TrainOptions, n_critic: int, latent: int, batch_size: int) -> dict[str, Any]:
+    """Budget, and how often to log, sample, save, evaluate and measure, from the budget's length in steps."""
+    from tightrope.runs.conditioning import plan
+
     steps = options.steps
     if steps is None and options.images is None and options.minutes is None:
         steps = DEFAULT_STEPS
@@ -180,6 +187,7 @@ def _cadence(options: TrainOptions, n_critic: int) -> dict[str, Any]:
         length = options.images // ((options.batch_size or 64) * n_critic)
     length = DEFAULT_STEPS if length is None else max(length, 1)
     evaluate = options.evaluate_every
+    every, latents = plan(length, options.conditioning_every or None, latent=latent, batch_size=batch_size)
     return {
         "steps": steps,
         "images": options.images,
@@ -188,12 +196,15 @@ def _cadence(options: TrainOptions, n_critic: int) -> dict[str, Any]:
         "sample_every": options.sample_every or max(length // 10, 1),
         "checkpoint_every": options.checkpoint_every or max(length // 10, 1),
         "evaluate_every": max(length // 5, 1) if evaluate is None else evaluate or None,
+        "conditioning_every": None if options.conditioning_every == 0 else every,
+        "conditioning_n": latents,
     }
 
 
 def _check_ranges(options: TrainOptions) -> None:
     at_least = {"steps": 0, "images": 0, "minutes": 0, "seed": 0, "batch_size": 1, "latent": 1, "threads": 1, "keep": 1}
     at_least |= {"log_every": 1, "sample_every": 1, "checkpoint_every": 1, "evaluate_every": 0, "evaluate_n": 2}
+    at_least |= {"conditioning_every": 0}
     at_least |= {"limit": 2, "ema_half_life_images": 0, "instance_noise": 0, "instance_noise_images": 1}
     for name, least in at_least.items():
         value = getattr(options, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,13 +49,19 @@ def singular_values(
     Raises:
         ValueError: As for :func:`tightrope.conditioning.jacobian`, or a derivative that is not finite.
     """
-    parts = []
-    for J in jacobians(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory):
+    return _values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)[0]
+
+
+def _values(generator: Generator | nn.Module, z: Tensor, **options: Any) -> tuple[Tensor, int]:
+    """Singular values ``[batch, latent]``, and the number of outputs."""
+    parts, outputs = [], 0
+    for J in jacobians(generator, z, **options):
         if not torch.isfinite(J).all():
             raise ValueError("Expected finite derivatives, got NaN or infinity; the generator's weights have diverged.")
         values = torch.linalg.svdvals(J.double())
         parts.append(nn.functional.pad(values, (0, J.shape[2] - values.shape[1])))
-    return torch.cat(parts)
+        outputs = J.shape[1]
+    return torch.cat(parts), outputs
 
 
 def log_condition_number(values: Tensor, *, floor: float = 0.0) -> Tensor:
@@ -98,20 +105,28 @@ class Conditioning:
         values: float64 ``[batch, latent]``, descending.
         floor: Share of the largest gain below which a direction counts as dead: what the generator's precision cannot
             tell from zero.
+        surplus: Latents that outnumber the outputs. As many directions have no gain whatever the weights; they are
+            counted here alone and left out of everything below.
     """
 
     values: Tensor
     floor: float
+    surplus: int = 0
+
+    @property
+    def alive(self) -> Tensor:
+        """Singular values that the weights decide, ``[batch, latent - surplus]``."""
+        return self.values[:, : self.values.shape[1] - self.surplus]
 
     @property
     def log_condition_numbers(self) -> Tensor:
         """Natural log of the condition number of ``J^T J``, ``[batch]``; infinite where a direction is dead."""
-        return log_condition_number(self.values, floor=self.floor)
+        return log_condition_number(self.alive, floor=self.floor)
 
     @property
     def dead(self) -> Tensor:
         """Number of dead directions at each latent, int64 ``[batch]``."""
-        return ((self.values <= self.floor * self.values[:, :1]) | (self.values <= 0)).sum(1)
+        return ((self.alive <= self.floor * self.alive[:, :1]) | (self.alive <= 0)).sum(1)
 
     @property
     def mean(self) -> float:
@@ -135,13 +150,12 @@ class Conditioning:
 
     @property
     def mean_spectrum(self) -> Tensor:
-        """Geometric mean over latents of each singular value, float64 ``[latent]``; zero where one is zero."""
-        return self.values.log().mean(0).exp()
+        """Geometric mean over latents of each singular value, float64 ``[latent - surplus]``; zero where one is."""
+        return self.alive.log().mean(0).exp()
 
     def to_json(self, points: int = 32) -> dict[str, object]:
         """Plain values for a record: ``None`` for what is not finite, at most ``points`` of the mean spectrum."""
-        latent = self.values.shape[1]
-        chosen = torch.linspace(0, latent - 1, min(latent, points)).round().long()
+        spectrum = spectra.evenly_picked(self.mean_spectrum, points)
         return {
             "convention": "natural log of the condition number of J^T J",
             "mean": _plain(self.mean),
@@ -149,11 +163,12 @@ class Conditioning:
             "quantiles": [_plain(q) for q in self.quantiles],
             "dead_latents": int((self.dead > 0).sum()),
             "dead_directions": float(self.dead.double().mean()),
-            "log_determinant": _plain(float(log_determinant(self.values).mean())),
-            "effective_rank": _plain(float(effective_rank(self.values).mean())),
-            "values": [_plain(float(f"{float(v):.6g}")) for v in self.mean_spectrum[chosen]],
+            "surplus_latents": self.surplus,
+            "log_determinant": _plain(float(log_determinant(self.alive).mean())),
+            "effective_rank": _plain(float(effective_rank(self.alive).mean())),
+            "values": [_plain(float(f"{float(v):.6g}")) for v in spectrum],
             "n": len(self.values),
-            "latent": latent,
+            "latent": self.values.shape[1],
         }
 
 
@@ -175,8 +190,9 @@ def measure(
     Batch normalisation is evaluated with its running statistics, as when sampling. A gain below 1e-7 of the largest
     (1e-14 in float64) counts as dead.
     """
-    values = singular_values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)
-    return Conditioning(values, 1e-14 if (dtype or z.dtype) == torch.float64 else 1e-7)
+    values, outputs = _values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)
+    floor = 1e-14 if (dtype or z.dtype) == torch.float64 else 1e-7
+    return Conditioning(values, floor, max(0, z.shape[1] - outputs))
 
 
 def mean_metric(

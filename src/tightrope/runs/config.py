@@ -79,6 +79,8 @@ class TrainingSettings:
     checkpoint_minutes: float = 5.0
     evaluate_every: int | None = None
     evaluate_n: int | None = None
+    conditioning_every: int | None = None
+    conditioning_n: int = 8
     keep: int = 3
     tensorboard: bool = False
 

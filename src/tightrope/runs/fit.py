@@ -20,7 +20,7 @@ from tightrope.data import Dataset
 from tightrope.metrics import Measurement, Sample, evaluate, expected_seconds
 from tightrope.monitor import signals
 from tightrope.nonfinite import NonFiniteError
-from tightrope.runs import records
+from tightrope.runs import conditioning, records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import checkpoint_paths, save_checkpoint
 from tightrope.runs.pictures import picture_size, real_examples, write_samples
@@ -71,6 +71,8 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
     book.status("running")
     if not checkpoint_paths(folder):
         book.save()
+    if run.step == 0 and not (folder / conditioning.RECORD).exists():
+        book.follow_conditioning(progress)
     with _stop_requests() as stop:
         try:
             for step in train(
@@ -116,6 +118,7 @@ class _Book:
         self.probe = (probe.x.to(assembled.run.device), None if probe.labels is None else probe.labels)
         evaluations = records.read(folder / "evaluations.jsonl")
         self.last_evaluation = int(evaluations[-1]["step"]) if evaluations else -1
+        self.conditioning_every = self.settings.conditioning_every
         self.board: Any = _tensorboard(folder) if self.settings.tensorboard else None
 
     @property
@@ -131,6 +134,8 @@ class _Book:
             shown = {"critic": row["critic_loss"], "generator": row["generator_loss"], "gap": row["gap"]}
         if number % settings.sample_every == 0:
             self.sample()
+        if self.conditioning_every is not None and number % self.conditioning_every == 0:
+            self.follow_conditioning(progress)
         if settings.evaluate_every is not None and number % settings.evaluate_every == 0:
             first = self.evaluate(progress)[0]
             shown = (shown or {}) | {first.name: first.value}
@@ -161,6 +166,13 @@ class _Book:
         dataset = self.assembled.dataset
         x = trained(self.assembled).sample(picture_size(dataset), seed=self.settings.seed)
         write_samples(path, x, dataset)
+
+    def follow_conditioning(self, progress: Progress) -> None:
+        if self.conditioning_every is not None:
+            reason = conditioning.follow(self.folder, self.assembled)
+            if reason is not None:
+                progress.say(f"the generator's conditioning cannot be followed: {reason}")
+                self.conditioning_every = None
 
     def evaluate(self, progress: Progress) -> list[Measurement]:
         n = self.settings.evaluate_n

@@ -10,7 +10,7 @@ from torch import nn
 
 from tightrope._errors import UserError
 from tightrope.data import Dataset
-from tightrope.runs import records
+from tightrope.runs import conditioning, records
 from tightrope.runs.assemble import assemble
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, read_config, write_config
@@ -104,6 +104,6 @@ def resume(
         if checkpoint_paths(folder):
             state, _ = load_newest(folder)
             seconds = restore(assembled, state)
-        for record in ("metrics.jsonl", "evaluations.jsonl"):
+        for record in ("metrics.jsonl", "evaluations.jsonl", conditioning.RECORD):
             records.forget_after(folder / record, assembled.run.step)
         return fit(folder, assembled, seconds=seconds, progress=Progress(config.training, quiet=quiet))

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
+from tightrope.autodiff import in_functional_transform
+
 Pair = tuple[int, int]
 
 
@@ -107,12 +109,17 @@ def use_matrix_weight_gradients_(network: nn.Module) -> nn.Module:
 
 
 def _forward(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    if in_functional_transform():  # torch's own convolution has forward-mode derivatives
+        return conv2d(*_cast(x, layer.weight, layer.bias), layer.stride, layer.padding)
     out: Tensor = _Convolution.apply(*_cast(x, layer.weight, layer.bias), layer.stride, layer.padding)
     return out
 
 
 def _transposed_forward(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     extra = layer.output_padding
+    if in_functional_transform():
+        padding: Any = layer.padding
+        return conv_transpose2d(*_cast(x, layer.weight, layer.bias), layer.stride, padding, extra)
     out: Tensor = _Transposed.apply(*_cast(x, layer.weight, layer.bias), layer.stride, layer.padding, extra)
     return out
 
