@@ -156,6 +156,37 @@ def test_hard_constraints_hold_under_compilation(name):
     check(network)
 
 
+REPLICATED = ("spectral power", "operator power", "orthogonal polar", "orthogonal operator polar", "weight norm")
+
+
+def _replica(rank: int, folder: str) -> None:
+    """One of two data-parallel processes: its own data, two forwards before each backward."""
+    from torch import distributed
+    from torch.nn.parallel import DistributedDataParallel
+
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    for name in REPLICATED:
+        constrain, check = HARD[name]
+        network = constrain(critic())
+        replicated = DistributedDataParallel(network)
+        start = [p.detach().clone() for p in network.parameters()]
+        train(replicated, steps=60, seed=rank)
+        network(torch.zeros(1, *SHAPE))
+        check(network)
+        assert min((p - q).abs().max() for p, q in zip(network.parameters(), start, strict=True)) > 1e-3
+        for tensor in (*network.parameters(), *network.buffers()):
+            other = [torch.empty_like(tensor) for _ in range(2)]
+            distributed.all_gather(other, tensor.detach().contiguous())
+            assert torch.equal(other[0], other[1]), f"{name}: the replicas differ"
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_hard_constraints_hold_in_data_parallel_replicas(tmp_path):
+    torch.multiprocessing.spawn(_replica, args=(str(tmp_path),), nprocs=2)
+
+
 @pytest.mark.parametrize("name", ["operator power", "weight norm", "orthogonal polar", "orthogonal operator qr"])
 def test_stacked_seeds_compute_what_single_networks_do(name):
     networks = [HARD[name][0](critic(seed)).double() for seed in range(2)]
