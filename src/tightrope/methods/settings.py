@@ -8,7 +8,7 @@ from typing import Final
 
 from tightrope._errors import UserError
 from tightrope.methods.method import Method
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizer_settings import Kind, Optimizer
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,36 @@ DECIDED: Final = ("learning_rate", "critic_learning_rate", "generator_learning_r
 def with_setting(method: Method, setting: str) -> Method:
     """A method under one of the six settings: Adam for both players, and the setting's number of critic steps.
 
+    Extragradient and optimistic Adam keep their rule and take the setting's rate and betas.
+
     Args:
-        method: Any method; its loss, penalties and constraints stay as they are.
+        method: Any method whose optimiser is not what it is about; loss, penalties and constraints stay as they are.
         setting: ``"A"`` to ``"F"``.
 
     Raises:
-        UserError: Unknown setting.
+        UserError: Unknown setting, or one that the method cannot be given.
     """
     if setting not in SETTINGS:
         raise UserError(f"Expected a setting out of {', '.join(SETTINGS)}, got {setting!r}.")
     chosen = SETTINGS[setting]
-    optimizer = Optimizer("adam", chosen.learning_rate, chosen.betas)
+    kinds = {method.critic_optimizer.kind, method.generator_optimizer.kind}
+    if kinds & {"momentum", "extra_sgd", "optimistic_sgd"} or (method.order == "simultaneous" and chosen.n_critic > 1):
+        raise UserError(
+            f"Setting {setting} means Adam and n_critic {chosen.n_critic}: expected a method that can take them, got "
+            f"{method.name}, which is defined by its update rule; leave the setting out."
+        )
+
+    def under(settings: Optimizer) -> Optimizer:
+        kept: tuple[Kind, ...] = ("extra_adam", "optimistic_adam")
+        kind: Kind = settings.kind if settings.kind in kept else "adam"
+        return Optimizer(kind, chosen.learning_rate, chosen.betas)
+
     return replace(
-        method, critic_optimizer=optimizer, generator_optimizer=optimizer, n_critic=chosen.n_critic, warm_up=None
+        method,
+        critic_optimizer=under(method.critic_optimizer),
+        generator_optimizer=under(method.generator_optimizer),
+        n_critic=chosen.n_critic,
+        warm_up=None,
     )
 
 
