@@ -30,6 +30,14 @@ def test_my_networks_approach_the_ring() -> None:
     assert load("my_networks.py")(steps=400) < 0.5 * untrained
 
 
+def test_compare_two_folders_sees_the_noise() -> None:
+    main = load("compare_two_folders.py")
+    same, worse = main(noise=0.0), main(noise=60.0)
+    assert same["frechet"] < worse["frechet"]
+    assert same["coverage"] > worse["coverage"]
+    assert same.keys() == {"frechet", "kernel", "precision", "recall", "density", "coverage", "memorisation"}
+
+
 @pytest.mark.slow
 def test_train_and_sample() -> None:
     assert load("train_and_sample.py")(steps=4) == (16, 1, 8, 8)
