@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "Write a run's report again.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "dynamics": "Does it contract, and how does it turn: the Dirac-GAN under a method, or a run.",
+    "conditioning": "How runs' generators stretch latent space: condition numbers, spectra, directions.",
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
 }

@@ -66,6 +66,7 @@ class RunRecord:
         config: what ``config.json`` holds.
         rows: the rows of ``metrics.jsonl`` in order of step; rows that a resumed run wrote anew replace the old ones.
         evaluations: the evaluations in order of step.
+        conditioning: the rows of ``conditioning.jsonl`` in order of step.
         state: ``"running"``, ``"finished"``, ``"stopped"`` or ``"unknown"``.
         reason: why the run ended, in the words of ``status.json``.
         step: the last step known.
@@ -80,6 +81,7 @@ class RunRecord:
     config: Row
     rows: tuple[Row, ...]
     evaluations: tuple[Evaluation, ...]
+    conditioning: tuple[Row, ...]
     state: str
     reason: str
     step: int
@@ -156,6 +158,7 @@ def read_run(path: Path) -> RunRecord:
         config=config,
         rows=rows,
         evaluations=evaluations,
+        conditioning=_in_order(path / "conditioning.jsonl", problems, needed=False),
         state=str(status.get("state", "unknown")),
         reason=str(status.get("reason") or ""),
         step=_step(status, last),

@@ -12,6 +12,7 @@ import numpy as np
 
 from tightrope.report import quantities
 from tightrope.report.charted import curves, distance, spectra
+from tightrope.report.conditioned import conditioning
 from tightrope.report.formats import count
 from tightrope.report.pictures import Picture, embed
 from tightrope.report.pieces import missing, table
@@ -44,6 +45,7 @@ def sections(record: RunRecord, prefix: str = "") -> tuple[Section, ...]:
         Section("distance", "Distance to the data", distance(record)),
         Section("curves", "Training curves", curves(record)),
         Section("spectra", "Critic layer spectra", spectra(record)),
+        Section("conditioning", "Generator conditioning", conditioning(record)),
         Section("configuration", "Configuration", configuration(record)),
         Section("reproduce", "Reproduce this run", reproduce(record)),
         Section("definitions", "What the numbers mean", definitions(record)),
