@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-ENTRIES = 1 << 24  # of the matrix held at a time: 128 MiB
+ENTRIES = 1 << 22  # of the matrix held at a time: 32 MiB
+WHOLE = 1 << 24  # of a symmetric matrix computed at once, by half the work: 128 MiB
 
 
 def product_strips(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -15,13 +16,13 @@ def product_strips(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
 
     Args:
         x: float64 on the CPU.
-        y: float64 on the CPU; where it is ``x`` itself and all fits into one strip, only half is computed.
+        y: float64 on the CPU; where it is ``x`` itself and not too long, all comes at once, of which half is computed.
     """
-    height = max(1, ENTRIES // len(y))
-    if x is y and len(x) <= height:
+    if x is y and len(x) ** 2 <= WHOLE:
         whole = x.numpy()
         yield 0, torch.from_numpy(whole @ whole.T)  # NumPy takes the symmetric product
         return
+    height = max(1, ENTRIES // len(y))
     for start in range(0, len(x), height):
         yield start, x[start : start + height] @ y.T
 

@@ -34,7 +34,7 @@ def kernel_distance(real: Tensor, fake: Tensor, *, degree: int = 3, offset: floa
     **Departures** All pairs enter at once instead of the mean over random blocks (`block_kernel_distance`): the same
     expectation with less variance, and nothing is random.
     **Claim** Unbiased at every sample size.
-    **Cost** (n + m)^2 d multiplications; 128 MiB for a strip of the kernel matrix.
+    **Cost** (n + m)^2 d multiplications; up to 128 MiB of the kernel matrix.
     """
     x, y = as_pair(real, fake, least=3)
     _check_kernel(degree, offset)

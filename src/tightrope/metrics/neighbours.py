@@ -67,7 +67,7 @@ def precision_recall_density_coverage(real: Tensor, fake: Tensor, *, k: int = 5)
     **Source** ipr (Kynkäänniemi et al. 2019), eqs. 1-2; prdc (Naeem et al. 2020), eqs. 3 and 5.
     **Claim** For two sets from one continuous distribution the expected density is 1 and the expected coverage is
     ``1 - prod_{j<k} (n - 1 - j) / (n + m - 1 - j)``, for any n, m and dimension.
-    **Cost** (n + m)^2 d multiplications; 128 MiB for a strip of the distance matrix.
+    **Cost** (n + m)^2 d multiplications; up to 128 MiB of the distance matrix.
     """
     x, y = _centred(real, fake, k + 1)
     radius_x, radius_y = (_knn_squared(v, k).numpy() for v in (x, y))
@@ -159,5 +159,8 @@ def _knn_squared(x: Tensor, k: int) -> Tensor:
 
     Without that, a ball would not surely include its surface: duplicates (radius zero), or the neighbour itself.
     """
-    parts = [np.partition(squared.numpy(), k, axis=1)[:, k] for _, squared in _strips(x, x)]
-    return torch.from_numpy(np.concatenate(parts)) + 2 * _noise(x)
+    parts = []
+    for _, squared in _strips(x, x):
+        squared.numpy().partition(k, axis=1)
+        parts.append(squared[:, k].clone())
+    return torch.cat(parts) + 2 * _noise(x)
