@@ -7,11 +7,11 @@ each with RMSProp at 1e-3 and 1e-2, on circle, segments and gaussian with two se
 units, latents of 2, batches of 64. The six runs of a method and rate train as one stacked network (``stacked.py``) and
 are taken apart, optimiser memory included, to be predicted.
 
-Prediction: the verdict of ``predict`` on one whole step at step 500, on one batch: convergent or marginal means *holds*,
-divergent means *lost*. Outcome: *holds* if the exact Wasserstein-1 distance (256 points each, mean of 5 checkpoints 20
-steps apart) at step 5,000 is at most that at step 500, else *lost*; a value that is not finite is *lost*.
-Reported: agreement with its 95 % Wilson interval, the share of the commoner outcome (what a constant guess reaches), and
-the chance that of two runs with different outcomes the lost one had the larger predicted factor.
+Prediction: the verdict of ``predict`` on one whole step at step 500, on one batch: convergent or marginal means
+*holds*, divergent means *lost*. Outcome: *holds* if the exact Wasserstein-1 distance (256 points each, mean of 5
+checkpoints 20 steps apart) at step 5,000 is at most that at step 500, else *lost*; values not finite are *lost*.
+Reported: agreement with its 95 % Wilson interval, the share of the commoner outcome (what a constant guess reaches),
+and the chance that of two runs with different outcomes the lost one had the larger predicted factor.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def method_of(name: str, rate: float) -> Method:
 def taken_apart(run: Run, k: int, runs: int) -> Run:
     """Run ``k`` of a stack as a run of its own; its gradients are ``runs`` times as large as in the stack's mean."""
     rng = torch.Generator().manual_seed(0)
-    alone = begin(run.method, StackedMLP(1, (2, 8, 2), rng=rng), StackedMLP(1, (2, 8, 1), rng=rng, scores=True), latent=2,
-                  batch=BATCH, seed=0)  # fmt: skip
+    generator, critic = StackedMLP(1, (2, 8, 2), rng=rng), StackedMLP(1, (2, 8, 1), rng=rng, scores=True)
+    alone = begin(run.method, generator, critic, latent=2, batch=BATCH, seed=0)
     pairs = ((alone.generator, run.generator, alone.generator_optimizer, run.generator_optimizer),
              (alone.critic, run.critic, alone.critic_optimizer, run.critic_optimizer))  # fmt: skip
     for own, stack, optimizer, memory in pairs:

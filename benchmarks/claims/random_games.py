@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/claims/random_games.py [--first 1000] [--games 200] [--out FILE]
 
 Fixed before the first run: seeds from 1000 on until 200 games are counted; a game is left out if its predicted factor
-is within 2 % of one (the boundary), outside [0.3, 3] (too fast to measure) or its motion too short to fit. The games are
-those of the tests (tests/random_games.py): n-dimensional Dirac-GANs, the Gaussian-quadratic game, and MLP GANs at an
-equilibrium, under plain, momentum and optimistic steps, both orders, one to three critic steps. Criterion: verdicts
+is within 2 % of one (the boundary), outside [0.3, 3] (too fast to measure) or its motion too short to fit. The games
+are those of the tests (tests/random_games.py): n-dimensional Dirac-GANs, the Gaussian-quadratic game, and MLP GANs at
+an equilibrium, under plain, momentum and optimistic steps, both orders, one to three critic steps. Criterion: verdicts
 agree in 95 %, the rate (its logarithm) is within 10 %.
 """
 
