@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.tightrope-installed
 DEMO ?= runs/demo
 
-.PHONY: help demo test quick check format bench clean
+.PHONY: help demo test quick long check format bench clean
 
 help:
 	@echo "make demo    train a GAN on embedded real images and write a report (a few minutes)"
 	@echo "make test    all tests"
 	@echo "make quick   the tests that take no more than seconds each"
+	@echo "make long    the same checks at full length (an hour)"
 	@echo "make check   format, lint, types, tests"
 	@echo "make bench   benchmarks; each prints its ratio against a baseline of the same run"
 
@@ -25,10 +26,13 @@ demo: $(STAMP)
 		--schedule-images 384000 --latent 32 --steps 6000 --evaluate-every 1500 --out $(DEMO)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto -m "not long"
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -q -n auto -m "not slow"
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not long"
+
+long: $(STAMP)
+	$(BIN)/python -m pytest -q -n auto -m long
 
 format: $(STAMP)
 	$(BIN)/ruff format src tests examples benchmarks
@@ -38,7 +42,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check src tests examples benchmarks
 	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto -m "not long"
 
 bench: $(STAMP)
 	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
