@@ -38,6 +38,12 @@ def test_compare_two_folders_sees_the_noise() -> None:
     assert same.keys() == {"frechet", "kernel", "precision", "recall", "density", "coverage", "memorisation"}
 
 
+def test_condition_my_generator_lowers_the_condition_number_by_clamping() -> None:
+    found = load("condition_my_generator.py")(steps=300)
+    assert found["clamped"].quantiles[2] < found["plain"].quantiles[2]
+    assert found["plain"].values.shape == (256, 4)
+
+
 @pytest.mark.slow
 def test_train_and_sample() -> None:
     assert load("train_and_sample.py")(steps=4) == (16, 1, 8, 8)
