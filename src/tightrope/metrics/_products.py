@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-ENTRIES = 1 << 22  # of the matrix held at a time: 32 MiB
+ENTRIES = 6_000_000  # of the matrix held at a time: 46 MiB, more than the 32 MiB that malloc keeps when they are freed
 WHOLE = 1 << 24  # of a symmetric matrix computed at once, by half the work: 128 MiB
 
 

@@ -159,8 +159,8 @@ def _knn_squared(x: Tensor, k: int) -> Tensor:
 
     Without that, a ball would not surely include its surface: duplicates (radius zero), or the neighbour itself.
     """
-    parts = []
-    for _, squared in _strips(x, x):
+    radii = 2 * _noise(x)
+    for start, squared in _strips(x, x):
         squared.numpy().partition(k, axis=1)
-        parts.append(squared[:, k].clone())
-    return torch.cat(parts) + 2 * _noise(x)
+        radii[start : start + len(squared)] += squared[:, k]
+    return radii
