@@ -295,3 +295,18 @@ def test_dinov2_prepares_images_and_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(UserError, match=r"package timm.*tightrope\[dino\]"):
         dinov2()
+
+
+def test_progress_says_what_is_left(capsys, monkeypatch):
+    from tightrope.metrics import progress
+
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    shown, silent = progress.Progress(show=True), progress.Progress()
+    for one in (shown, silent):
+        one.stage("features of real samples", 1000)
+        one.advance(256)
+        one.advance(744)
+        one.close()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("features of real samples: 256 of 1,000, about ")
+    assert "1,000 of 1,000, about 0 s left" in second
