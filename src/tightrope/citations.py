@@ -80,6 +80,14 @@ PAPERS: Final[dict[str, str]] = {
         2018,
         "1802.05957",
     ),
+    "1802.08768": _entry(
+        "odena2018generator",
+        "Is Generator Conditioning Causally Related to GAN Performance?",
+        "Odena, Augustus and Buckman, Jacob and Olsson, Catherine and Brown, Tom B. and Olah, Christopher and Raffel, "
+        "Colin and Goodfellow, Ian",
+        2018,
+        "1802.08768",
+    ),
     "1807.00734": _entry(
         "jolicoeurmartineau2018relativistic",
         "The relativistic discriminator: a key element missing from standard GAN",
