@@ -1,6 +1,6 @@
 """How often ``predict`` at step 500 tells the outcome at step 5,000, on small 2-D GANs from initialisation.
 
-    OMP_NUM_THREADS=1 python benchmarks/claims/predict_at_500.py [--out FILE]
+    OMP_NUM_THREADS=1 python benchmarks/claims/predict_at_500.py [--arms r1] [--rates 1e-3] [--out FILE]
 
 Fixed before the first run: 48 runs: unregularised, R1 (gamma 1), R3GAN (gamma 0.1) and WGAN-GP with one critic step,
 each with RMSProp at 1e-3 and 1e-2, on circle, segments and gaussian with two seeds; MLPs with one hidden layer of 8
@@ -126,17 +126,19 @@ def summary(rows: list[dict[str, object]]) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--rates", nargs="+", type=float, default=list(RATES))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, object]] = []
-    for arm in ARMS:
-        for rate in RATES:
-            rows += stack(arm, rate)
-            print(json.dumps(rows[-len(DATA) * SEEDS :]), f"{time.process_time():.0f} s", flush=True)
+    known = options.out is not None and options.out.exists()
+    rows: list[dict[str, object]] = json.loads(options.out.read_text())["rows"] if known else []
+    for arm in options.arms:
+        for rate in options.rates:
+            rows = [row for row in rows if (row["arm"], row["rate"]) != (arm, rate)] + stack(arm, rate)
+            print(arm, rate, f"{time.process_time():.0f} s", json.dumps(summary(rows)), flush=True)
             if options.out:
                 options.out.write_text(json.dumps({"summary": summary(rows), "rows": rows}, indent=1) + "\n")
-    print(json.dumps(summary(rows), indent=1))
 
 
 if __name__ == "__main__":

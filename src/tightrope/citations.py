@@ -52,6 +52,13 @@ PAPERS: Final[dict[str, str]] = {
         2017,
         "1704.00028",
     ),
+    "1705.10461": _entry(
+        "mescheder2017numerics",
+        "The Numerics of GANs",
+        "Mescheder, Lars and Nowozin, Sebastian and Geiger, Andreas",
+        2017,
+        "1705.10461",
+    ),
     "1706.08500": _entry(
         "heusel2017gans",
         "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
@@ -66,12 +73,27 @@ PAPERS: Final[dict[str, str]] = {
         2018,
         "1709.08894",
     ),
+    "1711.00141": _entry(
+        "daskalakis2017training",
+        "Training GANs with Optimism",
+        "Daskalakis, Constantinos and Ilyas, Andrew and Syrgkanis, Vasilis and Zeng, Haoyang",
+        2017,
+        "1711.00141",
+    ),
     "1801.04406": _entry(
         "mescheder2018which",
         "Which Training Methods for GANs do actually Converge?",
         "Mescheder, Lars and Geiger, Andreas and Nowozin, Sebastian",
         2018,
         "1801.04406",
+    ),
+    "1802.05642": _entry(
+        "balduzzi2018mechanics",
+        "The Mechanics of n-Player Differentiable Games",
+        "Balduzzi, David and Racani{\\`e}re, S{\\'e}bastien and Martens, James and Foerster, Jakob and Tuyls, "
+        "Karl and Graepel, Thore",
+        2018,
+        "1802.05642",
     ),
     "1802.05957": _entry(
         "miyato2018spectral",
@@ -88,12 +110,35 @@ PAPERS: Final[dict[str, str]] = {
         2018,
         "1802.08768",
     ),
+    "1802.10551": _entry(
+        "gidel2018variational",
+        "A Variational Inequality Perspective on Generative Adversarial Networks",
+        'Gidel, Gauthier and Berard, Hugo and Vignoud, Ga{\\"e}tan and Vincent, Pascal and Lacoste-Julien, Simon',
+        2018,
+        "1802.10551",
+    ),
     "1807.00734": _entry(
         "jolicoeurmartineau2018relativistic",
         "The relativistic discriminator: a key element missing from standard GAN",
         "Jolicoeur-Martineau, Alexia",
         2018,
         "1807.00734",
+    ),
+    "1807.04740": _entry(
+        "gidel2018negative",
+        "Negative Momentum for Improved Game Dynamics",
+        "Gidel, Gauthier and Askari Hemmat, Reyhane and Pezeshki, Mohammad and Le Priol, R{\\'e}mi and Huang, "
+        "Gabriel and Lacoste-Julien, Simon and Mitliagkas, Ioannis",
+        2018,
+        "1807.04740",
+    ),
+    "2006.14567": _entry(
+        "chavdarova2020taming",
+        "Taming GANs with Lookahead-Minmax",
+        "Chavdarova, Tatjana and Pagliardini, Matteo and Stich, Sebastian U. and Fleuret, Fran{\\c{c}}ois and "
+        "Jaggi, Martin",
+        2020,
+        "2006.14567",
     ),
     "2501.05441": _entry(
         "huang2025gan",

@@ -154,7 +154,7 @@ def _figure(picture: str, caption: str) -> str:
 
 
 def _grid(figures: Sequence[str]) -> str:
-    style = "display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:16px"
+    style = "display:grid;grid-template-columns:repeat(auto-fill,minmax(280px,420px));gap:16px"
     return f'<div style="{style}">{"".join(figures)}</div>'
 
 

@@ -29,6 +29,8 @@ class Plane:
         y_label: Name of the vertical axis.
         width: Of the picture, in its own units.
         equal: One unit is as long on both axes.
+        levels: Write numbers at the vertical axis.
+        parts: What has been drawn so far.
     """
 
     x: tuple[float, float]
@@ -38,6 +40,7 @@ class Plane:
     y_label: str = ""
     width: int = 300
     equal: bool = True
+    levels: bool = True
     parts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,7 +117,7 @@ class Plane:
             strong = SOFT if place == 0 else GRID
             parts.append(f'<path d="M{a:.1f} {self._top}V{floor}" stroke="{strong}" stroke-width=".6"/>')
             parts.append(f'<text x="{a:.1f}" y="{floor + 13}" text-anchor="middle" fill="{SOFT}">{text}</text>')
-        for place, text in linear_ticks(*self.y, most=4):
+        for place, text in linear_ticks(*self.y, most=4) if self.levels else []:
             _, b = self.place((self.x[0], place))
             strong = SOFT if place == 0 else GRID
             parts.append(f'<path d="M{self._left} {b:.1f}H{right}" stroke="{strong}" stroke-width=".6"/>')
