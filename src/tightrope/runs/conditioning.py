@@ -29,6 +29,9 @@ RECORD = "conditioning.jsonl"
 LATENTS = 64
 """Latents at which a trained generator is measured by default."""
 
+FOLLOWED = 16
+"""Most latents per measurement while a run trains: enough for a mean, and no long pause before the first step."""
+
 SHARE = 0.02
 """Share of the training time that following the conditioning is planned to take by default."""
 
@@ -46,7 +49,7 @@ def draw_latents(n: int, latent: int, classes: int, seed: int) -> tuple[Tensor, 
 
 
 def plan(length: int, every: int | None, *, latent: int, batch_size: int) -> tuple[int, int]:
-    """How often, in steps, and at how many latents to measure, for about :data:`SHARE` of the training time.
+    """How often, in steps, and at how many latents to measure, for at most about :data:`SHARE` of the training time.
 
     The plan counts work instead of measuring time, so that a run's records follow from its configuration: one Jacobian
     is about 1.4 forwards of ``latent`` samples, one step about ten of a batch (more with a larger critic or more critic
@@ -59,14 +62,14 @@ def plan(length: int, every: int | None, *, latent: int, batch_size: int) -> tup
         batch_size: Samples per step.
 
     Returns:
-        Steps between measurements, and latents per measurement, 2 to 64.
+        Steps between measurements, and latents per measurement, 2 to 16.
     """
     cost = 0.14 * latent / batch_size  # steps per latent
     if every is None:
         affordable = SHARE * length / (4 * cost)
         every = max(length // 20, math.ceil(length / max(affordable, 1.0)), 1)
     times = length // every + 1
-    return every, max(2, min(int(SHARE * length / (times * cost)), LATENTS))
+    return every, max(2, min(int(SHARE * length / (times * cost)), FOLLOWED))
 
 
 def follow(folder: Path, assembled: Assembled) -> str | None:
