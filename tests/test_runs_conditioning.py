@@ -90,7 +90,7 @@ def test_resuming_gives_the_same_rows(run, tmp_path):
 def test_the_plan_keeps_to_its_share_of_the_work(length, latent, batch):
     every, n = plan(length, None, latent=latent, batch_size=batch)
     assert 2 <= n <= 16 and 1 <= every <= length
-    work = (length // every + 1) * n * 0.14 * latent / batch
+    work = (length // every + 1) * n * 0.23 * latent / batch
     assert work <= SHARE * length or n == 2
     chosen, fewer = plan(length, 1, latent=latent, batch_size=batch)
     assert chosen == 1 and fewer <= n
