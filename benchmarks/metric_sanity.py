@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -225,6 +226,15 @@ def draw(path: Path, results: Mapping[str, dict]) -> None:
 SETS = {"cifar10": cifar10, "fashion_mnist": fashion_mnist}
 
 
+def rounded(value: Any) -> Any:
+    """Numbers to six digits, in dictionaries and lists."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def main() -> None:
     here = Path(__file__).resolve()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -249,7 +259,7 @@ def main() -> None:
         print("\n".join(f"  broken: {sentence}" for sentence in sentences), flush=True)
     draw(options.out.with_suffix(".svg"), results)
     text = {"n": options.n, "levels": SERIES, "expected": EXPECTED, "tolerance": TOLERANCE, "sets": results}
-    options.out.write_text(json.dumps(text, indent=1) + "\n")
+    options.out.write_text(json.dumps(rounded(text), indent=1) + "\n")
 
 
 if __name__ == "__main__":

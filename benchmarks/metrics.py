@@ -146,8 +146,9 @@ def transport_cases() -> dict[str, Case]:
     x, y = (torch.randn(1000, 2, generator=rng, dtype=torch.float64) for _ in range(2))
     a, b = x.numpy(), y.numpy()
     equal = np.full(1000, 1e-3)
-    p, q = (torch.rand(n, generator=rng, dtype=torch.float64) for n in (150, 130))
+    p, q = (torch.rand(n, generator=rng, dtype=torch.float64) for n in (900, 800))
     p, q = p / p.sum(), q / q.sum()
+    few = [weights.numpy() / float(weights.sum()) for weights in (p[:150], q[:130])]
     cost = ot.dist(a[:150], b[:130], metric="euclidean")
     directions = random_directions(256, 64, torch.Generator().manual_seed(5))
     u, v = (torch.randn(3000, 64, generator=rng, dtype=torch.float64) for _ in range(2))
@@ -157,14 +158,14 @@ def transport_cases() -> dict[str, Case]:
             lambda: ot.emd2(equal, equal, ot.dist(a, b, metric="euclidean")),
             True,
         ),
-        "wasserstein1, 150 and 130 weighted points (POT, which ours calls)": (
-            lambda: weighted_wasserstein1(x[:150], y[:130], p, q),
-            lambda: ot.emd2(p.numpy(), q.numpy(), ot.dist(a[:150], b[:130], metric="euclidean")),
+        "wasserstein1, 900 and 800 weighted points (POT, which ours calls)": (
+            lambda: weighted_wasserstein1(x[:900], y[:800], p, q),
+            lambda: ot.emd2(p.numpy(), q.numpy(), ot.dist(a[:900], b[:800], metric="euclidean")),
             True,
         ),
-        "the same without POT, by a linear programme (POT)": (
-            lambda: _by_linear_programme(cost, p.numpy(), q.numpy()),
-            lambda: ot.emd2(p.numpy(), q.numpy(), cost),
+        "150 and 130 weighted points without POT, by a linear programme (POT)": (
+            lambda: _by_linear_programme(cost, *few),
+            lambda: ot.emd2(*few, cost),
             True,
         ),
         "sliced, 3,000 points, 64 dimensions, 256 directions (POT)": (
