@@ -52,8 +52,8 @@ def plan(length: int, every: int | None, *, latent: int, batch_size: int) -> tup
     """How often, in steps, and at how many latents to measure, for at most about :data:`SHARE` of the training time.
 
     The plan counts work instead of measuring time, so that a run's records follow from its configuration: one Jacobian
-    is about 1.5 forwards of ``latent`` samples, one step about 6.5 of a batch (DCGAN-32; more with a larger critic or more
-    critic steps). What it really took stands in every row.
+    is about 1.5 forwards of ``latent`` samples, one step about 6.5 of a batch (DCGAN-32; more with a larger critic or
+    more critic steps). What it really took stands in every row.
 
     Args:
         length: Steps of the whole run.
