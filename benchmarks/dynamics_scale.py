@@ -4,7 +4,8 @@
 
 The game is non-saturating with R1 (gamma 10) on images of noise blobs, float32, both networks of about 1.7 million
 parameters together at width 64. Limits: 5 minutes on two cores, peak resident memory 3 GiB, and a product at most 3
-times the plain gradient of both players. Products and gradients are timed in turns in this process, medians compared.
+times the plain gradient of both players. Products and gradients are timed in turns in this process, medians compared;
+``--k 0`` stops after that.
 """
 
 from __future__ import annotations
@@ -61,29 +62,36 @@ def main() -> None:
                 kinds[name]() if name == "transposed" else None  # rebuilds the kept graph, which is paid once
                 times[name].append(seconds(kinds[name]))
     medians = {name: statistics.median(values) for name, values in times.items()}
-    began, cpu = time.perf_counter(), time.process_time()
-    spectrum = eigenvalues(losses, players, k=options.k, which="LM")
-    took, cpu = time.perf_counter() - began, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    result = {
+    result: dict[str, object] = {
         "parameters": size,
         "batch": options.batch,
         "threads": options.threads,
         "load_average": round(os.getloadavg()[0], 1),
-        "seconds": round(took, 1),
-        "cpu_seconds": round(cpu, 1),
-        "peak_gib": round(peak, 2),
-        "products": spectrum.products,
-        "transposed": spectrum.transposed,
-        "eigenvalues": [[round(v.real, 6), round(v.imag, 6)] for v in spectrum.values.tolist()],
-        "residuals": [float(f"{r:.2g}") for r in spectrum.residuals.tolist()],
         "gradient_seconds": round(medians["gradient"], 3),
         "product_over_gradient": {k: round(v / medians["gradient"], 2) for k, v in medians.items() if k != "gradient"},
+        "rounds": options.rounds,
         "limits": {"seconds": 300, "peak_gib": 3.0, "product_over_gradient": 3.0},
     }
-    print(json.dumps(result, indent=1))
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    write(result, options.out)  # what is known already; a busy machine may not live to see the rest
+    if options.k:
+        began, cpu = time.perf_counter(), time.process_time()
+        spectrum = eigenvalues(losses, players, k=options.k, which="LM")
+        result |= {
+            "seconds": round(time.perf_counter() - began, 1),
+            "cpu_seconds": round(time.process_time() - cpu, 1),
+            "products": spectrum.products,
+            "transposed": spectrum.transposed,
+            "eigenvalues": [[round(v.real, 6), round(v.imag, 6)] for v in spectrum.values.tolist()],
+            "residuals": [float(f"{r:.2g}") for r in spectrum.residuals.tolist()],
+        }
+    result["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    write(result, options.out)
+
+
+def write(result: dict[str, object], out: Path | None) -> None:
+    print(json.dumps(result, indent=1), flush=True)
+    if out:
+        out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
