@@ -198,12 +198,15 @@ def test_only_its_values_bear_the_published_names(weights):
     def sample(n: int, seed: int) -> Tensor:
         return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
-    metrics = ["frechet", "kernel", "classifier_score"]
+    metrics = ["frechet", "frechet_extrapolated", "kernel", "classifier_score"]
     for network, names in (
-        (genuine, ["fid", "kid", "inception_score"]),
+        (genuine, ["fid", "fid_infinity", "kid", "inception_score"]),
         (dataclasses.replace(genuine, digest="0" * 64), metrics),
         (dataclasses.replace(genuine, name="mine"), metrics),
     ):
         found = evaluate(sample, train, test, n=50, features=network, metrics=metrics)
         assert [measurement.name for measurement in found] == names
         assert [measurement.protocol.metric for measurement in found] == names
+        # The published score is a mean over ten splits, any other one of all samples at once.
+        splits = any("10 splits" in note for note in found[-1].notes)
+        assert splits == (names != metrics) == (found[-1].interval is None)
