@@ -14,6 +14,7 @@ from tightrope.nonfinite import NonFiniteError, locate
 from tightrope.training import Run, critic_step, generator_step, start, train
 
 BATCH = 16
+HALVES = [name for name in METHODS if build(name).order == "alternating"]  # the others move both players at once
 
 
 def begin(name: str = "r1", critic: nn.Module | None = None, generator: nn.Module | None = None) -> Run:
@@ -59,7 +60,7 @@ class BadSlope(nn.Module):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", HALVES)
 def test_a_bad_weight_of_the_critic_is_named_and_nothing_moves(name, value):
     run = begin(name)
     list(train(run, [batch(k) for k in range(20)], steps=2))
@@ -98,7 +99,7 @@ def test_a_bad_weight_of_the_generator_is_named_by_both_players():
         assert unchanged(run, before)
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", HALVES)
 def test_a_bad_sample_stops_the_critic(name):
     run, x = begin(name), batch()
     x[5, 1] = math.inf
