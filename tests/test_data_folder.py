@@ -260,6 +260,8 @@ def test_missing_path():
     with pytest.raises(FileNotFoundError, match="no/such/place") as error:
         open_data("no/such/place")
     sentence(error)
+    with pytest.raises(UserError, match="neither"):
+        open_data("/dev/null")
     with pytest.raises(FileNotFoundError, match="did you mean digits"):
         open_data("digts")
     with pytest.raises(FileNotFoundError, match="did you mean toy:ring"):

@@ -102,6 +102,8 @@ def _find(request: Request) -> ImageSource | Dataset:
         ]
         hint = f"did you mean {near[0]}?" if near else "tightrope list shows what there is."
         raise FileNotFoundError(f"Expected a built-in name or an existing path, got {request.source}; {hint}")
+    if not path.is_dir() and not path.is_file():
+        raise UserError(f"Expected a file or a folder, got {path}, which is neither; give the data as a file.")
     return _folder(path, request) if path.is_dir() else _file(path, request)
 
 

@@ -52,4 +52,4 @@ def check_size(n: int, source: str) -> None:
         UserError: if n is 0 or 1.
     """
     if n < 2:
-        raise UserError(f"Training needs at least 2 samples, but {source} holds {n}; add more data.")
+        raise UserError(f"Expected at least 2 samples, but {source} holds {n}; add more data.")
