@@ -72,22 +72,22 @@ def write(path: Path, title: str, rows: Sequence[Sequence[str]]) -> None:
 def training(study: dict[str, Any], control: dict[str, Any]) -> None:
     runs, track = study["JC-2"]["runs"], study["JC-2"]["track"]
     groups = (
-        ("GAN, ten seeds", PLAIN, runs["plain"]),
-        ("GAN with clamping", CLAMPED, runs["clamped"]),
-        ("VAE decoder, same network", CONTROL, control["runs"]),
+        ("GAN, ten seeds", PLAIN, runs["plain"], track),
+        ("GAN with clamping", CLAMPED, runs["clamped"], track),
+        ("VAE decoder, same network", CONTROL, control["runs"], control["track"]),
     )
-    scores = [v for _, _, group in groups for run in group for v in run["curve"]]
-    spectra = [v for _, _, group in groups for run in group for v in run["spectrum"]]
+    scores = [v for _, _, group, _ in groups for run in group for v in run["curve"]]
+    spectra = [v for _, _, group, _ in groups for run in group for v in run["spectrum"]]
     top = [
-        panel(name, "training step", [(colour, track, run["curve"]) for run in group], scores)
-        for name, colour, group in groups
+        panel(name, "training step", [(colour, steps, run["curve"]) for run in group], scores)
+        for name, colour, group, steps in groups
     ]
     index = list(range(1, 17))
     below = [
         panel(
             "singular values of J", "position", [(colour, index, run["spectrum"]) for run in group], spectra, log=True
         )
-        for _, colour, group in groups
+        for _, colour, group, _ in groups
     ]
     title = "Digits 8x8, latent 16: mean log condition number of JᵀJ over training, and the last spectra"
     write(RESULTS / "conditioning_training.svg", title, [top, below])
