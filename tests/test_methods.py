@@ -52,7 +52,7 @@ PUBLISHED = {
     ),
     "sn_gan": ("hinge", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], 64),
     "sn_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
-    "orthogonal_wgan": ("wasserstein", ("adam", 1e-4, (0, 0.9)), ("adam", 1e-4, (0, 0.9)), 5, [], 64),
+    "orthogonal_wgan": ("wasserstein", ("adam", 5e-4, (0, 0.9)), ("adam", 5e-4, (0, 0.9)), 5, [], 64),
     "r1": ("non_saturating", ("rmsprop", 1e-4, 0.99), ("rmsprop", 1e-4, 0.99), 1, [("r1", {"gamma": 10.0})], None),
     "consensus": ("non_saturating", ("rmsprop", 1e-4, 0.9), ("rmsprop", 1e-4, 0.9), 1, [], None),
     "symplectic": ("non_saturating", ("rmsprop", 1e-4, 0.9), ("rmsprop", 1e-4, 0.9), 1, [], None),
