@@ -127,9 +127,9 @@ def orthogonal_wgan(
 
     Source: Mueller et al. 2019 (1911.13060) names these three ways; formulas, coefficients and optimiser settings are
     our reading, as the text available to us does not give them.
-    Departures: cannot be told apart from the reading. The optimiser is WGAN-GP's at five times its rate, which did better
-    on digits and Fashion-MNIST (one seed, ``docs/orthogonal_wgan.md``). The critic asks for sorting activations, as
-    without them an orthogonal critic misses about a third of the distance.
+    Departures: cannot be told apart from the reading. The optimiser is WGAN-GP's at five times its rate, which did
+    better on digits and Fashion-MNIST (one seed, ``docs/orthogonal_wgan.md``). The critic asks for sorting activations,
+    as without them an orthogonal critic misses about a third of the distance.
     Its layer normalisation is an option of the network, and off, because it has no Lipschitz bound.
 
     Args:
