@@ -63,11 +63,12 @@ def explicit(g: nn.Module, z: Tensor, label: int | None = None) -> Tensor:
     "name", [pytest.param(name, marks=pytest.mark.slow) if name == "sn_resnet" else name for name in CASES]
 )
 def test_spectra_equal_an_explicit_jacobian_on_the_shared_networks(name, classes):
-    g, z = generator(name, classes), latents(3, 6)
-    labels = torch.tensor([0, 2, 1]) if classes else None
+    n = 1 if name == "sn_resnet" else 3
+    g, z = generator(name, classes), latents(n, 6)
+    labels = torch.tensor([0, 2, 1])[:n] if classes else None
     J = conditioning.jacobian(g, z, labels=labels)
     values = conditioning.singular_values(g, z, labels=labels)
-    for i in range(3):
+    for i in range(n):
         true = explicit(g, z[i], None if labels is None else int(labels[i]))
         assert torch.allclose(J[i], true, rtol=1e-9, atol=1e-12)
         assert torch.allclose(values[i], torch.linalg.svdvals(true), rtol=1e-8, atol=1e-12)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from tightrope.autodiff import per_sample, undisturbed
 from tightrope.critics._search import gradient_norms, starting_points
@@ -68,7 +69,7 @@ def wasserstein_estimate(
         raise ValueError(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
         )
-    with undisturbed(critic), torch.no_grad():
+    with undisturbed(critic), torch.no_grad(), parametrize.cached():
         critic.eval()
         raw = mean_gap(critic, real, fake)
         slope = steepest(critic, real, fake, seed=seed)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from tightrope.autodiff import undisturbed
 from tightrope.critics.estimate import mean_gap, steepest, wasserstein_estimate
@@ -117,7 +118,7 @@ def generalisation_scores(
         exact: float | None = None
         for index, (name, (method, network)) in enumerate(methods.items()):
             critic = train_critic(method, network(seed), train, fakes, steps=steps, batch_size=batch_size, seed=seed)
-            with undisturbed(critic):
+            with undisturbed(critic), parametrize.cached():
                 critic.eval()
                 if index == 0:
                     exact = wasserstein_estimate(critic, test, held_out).exact
@@ -162,7 +163,7 @@ def train_critic(
     for step in range(steps):
         batch = real[torch.randint(len(real), (batch_size,), generator=rng)]
         fake = fakes(batch_size, rng).detach()
-        with nn.utils.parametrize.cached():
+        with parametrize.cached():
             objective = critic_objective(method, critic, batch, fake, critic_step=step, rng=rng)
         gradients = torch.autograd.grad(objective.total, parameters, allow_unused=True)
         for p, gradient in zip(parameters, gradients, strict=True):

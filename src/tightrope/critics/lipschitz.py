@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from tightrope.autodiff import undisturbed
 from tightrope.critics._certify import trace
@@ -106,7 +107,7 @@ def lipschitz_interval(
         return out
 
     rng = torch.Generator().manual_seed(seed)
-    with undisturbed(critic):
+    with undisturbed(critic), parametrize.cached():  # weights do not change here: compute constrained ones once
         critic.eval()
         points = starting_points(real.to(dtype), fake.to(dtype), rng)
         witnesses, slopes, gradients = climb(scores, points, rng, steps=steps, keep=keep)
