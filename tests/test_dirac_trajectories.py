@@ -146,7 +146,7 @@ def test_optimal_critic_two_cycle_and_contraction():
 
 
 @needs_file
-@pytest.mark.slow
+@pytest.mark.long
 def test_wgan_lp_settles_on_a_circle():
     case = by_id("limit_set_cases")["wgan_lp_flow_final_radius"]
     p = case["params"]
@@ -156,7 +156,7 @@ def test_wgan_lp_settles_on_a_circle():
 
 
 @needs_file
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", [n for n in by_id("limit_set_cases") if n.startswith("conopt_global")])
 def test_consensus_optimisation_converges_only_locally(name):
     case = by_id("limit_set_cases")[name]
@@ -169,7 +169,7 @@ def test_consensus_optimisation_converges_only_locally(name):
 
 
 @needs_file
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("h", [0.05, 0.01])
 def test_non_saturating_simultaneous_descent_ends_on_a_limit_cycle(h):
     case = by_id("limit_set_cases")[f"nsgan_simGD_limit_cycle_h={h:g}"]
@@ -182,7 +182,7 @@ def test_non_saturating_simultaneous_descent_ends_on_a_limit_cycle(h):
 
 
 @needs_file
-@pytest.mark.slow
+@pytest.mark.long
 def test_non_saturating_flow_converges_sublinearly():
     case = by_id("static_cases")["nsgan_flow_sublinear"]
     made, players, _ = game("nsgan", {})
