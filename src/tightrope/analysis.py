@@ -16,6 +16,7 @@ from tightrope.methods import Method
 from tightrope.metrics import sliced_wasserstein
 from tightrope.nonfinite import NonFiniteError
 from tightrope.optimizers import SIMULTANEOUS, Step, alternating, extragradient_step, in_sequence, outer_step
+from tightrope.optimizers.extragradient import Extrapolating
 from tightrope.training import Run, bind, start, train
 
 
@@ -113,8 +114,9 @@ def run_step(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int 
     players, optimizers = (run.generator, run.critic), (run.generator_optimizer, run.critic_optimizer)
     project = {} if method.project is None else {1: partial(method.project, run.critic)}
     step: Step
-    if method.generator_optimizer.extrapolates:
-        step = in_sequence(extragradient_step(game, players, optimizers), *project.values())
+    ahead = [optimizer for optimizer in optimizers if isinstance(optimizer, Extrapolating)]
+    if ahead:
+        step = in_sequence(extragradient_step(game, players, ahead), *project.values())
     else:
         order = SIMULTANEOUS if method.order == "simultaneous" else alternating(method.critic_steps(run.step))
         step = outer_step(game, players, optimizers, order, project=project)

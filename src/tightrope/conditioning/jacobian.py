@@ -94,10 +94,20 @@ def _one(function: Generator, z: Tensor, mode: Mode, columns: int) -> Tensor:
         return _reverse(function, z)
     try:
         return _forward(function, z, columns)
-    except (RuntimeError, NotImplementedError):
-        if mode == "forward":
+    except RuntimeError as error:
+        if mode == "forward" or not lacks_forward_mode(error):
             raise
         return _reverse(function, z)
+
+
+def lacks_forward_mode(error: RuntimeError) -> bool:
+    """Whether torch says that something has no forward derivative or cannot be mapped over columns.
+
+    Anything else, such as memory running out or shapes that do not fit, is an error of its own: falling back to
+    reverse mode would hide it, or take minutes without a word.
+    """
+    reasons = ("forward AD", "forward mode", "functorch", "vmap")
+    return isinstance(error, NotImplementedError) or any(reason in str(error) for reason in reasons)
 
 
 @contextmanager
@@ -111,8 +121,9 @@ def evaluated(
     """
     network = module_of(generator)
     if network is None:
+        conditional: Callable[..., Tensor] = generator
         with undisturbed():
-            yield generator if labels is None else lambda z: generator(z, labels)  # type: ignore[call-arg]
+            yield generator if labels is None else lambda z: conditional(z, labels)
         return
     for name in find_batch_norm(network):
         if getattr(network.get_submodule(name), "running_mean", None) is None:
@@ -218,7 +229,9 @@ def product(function: Generator) -> Callable[[Tensor, Tensor], Tensor]:
             with torch.no_grad():
                 moved: Tensor = torch.func.jvp(function, (z,), (direction,))[1]
             return moved
-        except (RuntimeError, NotImplementedError):
+        except RuntimeError as error:
+            if not lacks_forward_mode(error):
+                raise
             doubled: Tensor = torch.autograd.functional.jvp(function, z, direction)[1]
             return doubled
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -112,8 +113,10 @@ def eigenvalues(
             first = Spectrum(values, residuals, None, J.count, transposed)
     if not batches:
         return first
-    more = {"k": k, "which": which, "tolerance": tolerance, "restarts": restarts, "subspace": subspace}
-    others = [eigenvalues(other, players, generators=generators, **more) for other in batches]  # type: ignore[arg-type]
+    again = partial(
+        eigenvalues, k=k, which=which, tolerance=tolerance, restarts=restarts, subspace=subspace, generators=generators
+    )
+    others = [again(other, players) for other in batches]
     gaps = torch.stack([(first.values[:, None] - other.values).abs().min(1).values for other in others])
     count = first.products + sum(other.products for other in others)
     return Spectrum(first.values, first.residuals, gaps.square().mean(0).sqrt(), count, first.transposed)

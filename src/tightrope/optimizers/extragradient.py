@@ -11,8 +11,8 @@ from torch import Tensor
 from tightrope.optimizers.momentum import check_rate, evaluate
 
 
-class _Extrapolating(torch.optim.Optimizer):
-    """``extrapolate()`` moves to the look-ahead point; ``step()`` returns to the start and takes the real step."""
+class Extrapolating(torch.optim.Optimizer):
+    """The shared part: ``extrapolate()`` looks ahead; ``step()`` returns to the start and takes the real step."""
 
     def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
         raise NotImplementedError
@@ -49,7 +49,7 @@ class _Extrapolating(torch.optim.Optimizer):
         return loss
 
 
-class ExtraSGD(_Extrapolating):
+class ExtraSGD(Extrapolating):
     """Extragradient with plain gradient steps: ``x' = x - lr g(x - lr g(x))``.
 
     Source: Korpelevich 1976; Gidel et al. 2019 (1802.10551), section 3.
@@ -73,7 +73,7 @@ class ExtraSGD(_Extrapolating):
         return -group["lr"] * p.grad
 
 
-class ExtraAdam(_Extrapolating):
+class ExtraAdam(Extrapolating):
     """Extragradient whose two halves are Adam steps; both halves update Adam's moments.
 
     Source: Gidel et al. 2019 (1802.10551), algorithm 4, and its code: rates 5e-4 (critic) and 5e-5, betas (0.5, 0.9).

@@ -11,6 +11,7 @@ from torch import Tensor
 from tightrope.dynamics.field import descent
 from tightrope.dynamics.players import Losses, Player, all_parameters
 from tightrope.optimizer_settings import match_strides_
+from tightrope.optimizers.extragradient import Extrapolating
 
 Order: TypeAlias = Sequence[tuple[int, ...]]
 """Half-steps of an outer step, one after the other; the players in one tuple move at once, from one point."""
@@ -69,7 +70,7 @@ def outer_step(
 def extragradient_step(
     losses: Losses,
     players: Sequence[Player],
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Extrapolating],
     order: Order = SIMULTANEOUS,
     *,
     extrapolations: int = 1,
@@ -81,7 +82,7 @@ def extragradient_step(
     Args:
         losses: One function per player.
         players: Modules or sequences of tensors.
-        optimizers: Objects with ``extrapolate()`` and ``step()``, see ``ExtraSGD`` and ``ExtraAdam``.
+        optimizers: ``ExtraSGD`` or ``ExtraAdam``, one per player.
         order: Who moves when; published with both players at once.
         extrapolations: Looks ahead, each from the point where the step began; as their number grows the step tends to
             the implicit (proximal-point) one, provided that the step size times the field's slope is below one.
@@ -94,7 +95,7 @@ def extragradient_step(
             for _ in range(extrapolations):
                 set_gradients_(losses, parts, moving)
                 for i in moving:
-                    optimizers[i].extrapolate()  # type: ignore[attr-defined]
+                    optimizers[i].extrapolate()
             set_gradients_(losses, parts, moving)
             for i in moving:
                 optimizers[i].step()

@@ -88,7 +88,7 @@ def follow(folder: Path, assembled: Assembled) -> str | None:
     labels = None if labels is None else labels.to(run.device)
     try:
         found = conditioning.measure(run.generator, z.to(run.device), labels=labels, mode="forward")
-    except (RuntimeError, NotImplementedError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         records.append(folder / RECORD, row | {"error": reason})
         return reason

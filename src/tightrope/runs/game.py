@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tightrope._errors import UserError
 from tightrope.analysis import run_game, run_optimizers, run_step
-from tightrope.dynamics import PathAngle, Prediction, Spectrum, eigenvalues, euler_limit, path_angle, predict
+from tightrope.dynamics import Losses, PathAngle, Prediction, Spectrum, eigenvalues, euler_limit, path_angle, predict
 from tightrope.dynamics.players import flatten, parameters_of
 from tightrope.runs.assemble import Assembled, assemble
 from tightrope.runs.checkpoint import checkpoint_paths, restore
@@ -136,7 +136,7 @@ def _predict(
 
 
 def _angle(
-    assembled: Assembled, paths: dict[int, Path], chosen: int, game: object, points: int
+    assembled: Assembled, paths: dict[int, Path], chosen: int, game: Losses, points: int
 ) -> tuple[PathAngle | None, int | None]:
     older = [step for step in paths if step < chosen]
     if not older or points < 2:
@@ -148,4 +148,4 @@ def _angle(
     start = flatten([p.detach() for player in players for p in parameters_of(player)]).clone()
     if torch.equal(start, end):
         return None, None
-    return path_angle(game, players, start, end, points=points), min(older)  # type: ignore[arg-type]
+    return path_angle(game, players, start, end, points=points), min(older)

@@ -15,6 +15,7 @@ from tightrope.autodiff import gradient_norm
 from tightrope.game import Objective, critic_objective, generator_objective
 from tightrope.nonfinite import NonFiniteError, locate
 from tightrope.optimizer_settings import match_strides_
+from tightrope.optimizers.extragradient import Extrapolating
 from tightrope.training.run import Half, Run, bind
 from tightrope.training.steps import detached, finish_critic, finish_step, last_scalars, to_device
 
@@ -51,14 +52,15 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     for setting, optimizer in zip(settings, optimizers, strict=True):
         setting.schedule_(optimizer, run.images_seen)
     halves = _gradients_(run, descended, seen)
-    if settings[0].extrapolates:
-        for optimizer in optimizers:
-            optimizer.extrapolate()  # type: ignore[attr-defined]
+    ahead = [optimizer for optimizer in optimizers if isinstance(optimizer, Extrapolating)]
+    if ahead:
+        for optimizer in ahead:
+            optimizer.extrapolate()
         try:
             halves = _gradients_(run, descended, seen)
         except NonFiniteError:
-            for optimizer in optimizers:
-                optimizer.retreat()  # type: ignore[attr-defined]
+            for optimizer in ahead:
+                optimizer.retreat()
             raise
     for optimizer in optimizers:
         optimizer.step()
