@@ -12,43 +12,43 @@ _WELL = 30.0  # below it, products with the inverse root keep float32 accuracy i
 _NEAR = 4.0  # below it, so does the Gram matrix itself
 
 
-def _gram_spectrum(A: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Singular values and right singular vectors of tall ``A`` from its Gram matrix, float64, and the condition."""
-    values, V = torch.linalg.eigh((A.mT @ A).double())
+def _gram_spectrum(W: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Singular values and left singular vectors of wide ``W`` from its Gram matrix, float64, and the condition."""
+    values, U = torch.linalg.eigh((W @ W.mT).double())
     s = values.clamp(min=0).sqrt()
-    return s, V, float((s[..., -1] / s[..., 0]).amax())
+    return s, U, float((s[..., -1] / s[..., 0]).amax())
 
 
 def _polar_parts(W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For tall ``W = Q H``: ``Q`` as ``W`` is, and in float64 the spectrum of ``H``, its eigenvectors, its inverse."""
-    s, V, condition = _gram_spectrum(W)
+    """For wide ``W = H Q``: ``Q`` as ``W`` is, and in float64 the spectrum of ``H``, its eigenvectors, its inverse."""
+    s, U, condition = _gram_spectrum(W)
     if not condition < _NEAR and W.dtype != torch.float64:
-        s, V, condition = _gram_spectrum(W.double())
+        s, U, condition = _gram_spectrum(W.double())
     if not condition < _ILL:  # also when singular, or not finite
         U, s, Vh = torch.linalg.svd(W.double(), full_matrices=False)
-        s, V = s.clamp(min=torch.finfo(W.dtype).eps * s.amax().clamp(min=1e-30)), Vh.mT
-        return (U @ Vh).to(W.dtype), s, V, (V / s[..., None, :]) @ V.mT
-    inverse = (V / s[..., None, :]) @ V.mT
-    Q = W @ inverse.to(W.dtype) if condition < _WELL else (W.double() @ inverse).to(W.dtype)
-    return Q, s, V, inverse
+        s = s.clamp(min=torch.finfo(W.dtype).eps * s.amax().clamp(min=1e-30))
+        return (U @ Vh).to(W.dtype), s, U, (U / s[..., None, :]) @ U.mT
+    inverse = (U / s[..., None, :]) @ U.mT
+    Q = inverse.to(W.dtype) @ W if condition < _WELL else (inverse @ W.double()).to(W.dtype)
+    return Q, s, U, inverse
 
 
-def _polar_gradient(G: Tensor, Q: Tensor, s: Tensor, V: Tensor, inverse: Tensor) -> Tensor:
-    """``Q X + (I - Q Q^T) G H^-1``, where ``X`` is skew and solves ``H X + X H = Q^T G - G^T Q``."""
+def _polar_gradient(G: Tensor, Q: Tensor, s: Tensor, U: Tensor, inverse: Tensor) -> Tensor:
+    """``X Q + H^-1 G (I - Q^T Q)``, where ``X`` is skew and solves ``H X + X H = G Q^T - Q G^T``."""
     dtype = Q.dtype
     if not can_look() or not bool(s.amax() / s.amin() < _WELL):
         Q, G = Q.double(), G.double()
-    s, V, inverse = s.to(Q.dtype), V.to(Q.dtype), inverse.to(Q.dtype)
-    A = Q.mT @ G
-    inner = V.mT @ (A - A.mT) @ V / (s[..., :, None] + s[..., None, :])
-    mixed = V @ inner @ V.mT - A @ inverse
-    result = Q @ mixed
-    result = result.baddbmm_(G, inverse) if result.dim() == 3 else result.add_(G @ inverse)
+    s, U, inverse = s.to(Q.dtype), U.to(Q.dtype), inverse.to(Q.dtype)
+    A = G @ Q.mT
+    inner = U.mT @ (A - A.mT) @ U / (s[..., :, None] + s[..., None, :])
+    mixed = U @ inner @ U.mT - inverse @ A
+    result = mixed @ Q
+    result = result.baddbmm_(inverse, G) if result.dim() == 3 else result.add_(inverse @ G)
     return result.to(dtype)
 
 
 class _Polar(torch.autograd.Function):
-    """Polar factor of a tall matrix with its exact adjoint, free of divisions by gaps between singular values."""
+    """Polar factor of a wide matrix with its exact adjoint, free of divisions by gaps between singular values."""
 
     @staticmethod
     def forward(W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -61,12 +61,12 @@ class _Polar(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, G: Tensor, *_: Any) -> Tensor:
-        W, Q, s, V, inverse = ctx.saved_tensors
+        W, Q, s, U, inverse = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative may follow: the iteration has them all
             pulled: Tensor = torch.func.vjp(lambda A: _iterate(A, 40)[0].to(A.dtype), W)[1](G)[0]
             return pulled
         with torch.autocast(G.device.type, enabled=False):
-            return _polar_gradient(G, Q, s, V, inverse)
+            return _polar_gradient(G, Q, s, U, inverse)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None], W: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
@@ -84,7 +84,7 @@ def polar(W: Tensor) -> Tensor:
     Args:
         W: ``[..., m, n]``.
     """
-    if W.shape[-2] < W.shape[-1]:
+    if W.shape[-2] > W.shape[-1]:
         return polar(W.mT).mT
     Q: Tensor = torch.ops.tightrope.polar(W)[0] if torch.compiler.is_compiling() else _Polar.apply(W)[0]
     return Q
@@ -97,18 +97,18 @@ def _polar_operator(W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 @torch.library.custom_op("tightrope::polar_gradient", mutates_args=())
-def _polar_gradient_operator(G: Tensor, Q: Tensor, s: Tensor, V: Tensor, inverse: Tensor) -> Tensor:
-    return _polar_gradient(G, Q, s, V, inverse)
+def _polar_gradient_operator(G: Tensor, Q: Tensor, s: Tensor, U: Tensor, inverse: Tensor) -> Tensor:
+    return _polar_gradient(G, Q, s, U, inverse)
 
 
 @_polar_operator.register_fake
 def _(W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    small = W.new_empty((*W.shape[:-2], W.shape[-1], W.shape[-1]), dtype=torch.float64)
+    small = W.new_empty((*W.shape[:-2], W.shape[-2], W.shape[-2]), dtype=torch.float64)
     return W.new_empty(W.shape), small[..., 0], small, torch.empty_like(small)
 
 
 @_polar_gradient_operator.register_fake
-def _(G: Tensor, Q: Tensor, s: Tensor, V: Tensor, inverse: Tensor) -> Tensor:
+def _(G: Tensor, Q: Tensor, s: Tensor, U: Tensor, inverse: Tensor) -> Tensor:
     return Q.new_empty(Q.shape)
 
 
@@ -139,30 +139,30 @@ def bjorck(W: Tensor, iterations: int = 30) -> Tensor:
     **Departures**: scaled by the root of the Gram matrix's largest row sum, not by ``1 / sqrt(m n)``, which needs far
     more iterations.
     """
-    if W.shape[-2] < W.shape[-1]:
+    if W.shape[-2] > W.shape[-1]:
         return bjorck(W.mT, iterations).mT
     A, identity = _iterate(W, iterations)
-    if can_look() and not bool((A.detach().mT @ A.detach() - identity).abs().max() <= 1e-7):
+    if can_look() and not bool((A.detach() @ A.detach().mT - identity).abs().max() <= 1e-7):
         return polar(W)
     return A.to(W.dtype)
 
 
 def _iterate(W: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Bjorck's iteration on a tall matrix, in float64, and the identity of its smaller side."""
+    """Bjorck's iteration on a wide matrix, in float64, and the identity of its smaller side."""
     A = W.double()
-    gram = A.mT @ A
+    gram = A @ A.mT
     bound = gram.detach().abs().sum(-1).amax(-1)[..., None, None].clamp(min=1e-300)
     identity = torch.eye(gram.shape[-1], dtype=A.dtype, device=A.device)
     G, Z = gram / bound, identity / bound.sqrt()
     for _ in range(iterations):
         step = 1.5 * identity - 0.5 * G
-        G, Z = step @ G @ step, Z @ step
+        G, Z = step @ G @ step, step @ Z
         if can_look():
             if bool((G.detach() - identity).abs().max() < 1e-14):
                 break
         else:  # further rounds change nothing, but would crawl through denormal numbers
             G = torch.where(G.abs() < 1e-30, torch.zeros_like(G), G)
-    return A @ Z, identity
+    return Z @ A, identity
 
 
 def can_look() -> bool:
@@ -182,8 +182,8 @@ def clamp_singular_values(W: Tensor, low: float, high: float) -> Tensor:
 
     By the float64 Gram matrix of the smaller side, by a float64 SVD above condition number 1e4.
     """
-    if W.shape[-2] < W.shape[-1]:
+    if W.shape[-2] > W.shape[-1]:
         return clamp_singular_values(W.mT, low, high).mT
-    Q, s, V, _ = _polar_parts(W.detach())
-    middle = (V * s.clamp(low, high)[..., None, :]) @ V.mT
-    return (Q.double() @ middle).to(W.dtype)
+    Q, s, U, _ = _polar_parts(W.detach())
+    middle = (U * s.clamp(low, high)[..., None, :]) @ U.mT
+    return (middle @ Q.double()).to(W.dtype)
