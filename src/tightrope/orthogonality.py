@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._modules import find_layers, kernel_shape
+from tightrope._precision import full_precision
 from tightrope._types import Critic
 from tightrope.autodiff import module_of
 
@@ -70,7 +71,7 @@ def soft_orthogonality(
         matrix = kernel_shape(layer).matrix(layer.weight)
         if matrix.shape[1] < matrix.shape[2]:
             matrix = matrix.mT
-        with torch.autocast(matrix.device.type, enabled=False):
+        with full_precision(matrix.device.type):
             gram = matrix.mT @ matrix
             value = _FORMS[form](gram, rng)
         total = value if total is None else total + value

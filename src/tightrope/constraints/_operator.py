@@ -24,6 +24,7 @@ from torch.nn import functional
 from tightrope import linalg
 from tightrope._linear_map import padding_cells, padding_gain
 from tightrope._modules import TRANSPOSED
+from tightrope._precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class OrthogonalConvolution(nn.Module):
     def forward(self, R: Tensor, *projectors: Tensor) -> Tensor:
         """Weight ``[groups * rows, columns, *kernel]``."""
         of, orthogonalise = self.of, linalg.ORTHOGONALISERS[self.by]
-        with torch.autocast(R.device.type, enabled=False):
+        with full_precision(R.device.type):
             K = orthogonalise(R).reshape(of.groups, of.rows, of.columns, *of.base)
             bases = [orthogonalise(U) for U in projectors]
             if any(of.fine):

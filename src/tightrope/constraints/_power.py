@@ -6,6 +6,7 @@ Both norms share it: a *map* is a frozen description of ``A(W)`` (:class:`~tight
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from tightrope._linear_map import LinearMap
 from tightrope._modules import KernelShape, constraints_are_frozen
+from tightrope._precision import full_precision
 from tightrope.linalg import unit
 
 Update: TypeAlias = Literal["optimizer_step", "forward"]
@@ -93,11 +95,13 @@ def advance(
     if rounds == 0:
         return u.clone(), v.clone()
     now = fingerprint(weight)
-    moved = torch.ones_like(now, dtype=torch.bool) if always else now != seen
-    if now.device.type == "cpu" and _level() is None and not bool(moved):
+    can_read = now.device.type == "cpu" and _level() is None
+    if can_read and not always and bool(now == seen):
         return u.clone(), v.clone()
     new_u, new_v = power_rounds(of, weight, u, rounds)
-    new_u, new_v = torch.where(moved, new_u, u), torch.where(moved, new_v, v)
+    if not (can_read or always):
+        moved = now != seen
+        new_u, new_v = torch.where(moved, new_u, u), torch.where(moved, new_v, v)
     u.copy_(new_u)
     v.copy_(new_v)
     seen.copy_(now)
@@ -145,7 +149,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor, g_d: Tensor) -> tuple[Tensor | None, ...]:
         W_bar, d, u, v = ctx.saved_tensors
-        with torch.autocast(g.device.type, enabled=False):
+        with full_precision(g.device.type):
             # (bound / d) (G - lambda u v^T) with lambda = <G, W_bar> / bound, plus what reaches d directly
             rank_one = g_d * (d / ctx.bound) - torch.dot(g.reshape(-1), W_bar.reshape(-1)) / ctx.bound
             if ctx.at_most:
@@ -160,6 +164,10 @@ class _Normalise(torch.autograd.Function):
         if ctx.at_most:
             t_d = torch.where(d > ctx.bound, t_d, torch.zeros_like(t_d))
         return (ctx.bound * t - W_bar * t_d) / d, t_d
+
+
+# torch binds the arguments to the signature at every call; without this it derives the signature anew each time
+setattr(_Normalise.forward, "__signature__", inspect.signature(_Normalise.forward))  # noqa: B010
 
 
 class SpectralNorm(nn.Module):
@@ -214,7 +222,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Normalised weight, same shape."""
-        with torch.autocast(weight.device.type, enabled=False):
+        with full_precision(weight.device.type):
             u, v = self._pair(weight)
             # the compiler fuses the formula itself, and cannot trace a Function with a jvp
             normalise = _formula if torch.compiler.is_compiling() else _Normalise.apply

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from tightrope import linalg
 from tightrope._modules import KernelShape, constrainable_layers, kernel_shape
+from tightrope._precision import full_precision
 from tightrope.constraints._operator import OrthogonalConvolution, geometry
 from tightrope.constraints._shapes import layer_shapes
 
@@ -31,7 +32,7 @@ class OrthogonalKernel(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Orthogonal weight, same shape."""
-        with torch.autocast(weight.device.type, enabled=False):
+        with full_precision(weight.device.type):
             matrix = linalg.ORTHOGONALISERS[self.by](self.shape.matrix(weight))
             weight = self.shape.weight(matrix, weight.shape)
             return weight if self.bound == 1 else self.bound * weight

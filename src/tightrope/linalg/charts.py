@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._precision import full_precision
 from tightrope.linalg.polar import can_look
 
 
@@ -63,7 +64,7 @@ class _CholeskyQR(torch.autograd.Function):
         if torch.is_grad_enabled():  # a second derivative may follow
             pulled: Tensor = torch.func.vjp(_householder, W)[1](G)[0]
             return pulled
-        with torch.autocast(G.device.type, enabled=False):
+        with full_precision(G.device.type):
             # (G - Q copyltu(G^T Q)) R^-T, where copyltu mirrors the lower triangle upwards
             inverse = inverse.to(Q.dtype)
             M = G.mT @ Q

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._precision import full_precision
+
 _ILL = 1e4  # above this condition number the Gram matrix is abandoned for the matrix itself
 _WELL = 30.0  # below it, products with the inverse root keep float32 accuracy in float32
 _NEAR = 4.0  # below it, so does the Gram matrix itself
@@ -65,7 +67,7 @@ class _Polar(torch.autograd.Function):
         if torch.is_grad_enabled():  # a second derivative may follow: the iteration has them all
             pulled: Tensor = torch.func.vjp(lambda A: _iterate(A, 40)[0].to(A.dtype), W)[1](G)[0]
             return pulled
-        with torch.autocast(G.device.type, enabled=False):
+        with full_precision(G.device.type):
             return _polar_gradient(G, Q, s, U, inverse)
 
     @staticmethod
