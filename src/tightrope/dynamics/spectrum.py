@@ -86,7 +86,7 @@ def eigenvalues(
         batches: Losses of the same players on other minibatches, to measure noise; each costs as much again.
         tolerance: Relative accuracy asked of ARPACK; None for 1e-10 in float64 and 1e-3 in float32.
         restarts: Arnoldi restarts before giving up.
-        subspace: Size of the Krylov space; None for ``max(2 k + 1, 20)``, or all of it up to 100 parameters. Ties, such
+        subspace: Size of the Krylov space; None for ``max(3 k, 20)``, or all of it up to 100 parameters. Ties, such
             as the one real part that all rotations of a game may share, need a larger one.
 
     Returns:
@@ -134,7 +134,7 @@ def arnoldi(
 
     n = operator.shape[0]
     start = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
-    width = min(n, (n if n <= 100 else max(2 * k + 1, 20)) if subspace is None else subspace)
+    width = min(n, (n if n <= 100 else max(3 * k, 20)) if subspace is None else subspace)
     try:
         values, vectors = eigs(operator, k=k, which=which, v0=start, ncv=width, maxiter=restarts, tol=tolerance)
     except ArpackNoConvergence as error:
