@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from tightrope import constraints, losses, penalties, toys
+from dynamics_cases import F64, bilinear, mlp_game
+from tightrope import constraints, losses, penalties
 from tightrope.dynamics import (
     eigenvalues,
     field_jacobian,
@@ -28,46 +29,6 @@ from tightrope.optimizers import (
     outer_step,
     symplectic,
 )
-from tightrope.penalties import Penalty
-
-F64 = torch.float64
-
-
-def mlp_game(seed=0, *, gamma=0.5, detach=False, batch=12, width=5, dim=2):
-    """A small smooth GAN: losses, players."""
-    rng = torch.Generator().manual_seed(seed)
-    generator = nn.Sequential(nn.Linear(dim, width), nn.Tanh(), nn.Linear(width, dim)).to(F64)
-    critic = nn.Sequential(nn.Linear(dim, width), nn.Tanh(), nn.Linear(width, 1)).to(F64)
-    with torch.no_grad():
-        for p in [*generator.parameters(), *critic.parameters()]:
-            p.copy_(torch.randn(p.shape, generator=rng, dtype=F64) * 0.6)
-    z, real = (torch.randn(batch, dim, generator=rng, dtype=F64) for _ in range(2))
-
-    def generator_loss():
-        return losses.non_saturating.generator(critic(generator(z)))
-
-    def critic_loss():
-        fake = generator(z).detach() if detach else generator(z)
-        total = losses.non_saturating.critic(critic(real), critic(fake))
-        return total + penalties.r1(critic, real, fake, gamma=gamma) + penalties.r2(critic, real, fake, gamma=gamma)
-
-    return (generator_loss, critic_loss), (generator, critic)
-
-
-def bilinear(seed, m=7, n=5, gamma=0.4, loss=losses.minimax):
-    """A random n-dimensional game of known Jacobian: ``[[0, a P^T], [-a P, -gamma I]]`` in this library's sign."""
-    P = torch.randn(m, n, generator=torch.Generator().manual_seed(seed), dtype=F64)
-    made = toys.dirac_gan(
-        loss, theta=[0.0] * n, psi=[0.0] * m, coupling=P, penalties=(Penalty(penalties.r1, {"gamma": gamma}),)
-    )
-    a = 1.0 if loss is losses.wasserstein else 0.5
-    J = torch.cat(
-        (
-            torch.cat((torch.zeros(n, n, dtype=F64), a * P.T), 1),
-            torch.cat((-a * P, -gamma * torch.eye(m, dtype=F64)), 1),
-        )
-    )
-    return made, J
 
 
 def differences(function, tensors, epsilon=1e-6):
@@ -332,91 +293,3 @@ def test_an_optimizer_that_has_not_stepped_is_analysed_and_left_empty():
     assert not optimizers[0].state
     n = J.shape[0]
     torch.testing.assert_close(M[:n, :n], torch.eye(n, dtype=F64) + 0.1 * J, rtol=0, atol=1e-12)
-
-
-# One clear sentence instead of a number.
-
-
-def test_a_loss_that_does_not_depend_on_its_player():
-    game, players = mlp_game()
-    with pytest.raises(ValueError, match="player 0 does not depend"):
-        gradient_field((lambda: torch.tensor(1.0), game[1]), players)
-    with pytest.raises(ValueError, match="player 1 does not depend"):
-        field_jacobian((game[0], lambda: players[0](torch.ones(1, 2, dtype=F64)).sum()), players)
-
-
-def test_values_that_are_not_finite():
-    game, players = mlp_game()
-    with torch.no_grad():
-        next(players[1].parameters()).view(-1)[0] = float("nan")
-    with pytest.raises(ValueError, match="expected a finite number"):
-        field_jacobian(game, players)
-    made, _ = bilinear(0)
-    with pytest.raises(ValueError, match="gradient of player 0 is not finite"):
-        gradient_field((lambda: made.generator.theta.abs().sqrt().sum(), made.losses[1]), made.players)
-
-
-@pytest.mark.parametrize(
-    "penalty",
-    [
-        Penalty(penalties.gradient_penalty, {"weight": 1.0}),
-        Penalty(penalties.gradient_penalty, {"weight": 1.0, "target": 0.5, "one_sided": True}),
-    ],
-)
-def test_points_without_a_derivative(penalty):
-    """The one-centred penalty jumps where the gradient vanishes; the one-sided one has a kink at its target."""
-    one_sided = "one_sided" in penalty.hyperparameters
-    made = toys.dirac_gan(losses.wasserstein, theta=0.3, psi=0.5 if one_sided else 0.0, penalties=(penalty,))
-    with pytest.raises(ValueError, match="not differentiable"):
-        field_jacobian(made.losses, made.players)
-    away = toys.dirac_gan(losses.wasserstein, theta=0.3, psi=0.7, penalties=(penalty,))
-    J = field_jacobian(away.losses, away.players)
-    torch.testing.assert_close(J, torch.tensor([[0.0, 1.0], [-1.0, -2.0]], dtype=F64))
-
-
-def test_losses_that_draw_from_a_generator_of_their_own():
-    rng = torch.Generator().manual_seed(0)
-    _, players = mlp_game()
-
-    def critic_loss():
-        real = torch.randn(4, 2, generator=rng, dtype=F64)
-        return losses.wasserstein.critic(players[1](real), players[1](players[0](real))) + penalties.r1(
-            players[1], real
-        )
-
-    game = (lambda: -players[1](players[0](torch.ones(1, 2, dtype=F64))).mean(), critic_loss)
-    with pytest.raises(ValueError, match="deterministic game"):
-        field_jacobian(game, players)
-    state = rng.get_state()
-    first = field_jacobian(game, players, generators=(rng,))
-    assert torch.equal(first, field_jacobian(game, players, generators=(rng,)))
-    assert torch.equal(state, rng.get_state())
-
-
-def test_an_iteration_that_does_not_converge():
-    made, _ = bilinear(0, m=40, n=40)
-    with pytest.raises(ValueError, match="did not converge"):
-        eigenvalues(made.losses, made.players, k=2, which="SM", restarts=1, subspace=6)
-
-
-def test_adam_at_an_exact_equilibrium_has_no_derivative():
-    made, _ = bilinear(0)
-    optimizers = [torch.optim.Adam(p.parameters(), lr=0.1) for p in made.players]
-    with pytest.raises(ValueError, match="second moment is zero"):
-        update_jacobian(outer_step(made.losses, made.players, optimizers), made.players, optimizers)
-
-
-def test_incomplete_games():
-    game, players = mlp_game()
-    with pytest.raises(ValueError, match="one loss per player"):
-        gradient_field(game[:1], players)
-    with pytest.raises(ValueError, match="no parameter that requires"):
-        gradient_field(game, (nn.Tanh(), players[1]))
-    with pytest.raises(ValueError, match="no parameter: expected leaf"):
-        gradient_field(game, ([players[0][0].weight * 1], players[1]))
-    with pytest.raises(ValueError, match="scalar loss of player 1"):
-        gradient_field((game[0], lambda: players[1](torch.ones(3, 2, dtype=F64))), players)
-    with pytest.raises(ValueError, match="one optimiser per player"):
-        outer_step(game, players, [torch.optim.SGD(players[0].parameters(), lr=0.1)])
-    with pytest.raises(ValueError, match="which out of"):
-        eigenvalues(game, players, which="largest")

@@ -36,7 +36,12 @@ def descent(
     loss: Callable[[], Tensor], parameters: Sequence[Tensor], player: int = 0, *, create_graph: bool = False
 ) -> list[Tensor]:
     """Minus one player's gradient, a tensor per parameter; ``player`` is the number that errors name."""
-    value = loss()
+    value: object = loss()
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"Expected the loss of player {player} to return a tensor, got {type(value).__name__}; do not call .item() "
+            "on it."
+        )
     if value.numel() != 1:
         raise ValueError(
             f"Expected a scalar loss of player {player}, got shape {tuple(value.shape)}; return a mean over the batch."

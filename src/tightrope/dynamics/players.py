@@ -34,7 +34,8 @@ def all_parameters(losses: Losses, players: Sequence[Player]) -> list[list[Tenso
     """The tensors of every player, one list per player, after checking that the game is complete.
 
     Raises:
-        ValueError: Not one loss per player, a player without parameters, or a tensor that is no leaf with a gradient.
+        ValueError: Not one loss per player, a player without parameters, a tensor that is no leaf with a gradient, or
+            a parameter with two players.
     """
     if len(losses) != len(players):
         raise ValueError(
@@ -53,7 +54,19 @@ def all_parameters(losses: Losses, players: Sequence[Player]) -> list[list[Tenso
                 f"Player {index} holds a tensor that is no parameter: expected leaf tensors that require a gradient; "
                 "pass the module, or list(module.parameters())."
             )
+    _refuse_shared(found)
     return found
+
+
+def _refuse_shared(parts: list[list[Tensor]]) -> None:
+    owner: dict[int, int] = {}
+    for index, tensors in enumerate(parts):
+        for p in tensors:
+            if owner.setdefault(id(p), index) != index:
+                raise ValueError(
+                    f"Players {owner[id(p)]} and {index} share a parameter of shape {tuple(p.shape)}: expected each "
+                    "parameter to have one player; untie it, or give it to one of them as a list of tensors."
+                )
 
 
 def modules_of(players: Sequence[Player]) -> list[nn.Module]:

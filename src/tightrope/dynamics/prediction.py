@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from tightrope.dynamics.players import Player, flatten
+from tightrope.dynamics.smooth import check_step
 from tightrope.dynamics.spectrum import arnoldi
 from tightrope.dynamics.state import Replay, replay
-from tightrope.dynamics.update import dense_update, update_operator
+from tightrope.dynamics.update import dense_update, update_operator, wants_check
 
 Verdict = Literal["convergent", "marginal", "divergent"]
 
@@ -69,6 +70,7 @@ def predict(
     generators: Sequence[torch.Generator] = (),
     tolerance: float | None = None,
     k: int = 6,
+    check: bool | None = None,
 ) -> Prediction:
     """Whether training contracts near the present point, how fast, and how it turns.
 
@@ -85,15 +87,19 @@ def predict(
         generators: Random-number generators that the step draws from.
         tolerance: Moduli this close to one are marginal; None for 1e-6 in float64, 1e-3 in float32.
         k: Eigenvalues computed if the state has more than 600 numbers.
+        check: Test first that the step is differentiable here, for six steps; None for float64 alone, see
+            ``eigenvalues``.
 
     Returns:
         The prediction.
 
     Raises:
-        ValueError: A derivative that is not finite, or no convergence of the eigenvalues.
+        ValueError: A step that is not differentiable here, or no convergence of the eigenvalues.
     """
     with replay(step, players, optimizers, generators) as at:
         values, error = _update_eigenvalues(at, step, k)
+        if wants_check(at, check):
+            check_step(step, at)
         displacement = _displacement(at, step)
     margin = (1e-6 if at.state[0].dtype == torch.float64 else 1e-3) if tolerance is None else tolerance
     return judge(values, margin, error=error, displacement=displacement)

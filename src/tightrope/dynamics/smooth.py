@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from tightrope.dynamics.field import gradient_field
 from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, write_
+from tightrope.dynamics.state import Replay
 
 
 def check_differentiable(
@@ -36,10 +37,6 @@ def check_differentiable(
     """
     tensors = [p for part in all_parameters(losses, players) for p in part]
     start = flatten([p.detach() for p in tensors]).clone()
-    double = start.dtype == torch.float64
-    steps, tolerance = ((1e-4, 1e-5), 1e-3) if double else ((1e-2, 2e-3), 0.2)
-    size = max(float(start.abs().max()), 1.0)
-    draw = torch.Generator().manual_seed(0)
     with repeatable(players, generators) as rewind:
 
         def at(point: Tensor) -> Tensor:
@@ -48,30 +45,61 @@ def check_differentiable(
             return gradient_field(losses, players).detach()
 
         try:
-            here = at(start)
-            _require_repeatable(here, at(start), 1e-9 if double else 1e-3)
-            for _ in range(directions):
-                d = torch.randn(start.shape, generator=draw, dtype=torch.float64).to(start)
-                d = d / torch.linalg.vector_norm(d) * size
-                gaps, slopes, height = [], [], 0.0
-                for epsilon in steps:
-                    ahead, behind = (at(start + s * epsilon * d) for s in (1.0, -1.0))
-                    gaps.append(_norm((ahead - here) - (here - behind)) / epsilon)
-                    slopes.append(_norm(ahead - behind) / (2 * epsilon))
-                    height = max(height, _norm(ahead), _norm(behind))
-                _require_smooth(gaps, slopes, tolerance, floor=tolerance * height / size)
+            require_differentiable(at, start, "game", directions)
         finally:
             write_(tensors, start)
 
 
-def _require_smooth(gaps: Sequence[float], slopes: Sequence[float], tolerance: float, *, floor: float) -> None:
+def check_step(step: Callable[[], object], at: Replay) -> None:
+    """:func:`check_differentiable` of one training step in the parameters, along one direction, memory as it is.
+
+    Raises:
+        ValueError: The step jumps or has a kink here, or repeated steps differ.
+    """
+    start = flatten([p.detach() for p in at.parameters]).clone()
+
+    def moved(point: Tensor) -> Tensor:
+        at.rewind()
+        write_(at.parameters, point)
+        step()
+        return flatten([p.detach() for p in at.parameters]) - point
+
+    try:
+        require_differentiable(moved, start, "step", 1)
+    finally:
+        at.rewind()
+
+
+def require_differentiable(at: Callable[[Tensor], Tensor], start: Tensor, what: str, directions: int) -> None:
+    """Raise unless the vector field ``at`` is differentiable at ``start [n]``; ``what`` is the name errors use."""
+    double = start.dtype == torch.float64
+    steps, tolerance = ((1e-4, 1e-5), 1e-3) if double else ((1e-2, 2e-3), 0.2)
+    size = max(float(start.abs().max()), 1.0)
+    draw = torch.Generator().manual_seed(0)
+    here = at(start)
+    _require_repeatable(here, at(start), 1e-9 if double else 1e-3)
+    for _ in range(directions):
+        d = torch.randn(start.shape, generator=draw, dtype=torch.float64).to(start)
+        d = d / torch.linalg.vector_norm(d) * size
+        gaps, slopes, height = [], [], 0.0
+        for epsilon in steps:
+            ahead, behind = (at(start + s * epsilon * d) for s in (1.0, -1.0))
+            gaps.append(_norm((ahead - here) - (here - behind)) / epsilon)
+            slopes.append(_norm(ahead - behind) / (2 * epsilon))
+            height = max(height, _norm(ahead), _norm(behind))
+        _require_smooth(gaps, slopes, tolerance, floor=tolerance * height / size, what=what)
+
+
+def _require_smooth(
+    gaps: Sequence[float], slopes: Sequence[float], tolerance: float, *, floor: float, what: str
+) -> None:
     """A smooth field's gap shrinks with the step and its slope stays; a kink's gap stays; a jump's slope grows."""
     jump = slopes[1] > 3 * slopes[0] and slopes[1] > floor
     kink = gaps[1] > 0.5 * gaps[0] and gaps[1] > max(tolerance * slopes[1], floor)
     if jump or kink:
-        what = "jumps" if jump else "has a kink"
+        found = f"its {'gradient' if what == 'game' else 'result'} {'jumps' if jump else 'has a kink'}"
         raise ValueError(
-            f"The game is not differentiable at this point: along a random direction its gradient {what} (one-sided "
+            f"The {what} is not differentiable at this point: along a random direction {found} (one-sided "
             f"slopes differ by {gaps[1]:.3g}, slope {slopes[0]:.3g} grows to {slopes[1]:.3g} as the step shrinks); "
             "move the parameters off it, for example away from a zero gradient under a one-centred penalty."
         )
@@ -81,7 +109,7 @@ def _require_repeatable(first: Tensor, second: Tensor, tolerance: float) -> None
     difference = _norm(first - second)
     if difference > tolerance * _norm(first):
         raise ValueError(
-            f"The losses gave gradients that differ by {difference:.3g} at one and the same point: expected a "
+            f"The losses gave values that differ by {difference:.3g} at one and the same point: expected a "
             "deterministic game; draw latents and noise once outside the losses, or pass the generators they use as "
             "`generators`."
         )

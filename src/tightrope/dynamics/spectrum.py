@@ -13,6 +13,7 @@ from torch import Tensor
 from tightrope.dynamics.jacobian import field_jacobian
 from tightrope.dynamics.players import Losses, Player, all_parameters
 from tightrope.dynamics.products import field_products
+from tightrope.dynamics.smooth import check_differentiable
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -68,6 +69,7 @@ def eigenvalues(
     tolerance: float | None = None,
     restarts: int = 100,
     subspace: int | None = None,
+    check: bool | None = None,
 ) -> Spectrum:
     """Leading eigenvalues of the Jacobian of the gradient field, for games of any size, by restarted Arnoldi.
 
@@ -88,12 +90,14 @@ def eigenvalues(
         restarts: Arnoldi restarts before giving up.
         subspace: Size of the Krylov space; None for ``max(3 k, 20)``, or all of it up to 100 parameters. Ties, such
             as the one real part that all rotations of a game may share, need a larger one.
+        check: Test first that the field is differentiable here, for six gradients; None for float64 alone, since in
+            float32 the test's steps are long enough to cross the kinks of rectifiers near the point.
 
     Returns:
         The spectrum.
 
     Raises:
-        ValueError: Not a game, not finite, an unknown ``which``, or no convergence.
+        ValueError: Not a game, not finite, not differentiable here, an unknown ``which``, or no convergence.
 
     Cost: ``subspace`` products and about half as many per restart; then two per pair of eigenvalues for residuals. A
     product costs about twice a gradient where reverse mode sees the whole Jacobian, three times otherwise.
@@ -101,10 +105,12 @@ def eigenvalues(
     if which not in ORDERS or k < 1:
         raise ValueError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
     parts = all_parameters(losses, players)
+    double = parts[0][0].dtype == torch.float64
+    if double if check is None else check:
+        check_differentiable(losses, players, generators=generators, directions=1)
     if k >= sum(p.numel() for part in parts for p in part) - 1:
         first = _dense(losses, players, k, which, generators)
     else:
-        double = parts[0][0].dtype == torch.float64
         accuracy = (1e-10 if double else 1e-3) if tolerance is None else tolerance
         with field_products(losses, players, generators=generators) as J:
             transposed = J.transpose_is_exact()
@@ -114,7 +120,14 @@ def eigenvalues(
     if not batches:
         return first
     again = partial(
-        eigenvalues, k=k, which=which, tolerance=tolerance, restarts=restarts, subspace=subspace, generators=generators
+        eigenvalues,
+        k=k,
+        which=which,
+        tolerance=tolerance,
+        restarts=restarts,
+        subspace=subspace,
+        generators=generators,
+        check=False,
     )
     others = [again(other, players) for other in batches]
     gaps = torch.stack([(first.values[:, None] - other.values).abs().min(1).values for other in others])

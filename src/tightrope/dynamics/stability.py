@@ -13,8 +13,9 @@ from torch import Tensor
 
 from tightrope.dynamics.players import Player
 from tightrope.dynamics.prediction import Prediction, judge
+from tightrope.dynamics.smooth import check_step
 from tightrope.dynamics.state import replay
-from tightrope.dynamics.update import dense_update
+from tightrope.dynamics.update import dense_update, wants_check
 
 
 def largest_safe_step(
@@ -41,7 +42,7 @@ def largest_safe_step(
         The factor; 0 if even the smallest rates diverge, infinity if ``largest`` times the rates still do not.
 
     Raises:
-        ValueError: A derivative that is not finite.
+        ValueError: A step that is not differentiable here.
 
     Cost: about forty update Jacobians, so it is meant for small games.
     """
@@ -56,6 +57,10 @@ def largest_safe_step(
         return judge(values, 1e-12).rate - 1 - 1e-11 * factor
 
     factor, below = 2.0**-10, 0.0
+    with replay(step, players, optimizers, generators) as at:
+        dense_update(at, step)  # what is not finite has a sentence of its own
+        if wants_check(at, None):
+            check_step(step, at)
     try:
         while factor <= largest:
             if excess(factor) > 0:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope.dynamics.players import Player, flatten, unflatten
+from tightrope.dynamics.smooth import check_step
 from tightrope.dynamics.state import Replay, replay
 from tightrope.dynamics.tangents import push_forward
 
@@ -22,6 +23,7 @@ def update_jacobian(
     optimizers: Sequence[torch.optim.Optimizer] = (),
     *,
     generators: Sequence[torch.Generator] = (),
+    check: bool | None = None,
 ) -> Tensor:
     r"""The Jacobian :math:`F'(s)` of one outer step :math:`s \mapsto F(s)` of parameters and optimiser memory.
 
@@ -36,17 +38,27 @@ def update_jacobian(
         players: The parameters that the step moves.
         optimizers: Those whose memory is part of the state.
         generators: Random-number generators that the step draws from; each evaluation starts them from the present.
+        check: Test first that the step is differentiable here, for six steps; None for float64 alone, see
+            ``eigenvalues``.
 
     Returns:
         ``[s, s]`` over all parameters and then the memory tensors, in the order of :func:`state_tensors`.
 
     Raises:
-        ValueError: A derivative that is not finite or an operation without forward derivative.
+        ValueError: A step that is not differentiable here, or an operation without forward derivative.
 
     Cost: ``s`` steps at two to three times a step. Everything is left as found.
     """
     with replay(step, players, optimizers, generators) as at:
-        return dense_update(at, step)
+        M = dense_update(at, step)
+        if wants_check(at, check):  # afterwards: what is not finite has a sentence of its own
+            check_step(step, at)
+        return M
+
+
+def wants_check(at: Replay, check: bool | None) -> bool:
+    """Whether to test for a kink: in float64 unless told otherwise."""
+    return at.state[0].dtype == torch.float64 if check is None else check
 
 
 def dense_update(at: Replay, step: Callable[[], object]) -> Tensor:
