@@ -1,4 +1,4 @@
-"""Constraints on other people's networks: the paper's formulas, and everything a training run does to a module."""
+"""Spectral normalisation of other people's networks: the paper's formulas, and what training does to a module."""
 
 from __future__ import annotations
 
@@ -12,54 +12,10 @@ from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.utils import parametrize
 
+from constraint_cases import block_diagonal, small_critic, zoo
 from tightrope import constraints, spectra
-from tightrope._modules import find_batch_norm, find_layers, frozen_constraints, kernel_shape
+from tightrope._modules import frozen_constraints, kernel_shape
 from tightrope.autodiff import undisturbed
-
-
-def zoo() -> dict[str, nn.Module]:
-    return {
-        "linear": nn.Linear(7, 5),
-        "wide linear": nn.Linear(5, 9),
-        "embedding": nn.Embedding(6, 4),
-        "conv1d": nn.Conv1d(3, 4, 3),
-        "conv2d": nn.Conv2d(3, 8, 4, 2, 1),
-        "conv3d": nn.Conv3d(2, 3, 3),
-        "grouped": nn.Conv2d(4, 6, 3, groups=2),
-        "depthwise": nn.Conv2d(4, 4, 3, groups=4),
-        "dilated circular": nn.Conv2d(2, 3, 3, dilation=2, padding=2, padding_mode="circular"),
-        "transposed": nn.ConvTranspose2d(3, 4, 4, 2, 1),
-        "grouped transposed": nn.ConvTranspose2d(4, 6, 3, groups=2),
-        "transposed 1d": nn.ConvTranspose1d(3, 2, 3),
-    }
-
-
-def small_critic(seed: int = 0, dtype: torch.dtype = torch.float64) -> nn.Sequential:
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(2, 6, 3, padding=1),
-        nn.LeakyReLU(0.1),
-        nn.Conv2d(6, 8, 4, 2, 1),
-        nn.LeakyReLU(0.1),
-        nn.Flatten(),
-        nn.Linear(8 * 16, 1),
-    ).to(dtype)
-
-
-def block_diagonal(layer: nn.Module) -> torch.Tensor:
-    """Kernel matrix by the definition: one row per output channel, built entry by entry from slices of the weight."""
-    weight = layer.weight.detach()
-    groups = getattr(layer, "groups", 1)
-    if isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d)):
-        per_group = weight.shape[0] // groups
-        blocks = [
-            torch.stack([weight[g * per_group : (g + 1) * per_group, o].flatten() for o in range(weight.shape[1])])
-            for g in range(groups)
-        ]
-    else:
-        per_group = weight.shape[0] // groups
-        blocks = [torch.stack([weight[g * per_group + o].flatten() for o in range(per_group)]) for g in range(groups)]
-    return torch.block_diag(*blocks)
 
 
 def train(
@@ -88,84 +44,6 @@ def vectors(network: nn.Module) -> list[torch.Tensor]:
 
 def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-# ---------------------------------------------------------------------------------------------------------- clipping
-
-
-def test_clipping_reaches_every_parameter_and_nothing_is_left_out_by_default():
-    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 1))
-    assert constraints.clip_weights_(network, 0.02) is network
-    assert all(p.abs().max() <= 0.02 for p in network.parameters())
-    assert network[1].weight.unique().item() == pytest.approx(0.02)
-
-
-def test_clipping_options_leave_out_what_they_name():
-    def fresh() -> nn.Sequential:
-        network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 1))
-        for p in network.parameters():
-            nn.init.ones_(p)
-        return network
-
-    def clipped(network: nn.Sequential) -> list[str]:
-        return [name for name, p in network.named_parameters() if p.abs().max() < 1]
-
-    assert clipped(constraints.clip_weights_(fresh(), norm_layers=False)) == [
-        "0.weight",
-        "0.bias",
-        "3.weight",
-        "3.bias",
-    ]
-    assert clipped(constraints.clip_weights_(fresh(), biases=False)) == ["0.weight", "1.weight", "3.weight"]
-    assert clipped(constraints.clip_weights_(fresh(), layers="convolutions")) == ["0.weight"]
-    with pytest.raises(ValueError, match="positive bound"):
-        constraints.clip_weights_(fresh(), 0.0)
-
-
-def test_a_clipped_linear_critic_is_bounded_by_the_one_norm_of_the_mean_difference():
-    torch.manual_seed(0)
-    critic = nn.Linear(4, 1, bias=False).double()
-    real, fake = torch.randn(50, 4, dtype=torch.float64) + 1, torch.randn(50, 4, dtype=torch.float64)
-    optimiser = torch.optim.RMSprop(critic.parameters(), 1e-2)
-    for _ in range(50):
-        optimiser.zero_grad()
-        (critic(fake).mean() - critic(real).mean()).backward()
-        optimiser.step()
-        constraints.clip_weights_(critic, 0.1)
-    value = (critic(real).mean() - critic(fake).mean()).item()
-    assert value == pytest.approx(0.1 * (real.mean(0) - fake.mean(0)).abs().sum().item(), rel=1e-9)
-
-
-# --------------------------------------------------------------------------------------------- kernel matrices, layers
-
-
-@pytest.mark.parametrize("name", list(zoo()))
-def test_kernel_matrix_is_the_block_diagonal_one_and_its_inverse_restores_the_weight(name):
-    torch.manual_seed(0)
-    layer = zoo()[name].double()
-    shape = kernel_shape(layer)
-    matrix = shape.matrix(layer.weight)
-    assert torch.equal(torch.block_diag(*matrix), block_diagonal(layer))
-    assert torch.equal(shape.weight(matrix, layer.weight.shape), layer.weight)
-
-
-def test_batch_norm_is_found_by_name():
-    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Sequential(nn.SyncBatchNorm(1), nn.LayerNorm(1)), nn.BatchNorm1d(2))
-    assert find_batch_norm(network) == ["1.0", "2"]
-
-
-def test_unknown_weights_are_refused_by_name_and_can_be_skipped():
-    network = nn.ModuleDict({"body": nn.Linear(2, 2), "memory": nn.LSTM(2, 2)})
-    with pytest.raises(TypeError, match=r"LSTM.*'memory'"):
-        constraints.spectral_norm(network)
-    constraints.spectral_norm(network, skip=("memory",))
-    assert list(constraints.constrained_layers(network)) == ["body"]
-    with pytest.raises(ValueError, match="already constrained"):
-        constraints.spectral_norm(network, skip=("memory",))
-    with pytest.raises(ValueError, match="skip"):
-        constraints.spectral_norm(nn.Linear(1, 1), skip=("nowhere",))
-    with pytest.raises(ValueError, match="none"):
-        constraints.spectral_norm(nn.ReLU())
 
 
 # ---------------------------------------------------------------------------------------------- spectral normalisation
@@ -432,9 +310,3 @@ def test_compiled_critic_trains_like_the_eager_one():
     for a, b in zip(eager.state_dict().values(), compiled.state_dict().values(), strict=True):
         if a.is_floating_point():
             assert torch.allclose(a, b, rtol=1e-8, atol=1e-10)
-
-
-def test_layers_are_found_once_and_in_order():
-    shared = nn.Linear(2, 2)
-    network = nn.Sequential(shared, nn.ReLU(), shared, nn.Conv1d(1, 1, 1))
-    assert list(find_layers(network)) == ["0", "3"]
