@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -115,6 +116,16 @@ def test_overrides_reach_the_configuration(capsys: pytest.CaptureFixture[str], t
     assert config["method"]["hyperparameters"]["one_sided"] is True
     assert config["network"]["generator"]["width"] == 8
     assert config["network"]["critic"]["width"] == 16
+
+
+@pytest.mark.parametrize("words", [("--gama", "1"), ("--network", "resnext"), ("--network", "mlp", "--blocks", "3")])
+def test_unknown_options_are_refused_before_the_data_are_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    module = importlib.import_module("tightrope.runs.assemble")
+    monkeypatch.setattr(module, "open_dataset", lambda *_, **__: pytest.fail("the data were read"))
+    sentence = refused(capsys, "train", "digits", *words)
+    assert words[-2] in sentence or words[-1] in sentence
 
 
 @pytest.mark.parametrize(

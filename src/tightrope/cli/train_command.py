@@ -135,6 +135,9 @@ def resolve(options: TrainOptions, rest: list[str], command: str) -> tuple[Any, 
         options.flip,
         options.conditional,
     )
+    _refuse_unknown(
+        rest, method_hints, _any_network_hints(options.network), options.method, options.network or "of any kind"
+    )
     dataset = open_dataset(data, progress=not options.quiet)
     for note in dataset.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -255,6 +258,27 @@ def _network_hints(name: str, generator: dict[str, Any], critic: dict[str, Any])
 def _split(
     rest: list[str], method_hints: dict[str, Any], network_hints: dict[str, Any], method: str, network: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
+    _refuse_unknown(rest, method_hints, network_hints, method, network)
+    both = {**network_hints, **method_hints}
+    values = read_typed(both, rest, "train")
+    hyperparameters = {key: value for key, value in values.items() if key in method_hints}
+    return hyperparameters, {key: value for key, value in values.items() if key not in method_hints}
+
+
+def _any_network_hints(name: str | None) -> dict[str, Any]:
+    """Options of the named network, or of all of them where the data will choose it: known before the data are read."""
+    from tightrope.networks import NETWORKS
+    from tightrope.runs.assemble import network_options
+
+    hints: dict[str, Any] = {}
+    for network in NETWORKS if name is None else [name]:
+        hints |= _network_hints(network, *network_options(network))
+    return hints
+
+
+def _refuse_unknown(
+    rest: list[str], method_hints: dict[str, Any], network_hints: dict[str, Any], method: str, network: str
+) -> None:
     both = {**network_hints, **method_hints}
     for name in given_options(rest):
         if name not in both and name.removeprefix("no_") not in both:
@@ -266,9 +290,6 @@ def _split(
                 f"takes {_listed(plain)} (with generator- or critic- before it for one player); for the rest see "
                 "tightrope train --help."
             )
-    values = read_typed(both, rest, "train")
-    hyperparameters = {key: value for key, value in values.items() if key in method_hints}
-    return hyperparameters, {key: value for key, value in values.items() if key not in method_hints}
 
 
 def _listed(names: list[str]) -> str:
