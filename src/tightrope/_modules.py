@@ -93,9 +93,9 @@ class KernelShape:
         """Transposed kernel matrix times ``u [groups * rows]``."""
         return block_rmatvec(self.matrix(weight), u)
 
-    def plus_gradient(self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """``g`` plus the gradient of ``u^T M(weight) v`` in the weight: a new tensor shaped as the weight."""
-        return self.weight(block_add_outer(self.matrix(g), u, v), weight.shape)
+    def plus_gradient(self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:
+        """``scale`` times the sum of ``g`` and the gradient of ``u^T M(weight) v`` in the weight: a new tensor."""
+        return self.weight(block_add_outer(self.matrix(g), u, v, scale), weight.shape)
 
     def top_pair(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Exact singular vectors ``u``, ``v`` of the largest singular value."""

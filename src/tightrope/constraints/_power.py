@@ -40,9 +40,10 @@ class OperatorMap:
         """``A(W)^T u``."""
         return self.map.adjoint(weight, u[None])[0]
 
-    def plus_gradient(self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """``g`` plus the gradient of ``<u, A(W) v>``."""
-        return g + self.map.weight_gradient(weight, u[None], v[None])
+    def plus_gradient(self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:
+        """``scale`` times the sum of ``g`` and the gradient of ``<u, A(W) v>``."""
+        total = g + self.map.weight_gradient(weight, u[None], v[None])
+        return total if scale == 1 else total.mul_(scale)
 
     def top_pair(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Singular vectors of the largest singular value, converged."""
@@ -143,19 +144,26 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         _, u, v, ctx.of, ctx.bound, ctx.at_most = inputs
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*output, u, v)
         ctx.save_for_forward(*output, u, v)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, g_d: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, g: Tensor | None, g_d: Tensor | None) -> tuple[Tensor | None, ...]:
         W_bar, d, u, v = ctx.saved_tensors
+        if g is None:
+            g = torch.zeros_like(W_bar)
         with full_precision(g.device.type):
             # (bound / d) (G - lambda u v^T) with lambda = <G, W_bar> / bound, plus what reaches d directly
-            rank_one = g_d * (d / ctx.bound) - torch.dot(g.reshape(-1), W_bar.reshape(-1)) / ctx.bound
+            rank_one = torch.dot(g.reshape(-1), W_bar.reshape(-1)) / -ctx.bound
+            if g_d is not None:
+                rank_one = rank_one + g_d * (d / ctx.bound)
             if ctx.at_most:
                 rank_one = torch.where(d > ctx.bound, rank_one, torch.zeros_like(rank_one))
-            total = ctx.of.plus_gradient(g, W_bar.detach(), rank_one * u, v)
-            return total.mul_(ctx.bound / d), None, None, None, None, None
+            W_bar, scale = W_bar.detach(), ctx.bound / d
+            if g.device.type == "cpu" and _level() is None and not torch.is_grad_enabled():  # one pass instead of two
+                return ctx.of.plus_gradient(g, W_bar, rank_one * u, v, float(scale)), None, None, None, None, None
+            return ctx.of.plus_gradient(g, W_bar, rank_one * u, v).mul_(scale), None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, t: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
