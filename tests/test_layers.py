@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "tightrope"
 FLOORS = {
-    1: "linalg krylov autodiff _modules _linear_map _types _errors _files",
+    1: "linalg krylov autodiff _modules _linear_map _precision _types _errors _files",
     2: "penalties constraints spectra conditioning dynamics optimizers optimizer_settings perturbations schedules "
     "losses toys orthogonality",
     3: "methods critics averaging game nonfinite",
