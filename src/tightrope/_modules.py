@@ -87,10 +87,18 @@ class KernelShape:
 
     def apply(self, weight: Tensor, v: Tensor) -> Tensor:
         """Kernel matrix times ``v [groups * columns]``."""
+        if self.groups == 1:
+            return torch.mv(self._block(weight), v)
         return block_matvec(self.matrix(weight), v)
+
+    def _block(self, weight: Tensor) -> Tensor:
+        """The only block, ``[rows, columns]``; in one step, since the steps are what small layers cost."""
+        return self.matrix(weight)[0] if self.transposed else weight.reshape(self.rows, self.columns)
 
     def adjoint(self, weight: Tensor, u: Tensor) -> Tensor:
         """Transposed kernel matrix times ``u [groups * rows]``."""
+        if self.groups == 1:
+            return torch.mv(self._block(weight).t(), u)
         return block_rmatvec(self.matrix(weight), u)
 
     def plus_gradient(self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:

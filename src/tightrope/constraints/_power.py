@@ -97,7 +97,7 @@ def advance(
         return u.clone(), v.clone()
     now = fingerprint(weight)
     can_read = now.device.type == "cpu" and _level() is None
-    if can_read and not always and bool(now == seen):
+    if can_read and not always and now.item() == seen.item():
         return u.clone(), v.clone()
     new_u, new_v = power_rounds(of, weight, u, rounds)
     if not (can_read or always):
@@ -126,7 +126,7 @@ def _formula(W: Tensor, u: Tensor, v: Tensor, of: Map, bound: float, at_most: bo
     """``bound W / d`` and ``d``, where ``d = sigma`` or ``max(sigma, bound)``."""
     sigma = torch.dot(u.reshape(-1), of.apply(W, v).reshape(-1)).clamp(min=1e-12)
     d = sigma.clamp(min=bound) if at_most else sigma
-    return W * (bound / d), d
+    return W / d if bound == 1 else W * (bound / d), d
 
 
 class _Normalise(torch.autograd.Function):
@@ -160,10 +160,12 @@ class _Normalise(torch.autograd.Function):
                 rank_one = rank_one + g_d * (d / ctx.bound)
             if ctx.at_most:
                 rank_one = torch.where(d > ctx.bound, rank_one, torch.zeros_like(rank_one))
-            W_bar, scale = W_bar.detach(), ctx.bound / d
+            W_bar = W_bar.detach()
             if g.device.type == "cpu" and _level() is None and not torch.is_grad_enabled():  # one pass instead of two
-                return ctx.of.plus_gradient(g, W_bar, rank_one * u, v, float(scale)), None, None, None, None, None
-            return ctx.of.plus_gradient(g, W_bar, rank_one * u, v).mul_(scale), None, None, None, None, None
+                total = ctx.of.plus_gradient(g, W_bar, rank_one * u, v, ctx.bound / d.item())
+            else:
+                total = ctx.of.plus_gradient(g, W_bar, rank_one * u, v).mul_(ctx.bound / d)
+            return total, None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, t: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
