@@ -176,7 +176,10 @@ def main() -> None:
             print(f"{name}: left out, {missing}")
     times: dict[str, list[float]] = {name: [] for name in steppers}
     for index in range(options.rounds + 1):
-        for name, step in steppers.items():
+        names = list(steppers)
+        first = index % len(names)  # every variant stands in every place, for what ran before warms or cools the caches
+        for name in names[first:] + names[:first]:
+            step = steppers[name]
             started = time.process_time()
             step()
             if index:  # the first round warms up
