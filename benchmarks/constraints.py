@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -200,7 +201,7 @@ def main() -> None:
         )
     if options.out:
         record = {"network": options.network, "rounds": options.rounds, "torch": torch.__version__,
-                  "load": "taken on a machine shared with other jobs", "variants": rows}  # fmt: skip
+                  "load_average": round(os.getloadavg()[0], 1), "variants": rows}  # fmt: skip
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -51,7 +51,10 @@ SMOOTH = ("gradient_field", "path_angle")  # need no derivative of the field
 @pytest.mark.parametrize("name", analyses((), ((), ())))
 def test_every_analysis_refuses_what_is_no_game(name):
     x, y, players = two_points()
-    own = lambda: -(x * y).sum()  # noqa: E731
+
+    def own():
+        return -(x * y).sum()
+
     refused = {
         "is nan": lambda: (x * y).sum() * float("nan"),
         "is inf": lambda: (x * y).sum() + float("inf"),
