@@ -16,6 +16,8 @@ from constraint_cases import block_diagonal, small_critic, zoo
 from tightrope import constraints, spectra
 from tightrope._modules import frozen_constraints, kernel_shape
 from tightrope.autodiff import undisturbed
+from tightrope.constraints._normalise import fingerprint
+from tightrope.constraints._power import advance
 
 
 def train(
@@ -84,13 +86,14 @@ def test_gradient_is_the_papers_equation_12(name, exact):
 
 
 @pytest.mark.parametrize("at_most", [False, True])
+@pytest.mark.parametrize("bound", [1.0, 0.7])
 @pytest.mark.parametrize("scale", [0.3, 3.0])
-def test_first_and_second_derivatives_pass_gradcheck(at_most, scale):
+def test_first_and_second_derivatives_pass_gradcheck(at_most, bound, scale):
     torch.manual_seed(0)
     layer = nn.Conv2d(2, 3, 2, groups=1).double()
     with torch.no_grad():
         layer.weight.mul_(scale)
-    constraints.spectral_norm(layer, at_most=at_most)
+    constraints.spectral_norm(layer, at_most=at_most, bound=bound)
     module = layer.parametrizations.weight[0].eval()
     weight = layer.parametrizations.weight.original.detach().requires_grad_()
     u, v = module.u, module.v
@@ -98,11 +101,27 @@ def test_first_and_second_derivatives_pass_gradcheck(at_most, scale):
 
     def reference(w):
         sigma = u @ (W(w)[0] @ v)
-        return w / (sigma.clamp(min=1) if at_most else sigma)
+        return bound * w / (sigma.clamp(min=bound) if at_most else sigma)
 
     assert torch.allclose(module(weight), reference(weight), rtol=1e-12)
     assert torch.autograd.gradcheck(module, (weight,), check_forward_ad=True)
     assert torch.autograd.gradgradcheck(module, (weight,))
+
+
+def test_an_advance_leaves_the_gradients_of_earlier_uses_alone():
+    torch.manual_seed(0)
+    layer = constraints.spectral_norm(nn.Linear(4, 3).double(), warmup=1)
+    raw = layer.parametrizations.weight.original
+    with torch.no_grad():
+        raw.mul_(torch.linspace(0.5, 2, 4).double())
+    uses = [layer.weight, layer.weight]  # the first advances, the second does not
+    expected = [torch.autograd.grad(use.sum(), raw, retain_graph=True)[0] for use in uses]
+    with torch.no_grad():
+        raw.mul_(torch.linspace(2, 0.5, 4).double())
+    third = layer.weight  # advances again
+    assert not torch.equal(third, uses[1])
+    for use, before in zip(uses, expected, strict=True):
+        assert torch.equal(torch.autograd.grad(use.sum(), raw)[0], before)
 
 
 def test_at_most_leaves_small_layers_alone():
@@ -287,13 +306,63 @@ def test_autocast_keeps_the_norm_in_full_precision():
         assert spectra.kernel_singular_values(network[0])[0].item() == pytest.approx(1, abs=1e-5)
 
 
-def test_zero_weight_stays_finite():
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_weights_of_a_norm_whose_square_overflows(dtype):
+    torch.manual_seed(0)
+    layer = nn.Linear(64, 64).to(dtype)
+    with torch.no_grad():
+        layer.weight.mul_(1000)
+    constraints.spectral_norm(layer, update="forward")
+    assert torch.linalg.matrix_norm(layer.weight.float(), 2).item() == pytest.approx(1, abs=0.01)
+    (gradient,) = torch.autograd.grad(layer.weight.float().pow(2).sum(), layer.parametrizations.weight.original)
+    assert torch.isfinite(gradient).all()
+
+
+def test_backward_under_autocast_is_that_without():
+    torch.manual_seed(0)
+    layer = constraints.spectral_norm(nn.Conv2d(4, 4, 3, groups=2))
+    raw, direction = layer.parametrizations.weight.original, torch.randn(4, 2, 3, 3)
+    loss = (layer.weight * direction).sum()
+    (expected,) = torch.autograd.grad(loss, raw, retain_graph=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (got,) = torch.autograd.grad(loss, raw)
+    assert torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("update", ["optimizer_step", "forward"])
+@pytest.mark.parametrize("from_the_start", [False, True])
+def test_zero_weight_stays_finite_and_recovers(update, from_the_start):
+    torch.manual_seed(0)
     layer = nn.Linear(3, 3)
-    nn.init.zeros_(layer.weight)
-    constraints.spectral_norm(layer)
-    (layer(torch.ones(1, 3)).sum()).backward()
-    assert torch.isfinite(layer.weight).all()
-    assert torch.isfinite(layer.parametrizations.weight.original.grad).all()
+    if from_the_start:
+        nn.init.zeros_(layer.weight)
+    constraints.spectral_norm(layer, update=update)
+    raw = layer.parametrizations.weight.original
+    with torch.no_grad():
+        raw.zero_()
+    (gradient,) = torch.autograd.grad(layer.weight.sum(), raw)
+    assert torch.isfinite(gradient).all()
+    with torch.no_grad():
+        raw.copy_(torch.diag(torch.tensor([3.0, 1.0, 0.5])))
+    for _ in range(30):
+        assert torch.isfinite(layer.weight).all()
+        raw.data.mul_(1.0001)
+    layer.eval()
+    assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_under_vmap_only_the_due_vectors_advance_and_a_zero_weight_keeps_its_own(always):
+    of, ones = kernel_shape(nn.Linear(3, 2)), torch.ones(2, 3)
+    weights = torch.stack([torch.zeros(2, 3), ones, ones])  # zero, changed, seen before
+    u, v = torch.eye(2)[[0, 1, 0]], torch.eye(3)
+    seen = torch.stack([torch.tensor(7), torch.tensor(7), fingerprint(ones).long()])
+    new_u, new_v = vmap(lambda *state: advance(of, *state, 1, always))(weights, u, v, seen)
+    assert torch.equal(u, new_u) and torch.equal(v, new_v), "the buffers hold what was returned"
+    assert torch.equal(u[0], torch.tensor([1.0, 0.0])) and torch.equal(v[0], torch.tensor([1.0, 0.0, 0.0]))
+    advanced = (torch.full((2,), 0.5**0.5), torch.full((3,), 3**-0.5))
+    assert torch.allclose(u[1], advanced[0]) and torch.allclose(v[1], advanced[1])
+    assert torch.allclose(v[2], advanced[1] if always else torch.tensor([0.0, 0.0, 1.0]))
 
 
 @pytest.mark.slow

@@ -147,5 +147,6 @@ def test_power_steps_converge_to_the_top_pair():
     assert torch.allclose(torch.block_diag(*linalg.block_add_outer(M, u, v))[:5, :3], M[0] + torch.outer(u[:5], v[:3]))
     for blocks in (M, M[:1]):
         n, m = len(blocks) * 5, len(blocks) * 3
-        twice = linalg.block_add_outer(blocks, u[:n], v[:m], 2.0)
-        assert torch.allclose(twice, 2 * linalg.block_add_outer(blocks, u[:n], v[:m]))
+        scaled = linalg.block_add_outer(blocks, u[:n], v[:m], 2.0, -3.0)
+        rank_one = linalg.block_add_outer(blocks, u[:n], v[:m]) - blocks
+        assert torch.allclose(scaled, 2 * blocks - 3 * rank_one)

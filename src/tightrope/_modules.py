@@ -85,25 +85,37 @@ class KernelShape:
         blocks = weight.reshape(self.groups, weight.shape[0] // self.groups, self.rows, -1)
         return blocks.transpose(1, 2).reshape(self.groups, self.rows, self.columns)
 
+    def view(self, weight: Tensor) -> Tensor:
+        """``weight`` as the block ``[rows, columns]``, or as it is if there are more of them."""
+        if self.groups > 1:
+            return weight
+        return self.matrix(weight)[0] if self.transposed else weight.reshape(self.rows, self.columns)
+
     def apply(self, weight: Tensor, v: Tensor) -> Tensor:
-        """Kernel matrix times ``v [groups * columns]``."""
+        """Kernel matrix times ``v [groups * columns]``; ``weight`` may be its :meth:`view`."""
         if self.groups == 1:
             return torch.mv(self._block(weight), v)
         return block_matvec(self.matrix(weight), v)
 
     def _block(self, weight: Tensor) -> Tensor:
-        """The only block, ``[rows, columns]``; in one step, since the steps are what small layers cost."""
-        return self.matrix(weight)[0] if self.transposed else weight.reshape(self.rows, self.columns)
+        already = weight.dim() == 2  # also where the layer stores it so: a step that is not taken costs nothing
+        return weight if already else self.view(weight)
 
     def adjoint(self, weight: Tensor, u: Tensor) -> Tensor:
-        """Transposed kernel matrix times ``u [groups * rows]``."""
+        """Transposed kernel matrix times ``u [groups * rows]``; ``weight`` may be its :meth:`view`."""
         if self.groups == 1:
             return torch.mv(self._block(weight).t(), u)
         return block_rmatvec(self.matrix(weight), u)
 
-    def plus_gradient(self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:
-        """``scale`` times the sum of ``g`` and the gradient of ``u^T M(weight) v`` in the weight: a new tensor."""
-        return self.weight(block_add_outer(self.matrix(g), u, v, scale), weight.shape)
+    def plus_gradient(
+        self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: float = 1.0, times: float = 1.0
+    ) -> Tensor:
+        """``scale (g + times * gradient of u^T M(weight) v in the weight)``, a new tensor."""
+        if self.groups == 1 and not self.transposed:
+            block = g if g.dim() == 2 else g.reshape(self.rows, self.columns)
+            total = torch.addr(block, u, v, beta=scale, alpha=scale * times)
+            return total if g.dim() == 2 else total.view(weight.shape)
+        return self.weight(block_add_outer(self.matrix(g), u, v, scale, scale * times), weight.shape)
 
     def top_pair(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Exact singular vectors ``u``, ``v`` of the largest singular value."""

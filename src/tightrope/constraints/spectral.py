@@ -17,7 +17,8 @@ from torch.nn.utils import parametrize
 
 from tightrope._linear_map import linear_map
 from tightrope._modules import Layer, constrainable_layers, frozen_constraints, kernel_shape
-from tightrope.constraints._power import Map, OperatorMap, SpectralNorm, Update
+from tightrope.constraints._normalise import Map
+from tightrope.constraints._power import OperatorMap, SpectralNorm, Update
 from tightrope.constraints._shapes import layer_shapes
 
 M = TypeVar("M", bound=nn.Module)

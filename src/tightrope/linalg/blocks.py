@@ -24,12 +24,12 @@ def block_rmatvec(M: Tensor, u: Tensor) -> Tensor:
     return block_matvec(M.mT, u)
 
 
-def block_add_outer(M: Tensor, u: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:
-    """``scale (M + u v^T)`` in blocks, new: ``M [groups, m, n]``, ``u [groups * m]``, ``v [groups * n]``."""
+def block_add_outer(M: Tensor, u: Tensor, v: Tensor, beta: float = 1.0, alpha: float = 1.0) -> Tensor:
+    """``beta M + alpha u v^T`` in blocks, new: ``M [groups, m, n]``, ``u [groups * m]``, ``v [groups * n]``."""
     if M.shape[0] == 1:
-        return torch.addr(M[0], u, v, beta=scale, alpha=scale)[None]
+        return torch.addr(M[0], u, v, beta=beta, alpha=alpha)[None]
     groups, m, n = M.shape
-    return torch.baddbmm(M, u.reshape(groups, m, 1), v.reshape(groups, 1, n), beta=scale, alpha=scale)
+    return torch.baddbmm(M, u.reshape(groups, m, 1), v.reshape(groups, 1, n), beta=beta, alpha=alpha)
 
 
 def power_step(M: Tensor, u: Tensor, eps: float = 1e-12) -> tuple[Tensor, Tensor]:
