@@ -16,8 +16,6 @@ from constraint_cases import block_diagonal, small_critic, zoo
 from tightrope import constraints, spectra
 from tightrope._modules import frozen_constraints, kernel_shape
 from tightrope.autodiff import undisturbed
-from tightrope.constraints._normalise import fingerprint
-from tightrope.constraints._power import advance
 
 
 def train(
@@ -327,42 +325,6 @@ def test_backward_under_autocast_is_that_without():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         (got,) = torch.autograd.grad(loss, raw)
     assert torch.equal(got, expected)
-
-
-@pytest.mark.parametrize("update", ["optimizer_step", "forward"])
-@pytest.mark.parametrize("from_the_start", [False, True])
-def test_zero_weight_stays_finite_and_recovers(update, from_the_start):
-    torch.manual_seed(0)
-    layer = nn.Linear(3, 3)
-    if from_the_start:
-        nn.init.zeros_(layer.weight)
-    constraints.spectral_norm(layer, update=update)
-    raw = layer.parametrizations.weight.original
-    with torch.no_grad():
-        raw.zero_()
-    (gradient,) = torch.autograd.grad(layer.weight.sum(), raw)
-    assert torch.isfinite(gradient).all()
-    with torch.no_grad():
-        raw.copy_(torch.diag(torch.tensor([3.0, 1.0, 0.5])))
-    for _ in range(30):
-        assert torch.isfinite(layer.weight).all()
-        raw.data.mul_(1.0001)
-    layer.eval()
-    assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, rel=1e-3)
-
-
-@pytest.mark.parametrize("always", [False, True])
-def test_under_vmap_only_the_due_vectors_advance_and_a_zero_weight_keeps_its_own(always):
-    of, ones = kernel_shape(nn.Linear(3, 2)), torch.ones(2, 3)
-    weights = torch.stack([torch.zeros(2, 3), ones, ones])  # zero, changed, seen before
-    u, v = torch.eye(2)[[0, 1, 0]], torch.eye(3)
-    seen = torch.stack([torch.tensor(7), torch.tensor(7), fingerprint(ones).long()])
-    new_u, new_v = vmap(lambda *state: advance(of, *state, 1, always))(weights, u, v, seen)
-    assert torch.equal(u, new_u) and torch.equal(v, new_v), "the buffers hold what was returned"
-    assert torch.equal(u[0], torch.tensor([1.0, 0.0])) and torch.equal(v[0], torch.tensor([1.0, 0.0, 0.0]))
-    advanced = (torch.full((2,), 0.5**0.5), torch.full((3,), 3**-0.5))
-    assert torch.allclose(u[1], advanced[0]) and torch.allclose(v[1], advanced[1])
-    assert torch.allclose(v[2], advanced[1] if always else torch.tensor([0.0, 0.0, 1.0]))
 
 
 @pytest.mark.slow

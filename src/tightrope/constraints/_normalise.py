@@ -16,8 +16,11 @@ import torch
 from torch import Tensor
 
 from tightrope._precision import full_precision
+from tightrope.constraints._transforms import numbers_can_be_read
 
-_SMALLEST = 1e-12  # of a norm or sigma, so that a zero weight divides by something
+SMALLEST = 1e-12  # a sigma that is no larger is that of a zero weight
+
+STALE = 0.5  # cosine between u and A v below which u belongs to another weight: it can even be negative
 
 _BITS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
 
@@ -28,6 +31,10 @@ class Map(Protocol):
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of ``u``."""
+
+    @property
+    def groups(self) -> int:
+        """Diagonal blocks of ``A(W)``: equal shares of the leading axis of ``u`` and of ``v``."""
 
     def view(self, weight: Tensor) -> Tensor:
         """``weight`` in the form that ``apply`` and ``adjoint`` take without a further step."""
@@ -65,16 +72,10 @@ def fingerprint(weight: Tensor) -> Tensor:
     return bits.sum(dtype=torch.int64 if bits.dtype == torch.int64 else torch.int32)
 
 
-def level() -> int | None:
-    """Depth of the innermost ``torch.func`` transform, None outside."""
-    depth: int | None = torch._C._functorch.maybe_current_level()
-    return depth
-
-
 def formula(W: Tensor, u: Tensor, v: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
-    """``bound W / d`` and ``d``, where ``d = sigma`` or ``max(sigma, bound)``."""
+    """``bound W / d`` and ``d``, where ``d = sigma`` or ``max(sigma, bound)``; a zero weight stays as it is."""
     sigma = torch.dot(u.reshape(-1), goal.of.apply(W, v).reshape(-1))
-    return _divide(W, sigma.clamp(min=_SMALLEST), goal)
+    return _divide(W, torch.where(sigma > SMALLEST, sigma, torch.full_like(sigma, goal.bound)), goal)
 
 
 def _divide(W: Tensor, sigma: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
@@ -113,10 +114,10 @@ vars(Normalise.forward)["__signature__"] = inspect.signature(Normalise.forward)
 
 
 class AdvanceAndNormalise(torch.autograd.Function):
-    """:class:`Normalise` after an advance of the power iteration, if one is due; for the CPU, outside transforms.
+    """:class:`Normalise` after an advance of the power iteration, if one is due.
 
-    ``state`` is ``(u, v, seen)``, written in place. An advance is due if the weight is not the one last ``seen``, or
-    with ``always``. Its last product gives sigma as well.
+    For one block, on the CPU, outside transforms. ``state`` is ``(u, v, seen)``, written in place. An advance is due if
+    the weight is not the one last ``seen``, or with ``always``. The last product ``A v`` gives ``u`` and sigma.
     """
 
     @staticmethod
@@ -127,23 +128,26 @@ class AdvanceAndNormalise(torch.autograd.Function):
         A = of.view(W)
         now = fingerprint(A).item() if rounds else 0
         due = bool(rounds) and (always or now != seen.item())
-        new_u, new_v, image = u, v, u
-        if due:
-            for _ in range(rounds):
-                new_v = of.adjoint(A, new_u)
-                new_v.div_(_length(new_v))
-                image = of.apply(A, new_v)
-                new_u = image / _length(image)
-            seen.fill_(now)
-        else:  # copies, since the buffers may have moved on before the backward
+        new_u, new_v = u, v
+        for _ in range(rounds if due else 0):
+            new_v = of.adjoint(A, new_u)
+            new_v.div_(_length(new_v))
+            image = of.apply(A, new_v)
+            new_u = image / _length(image)
+        if not due:  # copies, since the buffers may have moved on before the backward
             new_u, new_v = u.clone(), v.clone()
             image = of.apply(A, new_v)
         sigma = _dot(new_u, image)
-        if sigma.item() < _SMALLEST:
-            sigma.fill_(_SMALLEST)
-        elif due:  # not for a zero weight, which has no singular vectors, and would leave none to start from
+        if not due and sigma.item() < STALE * _length(image):
+            new_u = image / _length(image)
+            sigma = _dot(new_u, image)
+        if not sigma.item() > SMALLEST:  # a zero weight has no singular vectors, and would leave none to start from
+            sigma.fill_(goal.bound)
+        elif due:
             u.copy_(new_u)
             v.copy_(new_v)
+        if due:
+            seen.fill_(now)
         output = _divide(W, sigma, goal)
         _keep(ctx, output, new_u, new_v, goal)
         return output
@@ -163,10 +167,11 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _length(x: Tensor) -> float:
-    """Euclidean length over all elements, and a little more: the official code's guard against a zero vector."""
-    if x.element_size() < 4:  # whose squares overflow
-        return float(torch.linalg.vector_norm(x).item()) + _SMALLEST
-    return math.sqrt(_dot(x, x).item()) + _SMALLEST
+    """Euclidean length over all elements, not zero."""
+    squared: float = _dot(x, x).item()
+    if 1e-30 < squared < math.inf:
+        return math.sqrt(squared)
+    return max(float(torch.linalg.vector_norm(x.double()).item()), 1e-37)  # whose squares leave the range
 
 
 def _keep(ctx: Any, output: tuple[Tensor, Tensor], u: Tensor, v: Tensor, goal: Goal) -> None:
@@ -184,7 +189,7 @@ def _gradient(ctx: Any, g: Tensor | None, g_d: Tensor | None) -> Tensor:
         g = torch.zeros_like(W_bar)
     with full_precision(g.device.type):
         projection = torch.dot(g.reshape(-1), W_bar.reshape(-1))
-        if g_d is None and g.device.type == "cpu" and level() is None and not torch.is_grad_enabled():
+        if g_d is None and numbers_can_be_read(g) and not torch.is_grad_enabled():
             sigma: float = d.item()
             times = 0.0 if goal.at_most and sigma <= goal.bound else -projection.item() / goal.bound
             return goal.of.plus_gradient(g, W_bar, u, v, goal.bound / sigma, times)

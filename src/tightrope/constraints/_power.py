@@ -15,8 +15,17 @@ from torch import Tensor, nn
 from tightrope._linear_map import LinearMap
 from tightrope._modules import KernelShape, constraints_are_frozen
 from tightrope._precision import full_precision
-from tightrope.constraints._normalise import AdvanceAndNormalise, Goal, Map, Normalise, fingerprint, formula, level
-from tightrope.linalg import unit
+from tightrope.constraints._normalise import (
+    SMALLEST,
+    STALE,
+    AdvanceAndNormalise,
+    Goal,
+    Map,
+    Normalise,
+    fingerprint,
+    formula,
+)
+from tightrope.constraints._transforms import batch_levels, level, outside_derivatives, plain, undifferentiated
 
 Update: TypeAlias = Literal["optimizer_step", "forward"]
 
@@ -31,6 +40,11 @@ class OperatorMap:
     def output_shape(self) -> tuple[int, ...]:
         """Shape of ``u``."""
         return self.map.output_shape
+
+    @property
+    def groups(self) -> int:
+        """Diagonal blocks."""
+        return self.map.groups
 
     def view(self, weight: Tensor) -> Tensor:
         """``weight`` itself."""
@@ -59,42 +73,61 @@ class OperatorMap:
 _MAPS: dict[str, Map] = {}  # by their repr, for the compiler's opaque operator, which takes only plain arguments
 
 
-def _may_write(buffer: Tensor) -> bool:
-    """Whether a buffer may be written here: outside functorch transforms, or when it belongs to the innermost one."""
-    depth = level()
-    return depth is None or torch._C._functorch.maybe_get_level(buffer) == depth
+def _blocks(x: Tensor, groups: int) -> Tensor:
+    return x.reshape(groups, -1)
 
 
-def power_rounds(of: Map, weight: Tensor, u: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
-    """``rounds`` times ``v <- unit(A^T u)``, ``u <- unit(A v)``; returns ``(u, v)``."""
-    v = u
+def _units(x: Tensor, groups: int, otherwise: Tensor) -> Tensor:
+    """``x`` with every block scaled to unit length; blocks of ``otherwise`` where ``x`` is zero or not finite."""
+    blocks = _blocks(x, groups)
+    lengths = torch.linalg.vector_norm(blocks, dim=1, keepdim=True)
+    usable = (lengths > 0) & torch.isfinite(lengths)
+    return torch.where(usable, blocks / lengths, _blocks(otherwise, groups)).reshape(x.shape)
+
+
+def _winner(of: Map, weight: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors ``u``, ``v`` for all blocks together, zero but in the block of the largest sigma."""
+    image, u = _blocks(of.apply(weight, v), of.groups), _blocks(u, of.groups)
+    lengths = torch.linalg.vector_norm(image, dim=1, keepdim=True)
+    stale = ((u * image).sum(1, keepdim=True) < STALE * lengths) & (lengths > SMALLEST)
+    used = torch.where(stale, image / lengths, u)
+    if of.groups > 1:
+        chosen = torch.zeros_like(lengths).scatter(0, (used * image).sum(1, keepdim=True).argmax(0, keepdim=True), 1.0)
+        used, v = used * chosen, (_blocks(v, of.groups) * chosen).reshape(v.shape)
+    return used.reshape(of.output_shape).clone(), v.clone()
+
+
+def power_rounds(of: Map, weight: Tensor, u: Tensor, v: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
+    """``rounds`` times ``v <- unit(A^T u)``, ``u <- unit(A v)``, every diagonal block for itself.
+
+    Blocks do not mix: in one vector for all of them, those with smaller singular values would fade to zero, and stay so
+    when theirs became the largest. A block that is zero keeps its vectors.
+    """
     for _ in range(rounds):
-        v = unit(of.adjoint(weight, u))
-        u = unit(of.apply(weight, v))
+        v = _units(of.adjoint(weight, u), of.groups, v)
+        u = _units(of.apply(weight, v), of.groups, u)
     return u, v
 
 
 def advance(
     of: Map, weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, rounds: int, always: bool
 ) -> tuple[Tensor, Tensor]:
-    """Advance the buffers in place if the weight changed since ``seen``, and return copies of what they now hold.
+    """Advance the buffers in place if the weight changed since ``seen``; returns the singular pair to use.
 
     Without a branch on the flag wherever reading it would cost a synchronisation or stop a transform.
     """
-    if rounds == 0:
-        return u.clone(), v.clone()
-    now = fingerprint(weight)
-    if not always and now.device.type == "cpu" and level() is None and now.item() == seen.item():
-        return u.clone(), v.clone()
-    new_u, new_v = power_rounds(of, weight, u, rounds)
-    moved = new_u.any()  # a zero weight has no singular vectors, and would leave none to start from
-    if not always:
-        moved = moved & (now != seen)
-    new_u, new_v = torch.where(moved, new_u, u), torch.where(moved, new_v, v)
-    u.copy_(new_u)
-    v.copy_(new_v)
-    seen.copy_(now)
-    return new_u, new_v
+    if rounds:
+        now = fingerprint(weight)
+        readable = now.device.type == "cpu" and plain(now, seen)
+        if always or not readable or now.item() != seen.item():
+            new_u, new_v = power_rounds(of, weight, u, v, rounds)
+            if not (always or readable):
+                moved = now != seen
+                new_u, new_v = torch.where(moved, new_u, u), torch.where(moved, new_v, v)
+            u.copy_(new_u)
+            v.copy_(new_v)
+            seen.copy_(now)
+    return _winner(of, weight, u, v)
 
 
 # Opaque to the compiler, which would otherwise recompute u in the backward from a buffer that has moved on by then.
@@ -108,6 +141,9 @@ def _singular_pair(
 @_singular_pair.register_fake
 def _(weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, of: str, rounds: int, always: bool) -> tuple[Tensor, Tensor]:
     return torch.empty_like(u), torch.empty_like(v)
+
+
+_ROUNDS_FOR_A_NEW_WEIGHT = 15
 
 
 class SpectralNorm(nn.Module):
@@ -145,11 +181,12 @@ class SpectralNorm(nn.Module):
             self.gain = nn.Parameter(self._starting_gain(weight.detach())) if gain else None
 
     def _start(self, weight: Tensor, warmup: int, rng: torch.Generator | None) -> None:
+        of = self.goal.of
         device = rng.device if rng is not None else weight.device
-        u = unit(torch.randn(self.goal.of.output_shape, generator=rng, device=device, dtype=torch.float32).to(weight))
-        v = unit(self.goal.of.adjoint(weight, u))
-        if warmup and weight.any():
-            u, v = power_rounds(self.goal.of, weight, u, warmup)
+        drawn = torch.randn(of.output_shape, generator=rng, device=device, dtype=torch.float32).to(weight)
+        u = _units(drawn, of.groups, drawn)
+        pulled = of.adjoint(weight, u)
+        u, v = power_rounds(of, weight, u, _units(pulled, of.groups, pulled), warmup)
         self.register_buffer("u", u)
         self.register_buffer("v", v)
         self.register_buffer("seen", fingerprint(weight).to(torch.int64) + (warmup == 0))
@@ -167,7 +204,7 @@ class SpectralNorm(nn.Module):
 
     def _normalised(self, weight: Tensor) -> Tensor:
         compiling = torch.compiler.is_compiling()
-        if not (self.exact or compiling) and weight.device.type == "cpu" and level() is None:
+        if self._runs_here(weight) and not compiling:
             buffers = self._buffers
             state = buffers["u"], buffers["v"], buffers["seen"]
             rounds = self.steps if self.training and not constraints_are_frozen() else 0
@@ -175,29 +212,48 @@ class SpectralNorm(nn.Module):
                 weight, state, rounds, self.update == "forward", self.goal
             )
             return together[0]
-        u, v = self._pair(weight)
+        u, v = self._pair(weight, compiling)
         # the compiler fuses the formula itself, and cannot trace a Function with a jvp
         normalise = formula if compiling else Normalise.apply
         normalised: Tensor = normalise(weight, u, v, self.goal)[0]
         return normalised
 
+    def _runs_here(self, weight: Tensor) -> bool:
+        """Whether the short form applies."""
+        ordinary = level() is None and torch._C._get_tracing_state() is None
+        return weight.device.type == "cpu" and self.goal.of.groups == 1 and ordinary and not self.exact
+
+    @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Assigning a weight stores it raw; it is normalised when read."""
+        """Assigning a weight stores it raw, with new singular vectors; it is normalised when read."""
+        if not (self.exact or constraints_are_frozen()):
+            u, v = power_rounds(self.goal.of, weight.detach(), self.u, self.v, _ROUNDS_FOR_A_NEW_WEIGHT)
+            self.u.copy_(u)
+            self.v.copy_(v)
+            self.seen.copy_(fingerprint(weight.detach()))
         return weight
 
     @torch.no_grad()
-    def _pair(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def _pair(self, weight: Tensor, compiling: bool = False) -> tuple[Tensor, Tensor]:
         """Singular vectors to use now, never aliases of the buffers."""
         weight = weight.detach()
         if self.exact:
             return self.goal.of.top_pair(weight)
-        live = self.training and not constraints_are_frozen() and _may_write(self.u)
-        rounds, always = self.steps if live else 0, self.update == "forward"
-        if torch.compiler.is_compiling() and level() is None:
+        rounds, always = self.steps if self.training and not constraints_are_frozen() else 0, self.update == "forward"
+        if compiling and level() is None:
             operator = torch.ops.tightrope.singular_pair
             u, v = operator(weight, self.u, self.v, self.seen, self.key, rounds, always)
             return u, v
-        return advance(self.goal.of, weight, self.u, self.v, self.seen, rounds, always)
+        # the buffers take values, not derivatives; one vector cannot follow the several weights of a vmap over them
+        weight = undifferentiated(weight)
+        u, v, seen = undifferentiated(self.u), undifferentiated(self.v), undifferentiated(self.seen)
+        apart = batch_levels(weight)
+        if not all(apart <= batch_levels(x) for x in (u, v, seen)):
+            rounds = 0
+        if compiling or level() is None:
+            return advance(self.goal.of, weight, u, v, seen, rounds, always)
+        with outside_derivatives():
+            return advance(self.goal.of, weight, u, v, seen, rounds, always)
 
     def extra_repr(self) -> str:
         """Settings, for ``print(network)``."""
