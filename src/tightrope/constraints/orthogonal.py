@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from tightrope import linalg
 from tightrope._modules import KernelShape, constrainable_layers, kernel_shape
 from tightrope._precision import full_precision
+from tightrope.constraints._checks import check_bound, check_choice, check_rng
 from tightrope.constraints._operator import OrthogonalConvolution, geometry
 from tightrope.constraints._shapes import layer_shapes
 
@@ -100,12 +101,17 @@ def orthogonal(
     """
     if by not in linalg.ORTHOGONALISERS:
         raise ValueError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")
-    if norm not in ("kernel", "operator"):
-        raise ValueError(f"expected norm='kernel' or 'operator', got {norm!r}; the first is the default")
+    check_choice("norm", norm, ("kernel", "operator"))
+    check_bound(bound)
+    check_rng(rng)
     layers = constrainable_layers(network, skip=skip)
-    shapes = layer_shapes(network, list(layers), input_shape) if input_shape and norm == "operator" else {}
+    known = input_shape is not None and norm == "operator"
+    shapes = layer_shapes(network, list(layers), input_shape) if known else {}
+    maps = {
+        name: geometry(name, layer, shapes.get(name)) if norm == "operator" else None for name, layer in layers.items()
+    }
     for name, layer in layers.items():
-        found = geometry(layer, shapes.get(name)) if norm == "operator" else None
+        found = maps[name]
         parametrization: nn.Module
         if found is None:  # a matrix, whose two norms are one
             parametrization = OrthogonalKernel(kernel_shape(layer), by, bound)
