@@ -65,21 +65,24 @@ def orthogonal(
 ) -> M:
     """Make the weight of every layer orthogonal at each use, in place and removably.
 
-    Call it **before** building the optimiser: with ``norm="operator"`` convolutions get new parameters.
+    Call it **before** building the optimiser: with ``norm="operator"`` convolutions get new parameters, and get a new
+    one again from :func:`remove`.
 
     Args:
         network: The critic; Linear, Conv1d/2d/3d, ConvTranspose and Embedding layers are made orthogonal.
         by: ``"polar"`` and ``"bjorck"`` give the same matrix, the nearest orthogonal one; ``"polar"`` is several times
             cheaper. ``"qr"`` is Gram-Schmidt, ``"cayley"`` a smooth chart that starts elsewhere than the weight.
         norm: ``"kernel"`` makes the reshaped weight ``[outputs, inputs * kernel]`` orthogonal, block by block if
-            grouped; a convolution's operator norm is then up to ``ceil(kernel / stride)`` per axis pair.
+            grouped; a convolution's operator norm is then up to ``ceil(kernel / stride)`` per axis pair without
+            dilation, and more where reflect, replicate or circular padding feeds it copies of a cell.
             ``"operator"`` makes convolutions orthogonal as linear maps, so that the network is 1-Lipschitz wherever its
             other parts are; with zero padding, which no orthogonal map survives, they are 1-Lipschitz instead.
             ``constrained_layers(network)`` says per layer which of the two was achieved.
         bound: Factor on every weight.
-        input_shape: Shape of the network's input without the batch; used by ``norm="operator"`` alone, where it
-            tightens the bound of reflect, replicate and odd circular padding, whose copies would otherwise be
-            assumed to be as many as can be.
+        input_shape: Shape of the network's input without the batch; used by ``norm="operator"`` alone. Needed there
+            for circular padding with a stride, orthogonal only where the stride divides the size. It tightens the
+            bound of reflect, replicate and odd circular padding, whose copies would otherwise be assumed to be as
+            many as can be. What is said of a layer then holds for inputs of this shape.
         skip: Names of submodules to leave alone.
         rng: Source of the starting convolutions of ``norm="operator"``; the global one by default.
 
@@ -88,8 +91,9 @@ def orthogonal(
 
     Raises:
         TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
-        ValueError: An option is unknown, a layer is already constrained, or there is none; for ``norm="operator"`` a
-            stride and a dilation with a common factor.
+        ValueError: An option is unknown or out of range, a layer is already constrained, or there is none, or its
+            weight is shared, sparse or not finite; for ``norm="operator"`` a stride and a dilation with a common
+            factor, or a missing ``input_shape``.
 
     **Source**: Orthogonal Wasserstein GANs (arXiv 1911.13060) names a hard constraint without a formula in the text
     available to us: these are our readings. Bjorck: Anil et al. (arXiv 1811.05381); Cayley: Trockman and Kolter (arXiv
