@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from functools import partial
 
 import pytest
@@ -50,7 +51,7 @@ def dense(layer: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 def sweep(convolution: type[nn.Module], axes: int, mode: str):
-    turns = itertools.cycle((((2, 4),), (), ((4, 2),), ((1, 10),), ()))  # five does not divide the loops' lengths
+    rng = random.Random(0)  # every second geometry, and one of three shapes of the kernel
     for stride, kernel, dilation, padding, size in itertools.product(
         (1, 2, 3), range(1, 6), (1, 2), (0, 1, 2), range(3, 9)
     ):
@@ -59,10 +60,11 @@ def sweep(convolution: type[nn.Module], axes: int, mode: str):
         fits = size + 2 * padding >= dilation * (kernel - 1) + 1
         if not fits or (mode == "reflect" and padding >= size) or (axes == 2 and (dilation == 2 or size in (5, 8))):
             continue
-        for channels in next(turns):
-            options = {"stride": stride, "padding": padding, "dilation": dilation, "padding_mode": mode, "bias": False}
-            layer = convolution(*channels, kernel, **options)
-            yield layer.double(), (channels[0], *(size,) * axes)
+        if rng.random() < 0.5:
+            continue
+        channels = rng.choice(((2, 4), (4, 2), (1, 10)))
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "padding_mode": mode, "bias": False}
+        yield convolution(*channels, kernel, **options).double(), (channels[0], *(size,) * axes)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_an_orthogonal_convolution_is_never_above_one_and_orthogonal_wherever_it
         if "1-Lipschitz" not in constraints.constrained_layers(layer)[""]:
             said += 1
             assert (found - 1).abs().max() <= 1e-9, (layer, shape)
-    assert said > 30
+    assert said >= 20
 
 
 def test_circular_padding_with_a_stride_needs_the_size_that_decides():
