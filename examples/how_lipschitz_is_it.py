@@ -13,7 +13,7 @@ from tightrope.critics import LipschitzInterval
 from tightrope.report import write_spectra
 
 
-def main(page: Path = Path("spectra.html")) -> tuple[LipschitzInterval, LipschitzInterval]:
+def main(page: Path = Path("runs/spectra.html")) -> tuple[LipschitzInterval, LipschitzInterval]:
     torch.manual_seed(0)
     critic = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(0.1),

@@ -161,6 +161,7 @@ CHANGES: dict[str, dict[str, tuple[object, dict[str, object]]]] = {
         "form": ("srip", {"way": "soft"}),
         "epsilon": (0.2, {"way": "svd"}),
         "every": (4, {"way": "svd"}),
+        "projection": ("one_step", {"way": "svd"}),
     },
     "r1": {
         "gamma": (1.0, {}),

@@ -231,7 +231,8 @@ def padding_gain(layer: Any, input_shape: tuple[int, ...] | None) -> float:
     Args:
         layer: A convolution, as a module or as a :class:`LinearMap`.
         input_shape: Without the batch; None for the largest norm over all input sizes that allow this padding. A
-            circular padding that gives ``size / stride`` outputs never reads a copy twice and counts as 1.
+            circular padding that gives ``size / stride`` outputs never reads a copy twice and counts as 1; with a
+            stride above 1 this needs the size to be known, and divided by it.
     """
     if layer.padding_mode == "zeros":
         return 1.0
@@ -239,8 +240,8 @@ def padding_gain(layer: Any, input_shape: tuple[int, ...] | None) -> float:
     for axis, (k, s, d, (before, after)) in enumerate(
         zip(_kernel(layer), layer.stride, layer.dilation, padding_cells(layer), strict=True)
     ):
-        fits = 0 <= before + after - d * (k - 1) + s - 1 < s
-        if layer.padding_mode == "circular" and fits and (input_shape is None or input_shape[1 + axis] % s == 0):
+        divided = s == 1 or (input_shape is not None and input_shape[1 + axis] % s == 0)
+        if layer.padding_mode == "circular" and divided and ring_fits(k, s, d, before + after):
             counts.append(1)
         elif input_shape is not None:
             counts.append(_copies(input_shape[1 + axis], before, after, layer.padding_mode))
@@ -249,6 +250,11 @@ def padding_gain(layer: Any, input_shape: tuple[int, ...] | None) -> float:
         else:
             counts.append(1 + (before > 0) + (after > 0))
     return math.sqrt(math.prod(counts))
+
+
+def ring_fits(k: int, s: int, d: int, added: int) -> bool:
+    """Whether an axis with ``added`` cells of padding has ``size / stride`` outputs where that is a whole number."""
+    return 0 <= added - d * (k - 1) + s - 1 < s
 
 
 def _kernel(layer: Any) -> tuple[int, ...]:

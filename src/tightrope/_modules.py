@@ -183,14 +183,21 @@ def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, La
     return found
 
 
-def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, Layer]:
-    """:func:`find_layers` for a constraint: refuses what would silently stay unconstrained.
+def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = (), in_place: bool = False) -> dict[str, Layer]:
+    """:func:`find_layers` for a constraint: refuses what would silently stay unconstrained, or break later.
+
+    Args:
+        network: Any module.
+        skip: Names of submodules to leave out, with everything below them.
+        in_place: For a projection, which writes into the weights: those may then hold anything, have sparse gradients,
+            or be shared with a skipped layer.
 
     Raises:
         TypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the network.
-        ValueError: No layer at all, a layer that is already constrained, or a weight that is no parameter.
+        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is shared with
+            another layer, or is not finite, or an Embedding with sparse gradients.
     """
-    skip = tuple(skip)
+    skip = _names(skip)
     layers = find_layers(network, skip=skip)
     skipped = _subtrees(network, skip)
     for name, module in network.named_modules():
@@ -210,11 +217,63 @@ def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dic
                 f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
                 "remove the old-style weight hook first"
             )
+        if not in_place:
+            _refuse_values(name, layer)
+    _refuse_shared_weights(layers, layers.items() if in_place else network.named_modules())
     return layers
 
 
-def _subtrees(network: nn.Module, names: Iterable[str]) -> set[str]:
+def refuse_not_finite(name: str, weight: Tensor) -> None:
+    """Refuse a weight with entries that are infinite or no numbers.
+
+    Raises:
+        ValueError: It has one.
+    """
+    if not weight.is_meta and not bool(torch.isfinite(weight).all()):
+        raise ValueError(
+            f"expected finite weights, got {name!r} with entries that are infinite or no numbers; "
+            "start from another initialisation, or from a checkpoint of before the divergence"
+        )
+
+
+def _refuse_values(name: str, layer: Layer) -> None:
+    if isinstance(layer, nn.Embedding) and layer.sparse:
+        raise ValueError(
+            f"expected dense gradients, got the Embedding {name!r} with sparse=True, which a constrained weight cannot "
+            "have; build it with sparse=False or name it in `skip`"
+        )
+    refuse_not_finite(name, layer.weight.detach())
+
+
+def _refuse_shared_weights(layers: dict[str, Layer], modules: Iterable[tuple[str, nn.Module]]) -> None:
+    """Refuse a weight that a second module holds too: a constraint on one of them would untie or change the other."""
+    owners: dict[int, list[str]] = {}
+    for name, module in modules:
+        for parameter in {id(p) for p in module.parameters(recurse=False)}:
+            owners.setdefault(parameter, []).append(name)
+    for layer in layers.values():
+        names = owners[id(layer.weight)]
+        if len(names) > 1:
+            places = " and ".join(map(repr, names))
+            raise ValueError(
+                f"expected a weight of its own in each layer, got one parameter shared by {places}; "
+                "use one module in both places or name all of them in `skip`"
+            )
+
+
+def _names(skip: Iterable[str]) -> tuple[str, ...]:
+    """The names in ``skip``, where a string alone is one name."""
+    if isinstance(skip, str):
+        return (skip,)
+    names = tuple(skip) if isinstance(skip, Iterable) else (skip,)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"expected names of submodules in `skip`, got {skip!r}; see network.named_modules()")
+    return names
+
+
+def _subtrees(network: nn.Module, skip: Iterable[str]) -> set[str]:
     """All submodule names at or below the given names."""
+    names = _names(skip)
     everything = [name for name, _ in network.named_modules()]
     below: set[str] = set()
     for root in names:

@@ -14,6 +14,7 @@ orthogonal; cropping to a finite grid with zero padding is a compression, whose 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tightrope import linalg
-from tightrope._linear_map import padding_cells, padding_gain
+from tightrope._linear_map import padding_cells, padding_gain, ring_fits
 from tightrope._modules import TRANSPOSED
 from tightrope._precision import full_precision
 
@@ -56,11 +57,12 @@ class Geometry:
     orthogonal: bool
 
 
-def geometry(layer: Any, input_shape: tuple[int, ...] | None) -> Geometry | None:
-    """How to build an orthogonal convolution for ``layer``; None if it is a matrix.
+def geometry(name: str, layer: Any, input_shape: tuple[int, ...] | None) -> Geometry | None:
+    """How to build an orthogonal convolution for ``layer``, called ``name``; None if it is a matrix.
 
     Raises:
-        ValueError: A stride above 1 shares a factor with its dilation, so that patches would overlap.
+        ValueError: A stride above 1 shares a factor with its dilation, so that patches would overlap; or it meets
+            circular padding and the input size, which it must divide, is unknown.
     """
     if isinstance(layer, (nn.Linear, nn.Embedding)):
         return None
@@ -69,6 +71,11 @@ def geometry(layer: Any, input_shape: tuple[int, ...] | None) -> Geometry | None
             raise ValueError(
                 f"expected stride and dilation without a common factor, got {s} and {d}; name the layer in `skip`"
             )
+    if input_shape is None and not isinstance(layer, TRANSPOSED) and any(_wraps(*axis) for axis in _axes(layer)):
+        raise ValueError(
+            f"expected input_shape for layer {name!r}, whose circular padding with stride {tuple(layer.stride)} is "
+            "orthogonal only where the stride divides the size, got None; pass the network's input without the batch"
+        )
     groups, kernel, stride = layer.groups, tuple(layer.kernel_size), tuple(layer.stride)
     rows, columns = layer.weight.shape[0] // groups, layer.weight.shape[1]
     base = tuple(min(k, s) for k, s in zip(kernel, stride, strict=True))
@@ -77,18 +84,52 @@ def geometry(layer: Any, input_shape: tuple[int, ...] | None) -> Geometry | None
     coarse = tuple(e // s if behind and rows > 1 else 0 for e, s in zip(extra, stride, strict=True))
     fine = tuple(e - s * q if columns > 1 else 0 for e, s, q in zip(extra, stride, coarse, strict=True))
     gain = 1.0 if isinstance(layer, TRANSPOSED) else padding_gain(layer, input_shape)
-    return Geometry(groups, rows, columns, kernel, base, fine, coarse, stride, gain, _keeps_the_grid(layer))
+    wide = rows <= columns * math.prod(base)
+    whole = _outputs_apart(layer, input_shape) if wide else _inputs_whole(layer, input_shape)
+    return Geometry(groups, rows, columns, kernel, base, fine, coarse, stride, gain, whole)
 
 
-def _keeps_the_grid(layer: Any) -> bool:
-    """Whether nothing is cropped: circular padding that gives ``size / stride``, or disjoint bare patches."""
-    axes = zip(layer.kernel_size, layer.stride, layer.dilation, padding_cells(layer), strict=True)
+def _axes(layer: Any) -> Iterator[tuple[int, int, int, int, bool]]:
+    """Kernel, stride, dilation, added cells and whether they are the opposite edge's, per axis."""
+    circular = layer.padding_mode == "circular"
+    for k, s, d, p in zip(layer.kernel_size, layer.stride, layer.dilation, padding_cells(layer), strict=True):
+        yield k, s, d, sum(p), circular
+
+
+def _wraps(k: int, s: int, d: int, added: int, circular: bool) -> bool:
+    """Whether padding closes the axis to a ring exactly if the stride, above 1, divides its size."""
+    return circular and added > 0 and s > 1 and ring_fits(k, s, d, added)
+
+
+def _sizes(layer: Any, input_shape: tuple[int, ...] | None) -> tuple[int | None, ...]:
+    return tuple(input_shape[1:]) if input_shape is not None else (None,) * len(layer.kernel_size)
+
+
+def _ring(axis: tuple[int, int, int, int, bool], n: int | None) -> bool:
+    """Whether an axis of ``n`` cells is a ring of which every cell lies in as many patches as any other."""
+    k, s, d, added, circular = axis
+    return circular and ring_fits(k, s, d, added) and (s == 1 or (n is not None and n % s == 0))
+
+
+def _outputs_apart(layer: Any, input_shape: tuple[int, ...] | None) -> bool:
+    """Whether outputs stay orthonormal: on each axis a ring, or whole patches without a common cell."""
+    pairs = zip(_axes(layer), _sizes(layer, input_shape), strict=True)
     if isinstance(layer, TRANSPOSED):
-        plain = all(k <= s and d == 1 and not any(p) for k, s, d, p in axes)
-        return plain and not any(layer.output_padding)
-    if layer.padding_mode == "circular":
-        return all(0 <= sum(p) - d * (k - 1) + s - 1 < s for k, s, d, p in axes)
-    return all(not any(p) and ((k == s and d == 1) or k == 1) for k, s, d, p in axes)
+        return all(k <= s and added == 0 for (k, s, _, added, _), _ in pairs)
+    return all((k <= s and added == 0) or _ring((k, s, d, added, c), n) for (k, s, d, added, c), n in pairs)
+
+
+def _inputs_whole(layer: Any, input_shape: tuple[int, ...] | None) -> bool:
+    """Whether inputs stay orthonormal: on each axis a ring or patches end to end, and no cell between them."""
+    pairs = zip(_axes(layer), _sizes(layer, input_shape), strict=True)
+    if isinstance(layer, TRANSPOSED):
+        return not any(layer.output_padding) and all(k == s and d == 1 and p == 0 for (k, s, d, p, _), _ in pairs)
+    for axis, n in pairs:
+        k, s, d, added, _ = axis
+        tiled = k == s and (d == 1 or k == 1) and added == 0 and (s == 1 or (n is not None and n % s == 0))
+        if not tiled and not (k >= s and _ring(axis, n)):
+            return False
+    return True
 
 
 class OrthogonalConvolution(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -18,12 +20,15 @@ def layer_shapes(
     A conditional critic of this library (attribute ``classes``) is called with label 0 as well.
 
     Raises:
-        ValueError: ``input_shape`` is missing, a layer is not reached, or it meets inputs of different sizes.
+        TypeError: ``input_shape`` is no tuple of whole numbers.
+        ValueError: ``input_shape`` is missing or refused by the network, a layer is not reached, or it meets inputs of
+            different sizes.
     """
     if input_shape is None:
         raise ValueError(
             "expected input_shape for the operator norm, got None; pass the network's input without the batch"
         )
+    input_shape = _checked(input_shape)
     parameter = next(network.parameters())
     zeros = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device)
     labels = (torch.zeros(1, dtype=torch.int64, device=parameter.device),) if getattr(network, "classes", 0) else ()
@@ -31,10 +36,29 @@ def layer_shapes(
     def call() -> Any:
         return network(zeros, *labels)
 
-    found = input_shapes(network, call)
+    try:
+        found = input_shapes(network, call)
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        raise ValueError(
+            f"expected an input_shape that the network can be called with, got {input_shape}, at which it stopped with "
+            f"{type(error).__name__}: {said}; pass the shape of one sample, without the batch"
+        ) from error
     for name in names:
         shapes = found.get(name, [])
         if len(shapes) != 1:
             got = "none" if not shapes else " and ".join(map(str, shapes))
             raise ValueError(f"expected one input size for layer {name!r}, got {got}; leave it out with `skip`")
     return {name: found[name][0] for name in names}
+
+
+def _checked(input_shape: Any) -> tuple[int, ...]:
+    """``input_shape`` as a tuple of positive whole numbers."""
+    sizes = tuple(input_shape) if isinstance(input_shape, Sequence) and not isinstance(input_shape, str) else None
+    if sizes is None or not all(isinstance(n, Integral) for n in sizes):
+        raise TypeError(
+            f"expected input_shape as a tuple of whole numbers, got {input_shape!r}; for example (3, 32, 32)"
+        )
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"expected positive sizes in input_shape, got {input_shape!r}; for example (3, 32, 32)")
+    return tuple(int(n) for n in sizes)

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils import parametrize
 
-from tightrope._modules import CONVOLUTIONS, TRANSPOSED
+from tightrope._modules import CONVOLUTIONS, LAYERS, TRANSPOSED
+from tightrope.constraints._checks import check_bound, check_choice
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -40,7 +42,7 @@ def clip_weights_(
         The same network.
 
     Raises:
-        ValueError: ``bound`` is not positive.
+        ValueError: ``bound`` is not positive and finite, ``layers`` is unknown, or a module to clip is constrained.
 
     **Source**: WGAN (arXiv 1701.07875), algorithm 1, line 7.
     **Departures**: none in this order. The authors' code clips *before* each critic step, so that the generator is
@@ -51,16 +53,30 @@ def clip_weights_(
     ``bound * ||E real - E fake||_1``.
     **Cost**: one pass over the parameters.
     """
-    if not bound > 0:
-        raise ValueError(f"expected a positive bound, got {bound}; the paper uses 0.01")
-    for module in network.modules():
-        if isinstance(module, _NORMALISATIONS) and not norm_layers:
-            continue
-        if layers == "convolutions" and not isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
-            continue
+    check_bound(bound, 0.01)
+    check_choice("layers", layers, ("all", "convolutions"))
+    clipped = {
+        name: module
+        for name, module in network.named_modules()
+        if (norm_layers or not isinstance(module, _NORMALISATIONS))
+        and (layers == "all" or isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)))
+    }
+    for name, module in clipped.items():
+        _refuse_computed_weights(name, module)
+    for module in clipped.values():
         for name, parameter in module.named_parameters(recurse=False):
             is_bias = name == "bias"
             if is_bias and (not biases or layers == "convolutions"):
                 continue
             parameter.clamp_(-bound, bound)
     return network
+
+
+def _refuse_computed_weights(name: str, module: nn.Module) -> None:
+    """Clipping the raw weight of a layer that computes its weight from it would bound nothing."""
+    hooked = isinstance(module, LAYERS) and not isinstance(module._parameters.get("weight"), nn.Parameter)
+    if parametrize.is_parametrized(module) or hooked:
+        raise ValueError(
+            f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first "
+            "(or torch's own removal for a constraint of torch)"
+        )

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from tightrope import linalg
 from tightrope._modules import KernelShape, constrainable_layers, kernel_shape
 from tightrope._precision import full_precision
+from tightrope.constraints._checks import check_bound, check_choice, check_rng
 from tightrope.constraints._operator import OrthogonalConvolution, geometry
 from tightrope.constraints._shapes import layer_shapes
 
@@ -64,21 +65,24 @@ def orthogonal(
 ) -> M:
     """Make the weight of every layer orthogonal at each use, in place and removably.
 
-    Call it **before** building the optimiser: with ``norm="operator"`` convolutions get new parameters.
+    Call it **before** building the optimiser: with ``norm="operator"`` convolutions get new parameters, and get a new
+    one again from :func:`remove`.
 
     Args:
         network: The critic; Linear, Conv1d/2d/3d, ConvTranspose and Embedding layers are made orthogonal.
         by: ``"polar"`` and ``"bjorck"`` give the same matrix, the nearest orthogonal one; ``"polar"`` is several times
             cheaper. ``"qr"`` is Gram-Schmidt, ``"cayley"`` a smooth chart that starts elsewhere than the weight.
         norm: ``"kernel"`` makes the reshaped weight ``[outputs, inputs * kernel]`` orthogonal, block by block if
-            grouped; a convolution's operator norm is then up to ``ceil(kernel / stride)`` per axis pair.
+            grouped; a convolution's operator norm is then up to ``ceil(kernel / stride)`` per axis pair without
+            dilation, and more where reflect, replicate or circular padding feeds it copies of a cell.
             ``"operator"`` makes convolutions orthogonal as linear maps, so that the network is 1-Lipschitz wherever its
             other parts are; with zero padding, which no orthogonal map survives, they are 1-Lipschitz instead.
             ``constrained_layers(network)`` says per layer which of the two was achieved.
         bound: Factor on every weight.
-        input_shape: Shape of the network's input without the batch; used by ``norm="operator"`` alone, where it
-            tightens the bound of reflect, replicate and odd circular padding, whose copies would otherwise be
-            assumed to be as many as can be.
+        input_shape: Shape of the network's input without the batch; used by ``norm="operator"`` alone. Needed there
+            for circular padding with a stride, orthogonal only where the stride divides the size. It tightens the
+            bound of reflect, replicate and odd circular padding, whose copies would otherwise be assumed to be as
+            many as can be. What is said of a layer then holds for inputs of this shape.
         skip: Names of submodules to leave alone.
         rng: Source of the starting convolutions of ``norm="operator"``; the global one by default.
 
@@ -86,9 +90,11 @@ def orthogonal(
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
-        ValueError: An option is unknown, a layer is already constrained, or there is none; for ``norm="operator"`` a
-            stride and a dilation with a common factor.
+        TypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an argument is
+            of another type.
+        ValueError: An option is unknown or out of range, a layer is already constrained, or there is none, or its
+            weight is shared, sparse or not finite; for ``norm="operator"`` a stride and a dilation with a common
+            factor, or a missing ``input_shape``.
 
     **Source**: Orthogonal Wasserstein GANs (arXiv 1911.13060) names a hard constraint without a formula in the text
     available to us: these are our readings. Bjorck: Anil et al. (arXiv 1811.05381); Cayley: Trockman and Kolter (arXiv
@@ -100,12 +106,17 @@ def orthogonal(
     """
     if by not in linalg.ORTHOGONALISERS:
         raise ValueError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")
-    if norm not in ("kernel", "operator"):
-        raise ValueError(f"expected norm='kernel' or 'operator', got {norm!r}; the first is the default")
+    check_choice("norm", norm, ("kernel", "operator"))
+    check_bound(bound)
+    check_rng(rng)
     layers = constrainable_layers(network, skip=skip)
-    shapes = layer_shapes(network, list(layers), input_shape) if input_shape and norm == "operator" else {}
+    known = input_shape is not None and norm == "operator"
+    shapes = layer_shapes(network, list(layers), input_shape) if known else {}
+    maps = {
+        name: geometry(name, layer, shapes.get(name)) if norm == "operator" else None for name, layer in layers.items()
+    }
     for name, layer in layers.items():
-        found = geometry(layer, shapes.get(name)) if norm == "operator" else None
+        found = maps[name]
         parametrization: nn.Module
         if found is None:  # a matrix, whose two norms are one
             parametrization = OrthogonalKernel(kernel_shape(layer), by, bound)

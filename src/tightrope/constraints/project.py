@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tightrope import linalg
-from tightrope._modules import constrainable_layers, kernel_shape
+from tightrope._modules import constrainable_layers, kernel_shape, refuse_not_finite
+from tightrope.constraints._checks import check_choice, check_whole
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -41,7 +44,8 @@ def bound_singular_values_(
         The same network.
 
     Raises:
-        ValueError: ``epsilon`` is negative, ``every`` is not positive, or ``step`` is missing when it is needed.
+        ValueError: ``epsilon`` is negative or not finite, ``every`` is no positive whole number, ``by`` is unknown,
+            ``step`` is missing when it is needed, or a weight by ``"svd"`` is not finite.
         TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
 
     **Source**: singular value bounding, Jia et al. (arXiv 1611.06013), algorithm 1. Orthogonal Wasserstein GANs (arXiv
@@ -52,18 +56,25 @@ def bound_singular_values_(
     **Claim**: right after a call by ``"svd"`` every kernel singular value lies in the interval to 1e-6.
     **Cost**: one float64 eigendecomposition of the smaller side's Gram matrix per layer.
     """
-    if epsilon < 0 or every < 1:
-        raise ValueError(f"expected epsilon >= 0 and every >= 1, got {epsilon} and {every}; use 0.05 and 1")
+    if not isinstance(epsilon, Real) or not 0 <= float(epsilon) < math.inf:
+        raise ValueError(f"expected a finite epsilon >= 0, got {epsilon!r}; 0.05 is the default")
+    check_whole("every", every, 1, 1)
+    check_choice("by", by, ("svd", "one_step"))
     if every > 1 and step is None:
         raise ValueError(f"expected the number of the optimiser step with every={every}, got None; pass step=")
     if step is not None and step % every:
         return network
-    for layer in constrainable_layers(network, skip=skip).values():
+    for name, layer in constrainable_layers(network, skip=skip, in_place=True).items():
         shape = kernel_shape(layer)
         matrix = shape.matrix(layer.weight)
-        if by == "one_step":
-            matrix = linalg.bjorck_step(matrix)
-        else:
-            matrix = linalg.clamp_singular_values(matrix, 1 / (1 + epsilon), 1 + epsilon)
+        matrix = linalg.bjorck_step(matrix) if by == "one_step" else _clamped(name, matrix, float(epsilon))
         layer.weight.copy_(shape.weight(matrix, layer.weight.shape))
     return network
+
+
+def _clamped(name: str, matrix: Tensor, epsilon: float) -> Tensor:
+    try:
+        return linalg.clamp_singular_values(matrix, 1 / (1 + epsilon), 1 + epsilon)
+    except RuntimeError:  # a decomposition that did not end; looking before would cost a pass at every step
+        refuse_not_finite(name, matrix)
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import TypeVar
 
 from torch import nn
@@ -27,7 +28,10 @@ def constrained_layers(network: nn.Module) -> dict[str, str]:
 def remove(network: M) -> M:
     """Replace every constrained weight by its present value, a plain parameter; outputs stay bit-identical.
 
-    The parameters keep their identity, so an optimiser built before goes on working. Power iterations do not advance.
+    A weight of one raw tensor keeps its parameter, so an optimiser built under the constraint goes on working: all of
+    :func:`spectral_norm`, :func:`weight_norm`, :func:`frobenius_norm`, and :func:`orthogonal` except for convolutions
+    with ``norm="operator"``. Those are computed from several tensors of other shapes; their weight becomes a new
+    parameter, which a warning says: build a new optimiser then. Power iterations do not advance.
 
     Args:
         network: Constrained network, edited in place. Layers without our constraints are left alone.
@@ -35,17 +39,36 @@ def remove(network: M) -> M:
     Returns:
         The same network.
     """
-    modules = dict(network.named_modules())
-    with frozen_constraints():
-        for name in constrained_layers(network):
-            _give_own_class(modules[name])
-            parametrize.remove_parametrizations(modules[name], "weight", leave_parametrized=True)
+    replaced = _remove(network)
+    if replaced:
+        warnings.warn(
+            f"the weights of {', '.join(map(repr, replaced))} are new parameters, as they were computed from several; "
+            "build a new optimiser before training on",
+            stacklevel=2,
+        )
     return network
 
 
 def export(network: M) -> M:
     """Copy of the network with plain weights and the same outputs; the original stays as it is."""
-    return remove(copy.deepcopy(network))
+    copied = copy.deepcopy(network)
+    _remove(copied)
+    return copied
+
+
+def _remove(network: nn.Module) -> list[str]:
+    """Edit ``network``; names of the layers whose weight did not keep its parameter."""
+    modules = dict(network.named_modules())
+    replaced = []
+    with frozen_constraints():
+        for name in constrained_layers(network):
+            module = modules[name]
+            _give_own_class(module)
+            known = {id(p) for p in module.parameters()}
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+            if id(module.weight) not in known:
+                replaced.append(name)
+    return replaced
 
 
 def _give_own_class(module: nn.Module) -> None:

@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 
 from tightrope._linear_map import linear_map
 from tightrope._modules import Layer, constrainable_layers, frozen_constraints, kernel_shape
+from tightrope.constraints._checks import check_bound, check_choice, check_rng, check_whole
 from tightrope.constraints._normalise import Map
 from tightrope.constraints._power import OperatorMap, SpectralNorm, Update
 from tightrope.constraints._shapes import layer_shapes
@@ -66,9 +67,11 @@ def spectral_norm(
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
-        ValueError: An option is out of range, a layer is already constrained, or there is no layer; for
-            ``norm="operator"`` also a layer that the forward does not reach or meets with different input sizes.
+        TypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an argument is
+            of another type.
+        ValueError: An option is out of range, a layer is already constrained, or there is no layer, or its weight is
+            shared with another module, sparse or not finite; for ``norm="operator"`` also a layer that the forward does
+            not reach or meets with different input sizes, and an ``input_shape`` that the network cannot take.
 
     **Source**: Spectral Normalization (arXiv 1802.05957), algorithm 1, eq. 6-12; the gain is eq. 32.
     **Departures**: ``u`` advances once per optimiser step (the authors' code: on each forward, ``update="forward"``),
@@ -79,13 +82,12 @@ def spectral_norm(
     **Cost**: one advance reads the weight three times; each use adds one product ``W v`` and its backward. The operator
     norm puts one input (not a batch) through the layer for each product.
     """
-    if steps < 1 or warmup < 0 or not bound > 0:
-        raise ValueError(
-            f"expected steps >= 1, warmup >= 0 and bound > 0, got steps={steps}, warmup={warmup}, bound={bound}; "
-            "the defaults are 1, 15 and 1"
-        )
-    if update not in ("optimizer_step", "forward"):
-        raise ValueError(f"expected update='optimizer_step' or 'forward', got {update!r}; the first is the default")
+    check_whole("steps", steps, 1, 1)
+    check_whole("warmup", warmup, 0, 15)
+    check_bound(bound)
+    check_choice("update", update, ("optimizer_step", "forward"))
+    check_choice("norm", norm, ("kernel", "operator"))
+    check_rng(rng)
     layers = constrainable_layers(network, skip=skip)
     maps = _maps(network, layers, norm, input_shape)
     for name, layer in layers.items():
@@ -112,7 +114,5 @@ def _maps(
 ) -> dict[str, Map]:
     if norm == "kernel":
         return {name: kernel_shape(layer) for name, layer in layers.items()}
-    if norm != "operator":
-        raise ValueError(f"expected norm='kernel' or 'operator', got {norm!r}; the first is the paper's")
     shapes = layer_shapes(network, list(layers), input_shape)
     return {name: OperatorMap(linear_map(layer, shapes[name])) for name, layer in layers.items()}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
 from torch import nn
 
 from tightrope import constraints, losses, penalties
+from tightrope._errors import UserError
 from tightrope.methods._hyperparameters import one_of, ramps
 from tightrope.methods.method import Method
 from tightrope.optimizer_settings import Optimizer
@@ -119,11 +122,12 @@ def orthogonal_wgan(
     form: Literal["gram", "off_diagonal", "srip", "mutual_coherence"] = "gram",
     epsilon: float = 0.05,
     every: int = 1,
+    projection: Literal["svd", "one_step"] = "svd",
 ) -> Method:
     """Wasserstein GAN whose critic has orthogonal weights, in one of three ways.
 
     ``hard``: orthogonal by construction at each use. ``soft``: a penalty that pulls there. ``svd``: the singular values
-    are brought back to an interval around 1 after critic steps.
+    are brought back to an interval around 1 after critic steps. An option that the chosen way does not read is refused.
 
     Source: Mueller et al. 2019 (1911.13060) names these three ways; formulas, coefficients and optimiser settings are
     our reading, as the text available to us does not give them.
@@ -141,23 +145,33 @@ def orthogonal_wgan(
         norm: Of the hard way: the reshaped kernel, or the convolution as a linear map.
         weight: Of the soft way's penalty; below about 1 a Wasserstein critic can run away.
         form: Measure of the soft way.
-        epsilon: Half width of the interval of the svd way.
+        epsilon: Half width of the interval of the svd way with ``projection="svd"``.
         every: Critic steps between the penalties of the soft way, or between the projections of the svd way.
+        projection: Of the svd way: in full, or one cheap step from weights that start orthogonal.
     """
     one_of("way", way, ("hard", "soft", "svd"))
     one_of("by", by, ("polar", "bjorck", "qr", "cayley"))
     one_of("norm", norm, ("kernel", "operator"))
     one_of("form", form, ("gram", "off_diagonal", "srip", "mutual_coherence"))
+    one_of("projection", projection, ("svd", "one_step"))
+    if not 0 <= epsilon < math.inf:
+        raise UserError(f"Expected a finite epsilon of at least 0, got {epsilon}; 0.05 is the default.")
+    given = {"by": by, "norm": norm, "weight": weight, "form": form, "epsilon": epsilon, "every": every}
+    _refuse_idle_options(way, given | {"projection": projection})
     optimizer = Optimizer("adam", learning_rate, betas)
-    bound: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=epsilon)
     soft = Penalty(penalties.soft_orthogonality, {"weight": weight, "form": form}, every=every, per_sample=False)
+    start: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=0.0)
+    in_full: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=epsilon)
+    one_step: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, by="one_step")
     ways: dict[str, dict[str, Any]] = {
         "hard": {
             "constrain": partial(constraints.orthogonal, by=by, norm=norm),
             "constrain_by_shape": norm == "operator",
         },
-        "soft": {"penalties": (soft,), "constrain": partial(constraints.bound_singular_values_, epsilon=0.0)},
-        "svd": {"project": bound, "project_every": every},
+        "soft": {"penalties": (soft,), "constrain": start},
+        "svd": {"project": in_full, "project_every": every}
+        if projection == "svd"
+        else {"constrain": start, "project": one_step, "project_every": every},
     }
     return Method(
         "orthogonal_wgan",
@@ -168,3 +182,24 @@ def orthogonal_wgan(
         critic_options={"activation": "groupsort"},
         **ways[way],
     )
+
+
+_WAYS = {"by": "hard", "norm": "hard", "weight": "soft", "form": "soft", "epsilon": "svd", "projection": "svd"}
+
+
+def _refuse_idle_options(way: str, given: Mapping[str, Any]) -> None:
+    """Refuse values that nothing would read. Defaults pass: run folders keep those of all options."""
+    defaults = {name: p.default for name, p in inspect.signature(orthogonal_wgan).parameters.items()}
+    for name, value in given.items():
+        if value == defaults[name]:
+            continue
+        if way != _WAYS.get(name, way) or (name == "every" and way == "hard"):
+            right = repr(_WAYS[name]) if name in _WAYS else "'soft' or 'svd'"
+            raise UserError(
+                f"Option {name} belongs to way {right}: expected none with way {way!r}, got {value!r}; leave it out."
+            )
+        if name == "epsilon" and given["projection"] == "one_step":
+            raise UserError(
+                f"One step projects towards the nearest orthogonal matrix, whatever epsilon: expected none with "
+                f"projection 'one_step', got {value!r}; leave it out or use projection 'svd'."
+            )
