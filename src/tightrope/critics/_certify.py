@@ -24,9 +24,9 @@ from tightrope.critics._rules import rule_of
 from tightrope.critics._steps import factor, is_step, stretch
 
 _HARMLESS = frozenset(  # functions of a signal that return no tensor and tell nothing of its values
-    "size dim ndimension numel nelement stride storage_offset is_contiguous is_floating_point is_complex is_signed "
-    "element_size get_device __len__ __hash__ is_same_size is_tensor is_storage type has_names is_inference "
-    "is_pinned is_conj is_neg is_set_to".split()
+    ["size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "is_contiguous", "is_floating_point"]
+    + ["is_complex", "is_signed", "element_size", "get_device", "__len__", "__hash__", "is_same_size", "is_tensor"]
+    + ["is_storage", "type", "has_names", "is_inference", "is_pinned", "is_conj", "is_neg", "is_set_to"]
 )
 _SAME_ENTRIES = frozenset(["T", "mT", "H", "mH", "data", "real"])  # attributes that are tensors of the same entries
 

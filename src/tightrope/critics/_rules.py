@@ -24,7 +24,7 @@ def rule_of(function: Any) -> Rule | None:
     """
     name = getattr(function, "__name__", "")
     known = any(getattr(home, name, None) == function for home in (torch, Tensor, functional))
-    return RULES.get(name) if known else None
+    return _UNBOUNDED.get(name, RULES.get(name) if known else None)
 
 
 def _times(factor: float) -> Rule:
@@ -185,6 +185,14 @@ _BY_FACTOR = {
     "hardswish": 1.5,
 }  # fmt: skip
 
+_UNBOUNDED: dict[str, Rule] = {
+    **dict.fromkeys(("layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"), _unbounded(_NORMALISED)),
+    "scaled_dot_product_attention": _unbounded("dot-product attention is not Lipschitz"),
+    **dict.fromkeys(("pow", "__pow__", "square", "exp", "bmm", "einsum"), _unbounded("grows faster than its input")),
+    **dict.fromkeys(("sqrt", "log", "rsqrt", "reciprocal"), _unbounded("is arbitrarily steep near zero")),
+    "where": _unbounded("chooses by a condition, which may jump"),
+}
+
 RULES: dict[str, Rule] = {
     **{name: _times(1.0) for name in _KEEPING.split()},
     **{name: _times(factor) for name, factor in _BY_FACTOR.items()},
@@ -212,10 +220,5 @@ RULES: dict[str, Rule] = {
     **{f"adaptive_avg_pool{axes}d": adaptive(axes) for axes in (1, 2, 3)},
     "interpolate": interpolated, "pad": padded,
     "linear": _linear, "batch_norm": _batch_normed,
-    **dict.fromkeys(("layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"), _unbounded(_NORMALISED)),
-    "scaled_dot_product_attention": _unbounded("dot-product attention is not Lipschitz"),
-    **dict.fromkeys(("pow", "__pow__", "square", "exp", "bmm", "einsum"), _unbounded("grows faster than its input")),
-    **dict.fromkeys(("sqrt", "log", "rsqrt", "reciprocal"), _unbounded("is arbitrarily steep near zero")),
-    "where": _unbounded("chooses by a condition, which may jump"),
 }  # fmt: skip
 """Function name to rule; ask :func:`rule_of`, which checks more than the name."""

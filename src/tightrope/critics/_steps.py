@@ -66,17 +66,17 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
         value = float(declared)
     except (TypeError, ValueError, RuntimeError):
         value = math.nan
-    if not value >= 0:
-        raise NoBoundError(f"declares a constant that is no number of at least zero, got {declared!r}")
+    if not 0 <= value < math.inf:
+        raise NoBoundError(f"declares a constant that is no finite number of at least zero, got {declared!r}")
     return value
 
 
 def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
-    weight = effective_weight(module).detach()  # type: ignore[arg-type]
+    weight = effective_weight(module).detach()
     if isinstance(module, CONVOLUTIONS) and x.dim() != weight.dim():
         raise NoBoundError("a convolution of a sample without a batch axis is not understood")
     try:
-        of = linear_map(module, tuple(x.shape[1:]))  # type: ignore[arg-type]
+        of = linear_map(module, tuple(x.shape[1:]))
     except (TypeError, ValueError) as problem:
         raise NoBoundError(str(problem)) from problem
     if tuple(of.weight_shape) != tuple(weight.shape) or of.output_shape != tuple(result.shape[1:]):
