@@ -20,14 +20,14 @@ from torch.overrides import TorchFunctionMode
 
 from tightrope.critics._call import Call, NoBoundError
 from tightrope.critics._memory import Memory, changed_in, in_place_problem, versions
-from tightrope.critics._rules import rule_of
+from tightrope.critics._rules import SHAPED, rule_of
 from tightrope.critics._steps import factor, is_step, stretch
 
-_HARMLESS = frozenset(  # functions of a signal that return no tensor and tell nothing of its values
-    ["size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "is_contiguous", "is_floating_point"]
-    + ["is_complex", "is_signed", "element_size", "get_device", "__len__", "__hash__", "is_same_size", "is_tensor"]
-    + ["is_storage", "type", "has_names", "is_inference", "is_pinned", "is_conj", "is_neg", "is_set_to"]
-)
+_HARMLESS = frozenset([  # functions of a signal that return no tensor and tell nothing of its values
+    "size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "is_contiguous", "is_floating_point",
+    "is_complex", "is_signed", "element_size", "get_device", "__len__", "__hash__", "is_same_size", "is_tensor",
+    "is_storage", "type", "has_names", "is_inference", "is_pinned", "is_conj", "is_neg", "is_set_to",
+])  # fmt: skip
 _SAME_ENTRIES = frozenset(["T", "mT", "H", "mH", "data", "real"])  # attributes that are tensors of the same entries
 
 
@@ -119,6 +119,8 @@ class _Watch(TorchFunctionMode):
             if _holds_tensor(call.result):
                 kept = attribute in _SAME_ENTRIES
                 self.set(call.result, call.source[1] if kept else self.refuse(f".{attribute}", "is not understood"))
+        elif name in SHAPED and call.source[0] is not call.first:
+            return  # a constant brought into the form of a signal
         elif _holds_tensor(call.result):
             self.set(call.result, self._follow(name, call, tensors, changed))
         elif changed:

@@ -46,7 +46,7 @@ def _viewed(call: Call) -> float:
 
 def _shaped_like(call: Call) -> float:
     """Only the form of the second argument counts, whether it depends on the input or not."""
-    x, bound = next(((x, bound) for x, bound in call.bounds if x is call.first), (call.first, 0.0))
+    x, bound = call.source
     return bound * broadcast(x, call.result)
 
 
@@ -168,6 +168,9 @@ def _unbounded(why: str) -> Rule:
     return rule
 
 
+SHAPED = ("view_as", "reshape_as", "expand_as", "type_as", "to")
+"""Functions of one tensor and of the form of another one."""
+
 ADDING = ("add_", "sub_", "__iadd__", "__isub__")
 """In-place functions whose rule holds too where only what is added depends on the input."""
 
@@ -196,7 +199,7 @@ _UNBOUNDED: dict[str, Rule] = {
 RULES: dict[str, Rule] = {
     **{name: _times(1.0) for name in _KEEPING.split()},
     **{name: _times(factor) for name, factor in _BY_FACTOR.items()},
-    **dict.fromkeys(["view_as", "reshape_as", "expand_as", "type_as", "to"], _shaped_like),
+    **dict.fromkeys(SHAPED, _shaped_like),
     **dict.fromkeys(["add", "sub", "__add__", "__radd__", "__sub__", "__rsub__"], _sum_of),
     **dict.fromkeys(ADDING, _sum_of),
     **dict.fromkeys(["mul", "__mul__", "__rmul__", "mul_", "__imul__"], _scaled),
