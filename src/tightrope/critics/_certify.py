@@ -2,7 +2,8 @@
 
 The network runs as it is on one sample, while every torch function it calls is watched: each tensor that depends on the
 input carries a bound, layers multiply theirs by their operator norm, sums add, concatenations join. Python control flow
-therefore needs no support. What has no rule makes the bound infinite and is named.
+therefore needs no support. What has no rule makes the bound infinite and is named; so does a signal whose memory was
+written through another tensor since its bound was set.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from tightrope._linear_map import linear_map
-from tightrope._modules import LAYERS, effective_weight
-from tightrope.critics._rules import RULES, Call, NoBoundError
-from tightrope.spectra.operator import map_norm
+from tightrope.critics._call import Call, NoBoundError
+from tightrope.critics._memory import Memory, changed_in, in_place_problem, versions
+from tightrope.critics._rules import SHAPED, rule_of
+from tightrope.critics._steps import factor, is_step, stretch
 
-_LEAKS = frozenset(
-    ["item", "tolist", "numpy", "__float__", "__int__", "__bool__", "__index__", "__array__", "equal", "allclose"]
-)
-_SORTS = ("GroupSort", "MaxMin")  # 1-Lipschitz modules whose parts look as if they jumped
+_HARMLESS = frozenset([  # functions of a signal that return no tensor and tell nothing of its values
+    "size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "is_contiguous", "is_floating_point",
+    "is_complex", "is_signed", "element_size", "get_device", "__len__", "__hash__", "is_same_size", "is_tensor",
+    "is_storage", "type", "has_names", "is_inference", "is_pinned", "is_conj", "is_neg", "is_set_to",
+])  # fmt: skip
+_SAME_ENTRIES = frozenset(["T", "mT", "H", "mH", "data", "real"])  # attributes that are tensors of the same entries
 
 
 @dataclass
@@ -59,6 +62,7 @@ class _Watch(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.bounds: dict[int, tuple[Tensor, float]] = {}  # tensors are kept, so that ids are not used twice
+        self.memory = Memory()
         self.inside: list[str] = []  # names of the modules being called
         self.silent = 0  # depth inside a module that counts as one step
         self.broken = False  # a signal left the tensors: no bound of the result can be trusted
@@ -72,6 +76,7 @@ class _Watch(TorchFunctionMode):
     def set(self, x: Any, bound: float) -> None:
         if isinstance(x, Tensor):
             self.bounds[id(x)] = (x, bound)
+            self.memory.note(x)
         elif isinstance(x, (tuple, list)):
             for item in x:
                 self.set(item, bound)
@@ -83,70 +88,111 @@ class _Watch(TorchFunctionMode):
             self.reasons.append(reason)
         return math.inf
 
+    def give_up(self, what: str, why: str) -> None:
+        self.broken = True
+        self.refuse(what, why)
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", str(func))
-        tracked = [] if self.silent else self._tracked(_tensors(args, kwargs), name)
+        tensors = _tensors((args, kwargs))
+        tracked = [] if self.silent else self.tracked(tensors, name)
+        before = versions(tensors)
         result = func(*args, **kwargs)
-        if tracked and _holds_tensor(result):
-            if name == "__get__":  # x.T and the like; x.grad and x.data too
-                self.set(result, tracked[0][1])
-            else:
-                self.set(result, self._follow(name, Call(args, kwargs, result, tracked)))
-        elif tracked and name == "__setitem__":
-            self.set(args[0], self.refuse("assignment to a slice", "is not understood"))
-        elif tracked and name in _LEAKS:
-            self.broken = True
-            self.refuse(name, "turns a signal into a number of Python, which cannot be followed")
+        changed = changed_in(tensors, before)
+        for x in changed:
+            if tracked or self.silent or self.bound(x) is not None:
+                self.memory.write(x)
+        if tracked:
+            self._account(name, Call(func, args, kwargs, result, tracked), tensors, changed)
         return result
 
-    def _tracked(self, tensors: list[Tensor], name: str) -> list[tuple[Tensor, float]]:
+    def _account(self, name: str, call: Call, tensors: list[Tensor], changed: list[Tensor]) -> None:
+        """Bound the result of a call that met a signal, or say why it has none."""
+        attribute = getattr(getattr(call.function, "__self__", None), "__name__", "")
+        if name == "__setitem__":
+            self.set(call.first, self.refuse("assignment to a slice", "is not understood"))
+        elif name == "__set__":
+            if attribute != "requires_grad":
+                self.give_up(f"assignment to .{attribute}", "is not understood")
+        elif name == "__get__":
+            if _holds_tensor(call.result):
+                kept = attribute in _SAME_ENTRIES
+                self.set(call.result, call.source[1] if kept else self.refuse(f".{attribute}", "is not understood"))
+        elif name in SHAPED and call.source[0] is not call.first:
+            return  # a constant brought into the form of a signal
+        elif _holds_tensor(call.result):
+            self.set(call.result, self._follow(name, call, tensors, changed))
+        elif changed:
+            self.give_up(name, "writes in place in a way that is not understood")
+        elif name not in _HARMLESS:
+            self.give_up(name, "turns a signal into a number of Python, which cannot be followed")
+
+    def tracked(self, tensors: list[Tensor], name: str) -> list[tuple[Tensor, float]]:
+        """The tensors among these that depend on the input, with their bounds."""
         found = []
         for x in tensors:
             bound = self.bound(x)
-            if bound is None and depends(x):
+            if self.memory.stale(x):
+                bound = self.refuse(name, "meets a signal whose memory was written in place through another tensor")
+            elif bound is None and depends(x):
                 bound = self.refuse(name, "meets a signal that arrived by a way that cannot be followed")
-                self.set(x, bound)
-            if bound is not None:
-                found.append((x, bound))
+            elif bound is not None and x.is_inference():
+                bound = self.refuse(name, "meets a signal in inference mode, where it cannot be followed")
+            else:
+                if bound is not None:
+                    found.append((x, bound))
+                continue
+            self.set(x, bound)
+            found.append((x, bound))
         return found
 
-    def _follow(self, name: str, call: Call) -> float:
+    def _follow(self, name: str, call: Call, tensors: list[Tensor], changed: list[Tensor]) -> float:
         if any(math.isinf(bound) for _, bound in call.bounds):
             return math.inf
+        if any(not x.is_floating_point() for x, _ in call.bounds):
+            return self.refuse(name, "uses positions or whole numbers taken from a signal, which may jump")
         if isinstance(call.result, Tensor) and not call.result.is_floating_point():
             return self.refuse(name, "makes whole numbers or a condition of a signal, which may jump")
-        rule = RULES.get(name)
+        rule = rule_of(call.function)
         if rule is None:
             return self.refuse(name, "has no known Lipschitz bound")
         try:
-            return rule(call)
-        except NoBoundError as why:
-            return self.refuse(name, str(why))
+            bound = rule(call)
+            why = in_place_problem(call, tensors, changed)
+        except NoBoundError as problem:
+            why = str(problem)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as problem:
+            why = f"is called in a way that is not understood ({_first_line(problem)})"
+        if not why and not math.isfinite(bound):
+            why = f"has the factor {bound}"
+        return self.refuse(name, why) if why else bound
 
 
 def depends(x: Tensor) -> bool:
     """Whether a tensor depends on the input: the forward derivative knows, whichever way it came."""
-    return x.is_floating_point() and forward_ad.unpack_dual(x).tangent is not None
+    return (x.is_floating_point() or x.is_complex()) and forward_ad.unpack_dual(x).tangent is not None
 
 
-def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
-    found: list[Tensor] = []
-
-    def collect(value: Any) -> None:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, (tuple, list)):
-            for item in value:
-                collect(item)
-
-    collect(list(args))
-    collect(list(kwargs.values()))
-    return found
+def _tensors(value: Any) -> list[Tensor]:
+    """Every tensor in nested arguments, as often as it occurs; limits of slices too."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, slice):
+        value = (value.start, value.stop, value.step)
+    elif isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (tuple, list)):
+        return []
+    return [x for item in value for x in _tensors(item)]
 
 
 def _holds_tensor(result: Any) -> bool:
     return isinstance(result, Tensor) or (isinstance(result, (tuple, list)) and any(map(_holds_tensor, result)))
+
+
+def _first_line(problem: Exception) -> str:
+    return next(iter(str(problem).splitlines()), type(problem).__name__)
 
 
 def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Trace:
@@ -161,23 +207,24 @@ def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direc
     watch = _Watch()
     handles = []
     for name, module in network.named_modules():
-        known = isinstance(module, LAYERS) or type(module).__name__ in _SORTS or hasattr(module, "lipschitz")
+        known = is_step(module)
         handles.append(module.register_forward_pre_hook(_enter(watch, name, known)))
         handles.append(module.register_forward_hook(_leave(watch, known), with_kwargs=True))
+    state = torch.get_rng_state()
     try:
         with torch.no_grad(), forward_ad.dual_level():
-            dual = forward_ad.make_dual(x.detach(), direction)
+            dual = forward_ad.make_dual(x.detach().clone(), direction)
             watch.set(dual, 1.0)
             with watch:
                 result = call(dual)
-            bound = watch.bound(result)
-            if bound is None:
-                bound = watch.refuse("the result", "cannot be followed back to the input") if depends(result) else 0.0
-    except NotImplementedError as missing:  # an operation without a forward derivative
-        bound = watch.refuse("an operation", f"cannot be followed ({str(missing).splitlines()[0]})")
+            bound = max((bound for _, bound in watch.tracked([result], "the result")), default=0.0)
+    except (RuntimeError, ValueError) as problem:  # no forward derivative, or it needs more than one sample
+        bound = watch.refuse("an operation", f"cannot be followed ({_first_line(problem)})")
     finally:
         for handle in handles:
             handle.remove()
+    if not torch.equal(state, torch.get_rng_state()):
+        watch.give_up("a random draw", "makes another function of the network at each call")
     return Trace(math.inf if watch.broken else bound, watch.steps, watch.reasons)
 
 
@@ -195,7 +242,7 @@ def _leave(watch: _Watch, known: bool) -> Callable[..., None]:
             watch.silent -= 1
             if not watch.silent:
                 with torch._C.DisableTorchFunction():
-                    _pass(watch, module, _tensors(arguments, options), result)
+                    _pass(watch, module, _tensors((arguments, options)), result)
         watch.inside.pop()
 
     return hook
@@ -204,31 +251,17 @@ def _leave(watch: _Watch, known: bool) -> Callable[..., None]:
 def _pass(watch: _Watch, module: nn.Module, inputs: list[Tensor], result: Any) -> None:
     """Account for a module that counts as one step."""
     name, kind = watch.inside[-1], type(module).__name__.removeprefix("Parametrized")
-    tracked = watch._tracked(inputs, kind)
+    own = [t for t in (getattr(module, "weight", None), getattr(module, "bias", None)) if isinstance(t, Tensor)]
+    tracked = watch.tracked([*inputs, *own], kind)
     if not tracked:
         return
-    if len(tracked) > 1:
+    if len(tracked) > 1 or all(tracked[0][0] is not x for x in inputs):
         watch.set(result, watch.refuse(kind, "of several signals is not understood"))
         return
     x, before = tracked[0]
-    factor = _factor(watch, module, x)
-    watch.steps.append(Step(name, kind, factor, _stretch(x, result)))
-    watch.set(result, factor * before if before else 0.0)
-
-
-def _factor(watch: _Watch, module: nn.Module, x: Tensor) -> float:
-    if isinstance(module, nn.Embedding):
-        return watch.refuse("a lookup", "of a signal may jump")
-    if isinstance(module, LAYERS):
-        weight = effective_weight(module).detach()
-        return map_norm(linear_map(module, tuple(x.shape[1:])), weight).upper
-    return float(getattr(module, "lipschitz", 1.0))
-
-
-def _stretch(x: Tensor, result: Any) -> float:
-    before = forward_ad.unpack_dual(x).tangent
-    after = forward_ad.unpack_dual(result).tangent if isinstance(result, Tensor) else None
-    if before is None or after is None:
-        return 0.0
-    size = float(torch.linalg.vector_norm(before))
-    return float(torch.linalg.vector_norm(after)) / size if size else 0.0
+    try:
+        times = factor(module, x, result)
+    except NoBoundError as why:
+        times = watch.refuse(kind, str(why))
+    watch.steps.append(Step(name, kind, times, stretch(x, result)))
+    watch.set(result, times * before if before else 0.0)

@@ -17,7 +17,8 @@ def starting_points(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     near = torch.cat([real, fake, between]).detach()
     centre = real.mean(0, keepdim=True)
     far = centre + 3 * (near - centre)
-    wide = centre + 3 * real.std() * torch.randn(near.shape, generator=rng).to(real)
+    spread = real.std() if real.numel() > 1 else 1.0
+    wide = centre + 3 * spread * torch.randn(near.shape, generator=rng).to(real)
     return torch.cat([near, far, wide])
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tightrope.autodiff import undisturbed
-from tightrope.critics._certify import trace
+from tightrope.critics._certify import Trace, trace
 from tightrope.critics._search import climb, starting_points
 
 
@@ -95,34 +95,80 @@ def lipschitz_interval(
     size they meet, residual sums add, activations, pooling and batch normalisation in evaluation mode have known
     factors. A layer, instance or group normalisation, attention, or anything unknown makes it infinite and is named in
     ``reasons``.
-    A module may declare its own constant in an attribute ``lipschitz``.
+    A module may declare its own constant in an attribute ``lipschitz``. Layers count as such only while they run their
+    class's own ``forward``; code around it, hooks and subclasses are followed. A bound that the slopes found here
+    contradict, for example after a wrong declaration, is given up and the layer is named.
+
+    Raises:
+        ValueError: ``real`` or ``fake`` is empty, not finite or of another shape, ``keep`` or ``labels`` is not as
+            said above, or the critic's weights were made in inference mode.
 
     **Claim**: the true constant lies in the interval, up to rounding of the forward itself.
     **Cost**: ``5 * keep * steps`` gradients, and one operator norm per layer.
     """
+    _check(critic, real, fake, labels, keep)
     dtype = next((p.dtype for p in critic.parameters()), real.dtype)
-
-    def scores(x: Tensor) -> Tensor:
-        out: Tensor = critic(x) if labels is None else critic(x, labels.expand(len(x)))
-        return out
-
     rng = torch.Generator().manual_seed(seed)
-    with undisturbed(critic), parametrize.cached():  # weights do not change here: compute constrained ones once
+    with torch.inference_mode(False), undisturbed(critic), parametrize.cached():  # weights do not change here
+        real, fake = real.detach().clone(), fake.detach().clone()  # tensors of inference mode have no gradients
+        given = None if labels is None else labels.clone()
+
+        def scores(x: Tensor) -> Tensor:
+            out: Tensor = critic(x) if given is None else critic(x, given.expand(len(x)))
+            return out
+
         critic.eval()
         points = starting_points(real.to(dtype), fake.to(dtype), rng)
         witnesses, slopes, gradients = climb(scores, points, rng, steps=steps, keep=keep)
         size = float(slopes[0])
-        direction = gradients[:1] / size if size else torch.zeros_like(gradients[:1])
+        direction = gradients[:1] / size if size and math.isfinite(size) else torch.zeros_like(gradients[:1])
         followed = trace(critic, lambda x: scores(x).sum(), witnesses[:1], direction)
-    slack = 1 - 20 * torch.finfo(dtype).eps
+    lower = size * (1 - 20 * torch.finfo(dtype).eps)
+    contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps))
     return LipschitzInterval(
-        lower=size * slack,
-        upper=followed.upper,
+        lower=lower if contradictions else min(lower, followed.upper),
+        upper=math.inf if contradictions else followed.upper,
         witnesses=witnesses,
         slopes=slopes,
         layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]),
-        reasons=tuple(followed.reasons),
+        reasons=(*followed.reasons, *contradictions),
     )
+
+
+def _check(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
+    if real.shape[1:] != fake.shape[1:] or not (real.dim() and fake.dim()) or not (len(real) and len(fake)):
+        raise ValueError(
+            "Expected two batches of at least one sample each, of one shape, "
+            f"got {tuple(real.shape)} and {tuple(fake.shape)}; pass samples as [batch, *shape]."
+        )
+    if not (real.isfinite().all() and fake.isfinite().all()):
+        raise ValueError("Expected finite samples, got NaN or infinity among them; remove those samples.")
+    if keep < 1:
+        raise ValueError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
+    if labels is not None and labels.numel() != 1:
+        raise ValueError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
+    if any(t.is_inference() for t in (*critic.parameters(), *critic.buffers())):
+        raise ValueError(
+            "Expected a critic with ordinary weights, got some made in torch.inference_mode(), which have no "
+            "gradients; build or load the critic outside of it."
+        )
+
+
+def _contradictions(lower: float, followed: Trace, slack: float) -> list[str]:
+    """What the slopes that were found say against the bound, beyond rounding; empty if nothing."""
+    found = [
+        f"{step.kind} in {step.name or 'the network itself'}: stretches a direction by {step.attained:.6g}, "
+        f"more than its factor {step.factor:.6g}, which is therefore wrong"
+        for step in followed.steps
+        if not step.attained <= step.factor * (1 + slack)
+    ]
+    if not lower <= followed.upper * (1 + slack):
+        names = ", ".join(step.name for step in followed.steps if step.name) or "the network itself"
+        found.append(
+            f"the slope {lower:.6g} found contradicts the bound {followed.upper:.6g} "
+            f"that was followed through {names}, which is therefore given up"
+        )
+    return found
 
 
 def _shares(steps: list[tuple[str, str, float, float]]) -> tuple[LayerShare, ...]:

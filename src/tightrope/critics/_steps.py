@@ -1,0 +1,94 @@
+"""Modules that count as one step of a certificate: which they are, and how much they may stretch.
+
+A module is known by the ``forward`` it runs, not by its name or base class: a subclass with a ``forward`` of its own,
+and a module whose hooks may change what goes in or comes out, is followed inside like any other code.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules import module as hooks
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from tightrope._linear_map import linear_map
+from tightrope._modules import CONVOLUTIONS, LAYERS, effective_weight
+from tightrope.critics._call import NoBoundError
+from tightrope.networks.activations import GroupSort, MaxMin
+from tightrope.spectra.operator import map_norm
+
+_SORTS = (GroupSort, MaxMin)  # 1-Lipschitz modules whose parts look as if they jumped
+_PARTS = ("_conv_forward", "_output_padding")  # what a convolution's forward calls
+_SETTERS = (SpectralNorm, WeightNorm)  # hooks that only set the weight
+
+
+def is_step(module: nn.Module) -> bool:
+    """Whether the module is accounted for as a whole: a plain layer or sort, or one that declares its constant."""
+    if _hooked(module):
+        return False
+    return _runs(module, (*LAYERS, *_SORTS)) or hasattr(module, "lipschitz")
+
+
+def _hooked(module: nn.Module) -> bool:
+    own = [h for h in module._forward_pre_hooks.values() if not isinstance(h, _SETTERS)]
+    everywhere = hooks._global_forward_hooks or hooks._global_forward_pre_hooks
+    return bool(own or module._forward_hooks or everywhere)
+
+
+def _runs(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> bool:
+    """Whether a call of the module runs exactly the code of one of these classes."""
+    known = next((c for c in classes if isinstance(module, c)), None)
+    if known is None or type(module).__call__ is not nn.Module.__call__:
+        return False
+    own = ("forward", *_PARTS)
+    return not any(name in vars(module) for name in own) and all(
+        getattr(type(module), name, None) is getattr(known, name, None) for name in own
+    )
+
+
+def factor(module: nn.Module, x: Tensor, result: Any) -> float:
+    """How much a step may stretch the distance between two inputs of the shape of ``x``.
+
+    Raises:
+        NoBoundError: There is no bound, or the call differs from what the layer's geometry says.
+    """
+    if _runs(module, (nn.Embedding,)):
+        raise NoBoundError("a lookup of a signal may jump")
+    if _runs(module, LAYERS):
+        return _operator_norm(module, x, result)
+    declared = getattr(module, "lipschitz", 1.0)
+    try:
+        value = float(declared)
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise NoBoundError(f"declares a constant that is no finite number of at least zero, got {declared!r}")
+    return value
+
+
+def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
+    weight = effective_weight(module).detach()
+    if isinstance(module, CONVOLUTIONS) and x.dim() != weight.dim():
+        raise NoBoundError("a convolution of a sample without a batch axis is not understood")
+    try:
+        of = linear_map(module, tuple(x.shape[1:]))
+    except (TypeError, ValueError) as problem:
+        raise NoBoundError(str(problem)) from problem
+    if tuple(of.weight_shape) != tuple(weight.shape) or of.output_shape != tuple(result.shape[1:]):
+        raise NoBoundError(f"gives {tuple(result.shape[1:])}, where its settings say {of.output_shape}")
+    return map_norm(of, weight).upper
+
+
+def stretch(x: Tensor, result: Any) -> float:
+    """How much the step stretched the tangent that came with ``x``."""
+    before = forward_ad.unpack_dual(x).tangent
+    after = forward_ad.unpack_dual(result).tangent if isinstance(result, Tensor) else None
+    if before is None or after is None:
+        return 0.0
+    size = float(torch.linalg.vector_norm(before))
+    return float(torch.linalg.vector_norm(after)) / size if size else 0.0
