@@ -71,7 +71,7 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
         raise NoBoundError("a lookup of a signal may jump")
     if _runs(module, LAYERS):
         return _operator_norm(module, x, result)
-    declared = module.lipschitz
+    declared: Any = module.lipschitz
     try:
         value = float(declared)
     except (TypeError, ValueError, RuntimeError):
