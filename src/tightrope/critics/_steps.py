@@ -19,19 +19,29 @@ from torch.nn.utils.weight_norm import WeightNorm
 from tightrope._linear_map import linear_map
 from tightrope._modules import CONVOLUTIONS, LAYERS, effective_weight
 from tightrope.critics._call import NoBoundError
-from tightrope.networks.activations import GroupSort, MaxMin
 from tightrope.spectra.operator import map_norm
 
-_SORTS = (GroupSort, MaxMin)  # 1-Lipschitz modules whose parts look as if they jumped
 _PARTS = ("_conv_forward", "_output_padding")  # what a convolution's forward calls
 _SETTERS = (SpectralNorm, WeightNorm)  # hooks that only set the weight
 
 
 def is_step(module: nn.Module) -> bool:
-    """Whether the module is accounted for as a whole: a plain layer or sort, or one that declares its constant."""
+    """Whether the module is accounted for as a whole: a plain layer, or one that declares its constant."""
     if _hooked(module):
         return False
-    return _runs(module, (*LAYERS, *_SORTS)) or hasattr(module, "lipschitz")
+    return _runs(module, LAYERS) or _declares(module)
+
+
+def _declares(module: nn.Module) -> bool:
+    """Whether ``lipschitz`` was declared for the ``forward`` that runs, not inherited past a newer one."""
+    if "forward" in vars(module) or "lipschitz" in vars(module):
+        return "lipschitz" in vars(module)
+    for kind in type(module).__mro__:
+        if "lipschitz" in vars(kind):
+            return True
+        if "forward" in vars(kind):
+            break
+    return "lipschitz" in {*module._parameters, *module._buffers}
 
 
 def _hooked(module: nn.Module) -> bool:
@@ -61,7 +71,7 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
         raise NoBoundError("a lookup of a signal may jump")
     if _runs(module, LAYERS):
         return _operator_norm(module, x, result)
-    declared = getattr(module, "lipschitz", 1.0)
+    declared: Any = module.lipschitz
     try:
         value = float(declared)
     except (TypeError, ValueError, RuntimeError):

@@ -27,6 +27,8 @@ class GroupSort(nn.Module):
         group_size: Features per group; must divide the number of features.
     """
 
+    lipschitz = 1.0
+
     def __init__(self, group_size: int = GROUP_SIZE) -> None:
         super().__init__()
         if group_size < 2:
@@ -50,6 +52,8 @@ class MaxMin(nn.Module):
 
     **Source**: Anil, Lucas, Grosse 2019 (1811.05381); there called MaxMin, with the maximum first.
     """
+
+    lipschitz = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Order the pairs along axis 1 of x ``[batch, features, ...]``."""
