@@ -80,6 +80,16 @@ def test_a_zero_layer_trains_by_plain_gradient_descent(dtype):
     assert norm_of(layer) == pytest.approx(1, abs=0.02)
 
 
+def test_the_functional_gradient_at_zero_is_that_of_the_weight_itself():
+    torch.manual_seed(0)
+    layer = nn.Linear(6, 4)
+    nn.init.zeros_(layer.weight)
+    constraints.spectral_norm(layer)
+    direction = torch.randn(4, 6)
+    got = grad(lambda w: (layer.parametrizations.weight[0](w) * direction).sum())(torch.zeros(4, 6))
+    assert torch.allclose(got, direction)
+
+
 def test_a_weight_that_was_not_a_number_leaves_no_trace():
     torch.manual_seed(0)
     layer = constraints.spectral_norm(nn.Linear(6, 4))
