@@ -72,6 +72,7 @@ def orthogonal(
         network: The critic; Linear, Conv1d/2d/3d, ConvTranspose and Embedding layers are made orthogonal.
         by: ``"polar"`` and ``"bjorck"`` give the same matrix, the nearest orthogonal one; ``"polar"`` is several times
             cheaper. ``"qr"`` is Gram-Schmidt, ``"cayley"`` a smooth chart that starts elsewhere than the weight.
+            ``"polar"`` and ``"qr"`` have no forward-mode derivative (``torch.func.jvp``).
         norm: ``"kernel"`` makes the reshaped weight ``[outputs, inputs * kernel]`` orthogonal, block by block if
             grouped; a convolution's operator norm is then up to ``ceil(kernel / stride)`` per axis pair without
             dilation, and more where reflect, replicate or circular padding feeds it copies of a cell.
