@@ -13,7 +13,10 @@ import argparse
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +30,9 @@ from tightrope.constraints._normalise import AdvanceAndNormalise
 Times = defaultdict[tuple[int, ...], list[float]]
 
 
-def watched() -> tuple[Times, Times]:
-    """Times by weight shape that grow from now on: of every parametrisation and of the node's backward."""
+@contextmanager
+def watched() -> Iterator[tuple[Times, Times]]:
+    """Times by weight shape that grow meanwhile: of every parametrisation and of the node's backward."""
     forward: Times = defaultdict(list)
     backward: Times = defaultdict(list)
     call, gradient = parametrize.ParametrizationList.__call__, AdvanceAndNormalise.backward
@@ -46,9 +50,9 @@ def watched() -> tuple[Times, Times]:
         backward[tuple(gradients[0].shape)].append((time.perf_counter_ns() - started) / 1e3)
         return gradients
 
-    parametrize.ParametrizationList.__call__ = timed_call  # type: ignore[method-assign]
-    AdvanceAndNormalise.backward = staticmethod(timed_gradient)  # type: ignore[method-assign]
-    return forward, backward
+    whole = patch.object(parametrize.ParametrizationList, "__call__", timed_call)
+    with whole, patch.object(AdvanceAndNormalise, "backward", staticmethod(timed_gradient)):
+        yield forward, backward
 
 
 def operations() -> int:
@@ -56,7 +60,7 @@ def operations() -> int:
     layer = constraints.spectral_norm(nn.Conv2d(64, 128, 4, 2, 1))
     gradient = torch.randn_like(layer.weight)
     with torch.no_grad():
-        layer.parametrizations.weight.original.mul_(1.01)  # type: ignore[union-attr, operator]
+        layer.get_parameter("parametrizations.weight.original").mul_(1.01)
     with profile(activities=[ProfilerActivity.CPU]) as record:
         layer.weight.backward(gradient)
     return sum(event.count for event in record.key_averages() if event.key.startswith("aten::"))
@@ -72,10 +76,10 @@ def main() -> None:
     rng = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(64, *SHAPE, generator=rng) for _ in range(2))
     plain, constrained = (stepper("dcgan", variant, real, fake) for variant in ({}, VARIANTS[options.of]))
-    tables = watched()
-    for _ in range(options.rounds):
-        plain()
-        constrained()
+    with watched() as tables:
+        for _ in range(options.rounds):
+            plain()
+            constrained()
     for name, times in zip(("forward", "backward"), tables, strict=True):
         medians = {shape: statistics.median(values) for shape, values in times.items()}
         for shape, median in medians.items():

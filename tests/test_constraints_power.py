@@ -115,6 +115,14 @@ def test_changes_that_the_fingerprint_cannot_see_keep_the_norm(change):
     assert norm_of(layer) == pytest.approx(1, rel=0.02)
 
 
+def test_every_group_notices_a_change_of_sign():
+    torch.manual_seed(0)
+    layer = constraints.spectral_norm(nn.Conv2d(4, 4, 3, groups=2, bias=False), warmup=200).eval()
+    before = layer.weight.detach().clone()
+    original(layer).data.neg_()
+    assert torch.allclose(layer.weight, -before, atol=1e-5)
+
+
 @pytest.mark.parametrize("how", ["assigned", "loaded"])
 def test_a_new_weight_in_evaluation_mode_is_not_divided_by_a_stale_sigma(how):
     for seed in range(10):

@@ -53,6 +53,7 @@ def spectral_norm(
         update: When ``u`` advances in training mode. ``"optimizer_step"``: at the first use after the weight changed,
             so that real, fake and penalty forwards of one step see the same weights. ``"forward"``: at each use.
         exact: Largest singular pair by a float64 eigendecomposition at each use; no state, no iteration error.
+            Value and first derivative are exact; a second derivative in the weights takes the pair for constant.
         at_most: Divide by ``max(1, sigma / bound)``, so that smaller layers are left alone.
         gain: Learn one scalar per layer that multiplies the result, starting where the output is unchanged.
             The network is then no longer Lipschitz-bounded by this constraint.
@@ -76,11 +77,14 @@ def spectral_norm(
     **Source**: Spectral Normalization (arXiv 1802.05957), algorithm 1, eq. 6-12; the gain is eq. 32.
     **Departures**: ``u`` advances once per optimiser step (the authors' code: on each forward, ``update="forward"``),
     and never in evaluation mode or inside a diagnostic (their linear layer does). 15 warm-up rounds (theirs: none).
-    Groups are normalised as the block-diagonal matrix they are. A gain starts at sigma, as in their code.
+    Groups are normalised as the block-diagonal matrix they are, with vectors for every block. A gain starts at sigma,
+    as in their code. A zero weight stays as it is. Vectors that belong to another weight (cosine of ``u`` and ``W v``
+    below 0.5, without an advance) give way to ``W v`` itself. Assigning a weight runs 15 rounds.
     **Claim**: after any number of steps the kernel norm of each effective weight is ``bound`` up to the lag of the
     power iteration; the autograd gradient is the paper's eq. 12.
-    **Cost**: one advance reads the weight three times; each use adds one product ``W v`` and its backward. The operator
-    norm puts one input (not a batch) through the layer for each product.
+    **Cost**: one advance reads the weight three times and gives sigma; a use without one, twice. The division and its
+    backward read and write it once each. The operator norm puts one input (not a batch) through the layer for each
+    product.
     """
     check_whole("steps", steps, 1, 1)
     check_whole("warmup", warmup, 0, 15)

@@ -20,9 +20,7 @@ from tightrope.linalg.blocks import (
     block_add_outer,
     block_matvec,
     block_rmatvec,
-    power_step,
     top_singular_pair,
-    unit,
 )
 from tightrope.linalg.charts import cayley, cayley_inverse, qr
 from tightrope.linalg.polar import bjorck, bjorck_step, clamp_singular_values, polar
@@ -41,8 +39,6 @@ __all__ = [
     "cayley_inverse",
     "clamp_singular_values",
     "polar",
-    "power_step",
     "qr",
     "top_singular_pair",
-    "unit",
 ]

@@ -32,12 +32,6 @@ def block_add_outer(M: Tensor, u: Tensor, v: Tensor, beta: float = 1.0, alpha: f
     return torch.baddbmm(M, u.reshape(groups, m, 1), v.reshape(groups, 1, n), beta=beta, alpha=alpha)
 
 
-def power_step(M: Tensor, u: Tensor, eps: float = 1e-12) -> tuple[Tensor, Tensor]:
-    """One power-iteration round ``v <- unit(M^T u)``, ``u <- unit(M v)`` on blocks ``[groups, m, n]``; ``(u, v)``."""
-    v = unit(block_rmatvec(M, u), eps)
-    return unit(block_matvec(M, v), eps), v
-
-
 def top_singular_pair(M: Tensor) -> tuple[Tensor, Tensor]:
     """Left and right singular vectors of the largest singular value of a block-diagonal matrix, not differentiable.
 
