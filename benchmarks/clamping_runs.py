@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from tightrope import conditioning, methods
-from tightrope.conditioning import GeneratorPenalty, jacobian_clamping
 from tightrope.data import open_data
-from tightrope.game import critic_objective, generator_objective
 from tightrope.methods import Method
+from tightrope.methods.game import critic_objective, generator_objective
 from tightrope.metrics import frechet_distance, mode_coverage, wasserstein1
 from tightrope.networks import NETWORKS
+from tightrope.penalties.clamping import jacobian_clamping
+from tightrope.penalties.penalty import GeneratorPenalty
 
 SEEDS = tuple(range(100, 120))
 POINTS = 800

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tightrope.report.scales import choose_scale, linear_ticks
+from tightrope.drawing.scales import choose_scale, linear_ticks
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM, RIGHT = 260, 180, 42, 24, 34, 10

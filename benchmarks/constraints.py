@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 from tightrope import constraints
-from tightrope._modules import find_layers
+from tightrope.layers.find import find_layers
 from tightrope.networks import NETWORKS
-from tightrope.orthogonality import soft_orthogonality
+from tightrope.penalties.orthogonality import soft_orthogonality
 
 SHAPE = (3, 32, 32)
 CLAIMS = {

@@ -27,7 +27,7 @@ from tightrope.critics.generalisation import generalisation_scores, table
 from tightrope.data import open_data
 from tightrope.methods import Method, build
 from tightrope.networks.activations import GroupSort
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 
 RATE = 2e-3
 Fakes = Callable[[int, torch.Generator], Tensor]

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import torch
 
-from tightrope.analysis import game_of
 from tightrope.dynamics import eigenvalues, field_products, gradient_field
 from tightrope.methods import build
+from tightrope.methods.game import game_of
 from tightrope.networks import NETWORKS
 
 

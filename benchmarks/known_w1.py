@@ -29,7 +29,7 @@ from tightrope import constraints, penalties, spectra
 from tightrope.critics import lipschitz_interval
 from tightrope.critics._search import gradient_norms, starting_points
 from tightrope.networks.activations import GroupSort
-from tightrope.orthogonality import soft_orthogonality
+from tightrope.penalties.orthogonality import soft_orthogonality
 
 SAMPLES = 1024
 Pair = tuple[Tensor, Tensor, float]

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tightrope.evaluation.features import FeatureNetwork
 from tightrope.metrics import (
-    FeatureNetwork,
     class_coverage,
     class_histogram,
     classifier_score,
@@ -188,7 +188,7 @@ def shown(values: Sequence[float]) -> str:
 
 def cifar10(data: Path, n: int) -> dict[str, list[Values]]:
     from tightrope.data import open_data
-    from tightrope.metrics import cifar_resnet
+    from tightrope.evaluation.features import cifar_resnet
 
     network = cifar_resnet(data / "weights" / "resnet20_cifar10.safetensors")
     train, test = (open_data(data / "cifar10", split=split, progress=False) for split in ("train", "test"))
@@ -197,7 +197,7 @@ def cifar10(data: Path, n: int) -> dict[str, list[Values]]:
 
 def fashion_mnist(data: Path, n: int) -> dict[str, list[Values]]:
     from tightrope.data import open_data
-    from tightrope.metrics import classifier
+    from tightrope.evaluation.features import classifier
 
     train, test = (open_data(data / "fashion_mnist", split=split, progress=False) for split in ("train", "test"))
     network = classifier(train, test)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tightrope.report.formats import number
-from tightrope.report.scales import Scale, choose_scale
+from tightrope.drawing.numbers import number
+from tightrope.drawing.scales import Scale, choose_scale
 
 COLOURS = ("#0b62a8", "#c4500a", "#1f7a4d", "#7b3fa0")
 DASHES = ("none", "5 3", "2 2", "7 2 2 2")

@@ -19,8 +19,8 @@ import torch
 from metric_sanity import noisy
 from pictures import Panel, write_panels
 from tightrope.data import open_data
+from tightrope.evaluation.features import cifar_resnet
 from tightrope.metrics import (
-    cifar_resnet,
     classifier_score,
     frechet_distance,
     frechet_extrapolated,

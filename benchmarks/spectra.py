@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from tightrope import spectra
-from tightrope._linear_map import input_shapes
-from tightrope._modules import find_layers
+from tightrope.layers.find import find_layers
+from tightrope.layers.linear_map import input_shapes
 from tightrope.networks import NETWORKS
 
 

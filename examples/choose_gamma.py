@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tightrope import methods
-from tightrope.analysis import GammaAdvice, tune_gamma
 from tightrope.data import open_data
+from tightrope.doctor.probe import GammaAdvice, tune_gamma
 from tightrope.networks import NETWORKS
 
 

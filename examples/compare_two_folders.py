@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from tightrope.data import open_data
-from tightrope.metrics import compare, expected_seconds_of_comparison
-from tightrope.runs import open_features, open_pair
+from tightrope.evaluation import compare, expected_seconds_of_comparison, open_features, open_pair
 
 
 def write(folder: Path, images: torch.Tensor) -> Path:

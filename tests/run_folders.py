@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tightrope.png import write_grid
+from tightrope.drawing.samples import write_grid
 
 CONFIG = {
     "format": 1,

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from tightrope import toys
-from tightrope.analysis import game_of, run_game, run_optimizers, run_step, tune_gamma
+from tightrope.doctor.probe import tune_gamma
 from tightrope.dynamics import eigenvalues, field_jacobian, predict
-from tightrope.game import critic_objective, generator_objective
 from tightrope.methods import build
+from tightrope.methods.game import critic_objective, game_of, generator_objective
 from tightrope.networks import NETWORKS
 from tightrope.training import start, train
+from tightrope.training.as_game import run_game, run_optimizers, run_step
 
 F64 = torch.float64
 REAL = torch.randn(12, 2, generator=torch.Generator().manual_seed(9))

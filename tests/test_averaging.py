@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tightrope.averaging import averaged_copy, decay_for, update_average_
+from tightrope.training.average import averaged_copy, decay_for, update_average_
 
 
 def network() -> nn.Module:

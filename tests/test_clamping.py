@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from tightrope import conditioning, methods, penalties
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Bound
-from tightrope.conditioning import Remembering, finite_gain, jacobian_clamping, reference_gain
-from tightrope.game import generator_objective
+from tightrope.conditioning import reference_gain
 from tightrope.methods import build
+from tightrope.methods.game import generator_objective
 from tightrope.networks import NETWORKS
+from tightrope.penalties.clamping import Remembering, finite_gain, jacobian_clamping
 from tightrope.training import critic_step, generator_step, start
 
 

@@ -14,8 +14,8 @@ from torch.nn.utils import parametrize
 
 from constraint_cases import block_diagonal, small_critic, zoo
 from tightrope import constraints, spectra
-from tightrope._modules import frozen_constraints, kernel_shape
-from tightrope.autodiff import undisturbed
+from tightrope.autodiff import frozen_constraints, undisturbed
+from tightrope.layers.kernel import kernel_shape
 
 
 def train(

@@ -8,7 +8,8 @@ from torch import nn
 
 from constraint_cases import block_diagonal, zoo
 from tightrope import constraints
-from tightrope._modules import find_batch_norm, find_layers, kernel_shape
+from tightrope.layers.find import find_batch_norm, find_layers
+from tightrope.layers.kernel import kernel_shape
 
 # ---------------------------------------------------------------------------------------------------------- clipping
 

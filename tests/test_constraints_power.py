@@ -12,9 +12,9 @@ from torch.func import functional_call, grad, vmap
 
 from constraint_cases import block_diagonal
 from tightrope import constraints
-from tightrope._modules import kernel_shape
 from tightrope.constraints._normalise import fingerprint
 from tightrope.constraints._power import advance
+from tightrope.layers.kernel import kernel_shape
 
 
 def original(layer: nn.Module) -> Tensor:

@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from tightrope import constraints, spectra
-from tightrope._errors import UserError
-from tightrope._linear_map import linear_map
+from tightrope._plumbing.errors import UserError
+from tightrope.layers.linear_map import linear_map
 from tightrope.methods import build
-from tightrope.orthogonality import soft_orthogonality
+from tightrope.penalties.orthogonality import soft_orthogonality
 
 PARAMETRISATIONS = {
     "spectral": constraints.spectral_norm,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data_cases import cache, chw, noise  # noqa: F401
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data import standardise as standardise_module
 from tightrope.data.labels import encode, from_names

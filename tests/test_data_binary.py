@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data_cases import cache, chw, gz, idx, noise, real, write_files  # noqa: F401
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data.splits import held_out
 

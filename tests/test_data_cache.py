@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from data_cases import cache, chw, encoded, noise, write_files  # noqa: F401
-from tightrope._errors import UserError
+from tightrope._plumbing.cache import cache_folder
+from tightrope._plumbing.errors import UserError
 from tightrope.data import Sampler, open_data
 from tightrope.data import cache as cache_module
-from tightrope.data.cache import cache_folder, cached, fits_in_memory
+from tightrope.data.cache import cached, fits_in_memory
 
 pytest.importorskip("PIL")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from data_cases import cache, chw, encoded, noise, write_files, write_zip  # noqa: F401
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data.folder import layout
 

@@ -11,10 +11,10 @@ from torch import nn
 
 from dirac_cases import LOSS, descend, game, gradient_play, oracles, toy
 from tightrope import losses, penalties, toys
-from tightrope.averaging import update_average_
 from tightrope.dynamics import field_jacobian, gradient_field, update_jacobian
 from tightrope.optimizers import SIMULTANEOUS, alternating, outer_step
 from tightrope.penalties import Penalty
+from tightrope.training.average import update_average_
 
 FILE = oracles()
 needs_file = pytest.mark.skipif(FILE is None, reason="dirac_oracles.json is not beside this checkout")
@@ -293,8 +293,8 @@ def test_wgan_clip_two_cycle_of_an_optimal_critic():
 
 def test_toys_reuse_the_descent_helpers():
     """A toy's losses equal the training objectives of a Method with the same parts."""
-    from tightrope.game import critic_objective, generator_objective
     from tightrope.methods import build
+    from tightrope.methods.game import critic_objective, generator_objective
 
     made = toy("ns_r1", {"gamma": 0.7}, 0.4, -0.6)
     method = build("r1", gamma=0.7)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tightrope.cli import main
-from tightrope.report.dynamics_page import dirac_page, portrait, rate_path, weight_path
-from tightrope.report.planes import Plane, span
-from tightrope.runs.game import run_dynamics
-from tightrope.toys.study import PUBLISHED, SCHEMES, published, study, sweep_weight
+from tightrope.drawing.planes import Plane, span
+from tightrope.runs.dynamics import run_dynamics
+from tightrope.studies.dirac import PUBLISHED, SCHEMES, published, study, sweep_weight
+from tightrope.studies.dirac_page import dirac_page, portrait, rate_path, weight_path
 
 TINY = ["--steps", "6", "--batch-size", "8", "--latent", "2", "--width", "4", "--depth", "1", "--network", "mlp",
         "--evaluate-n", "60", "--checkpoint-every", "2", "--threads", "1", "--quiet"]  # fmt: skip

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tightrope.dynamics import update_jacobian
-from tightrope.optimizer_settings import Optimizer
 from tightrope.optimizers import SIMULTANEOUS, extragradient_step, outer_step
+from tightrope.optimizers.settings import Optimizer
 
 F64 = torch.float64
 

@@ -11,13 +11,7 @@ import torch
 from dirac_cases import descend, game, gradient_play, optimizer_case, oracles, toy
 from random_games import compare
 from tightrope import losses, penalties, toys
-from tightrope.dynamics import (
-    contracting_weights,
-    euler_limit,
-    field_jacobian,
-    largest_safe_step,
-    predict,
-)
+from tightrope.dynamics import contracting_weights, euler_limit, field_jacobian, largest_safe_step, predict
 from tightrope.optimizers import SIMULTANEOUS, alternating, outer_step
 from tightrope.penalties import Penalty
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from tightrope import losses, methods, penalties
-from tightrope.game import critic_objective, generator_objective
 from tightrope.methods import Method, build
-from tightrope.optimizer_settings import Optimizer
+from tightrope.methods.game import critic_objective, generator_objective
+from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty
 from tightrope.perturbations import InstanceNoise
 from tightrope.schedules import Linear

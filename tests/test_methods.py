@@ -14,9 +14,9 @@ from torch import nn
 
 from method_cases import BETAS, CHANGES, PUBLISHED, RATE
 from tightrope import losses, methods, penalties, spectra
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.methods import METHODS, SETTINGS, Method, build
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.schedules import Cosine, Linear, value_at
 
 

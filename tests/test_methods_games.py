@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from tightrope import losses, optimizers, toys
-from tightrope._errors import UserError
-from tightrope.analysis import run_optimizers, run_step
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics import predict
 from tightrope.methods import Method, build
 from tightrope.networks import NETWORKS
-from tightrope.nonfinite import NonFiniteError
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.runs.serialize import read_state, write_state
 from tightrope.training import critic_step, generator_step, joint_step, start, train
+from tightrope.training.as_game import run_optimizers, run_step
+from tightrope.training.nonfinite import NonFiniteError
 
 F64 = torch.float64
 GAMES = ("consensus", "symplectic", "extra_adam", "optimistic_adam", "negative_momentum", "lookahead")

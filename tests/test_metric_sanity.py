@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tightrope.data import open_data
-from tightrope.metrics import FeatureNetwork, cifar_resnet
+from tightrope.evaluation.features import FeatureNetwork, cifar_resnet
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parents[2] / "shared" / "data"

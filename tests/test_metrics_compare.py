@@ -10,27 +10,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, open_data
-from tightrope.metrics import (
+from tightrope.evaluation import (
     MEASURES,
-    FeatureStatistics,
     Samples,
     compare,
-    dinov2,
     evaluate,
     expected_seconds_of_comparison,
+    open_features,
+    open_pair,
+    open_samples,
+)
+from tightrope.evaluation.features import dinov2, from_module, named_features, random_convolutions
+from tightrope.metrics import (
+    FeatureStatistics,
     frechet_distance,
     frechet_from_statistics,
-    from_module,
     kernel_distance,
     memorisation,
-    named_features,
     precision_recall_density_coverage,
-    random_convolutions,
     sliced_wasserstein,
 )
-from tightrope.runs import open_features, open_pair, open_samples
 
 
 @pytest.fixture(autouse=True)
@@ -298,10 +299,10 @@ def test_dinov2_prepares_images_and_says_what_is_missing(monkeypatch):
 
 
 def test_progress_says_what_is_left(capsys, monkeypatch):
-    from tightrope.metrics import progress
+    from tightrope._plumbing import progress
 
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    shown, silent = progress.Progress(show=True), progress.Progress()
+    shown, silent = progress.Stages(show=True), progress.Stages()
     for one in (shown, silent):
         one.stage("features of real samples", 1000)
         one.advance(256)

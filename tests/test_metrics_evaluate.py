@@ -6,18 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, open_data
-from tightrope.metrics import (
-    MEASURES,
-    METRICS,
-    FeatureNetwork,
-    Samples,
-    evaluate,
-    expected_seconds,
-    random_convolutions,
-)
-from tightrope.metrics.features import weights_digest
+from tightrope.evaluation import MEASURES, METRICS, Samples, evaluate, expected_seconds
+from tightrope.evaluation.features import FeatureNetwork, random_convolutions
+from tightrope.evaluation.features.network import weights_digest
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from tightrope.metrics import from_module, pixels, random_convolutions
-from tightrope.metrics.features import BATCH, shrink, weights_digest
+from tightrope.evaluation.features import from_module, pixels, random_convolutions
+from tightrope.evaluation.features.network import BATCH, shrink, weights_digest
 
 
 def uniform(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from tightrope.data import open_data
-from tightrope.metrics import evaluate, inception
-from tightrope.metrics.inception import inception_network, is_reference, pooled, resize_like_tensorflow1
-from tightrope.metrics.pretrained import folded
+from tightrope.evaluation import evaluate
+from tightrope.evaluation.features import inception
+from tightrope.evaluation.features.inception import inception_network, is_reference, pooled, resize_like_tensorflow1
+from tightrope.evaluation.features.pretrained import folded
 
 # Every convolution: outputs, inputs, kernel height, kernel width.
 SHAPES: dict[str, tuple[int, int, int, int]] = {

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope.metrics import cifar_resnet, mobilenet_v2
+from tightrope.evaluation.features import cifar_resnet, mobilenet_v2
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 WEIGHTS = DATA / "weights"

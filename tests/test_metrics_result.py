@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics import Measurement, Protocol
 
 PROTOCOL = Protocol("frechet", "pixels (abc)", "training scale", 397, 1400, "test", 0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from network_cases import CASES, ONE_EACH, SMALL, count, make, pair, rng, shake_
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.networks import NETWORKS, recommended
 from tightrope.networks.sizes import factor
 

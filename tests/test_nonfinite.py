@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from tightrope.methods import METHODS, build
 from tightrope.networks import NETWORKS
-from tightrope.nonfinite import NonFiniteError, locate
 from tightrope.training import Run, critic_step, generator_step, start, train
+from tightrope.training.nonfinite import NonFiniteError, locate
 
 BATCH = 16
 HALVES = [name for name in METHODS if build(name).order == "alternating"]  # the others move both players at once

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from tightrope.optimizer_settings import Optimizer, match_strides_
+from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.strides import match_strides_
 from tightrope.schedules import Cosine, Linear
 
 GRADIENTS = [0.5, -0.2, 0.9, 0.05, -1.4]

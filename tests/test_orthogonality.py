@@ -10,9 +10,10 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from tightrope import constraints, spectra
-from tightrope._linear_map import linear_map
-from tightrope._modules import find_layers, kernel_shape
-from tightrope.orthogonality import soft_orthogonality
+from tightrope.layers.find import find_layers
+from tightrope.layers.kernel import kernel_shape
+from tightrope.layers.linear_map import linear_map
+from tightrope.penalties.orthogonality import soft_orthogonality
 
 SHAPE = (2, 8, 8)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from run_folders import CONFIG, evaluation, make_run, row, write_rows
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
+from tightrope.drawing.numbers import number, plain
 from tightrope.report import read_run, summary, write_report
-from tightrope.report.formats import number, plain
 from tightrope.report.sections import sections
 from tightrope.report.verdict import facts, tone, verdict
 

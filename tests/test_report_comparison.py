@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from run_folders import make_run
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
 from tightrope.report import read_run, write_comparison
 from tightrope.report.comparison import cautions, named, rows, text

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from tightrope import cli, conditioning, runs
-from tightrope.png import decode_png
+from tightrope.drawing.png import decode_png
 from tightrope.report import read_run, write_report
-from tightrope.report.conditioned import conditioning as section
-from tightrope.report.conditioned import line_of, rows_of
-from tightrope.runs import records
-from tightrope.runs.conditioning import REACH, RECORD, STRIP, draw_latents, write_directions
+from tightrope.report.conditioning import conditioning as section
+from tightrope.report.conditioning import line_of, rows_of
+from tightrope.report.directions import REACH, STRIP, write_directions
+from tightrope.runs import rows as records
+from tightrope.runs.conditioning import RECORD, draw_latents
 
 TRAIN = "--width 16 --latent 6 --batch-size 16 --evaluate-every 0 --evaluate-n 30 --threads 1 --quiet --steps 10"
 

@@ -15,13 +15,14 @@ import torch
 
 import tightrope.report
 from run_folders import make_run
-from tightrope.png import decode_png, encode_png, write_grid, write_lines, write_scatter
+from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.numbers import count, duration, number, plain, ratio, short_count
+from tightrope.drawing.png import decode_png, encode_png
+from tightrope.drawing.samples import write_grid, write_lines, write_scatter
+from tightrope.drawing.scales import Scale, choose_scale, linear_ticks
+from tightrope.drawing.thinning import downsample, medians
 from tightrope.report import write_report
-from tightrope.report.figures import Line, line_chart
-from tightrope.report.formats import count, duration, number, plain, ratio, short_count
 from tightrope.report.pictures import embed
-from tightrope.report.scales import Scale, choose_scale, linear_ticks
-from tightrope.report.thinning import downsample, medians
 
 # --- curves
 

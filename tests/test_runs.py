@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import tightrope
-from tightrope import _files, runs
-from tightrope._errors import UserError
-from tightrope._files import write_atomically
-from tightrope.runs import records
+from tightrope import runs
+from tightrope._plumbing import files as _files
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import write_atomically
+from tightrope.runs import rows as records
 from tightrope.runs.assemble import describe_data, open_dataset, resolve_network
 from tightrope.runs.serialize import read_state, write_state
 
@@ -315,7 +316,7 @@ def test_records_leave_out_what_is_not_finite(tmp_path: Path) -> None:
 
 def test_non_finite_training_stops_and_says_so(tmp_path: Path) -> None:
     config = dataclasses.replace(small_config(steps=200), method=runs.MethodSettings("dcgan", {"learning_rate": 1e30}))
-    from tightrope.nonfinite import NonFiniteError
+    from tightrope.training.nonfinite import NonFiniteError
 
     with pytest.raises(NonFiniteError, match=r"Training stopped after step \d+.*last finite metrics"):
         runs.begin(tmp_path / "run", config, quiet=True)

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from tightrope import cli, conditioning, runs
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
-from tightrope.runs import records
+from tightrope.runs import rows as records
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.conditioning import (
     RECORD,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tightrope import constraints, spectra
-from tightrope._linear_map import input_shapes, linear_map
+from tightrope.layers.linear_map import input_shapes, linear_map
 
 
 def dense(layer: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tightrope import losses
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import Sampler, open_data
 from tightrope.methods import METHODS, Method, build
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.training import Run, critic_step, generator_step, scalars, start, train
 from training_cases import BATCH, MLP, batches, begin, networks, rng
 

@@ -10,7 +10,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from tightrope.report.planes import COLOURS, INK, SOFT, Plane
+from tightrope.drawing.planes import COLOURS, INK, SOFT, Plane
 
 ORDER = ("unregularised", "r1", "r2", "r3gan", "gp1", "gp5", "clip", "consensus")
 

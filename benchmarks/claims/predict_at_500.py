@@ -28,14 +28,14 @@ import torch
 from stacked import StackedMLP, batches, begin
 
 from tightrope import losses, methods
-from tightrope.analysis import run_optimizers, run_step
 from tightrope.data.toy import TOYS
 from tightrope.dynamics import predict
 from tightrope.methods import Method
 from tightrope.metrics.transport import wasserstein1
-from tightrope.nonfinite import NonFiniteError
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.training import Run, train
+from tightrope.training.as_game import run_optimizers, run_step
+from tightrope.training.nonfinite import NonFiniteError
 
 ARMS, DATA, RATES, SEEDS = (
     ("unregularised", "r1", "r3gan", "wgan_gp"),

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from tightrope.averaging import averaged_copy
 from tightrope.methods import Method
 from tightrope.training import Run
+from tightrope.training.average import averaged_copy
 
 
 class StackedMLP(nn.Module):

@@ -30,7 +30,7 @@ from tightrope import losses, methods
 from tightrope.data.toy import TOYS
 from tightrope.methods import Method
 from tightrope.metrics.transport import wasserstein1
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.training import train
 
 NAMES = ("gaussian", "line", "circle", "segments")

@@ -40,10 +40,10 @@ from torch import Tensor
 
 from tightrope import constraints, losses, methods, penalties
 from tightrope.data.toy import TOYS
-from tightrope.game import critic_objective
 from tightrope.methods import Method
+from tightrope.methods.game import critic_objective
 from tightrope.metrics.transport import wasserstein1
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty
 from tightrope.training import train
 

@@ -9,14 +9,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from tightrope._plumbing.version import __version__
 
 _SUBMODULES = (
     "autodiff",
+    "cli",
     "conditioning",
     "constraints",
+    "critics",
     "data",
+    "doctor",
+    "drawing",
     "dynamics",
+    "evaluation",
+    "layers",
+    "linalg",
     "losses",
     "methods",
     "metrics",
@@ -29,6 +36,7 @@ _SUBMODULES = (
     "runs",
     "schedules",
     "spectra",
+    "studies",
     "toys",
     "training",
 )

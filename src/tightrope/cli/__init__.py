@@ -7,8 +7,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from tightrope import __version__
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.version import __version__
 
 COMMANDS = {
     "train": "Train a GAN on your data and write a report.",

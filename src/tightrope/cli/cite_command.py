@@ -21,7 +21,7 @@ class CiteOptions:
 def run(words: list[str]) -> int:
     """Print BibTeX entries."""
     options = parse(CiteOptions, "cite", words)
-    from tightrope.citations import bibtex
+    from tightrope.methods.citations import bibtex
 
     print(bibtex(options.method))
     return 0

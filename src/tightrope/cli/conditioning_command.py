@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.cli.options import parse
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run(words: list[str]) -> int:
     options = parse(ConditioningOptions, "conditioning", words)
     if not options.runs:
         raise UserError("Expected at least one run folder, got none; name the folder that tightrope train wrote.")
-    from tightrope._files import write_atomically
+    from tightrope._plumbing.files import write_atomically
     from tightrope.report import read_run
     from tightrope.report.conditioning_page import conditioning_page
     from tightrope.runs import load
@@ -70,7 +70,8 @@ def run(words: list[str]) -> int:
 
 def _measure(name: str, generator: TrainedGenerator, folder: Path, options: ConditioningOptions) -> Measured:
     from tightrope.report.conditioning_page import Measured
-    from tightrope.runs.conditioning import measure_trained, write_directions
+    from tightrope.report.directions import write_directions
+    from tightrope.runs.conditioning import measure_trained
 
     row = measure_trained(generator, options.n, options.seed).to_json()
     if generator.config.data.kind != "images":

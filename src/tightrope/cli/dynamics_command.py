@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.cli.options import parse
 
 if TYPE_CHECKING:
-    from tightrope.runs.game import RunDynamics
-    from tightrope.toys.study import DiracStudy
+    from tightrope.runs.dynamics import RunDynamics
+    from tightrope.studies.dirac import DiracStudy
 
 DIRAC = ("method", "gamma", "sigma", "target", "bound", "lr", "order", "n_critic", "steps", "all")
 RUN = ("k", "which", "batches", "batch_size", "seed", "step", "predict")
@@ -91,7 +91,7 @@ def _refuse_strangers(options: DynamicsOptions) -> None:
 
 
 def _dirac(options: DynamicsOptions) -> int:
-    from tightrope.toys.study import published, study
+    from tightrope.studies.dirac import published, study
 
     if options.all:
         studies = published(learning_rate=options.lr, steps=options.steps)
@@ -114,7 +114,8 @@ def _dirac(options: DynamicsOptions) -> int:
 
 
 def _dirac_text(study: DiracStudy) -> str:
-    from tightrope.report.dynamics_page import values_text, verdict_of
+    from tightrope.report.dynamics_page import values_text
+    from tightrope.studies.dirac_page import verdict_of
 
     lines = [f"{study.label}; rate {study.learning_rate:g}; {study.scheme}",
              f"  field's eigenvalues at the equilibrium   {values_text(study.field)}"]  # fmt: skip
@@ -136,7 +137,7 @@ def _dirac_json(study: DiracStudy) -> dict[str, Any]:
 
 
 def _write_dirac(folder: Path, studies: list[DiracStudy], title: str, *, quiet: bool) -> None:
-    from tightrope.report.dynamics_page import dirac_page, portrait, rate_path, weight_path
+    from tightrope.studies.dirac_page import dirac_page, portrait, rate_path, weight_path
 
     folder = _folder(folder)
     for number, s in enumerate(studies):
@@ -154,7 +155,7 @@ def _write_dirac(folder: Path, studies: list[DiracStudy], title: str, *, quiet: 
 
 def _run(options: DynamicsOptions) -> int:
     from tightrope.report.dynamics_page import angle_charts, run_page, spectrum_plane
-    from tightrope.runs.game import run_dynamics
+    from tightrope.runs.dynamics import run_dynamics
 
     path = Path(options.what)
     if not path.exists():
@@ -236,6 +237,6 @@ def _folder(folder: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    from tightrope._files import write_atomically
+    from tightrope._plumbing.files import write_atomically
 
     write_atomically(path, text.encode("utf-8"))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.cli.options import closest, parse
 
 if TYPE_CHECKING:
-    from tightrope.metrics import FeatureNetwork, Measurement
+    from tightrope.evaluation.features import FeatureNetwork
+    from tightrope.metrics import Measurement
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,10 @@ def _check(options: EvaluateOptions) -> None:
 
 
 def _evaluate(options: EvaluateOptions, folder: Path) -> list[Measurement]:
-    from tightrope.metrics import evaluate, expected_seconds
+    from tightrope.evaluation import evaluate, expected_seconds
     from tightrope.runs import GENERATOR_MEASURES, load
     from tightrope.runs.assemble import open_dataset
-    from tightrope.runs.fit import sample_function
+    from tightrope.runs.evaluate import sample_function
 
     generator = load(folder)
     config = generator.config
@@ -121,8 +122,7 @@ def _evaluate(options: EvaluateOptions, folder: Path) -> list[Measurement]:
 
 
 def _compare(options: EvaluateOptions) -> list[Measurement]:
-    from tightrope.metrics import compare, expected_seconds_of_comparison
-    from tightrope.runs import open_pair
+    from tightrope.evaluation import compare, expected_seconds_of_comparison, open_pair
 
     if options.real is None or options.fake is None:
         raise UserError("Expected --real and --fake, got one of them; give both.")
@@ -157,8 +157,8 @@ def _names(options: EvaluateOptions, others: tuple[str, ...]) -> list[str] | Non
     """The metrics asked for, checked before any data is read."""
     if options.metrics is None:
         return None
-    from tightrope.metrics import GROUPS, METRICS
-    from tightrope.metrics.sets import PUBLISHED
+    from tightrope.evaluation import GROUPS, METRICS
+    from tightrope.evaluation.sets import PUBLISHED
 
     names = [name.strip() for name in options.metrics.split(",") if name.strip()]
     valid = (*METRICS, *GROUPS, *others)
@@ -171,7 +171,7 @@ def _names(options: EvaluateOptions, others: tuple[str, ...]) -> list[str] | Non
 
 
 def _features(options: EvaluateOptions, shape: tuple[int, ...]) -> FeatureNetwork | None:
-    from tightrope.runs import open_features
+    from tightrope.evaluation import open_features
 
     return None if options.features is None else open_features(options.features, shape)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tightrope import runs
 from tightrope.cli import EXIT_NON_FINITE, EXIT_STOPPED
-from tightrope.nonfinite import NonFiniteError
 from tightrope.report import summary, write_report
+from tightrope.training.nonfinite import NonFiniteError
 
 
 def finish(folder: Path, training: Callable[[], runs.Outcome], *, quiet: bool) -> int:

@@ -36,11 +36,11 @@ def run(words: list[str]) -> int:
 
         sections["data"] = dict(DATASETS)
     if options.what in ("all", "metrics"):
-        from tightrope.metrics import METRICS
+        from tightrope.evaluation import METRICS
 
         sections["metrics"] = dict(METRICS)
     if options.what in ("all", "features"):
-        from tightrope.metrics import FEATURES
+        from tightrope.evaluation.features import FEATURES
 
         sections["features"] = {
             **FEATURES,

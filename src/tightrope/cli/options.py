@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import tyro
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.cli.options import parse
 
 

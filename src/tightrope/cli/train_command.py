@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.cli.options import closest, describe, given_options, hints_of, parse_known, read_typed
 
 DEFAULT_STEPS = 10_000

@@ -8,14 +8,8 @@ running statistics) and left exactly as found.
 
 from __future__ import annotations
 
-from tightrope.conditioning.clamping import (
-    GeneratorPenalty,
-    Remembering,
-    finite_gain,
-    jacobian_clamping,
-    reference_gain,
-)
 from tightrope.conditioning.extremes import Extremes, extremes
+from tightrope.conditioning.gain import reference_gain
 from tightrope.conditioning.jacobian import jacobian, jacobians, pushed_forward
 from tightrope.conditioning.spectrum import (
     Conditioning,
@@ -32,13 +26,9 @@ from tightrope.conditioning.spectrum import (
 __all__ = [
     "Conditioning",
     "Extremes",
-    "GeneratorPenalty",
-    "Remembering",
     "effective_rank",
     "extremes",
-    "finite_gain",
     "jacobian",
-    "jacobian_clamping",
     "jacobians",
     "latent_directions",
     "log_condition_number",

@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tightrope import krylov
-from tightrope._types import Generator
+from tightrope.autodiff.types import Generator
 from tightrope.conditioning.jacobian import evaluated, product
+from tightrope.linalg import krylov
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from tightrope._modules import find_batch_norm
-from tightrope._types import Generator
 from tightrope.autodiff import module_of, unbound, undisturbed
+from tightrope.autodiff.types import Generator
+from tightrope.layers.find import find_batch_norm
 
 Mode = Literal["auto", "forward", "reverse"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import spectra
-from tightrope._types import Generator
+from tightrope.autodiff.types import Generator
 from tightrope.conditioning.jacobian import MEMORY, Mode, evaluated, jacobians, product
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tightrope._precision import full_precision
 from tightrope.constraints._transforms import numbers_can_be_read
+from tightrope.linalg.precision import full_precision
 
 SMALLEST = 1e-12  # a sigma that is no larger is that of a zero weight
 

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tightrope import linalg
-from tightrope._linear_map import padding_cells, padding_gain, ring_fits
-from tightrope._modules import TRANSPOSED
-from tightrope._precision import full_precision
+from tightrope.layers.kernel import TRANSPOSED
+from tightrope.layers.linear_map import padding_cells, padding_gain, ring_fits
+from tightrope.linalg.precision import full_precision
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Division by the largest singular value, with a power iteration whose whole state lives in buffers.
 
 Both norms share it, by a :class:`~tightrope.constraints._normalise.Map`: of the kernel matrix
-(:class:`~tightrope._modules.KernelShape`) or of the layer (:class:`OperatorMap`).
+(:class:`~tightrope.layers.find.KernelShape`) or of the layer (:class:`OperatorMap`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from tightrope._linear_map import LinearMap
-from tightrope._modules import KernelShape, constraints_are_frozen
-from tightrope._precision import full_precision
+from tightrope.autodiff import constraints_are_frozen
 from tightrope.constraints._normalise import (
     SMALLEST,
     STALE,
@@ -26,6 +24,9 @@ from tightrope.constraints._normalise import (
     formula,
 )
 from tightrope.constraints._transforms import batch_levels, level, outside_derivatives, plain, undifferentiated
+from tightrope.layers.kernel import KernelShape
+from tightrope.layers.linear_map import LinearMap
+from tightrope.linalg.precision import full_precision
 
 Update: TypeAlias = Literal["optimizer_step", "forward"]
 

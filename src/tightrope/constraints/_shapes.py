@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tightrope._linear_map import input_shapes
+from tightrope.layers.linear_map import input_shapes
 
 
 def layer_shapes(

@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrize
 
-from tightrope._modules import CONVOLUTIONS, LAYERS, TRANSPOSED
-from tightrope.constraints._checks import check_bound, check_choice
+from tightrope._plumbing.checks import check_bound, check_choice
+from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED
 
 M = TypeVar("M", bound=nn.Module)
 

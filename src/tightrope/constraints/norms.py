@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from tightrope._modules import KernelShape, constrainable_layers, kernel_shape
+from tightrope.layers.find import constrainable_layers
+from tightrope.layers.kernel import KernelShape, kernel_shape
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tightrope import linalg
-from tightrope._modules import KernelShape, constrainable_layers, kernel_shape
-from tightrope._precision import full_precision
-from tightrope.constraints._checks import check_bound, check_choice, check_rng
+from tightrope._plumbing.checks import check_bound, check_choice, check_rng
 from tightrope.constraints._operator import OrthogonalConvolution, geometry
 from tightrope.constraints._shapes import layer_shapes
+from tightrope.layers.find import constrainable_layers
+from tightrope.layers.kernel import KernelShape, kernel_shape
+from tightrope.linalg.precision import full_precision
 
 M = TypeVar("M", bound=nn.Module)
 By = Literal["polar", "bjorck", "qr", "cayley"]

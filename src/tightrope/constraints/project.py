@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import linalg
-from tightrope._modules import constrainable_layers, kernel_shape, refuse_not_finite
-from tightrope.constraints._checks import check_choice, check_whole
+from tightrope._plumbing.checks import check_choice, check_whole
+from tightrope.layers.find import constrainable_layers, refuse_not_finite
+from tightrope.layers.kernel import kernel_shape
 
 M = TypeVar("M", bound=nn.Module)
 

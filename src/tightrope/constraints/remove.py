@@ -9,7 +9,8 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tightrope._modules import LAYERS, frozen_constraints
+from tightrope.autodiff import frozen_constraints
+from tightrope.layers.kernel import LAYERS
 
 M = TypeVar("M", bound=nn.Module)
 

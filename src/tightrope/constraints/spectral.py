@@ -15,12 +15,14 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tightrope._linear_map import linear_map
-from tightrope._modules import Layer, constrainable_layers, frozen_constraints, kernel_shape
-from tightrope.constraints._checks import check_bound, check_choice, check_rng, check_whole
+from tightrope._plumbing.checks import check_bound, check_choice, check_rng, check_whole
+from tightrope.autodiff import frozen_constraints
 from tightrope.constraints._normalise import Map
 from tightrope.constraints._power import OperatorMap, SpectralNorm, Update
 from tightrope.constraints._shapes import layer_shapes
+from tightrope.layers.find import constrainable_layers
+from tightrope.layers.kernel import Layer, kernel_shape
+from tightrope.layers.linear_map import linear_map
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tightrope._types import Critic
 from tightrope.autodiff import input_gradient, norm
+from tightrope.autodiff.types import Critic
 
 
 def starting_points(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:

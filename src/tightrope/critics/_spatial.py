@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from tightrope._linear_map import LinearMap
 from tightrope.critics._call import Call, NoBoundError, Rule, broadcast
+from tightrope.layers.linear_map import LinearMap
 from tightrope.spectra.operator import map_norm
 
 

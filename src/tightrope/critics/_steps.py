@@ -16,9 +16,9 @@ from torch.nn.modules import module as hooks
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from tightrope._linear_map import linear_map
-from tightrope._modules import CONVOLUTIONS, LAYERS, effective_weight
 from tightrope.critics._call import NoBoundError
+from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, effective_weight
+from tightrope.layers.linear_map import linear_map
 from tightrope.spectra.operator import map_norm
 
 _PARTS = ("_conv_forward", "_output_padding")  # what a convolution's forward calls

@@ -19,9 +19,9 @@ from torch.nn.utils import parametrize
 
 from tightrope.autodiff import undisturbed
 from tightrope.critics.estimate import mean_gap, steepest, wasserstein_estimate
-from tightrope.game import critic_objective
 from tightrope.methods import Method
-from tightrope.optimizer_settings import match_strides_
+from tightrope.methods.game import critic_objective
+from tightrope.optimizers.strides import match_strides_
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.folder import LABEL_FILE, is_image, layout, stored_labels
 from tightrope.data.source import ImageSource, Pixels, identity
 from tightrope.data.splits import Rows

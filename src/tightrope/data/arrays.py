@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.dataset import Dataset
 from tightrope.data.labels import encode
 from tightrope.data.pixels import image_axes, to_bytes

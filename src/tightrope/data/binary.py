@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.idx import idx_prefix, open_idx
 from tightrope.data.source import ImageSource, Pixels, identity, pixel_reader
 

@@ -24,9 +24,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 
-__all__ = ["MEMORY_SHARE", "Table", "cache_folder", "cached", "fits_in_memory", "map_values", "synced"]
+__all__ = ["MEMORY_SHARE", "Table", "cached", "fits_in_memory", "map_values", "synced"]
 
 MEMORY_SHARE = 0.25
 """Decoded sets up to this share of the machine's memory are loaded; larger ones are read from disk as they are used."""
@@ -44,16 +44,6 @@ class Table:
     values: Tensor
     labels: Tensor | None
     meta: dict[str, Any]
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """Where decoded data goes: the argument, else TIGHTROPE_CACHE, else XDG_CACHE_HOME or ~/.cache + ``tightrope``."""
-    if cache is not None:
-        return cache
-    if named := os.environ.get("TIGHTROPE_CACHE"):
-        return Path(named).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "tightrope"
 
 
 def cached(folder: Path, key: str, build: Callable[[Path], dict[str, Any]]) -> Table:

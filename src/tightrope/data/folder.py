@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.images import SUFFIXES
 from tightrope.data.labels import encode, from_names
 from tightrope.data.source import ImageSource, Pixels, identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 
 __all__ = ["PREFIX", "download"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.labels import encode
 from tightrope.data.source import ImageSource, identity, pixel_reader
 from tightrope.data.splits import Rows

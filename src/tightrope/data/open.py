@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.archive import open_zip
 from tightrope.data.arrays import open_arrays
 from tightrope.data.binary import open_binary

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.folder import SPLITS
 from tightrope.data.labels import encode
 from tightrope.data.source import ImageSource, Pixels, identity

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.source import Pixels
 
 __all__ = ["image_axes", "to_bytes"]

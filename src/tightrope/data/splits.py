@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 
 __all__ = ["HELD_OUT", "Rows", "check_size", "held_out", "limited", "shuffled"]
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tightrope._errors import UserError
-from tightrope.data.cache import cache_folder, cached, fits_in_memory, synced
+from tightrope._plumbing.cache import cache_folder
+from tightrope._plumbing.errors import UserError
+from tightrope.data.cache import cached, fits_in_memory, synced
 from tightrope.data.dataset import Dataset, fingerprint
 from tightrope.data.source import Request, identity
 from tightrope.data.splits import Rows, held_out, limited

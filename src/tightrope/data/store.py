@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tightrope._errors import UserError
-from tightrope.data.cache import cache_folder, cached, map_values
+from tightrope._plumbing.cache import cache_folder
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.progress import Progress
+from tightrope.data.cache import cached, map_values
 from tightrope.data.dataset import Dataset, fingerprint
 from tightrope.data.images import REMARKS, Picture, decode, fit, has_colour, require_pillow, with_channels
-from tightrope.data.progress import Progress
 from tightrope.data.source import ImageSource, Pixels, Request
 from tightrope.data.splits import Rows, check_size, held_out, limited
 

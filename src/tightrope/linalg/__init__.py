@@ -16,12 +16,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from tightrope.linalg.blocks import (
-    block_add_outer,
-    block_matvec,
-    block_rmatvec,
-    top_singular_pair,
-)
+from tightrope.linalg.blocks import block_add_outer, block_matvec, block_rmatvec, top_singular_pair
 from tightrope.linalg.charts import cayley, cayley_inverse, qr
 from tightrope.linalg.polar import bjorck, bjorck_step, clamp_singular_values, polar
 

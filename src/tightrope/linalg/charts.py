@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tightrope._precision import full_precision
 from tightrope.linalg.polar import can_look
+from tightrope.linalg.precision import full_precision
 
 
 def qr(W: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tightrope._precision import full_precision
+from tightrope.linalg.precision import full_precision
 
 _ILL = 1e4  # above this condition number the Gram matrix is abandoned for the matrix itself
 _WELL = 30.0  # below it, products with the inverse root keep float32 accuracy in float32

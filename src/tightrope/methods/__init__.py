@@ -6,7 +6,14 @@ names what departs. ``build("r1", gamma=1.0)`` is the one way in for names that 
 
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.clamped import dcgan_clamped, wgan_gp_clamped
-from tightrope.methods.games import consensus, extra_adam, lookahead, negative_momentum, optimistic_adam, symplectic
+from tightrope.methods.game_optimizers import (
+    consensus,
+    extra_adam,
+    lookahead,
+    negative_momentum,
+    optimistic_adam,
+    symplectic,
+)
 from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
 from tightrope.methods.method import Method
 from tightrope.methods.registry import METHODS, build

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, ramp
 
 

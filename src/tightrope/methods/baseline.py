@@ -7,7 +7,7 @@ from typing import Literal
 from tightrope import losses
 from tightrope.methods._hyperparameters import one_of
 from tightrope.methods.method import Method
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 
 
 def dcgan(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from tightrope._errors import UserError
-from tightrope.conditioning import GeneratorPenalty, jacobian_clamping
+from tightrope._plumbing.errors import UserError
 from tightrope.methods._hyperparameters import one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.method import Method
 from tightrope.methods.wasserstein import wgan_gp
+from tightrope.penalties.clamping import jacobian_clamping
+from tightrope.penalties.penalty import GeneratorPenalty
 
 Units = Literal["auto", "absolute", "data"]
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from torch import nn
 
 from tightrope import constraints, losses, penalties
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.methods._hyperparameters import one_of, ramps
 from tightrope.methods.method import Method
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty
 
 

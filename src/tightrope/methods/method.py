@@ -8,12 +8,12 @@ from typing import Any, Literal, TypeAlias
 
 from torch import nn
 
-from tightrope._errors import UserError
-from tightrope.conditioning import GeneratorPenalty
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Losses, Player
 from tightrope.losses import Loss
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty
+from tightrope.penalties.penalty import GeneratorPenalty
 from tightrope.perturbations import InstanceNoise
 
 Correction: TypeAlias = Callable[[Losses, Sequence[Player]], Losses]

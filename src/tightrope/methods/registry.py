@@ -8,10 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.clamped import dcgan_clamped, wgan_gp_clamped
-from tightrope.methods.games import consensus, extra_adam, lookahead, negative_momentum, optimistic_adam, symplectic
+from tightrope.methods.game_optimizers import (
+    consensus,
+    extra_adam,
+    lookahead,
+    negative_momentum,
+    optimistic_adam,
+    symplectic,
+)
 from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
 from tightrope.methods.method import Method
 from tightrope.methods.settings import DECIDED, refuse_overlap, with_setting

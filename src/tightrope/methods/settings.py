@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.methods.method import Method
-from tightrope.optimizer_settings import Kind, Optimizer
+from tightrope.optimizers.settings import Kind, Optimizer
 
 
 @dataclass(frozen=True)

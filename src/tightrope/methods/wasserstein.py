@@ -6,7 +6,7 @@ from functools import partial
 
 from tightrope import constraints, losses, penalties
 from tightrope.methods.method import Method
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty
 
 

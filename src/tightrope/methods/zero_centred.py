@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from tightrope import losses, penalties
-from tightrope._types import PenaltyFunction
+from tightrope.autodiff.types import PenaltyFunction
 from tightrope.methods._hyperparameters import one_of, ramps
 from tightrope.methods.method import Method
-from tightrope.optimizer_settings import Optimizer
+from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty
 from tightrope.schedules import Value
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope.metrics._checks import as_pair
-from tightrope.metrics.statistics import FeatureStatistics
+from tightrope.metrics.moments import FeatureStatistics
 
 
 @dataclass(frozen=True)

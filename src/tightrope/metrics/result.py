@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tightrope.metrics._checks import as_pair
 from tightrope.metrics.frechet import frechet_distance, frechet_from_statistics
+from tightrope.metrics.moments import FeatureStatistics
 from tightrope.metrics.result import Estimate
-from tightrope.metrics.statistics import FeatureStatistics
 
 
 def frechet_bootstrap(

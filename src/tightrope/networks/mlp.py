@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.networks.activations import Activation, gain, make_activation
 from tightrope.networks.initialise import Std, build, fan_in
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 
 LARGEST_SIZE = 1024
 

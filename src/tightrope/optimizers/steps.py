@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tightrope.dynamics.field import descent
 from tightrope.dynamics.players import Losses, Player, all_parameters
-from tightrope.optimizer_settings import match_strides_
 from tightrope.optimizers.extragradient import Extrapolating
+from tightrope.optimizers.strides import match_strides_
 
 Order: TypeAlias = Sequence[tuple[int, ...]]
 """Half-steps of an outer step, one after the other; the players in one tuple move at once, from one point."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tightrope._files import write_atomically
+from tightrope._plumbing.files import write_atomically
 from tightrope.report.comparison import comparison_page
 from tightrope.report.html import page
-from tightrope.report.record import RunRecord, read_run
 from tightrope.report.spectrum_page import spectrum_page
 from tightrope.report.text import summarise
+from tightrope.runs.record import RunRecord, read_run
 from tightrope.spectra import LayerSpectrum
 
 __all__ = ["RunRecord", "read_run", "summary", "write_comparison", "write_report", "write_spectra"]

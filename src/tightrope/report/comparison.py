@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
+from tightrope.drawing.charts import Line, Reference, line_chart
+from tightrope.drawing.numbers import count, duration, number, ratio
 from tightrope.report import quantities
-from tightrope.report.figures import Line, Reference, line_chart
-from tightrope.report.formats import count, duration, number, ratio
 from tightrope.report.html import document, heading
 from tightrope.report.pictures import embed
 from tightrope.report.pieces import missing
-from tightrope.report.record import Reading, RunRecord, is_number
 from tightrope.report.sections import Section, flat
 from tightrope.report.verdict import floor_name, has_ratio, newest, primary, protocol_text
+from tightrope.runs.record import Reading, RunRecord, is_number
 
 _PICTURE_BYTES = 160_000
 _LAYERS = 24

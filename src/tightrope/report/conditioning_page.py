@@ -8,13 +8,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tightrope.report.conditioned import MEANING, QUANTITY, line_of, rows_of, spectra_of
-from tightrope.report.figures import line_chart
-from tightrope.report.formats import count, number
+from tightrope.drawing.charts import line_chart
+from tightrope.drawing.numbers import count, number
+from tightrope.report.conditioning import MEANING, QUANTITY, line_of, rows_of, spectra_of
 from tightrope.report.html import document
 from tightrope.report.pictures import embed
 from tightrope.report.pieces import missing
-from tightrope.report.record import Row, RunRecord, is_number
+from tightrope.runs.record import Row, RunRecord, is_number
 
 _PICTURE_BYTES = 400_000
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from tightrope.report.formats import count, duration, number
+from tightrope.drawing.numbers import count, duration, number
 from tightrope.report.quantities import metric_label
-from tightrope.report.record import RunRecord
 from tightrope.report.sections import Section, sections
 from tightrope.report.verdict import newest, primary, protocol_text, recorded_reason, tone, verdict
+from tightrope.runs.record import RunRecord
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STATES = {
@@ -24,7 +24,7 @@ def page(record: RunRecord) -> str:
     """The report of one run as a complete HTML document.
 
     Args:
-        record: the run, as `tightrope.report.record.read_run` loads it.
+        record: the run, as `tightrope.runs.record.read_run` loads it.
 
     Returns:
         The document. The same record gives the same text.

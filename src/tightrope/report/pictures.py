@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tightrope.png import decode_png, encode_png
+from tightrope.drawing.png import decode_png, encode_png
 
 
 @dataclass(frozen=True)

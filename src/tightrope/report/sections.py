@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from tightrope.drawing.numbers import count
 from tightrope.report import quantities
-from tightrope.report.charted import curves, distance, spectra
-from tightrope.report.conditioned import conditioning
-from tightrope.report.formats import count
+from tightrope.report.conditioning import conditioning
+from tightrope.report.curves import curves, distance, spectra
 from tightrope.report.pictures import Picture, embed
 from tightrope.report.pieces import missing, table
-from tightrope.report.record import RunRecord
+from tightrope.runs.record import RunRecord
 
 _LARGE_BYTES = 420_000  # of the newest and the real picture each
 _STRIP_BYTES = 70_000  # of each picture in the strip

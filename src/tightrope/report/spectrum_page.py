@@ -8,11 +8,11 @@ from html import escape
 import numpy as np
 from torch import Tensor
 
-from tightrope._errors import UserError
-from tightrope.report.figures import Floats, spectrum_chart
-from tightrope.report.formats import number
+from tightrope._plumbing.errors import UserError
+from tightrope.drawing.charts import Floats, spectrum_chart
+from tightrope.drawing.numbers import number
+from tightrope.drawing.scales import choose_scale
 from tightrope.report.html import document
-from tightrope.report.scales import choose_scale
 from tightrope.spectra import LayerSpectrum
 
 

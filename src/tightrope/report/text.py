@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from tightrope.drawing.numbers import count, number, plain, ratio
 from tightrope.report import quantities
-from tightrope.report.formats import count, number, plain, ratio
 from tightrope.report.html import heading
-from tightrope.report.record import Reading, RunRecord, is_number
 from tightrope.report.verdict import has_ratio, newest, protocol_text, recorded_reason, verdict
+from tightrope.runs.record import Reading, RunRecord, is_number
 
 _WIDTH = 96
 
@@ -18,7 +18,7 @@ def summarise(record: RunRecord) -> str:
     """The verdict and the newest numbers as plain text.
 
     Args:
-        record: the run, as `tightrope.report.record.read_run` loads it.
+        record: the run, as `tightrope.runs.record.read_run` loads it.
 
     Returns:
         Lines of at most 96 characters where words allow, without a line break at the end.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from tightrope.report.formats import count, duration, number, plural, ratio
+from tightrope.drawing.numbers import count, duration, number, plural, ratio
 from tightrope.report.quantities import is_distance, metric_label
-from tightrope.report.record import Evaluation, Reading, RunRecord, is_number
+from tightrope.runs.record import Evaluation, Reading, RunRecord, is_number
 
 Tone = Literal["finished", "open", "stopped", "nonfinite"]
 

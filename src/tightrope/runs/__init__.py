@@ -1,6 +1,7 @@
 """Runs on disk: configuration, checkpoints, records, resume, and the trained generator."""
 
 from tightrope.runs.assemble import Assembled, assemble
+from tightrope.runs.begin import begin, resume
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, save_checkpoint
 from tightrope.runs.config import (
     Config,
@@ -12,10 +13,8 @@ from tightrope.runs.config import (
     write_config,
 )
 from tightrope.runs.fit import Outcome, fit
-from tightrope.runs.lifecycle import begin, resume
 from tightrope.runs.lock import locked
 from tightrope.runs.measures import GENERATOR_MEASURES
-from tightrope.runs.pair import open_features, open_pair, open_samples
 from tightrope.runs.trained import TrainedGenerator, load
 
 __all__ = [
@@ -35,9 +34,6 @@ __all__ = [
     "load",
     "load_newest",
     "locked",
-    "open_features",
-    "open_pair",
-    "open_samples",
     "read_config",
     "restore",
     "resume",

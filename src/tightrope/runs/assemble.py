@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tightrope import methods
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, Sampler, open_data
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS, recommended

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from tightrope._errors import UserError
-from tightrope._files import write_atomically
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import write_atomically
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.serialize import read_state, write_state
 

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from tightrope import conditioning
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset
 from tightrope.methods import METHODS
 from tightrope.metrics import Measurement, Protocol
-from tightrope.png import write_grid
-from tightrope.runs import records
+from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.config import MethodSettings
 from tightrope.runs.trained import TrainedGenerator
@@ -165,44 +164,3 @@ def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> 
     rows = torch.linspace(0, len(dataset) - 1, min(SCALE_SAMPLES, len(dataset))).long()
     gain = conditioning.reference_gain(dataset.batch(rows).x, latent=latent)
     return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})
-
-
-STRIP = 9
-"""Samples on each line of :func:`write_directions`."""
-
-REACH = 3.0
-"""How far the lines go, in latent units to each side."""
-
-
-def write_directions(path: Path, generator: TrainedGenerator, *, seed: int = 0, shown: int = 2) -> tuple[Path, str]:
-    """Write samples along the latent directions of largest and smallest gain as one PNG, a row per direction.
-
-    Every row goes through the same latent, in the middle; the upper half follows the largest gains, the lower half the
-    smallest ones that the outputs leave room for. Where the lower rows do not change, latent directions are wasted.
-
-    Args:
-        path: Where the picture ends up.
-        generator: Of images.
-        seed: Of the latent, and of its class where there are classes.
-        shown: Directions at each end.
-
-    Returns:
-        The file, and a sentence that says what it shows.
-    """
-    z, labels = draw_latents(1, generator.latent, len(generator.classes), seed)
-    label = None if labels is None else int(labels)
-    values, directions = conditioning.latent_directions(generator.generator, z[0], label=label)
-    alive = min(generator.latent, math.prod(generator.shape))
-    shown = max(1, min(shown, alive // 2))
-    chosen = [*range(shown), *range(alive - shown, alive)]
-    reach = torch.linspace(-REACH, REACH, STRIP)
-    points = torch.cat([z + reach[:, None] * directions[index].to(z)[None] for index in chosen])
-    given = None if label is None else torch.full((len(points),), label)
-    with torch.no_grad():
-        images = generator(points, given).float().cpu()
-    write_grid(path, ((images.clamp(-1, 1) + 1) * 127.5).round().byte(), columns=STRIP)
-    gains = [f"{float(values[index]):.3g}" for index in chosen]
-    return path, (
-        f"From {-REACH:g} to {REACH:g} latent units through one latent; rows: the {shown} directions of largest gain "
-        f"({', '.join(gains[:shown])}) and the {shown} of smallest ({', '.join(gains[shown:])})."
-    )

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import torch
 
 import tightrope
-from tightrope._errors import UserError
-from tightrope._files import write_atomically
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import write_atomically
 
 FORMAT = 1
 

@@ -5,28 +5,27 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from tightrope import spectra
-from tightrope._files import remove_leftovers
-from tightrope.data import Dataset
-from tightrope.metrics import Measurement, Sample, evaluate, expected_seconds
+from tightrope._plumbing.files import remove_leftovers
+from tightrope.drawing.dataset import picture_size, real_examples, write_samples
+from tightrope.metrics import Measurement
 from tightrope.monitor import signals
-from tightrope.nonfinite import NonFiniteError
-from tightrope.runs import conditioning, records
+from tightrope.runs import conditioning
+from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import checkpoint_paths, save_checkpoint
-from tightrope.runs.pictures import picture_size, real_examples, write_samples
-from tightrope.runs.progress import Progress, clock
-from tightrope.runs.trained import TrainedGenerator
+from tightrope.runs.evaluate import announce, evaluate_run, record_evaluation, trained
+from tightrope.runs.progress import Progress
 from tightrope.training import Step, train
+from tightrope.training.nonfinite import NonFiniteError
 
 PROBE = 64
 """Samples in the fixed batch on which input gradients are measured."""
@@ -197,53 +196,6 @@ class _Book:
         records.write_status(self.folder, state, seconds=self.seconds, reason=reason, **counters)
 
 
-def trained(assembled: Assembled) -> TrainedGenerator:
-    """The averaged generator of a run in progress, ready to sample."""
-    config = assembled.config
-    classes = config.data.classes if config.data.conditional else ()
-    return TrainedGenerator(assembled.run.average, config.training.latent, classes, config.data.shape, config)
-
-
-def evaluate_run(assembled: Assembled, *, n: int | None = None) -> list[Measurement]:
-    """Measure the averaged generator against the test split; the floor is the training split against it."""
-    seed = assembled.config.training.seed
-    with torch.random.fork_rng(devices=[]):
-        return evaluate(sample_function(trained(assembled)), assembled.dataset, assembled.test, n=n, seed=seed)
-
-
-def sample_function(generator: TrainedGenerator) -> Sample:
-    """A generator as the metrics call it."""
-
-    def sample(n: int, seed: int) -> Tensor:
-        return generator.sample(n, seed=seed)
-
-    return sample
-
-
-def announce(
-    generator: TrainedGenerator, train: Dataset, test: Dataset, say: Callable[[str], None], *, n: int | None = None
-) -> None:
-    """Say how long an evaluation will take before it starts, if that is more than a few seconds."""
-    with torch.random.fork_rng(devices=[]):
-        seconds = expected_seconds(sample_function(generator), train, test, n=n, seed=generator.config.training.seed)
-    if seconds > 5:
-        say(
-            f"evaluating against {len(test):,} held-out samples, about {clock(seconds)} (features of the data, and the "
-            "classifier that makes them, are computed once and cached)"
-        )
-
-
-def record_evaluation(folder: Path, assembled: Assembled, measurements: list[Measurement], seconds: float) -> None:
-    """Append an evaluation to ``RUN/evaluations.jsonl``."""
-    row = {
-        "step": assembled.run.step,
-        "images_seen": assembled.run.images_seen,
-        "seconds": round(seconds, 3),
-        "measurements": [m.to_json() for m in measurements],
-    }
-    records.append(folder / "evaluations.jsonl", row)
-
-
 def spectra_row(assembled: Assembled) -> dict[str, Any]:
     """Kernel singular values of each critic layer for a metrics row: top, stable rank, and up to 32 values."""
     rows: dict[str, Any] = {}
@@ -282,7 +234,7 @@ def _tensorboard(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        from tightrope._errors import UserError
+        from tightrope._plumbing.errors import UserError
 
         raise UserError(
             "Expected the tensorboard package for --tensorboard, got none; run pip install 'tightrope[tensorboard]'."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from tightrope._errors import UserError
-from tightrope._files import write_atomically
-from tightrope.png import write_grid
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import write_atomically
+from tightrope.drawing.dataset import write_samples
+from tightrope.drawing.samples import write_grid
 from tightrope.runs.assemble import open_dataset
 from tightrope.runs.config import Config
-from tightrope.runs.pictures import write_samples
 
 
 def to_units(x: Tensor, config: Config) -> Tensor:

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tightrope._errors import UserError
-from tightrope._files import write_atomically
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import write_atomically
 
 FORMAT = 1
 

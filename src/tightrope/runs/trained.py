@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import undisturbed
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config

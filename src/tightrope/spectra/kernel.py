@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tightrope._modules import effective_weight, find_layers, kernel_shape
+from tightrope.layers.find import find_layers
+from tightrope.layers.kernel import effective_weight, kernel_shape
 
 
 @torch.no_grad()

@@ -18,9 +18,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tightrope import krylov
-from tightrope._linear_map import LinearMap, linear_map
-from tightrope._modules import effective_weight
+from tightrope.layers.kernel import effective_weight
+from tightrope.layers.linear_map import LinearMap, linear_map
+from tightrope.linalg import krylov
 
 Way = Literal["kernel", "fft", "matrix", "lanczos"]
 

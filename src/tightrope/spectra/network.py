@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._linear_map import input_shapes
-from tightrope._modules import Layer, find_layers
 from tightrope.constraints import constrained_layers
+from tightrope.layers.find import find_layers
+from tightrope.layers.kernel import Layer
+from tightrope.layers.linear_map import input_shapes
 from tightrope.spectra.kernel import condition_number, effective_rank, kernel_singular_values, stable_rank
 from tightrope.spectra.layer import Spectrum, singular_values
 from tightrope.spectra.operator import OperatorNorm, operator_norm

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope import krylov
-from tightrope._linear_map import LinearMap, linear_map, padding_gain
-from tightrope._modules import effective_weight
+from tightrope.layers.kernel import effective_weight
+from tightrope.layers.linear_map import LinearMap, linear_map, padding_gain
+from tightrope.linalg import krylov
 from tightrope.spectra.layer import fourier_values, is_block_circulant, kernel_repeats, patch_matrix
 
 _SMALL = 2**21  # entries of a dense matrix that is decomposed rather than iterated on

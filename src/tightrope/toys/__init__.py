@@ -1,6 +1,6 @@
 """Games small enough to be understood completely, built from the parts that train images."""
 
-from tightrope.toys.games import (
+from tightrope.toys.dirac import (
     Affine,
     Line,
     Linear,

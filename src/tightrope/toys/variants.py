@@ -16,7 +16,7 @@ from tightrope.optimizers.terms import consensus
 from tightrope.penalties import Penalty, finite_difference_r1, gradient_penalty, r1, r2
 from tightrope.perturbations import InstanceNoise
 from tightrope.schedules import Value
-from tightrope.toys.games import Toy, dirac_gan
+from tightrope.toys.dirac import Toy, dirac_gan
 
 
 @dataclass(frozen=True)

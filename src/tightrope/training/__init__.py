@@ -1,7 +1,8 @@
 """Training: a Run, its two half-steps, and ``train``, a generator whose caller owns the loop.
 
-One step is one generator update with its ``n_critic`` critic updates. The half-steps are :mod:`tightrope.game` plus an
-optimiser; they keep the counters, the averaged generator and the schedules, so a hand-written loop may call them::
+One step is one generator update with its ``n_critic`` critic updates. The half-steps are
+:mod:`tightrope.methods.game` plus an optimiser; they keep the counters, the averaged generator and the schedules, so a
+hand-written loop may call them::
 
     run = start(methods.build("r1"), generator, critic, seed=0)
     for real in loader:
@@ -9,11 +10,12 @@ optimiser; they keep the counters, the averaged generator and the schedules, so 
         generator_step(run)
 """
 
+from tightrope.autodiff import bind
+from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
-from tightrope.training.run import Half, Precision, Run, Step, bind
+from tightrope.training.run import Half, Precision, Run, Step
 from tightrope.training.starting import start
-from tightrope.training.steps import critic_step, generator_step, scalars
 
 __all__ = [
     "Batches",

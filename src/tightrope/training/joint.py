@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from tightrope.autodiff import gradient_norm
-from tightrope.game import Objective, critic_objective, generator_objective
-from tightrope.nonfinite import NonFiniteError, locate
-from tightrope.optimizer_settings import match_strides_
+from tightrope.autodiff import bind, gradient_norm
+from tightrope.methods.game import Objective, critic_objective, generator_objective
 from tightrope.optimizers.extragradient import Extrapolating
-from tightrope.training.run import Half, Run, bind
-from tightrope.training.steps import detached, finish_critic, finish_step, last_scalars, to_device
+from tightrope.optimizers.strides import match_strides_
+from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, to_device
+from tightrope.training.nonfinite import NonFiniteError, locate
+from tightrope.training.run import Half, Run
 
 PLAYERS = ("generator", "critic")
 

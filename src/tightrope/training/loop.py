@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from tightrope._errors import UserError
+from tightrope._plumbing.errors import UserError
+from tightrope.training.half_steps import critic_step, generator_step
 from tightrope.training.joint import joint_step
 from tightrope.training.run import Run, Step
-from tightrope.training.steps import critic_step, generator_step
 
 
 class Batches(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,9 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from tightrope.autodiff import Bound
-from tightrope.game import Objective
 from tightrope.methods import Method
+from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
 
 Precision = Literal["fp32", "bf16"]
@@ -110,10 +108,3 @@ class Run:
         self.rng.set_state(state["rng"])
         self.step, self.critic_steps = int(state["step"]), int(state["critic_steps"])
         self.images_seen, self._averaged_at = int(state["images_seen"]), int(state["averaged_at"])
-
-
-def bind(network: nn.Module, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """The network as a function of its first argument; the module itself without labels or classes."""
-    if labels is None or not getattr(network, "classes", 0):
-        return network
-    return Bound(network, labels)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tightrope._errors import UserError
-from tightrope.autodiff import undisturbed
-from tightrope.averaging import averaged_copy
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import bind, undisturbed
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
 from tightrope.penalties import refuse_batch_norm
+from tightrope.training.average import averaged_copy
 from tightrope.training.convolution import use_matrix_weight_gradients_
-from tightrope.training.run import Precision, Run, bind
+from tightrope.training.run import Precision, Run
 
 
 def start(

@@ -1,0 +1,79 @@
+"""Writing files so that a reader sees the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from tightrope._plumbing.errors import UserError
+
+
+def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> Path:
+    """Write a file through a temporary one in the same folder: write, flush, fsync, rename, fsync the folder.
+
+    Args:
+        path: Where it ends up; an existing file is replaced whole.
+        content: The bytes, or a function that writes them to the open file it is given.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: The disk is full or the folder cannot be written; an existing file at ``path`` is intact and the
+            temporary file is gone.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise UserError(_sentence(path, error)) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content) if isinstance(content, bytes) else content(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UserError(_sentence(path, error)) from error
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Delete temporary files that a killed process left in ``folder`` or below it; returns what was deleted."""
+    leftovers = sorted(folder.rglob(".*.part"))
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return leftovers
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # folders cannot be opened on every system; the rename itself is still atomic
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"Could not save {path}: expected free space, got a full disk ({error.strerror}); what was saved before is "
+            "intact, so free some space and go on from there."
+        )
+    return (
+        f"Could not save {path}: {error.strerror or error}; check that its folder exists and may be written. What was "
+        "saved before is intact."
+    )

@@ -1,0 +1,67 @@
+"""Look at networks without touching them: modes, buffers, gradients, random states, power iterations stay as found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+_frozen = 0
+
+
+@contextmanager
+def frozen_constraints() -> Iterator[None]:
+    """Keep power-iteration vectors where they are while a diagnostic calls a network in training mode."""
+    global _frozen
+    _frozen += 1
+    try:
+        yield
+    finally:
+        _frozen -= 1
+
+
+def constraints_are_frozen() -> bool:
+    """Whether the code runs inside :func:`frozen_constraints`."""
+    return _frozen > 0
+
+
+@contextmanager
+def undisturbed(*modules: nn.Module) -> Iterator[None]:
+    """Leave everything a training run depends on exactly as found, whatever happens inside the block.
+
+    Restores of these modules: train or eval mode of every submodule, buffers (objects and values), parameter gradients
+    (absent inside the block) and ``requires_grad`` flags; and the global random states of torch, on the CPU and on the
+    modules' CUDA devices. Power iterations of constraints do not advance inside. Parameters are not copied: a
+    diagnostic that edits weights works on a ``deepcopy``.
+
+    Args:
+        *modules: Networks that the block calls. Plain functions are ignored.
+    """
+    networks = [m for m in modules if isinstance(m, nn.Module)]
+    modes = [(m, m.training) for network in networks for m in network.modules()]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module, _ in modes
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    gradients = [(p, p.grad, p.requires_grad) for network in networks for p in network.parameters()]
+    devices = sorted(
+        {p.device.index for p, _, _ in gradients if p.device.type == "cuda" and p.device.index is not None}
+    )
+    for p, _, _ in gradients:
+        p.grad = None
+    try:
+        with torch.random.fork_rng(devices=devices), frozen_constraints():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        with torch.no_grad():
+            for module, name, buffer, value in buffers:
+                buffer.copy_(value)
+                module._buffers[name] = buffer
+        for p, gradient, flag in gradients:
+            p.grad = gradient
+            p.requires_grad_(flag)

@@ -1,0 +1,7 @@
+"""Short trials on a user's own networks: which hyperparameter holds."""
+
+from __future__ import annotations
+
+from tightrope.doctor.probe import GammaAdvice, GammaTrial, tune_gamma
+
+__all__ = ["GammaAdvice", "GammaTrial", "tune_gamma"]

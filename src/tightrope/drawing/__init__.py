@@ -1,0 +1,1 @@
+"""The one place that draws: numbers, scales, charts, planes, sample grids."""

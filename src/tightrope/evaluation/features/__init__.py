@@ -1,0 +1,25 @@
+"""Networks that turn samples into the features that distances are measured on."""
+
+from __future__ import annotations
+
+from tightrope.evaluation.features.classifier import classifier
+from tightrope.evaluation.features.dino import dinov2
+from tightrope.evaluation.features.inception import inception
+from tightrope.evaluation.features.named import FEATURES, named_features
+from tightrope.evaluation.features.network import FeatureNetwork, from_module, pixels, projections, random_convolutions
+from tightrope.evaluation.features.pretrained import cifar_resnet, mobilenet_v2
+
+__all__ = [
+    "FEATURES",
+    "FeatureNetwork",
+    "cifar_resnet",
+    "classifier",
+    "dinov2",
+    "from_module",
+    "inception",
+    "mobilenet_v2",
+    "named_features",
+    "pixels",
+    "projections",
+    "random_convolutions",
+]

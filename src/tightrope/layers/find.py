@@ -1,0 +1,166 @@
+"""What constraints and spectra need to know about other people's modules: which layers, which matrix, which state.
+
+A *layer* here is a module with one weight tensor that acts linearly: ``nn.Linear``, ``nn.Conv1d/2d/3d``,
+``nn.ConvTranspose1d/2d/3d``, ``nn.Embedding``. Its **kernel matrix** is what the spectral-normalisation paper divides
+by: the weight reshaped to ``[outputs, inputs * kernel]``, the map from one patch to one output position. Convolutions
+with groups have one such block per group; the kernel matrix is then block-diagonal and is kept as
+``[groups, outputs / groups, inputs / groups * kernel]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+from tightrope.layers.kernel import LAYERS, Layer, effective_weight, kernel_shape
+
+_REFUSED = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Bilinear, nn.EmbeddingBag)
+
+
+def kernel_matrix(layer: nn.Module) -> Tensor:
+    """Kernel matrix ``[groups, rows, columns]`` of the layer's effective (constrained) weight."""
+    shape = kernel_shape(layer)
+    return shape.matrix(effective_weight(layer))
+
+
+def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, Layer]:
+    """Every layer of ``network`` by its qualified name, in the order of ``named_modules``; a shared layer once.
+
+    Args:
+        network: Any module; a layer alone is found under the name ``""``.
+        skip: Names of submodules to leave out, with everything below them.
+
+    Raises:
+        ValueError: A name in ``skip`` is no submodule, or a lazy layer has no weight yet.
+    """
+    skipped = _subtrees(network, skip)
+    found: dict[str, Layer] = {}
+    for name, module in network.named_modules():
+        if not isinstance(module, LAYERS) or name in skipped:
+            continue
+        if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
+            raise ValueError(f"expected layers with weights, got the lazy layer {name!r}; call the network once before")
+        found[name] = module
+    return found
+
+
+def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = (), in_place: bool = False) -> dict[str, Layer]:
+    """:func:`find_layers` for a constraint: refuses what would silently stay unconstrained, or break later.
+
+    Args:
+        network: Any module.
+        skip: Names of submodules to leave out, with everything below them.
+        in_place: For a projection, which writes into the weights: those may then hold anything, have sparse gradients,
+            or be shared with a skipped layer.
+
+    Raises:
+        TypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the network.
+        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is shared with
+            another layer, or is not finite, or an Embedding with sparse gradients.
+    """
+    skip = _names(skip)
+    layers = find_layers(network, skip=skip)
+    skipped = _subtrees(network, skip)
+    for name, module in network.named_modules():
+        if name not in skipped and not isinstance(module, (*LAYERS, parametrize.ParametrizationList)):
+            _refuse_other_weights(name, module, inside_parametrization="parametrizations." in name)
+    if not layers:
+        raise ValueError(
+            "expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none; check `skip`"
+        )
+    for name, layer in layers.items():
+        if parametrize.is_parametrized(layer, "weight"):
+            raise ValueError(
+                f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
+            )
+        if not isinstance(layer.weight, nn.Parameter):
+            raise ValueError(
+                f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
+                "remove the old-style weight hook first"
+            )
+        if not in_place:
+            _refuse_values(name, layer)
+    _refuse_shared_weights(layers, layers.items() if in_place else network.named_modules())
+    return layers
+
+
+def refuse_not_finite(name: str, weight: Tensor) -> None:
+    """Refuse a weight with entries that are infinite or no numbers.
+
+    Raises:
+        ValueError: It has one.
+    """
+    if not weight.is_meta and not bool(torch.isfinite(weight).all()):
+        raise ValueError(
+            f"expected finite weights, got {name!r} with entries that are infinite or no numbers; "
+            "start from another initialisation, or from a checkpoint of before the divergence"
+        )
+
+
+def _refuse_values(name: str, layer: Layer) -> None:
+    if isinstance(layer, nn.Embedding) and layer.sparse:
+        raise ValueError(
+            f"expected dense gradients, got the Embedding {name!r} with sparse=True, which a constrained weight cannot "
+            "have; build it with sparse=False or name it in `skip`"
+        )
+    refuse_not_finite(name, layer.weight.detach())
+
+
+def _refuse_shared_weights(layers: dict[str, Layer], modules: Iterable[tuple[str, nn.Module]]) -> None:
+    """Refuse a weight that a second module holds too: a constraint on one of them would untie or change the other."""
+    owners: dict[int, list[str]] = {}
+    for name, module in modules:
+        for parameter in {id(p) for p in module.parameters(recurse=False)}:
+            owners.setdefault(parameter, []).append(name)
+    for layer in layers.values():
+        names = owners[id(layer.weight)]
+        if len(names) > 1:
+            places = " and ".join(map(repr, names))
+            raise ValueError(
+                f"expected a weight of its own in each layer, got one parameter shared by {places}; "
+                "use one module in both places or name all of them in `skip`"
+            )
+
+
+def _names(skip: Iterable[str]) -> tuple[str, ...]:
+    """The names in ``skip``, where a string alone is one name."""
+    if isinstance(skip, str):
+        return (skip,)
+    names = tuple(skip) if isinstance(skip, Iterable) else (skip,)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"expected names of submodules in `skip`, got {skip!r}; see network.named_modules()")
+    return names
+
+
+def _subtrees(network: nn.Module, skip: Iterable[str]) -> set[str]:
+    """All submodule names at or below the given names."""
+    names = _names(skip)
+    everything = [name for name, _ in network.named_modules()]
+    below: set[str] = set()
+    for root in names:
+        part = {name for name in everything if name == root or name.startswith(f"{root}.")}
+        if not part:
+            raise ValueError(f"expected names of submodules in `skip`, got {root!r}; see network.named_modules()")
+        below |= part
+    return below
+
+
+def _refuse_other_weights(name: str, module: nn.Module, *, inside_parametrization: bool) -> None:
+    if inside_parametrization:
+        return
+    own = [key for key, p in module.named_parameters(recurse=False) if p.dim() >= 2]
+    if isinstance(module, _REFUSED) or own:
+        what = f"{type(module).__name__} with {', '.join(own)}" if own else type(module).__name__
+        raise TypeError(
+            f"expected weights in Linear, Conv, ConvTranspose or Embedding layers, got {what} at {name!r}; "
+            f"name it in `skip` to leave it unconstrained"
+        )
+
+
+def find_batch_norm(network: nn.Module) -> list[str]:
+    """Names of the batch-normalisation layers, whose training mode mixes the samples of a batch."""
+    return [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]

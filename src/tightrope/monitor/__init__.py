@@ -1,0 +1,7 @@
+"""What a run tells about itself while it trains."""
+
+from __future__ import annotations
+
+from tightrope.monitor.signals import input_gradient_norms, signals
+
+__all__ = ["input_gradient_norms", "signals"]

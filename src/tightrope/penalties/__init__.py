@@ -1,0 +1,73 @@
+r"""Critic penalties with one signature, ``(critic, real, fake, *, hyperparameters, rng=None) -> scalar``.
+
+Swapping R1 for WGAN-GP in somebody's loop changes one name. With :math:`g(x) = \nabla_x D(x)` per sample:
+
+===================== ===========================================================================
+``gradient_penalty``  weight E (||g(x')|| - target)^2,   x' = e x + (1 - e) y,   e ~ U[0, 1] per sample
+one-sided             weight E max(0, ||g(x')|| - target)^2
+``r1``                gamma/2 E ||g(x)||^2   at real samples
+``r2``                gamma/2 E ||g(y)||^2   at fake samples
+``finite_difference_r1``, ``..._r2``   gamma/(2 sigma^2) E (D(x + sigma e) - D(x))^2,   e ~ N(0, I)
+``soft_orthogonality``  weight sum_layers ||W^T W - I||^2 and three other forms, see :mod:`.orthogonality`
+===================== ===========================================================================
+
+Two factor conventions meet here and are kept as published: zero-centred penalties carry ``gamma / 2``, the others a
+plain ``weight``. The authors' code of R1 (``GAN_stability``) has no half: its ``reg_param`` is ``gamma / 2``, see
+:func:`from_gan_stability`.
+
+One penalty is the generator's, with the signature ``(generator, z, *, hyperparameters, rng=None) -> scalar``:
+``jacobian_clamping``, see :mod:`tightrope.conditioning`.
+
+``critic`` is a module or any function of ``x`` (close over labels). Norms run over all axes of a sample. In bf16
+autocast the gradient is taken with respect to float32 samples and the penalty is computed in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from torch import Tensor
+
+from tightrope.autodiff.types import PenaltyFunction
+from tightrope.penalties.clamping import jacobian_clamping
+from tightrope.penalties.gradient import (
+    finite_difference_r1,
+    finite_difference_r2,
+    from_gan_stability,
+    gradient_penalty,
+    interpolate,
+    r1,
+    r2,
+    refuse_batch_norm,
+)
+from tightrope.penalties.orthogonality import soft_orthogonality
+from tightrope.penalties.penalty import GeneratorPenalty, Penalty, lazy
+
+__all__ = [
+    "GENERATOR_PENALTIES",
+    "PENALTIES",
+    "GeneratorPenalty",
+    "Penalty",
+    "finite_difference_r1",
+    "finite_difference_r2",
+    "from_gan_stability",
+    "gradient_penalty",
+    "interpolate",
+    "jacobian_clamping",
+    "lazy",
+    "r1",
+    "r2",
+    "refuse_batch_norm",
+    "soft_orthogonality",
+]
+
+PENALTIES: Final[dict[str, PenaltyFunction]] = {
+    "gradient_penalty": gradient_penalty,
+    "r1": r1,
+    "r2": r2,
+    "finite_difference_r1": finite_difference_r1,
+    "finite_difference_r2": finite_difference_r2,
+}
+
+GENERATOR_PENALTIES: Final[dict[str, Callable[..., Tensor]]] = {"jacobian_clamping": jacobian_clamping}

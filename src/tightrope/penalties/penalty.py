@@ -1,0 +1,99 @@
+"""A penalty bound to its hyperparameters, as a Method carries it, and penalties applied now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tightrope.autodiff.types import Critic, Generator, PenaltyFunction
+from tightrope.schedules import Value, value_at
+
+
+def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
+    """Apply ``penalty`` on every ``every``-th critic step with ``every`` times its weight.
+
+    Source: Karras et al. 2020 (1912.04958), appendix B.
+    Claim: convergence needs ``learning rate * every * gamma < 2`` on the Dirac-GAN (one lazy step must not overshoot),
+    so a weight that is safe every step may diverge lazily.
+
+    Args:
+        penalty: A critic penalty.
+        every: Period in critic steps.
+
+    Returns:
+        ``(critic, real, fake, *, step, ...) -> scalar``: ``every`` times the penalty when ``step`` is a multiple of
+        ``every``, otherwise zero, without touching the critic.
+
+    Raises:
+        ValueError: ``every`` is less than one.
+    """
+    _check_every(every)
+
+    def lazily(critic: Critic, real: Tensor, fake: Tensor, *, step: int, **hyperparameters: object) -> Tensor:
+        if step % every:
+            return torch.zeros((), device=fake.device)
+        return every * penalty(critic, real, fake, **hyperparameters)
+
+    return lazily
+
+
+def _check_every(every: int) -> None:
+    if every < 1:
+        raise ValueError(f"Expected a period of at least one critic step, got {every}; use 1 for every step.")
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty function bound to its hyperparameters, as a Method carries it.
+
+    Attributes:
+        function: One of this module's functions, or any function of the same signature.
+        hyperparameters: Keyword arguments; constants or schedules of images seen.
+        every: Lazy application every so many critic steps, with the weight multiplied accordingly.
+        per_sample: Whether it differentiates scores sample by sample, which batch normalisation in the critic forbids.
+    """
+
+    function: PenaltyFunction
+    hyperparameters: Mapping[str, Value | str] = field(default_factory=dict)
+    every: int = 1
+    per_sample: bool = True
+
+    def __post_init__(self) -> None:
+        _check_every(self.every)
+
+    def due(self, critic_step: int) -> bool:
+        """Whether the penalty applies at this critic step (the first, and every ``every``-th after it)."""
+        return critic_step % self.every == 0
+
+    def __call__(
+        self, critic: Critic, real: Tensor, fake: Tensor, *, images_seen: int = 0, rng: torch.Generator | None = None
+    ) -> Tensor:
+        """Value at a critic step where it is :meth:`due`; arguments and shapes as for the function."""
+        now = {
+            name: value if isinstance(value, bool | str) else value_at(value, images_seen)
+            for name, value in self.hyperparameters.items()
+        }
+        return self.every * self.function(critic, real, fake, rng=rng, **now)
+
+
+@dataclass(frozen=True)
+class GeneratorPenalty:
+    """A generator penalty bound to its hyperparameters, as a Method carries it.
+
+    Attributes:
+        function: ``(generator, z, *, hyperparameters, rng=None) -> scalar``.
+        hyperparameters: Keyword arguments; constants or schedules of images seen.
+    """
+
+    function: Callable[..., Tensor]
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+
+    def __call__(
+        self, generator: Generator, z: Tensor, *, images_seen: int = 0, rng: torch.Generator | None = None
+    ) -> Tensor:
+        """Value at latents ``z`` ``[batch, latent]``, with the hyperparameters that hold after ``images_seen``."""
+        now = {name: value_at(value, images_seen) for name, value in self.hyperparameters.items()}
+        return self.function(generator, z, rng=rng, **now)

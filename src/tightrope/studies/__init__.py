@@ -1,0 +1,1 @@
+"""Studies: a paper's claim as a grid of runs, judged with intervals."""

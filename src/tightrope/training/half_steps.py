@@ -1,0 +1,166 @@
+"""The two half-steps: :mod:`tightrope.methods.game` plus an optimiser, in place on a Run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import bind, frozen, gradient_norm
+from tightrope.methods.game import Objective, critic_objective, generator_objective
+from tightrope.optimizers.strides import match_strides_
+from tightrope.training.average import decay_for, update_average_
+from tightrope.training.nonfinite import NonFiniteError, locate
+from tightrope.training.run import Half, Run
+
+
+def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
+    """Update the critic once, in place. The generator's graph is never built.
+
+    Args:
+        run: Advances ``critic_steps`` and ``images_seen``.
+        real: Real samples ``[batch, *shape]``.
+        labels: Classes ``[batch]``; the fakes are drawn with the same labels.
+
+    Returns:
+        What was computed, detached.
+
+    Raises:
+        NonFiniteError: Loss or gradient is not finite; nothing has been updated.
+    """
+    _require_alternating(run)
+    real, labels = to_device(run, real, labels)
+    z = run.latents(real.shape[0])
+    with torch.no_grad(), run.autocast(), parametrize.cached():
+        fake = bind(run.generator, labels)(z).to(real.dtype)
+
+    def objective() -> Objective:
+        critic = bind(run.critic, labels)
+        position = {"critic_step": run.critic_steps, "images_seen": run.images_seen}
+        return critic_objective(run.method, critic, real, fake, rng=run.rng, **position)
+
+    half = _update(run, "critic", run.critic, run.critic_optimizer, objective)
+    finish_critic(run, real.shape[0])
+    return half
+
+
+def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None = None) -> Half:
+    """Update the generator once and move its average, in place; ends the step.
+
+    Args:
+        run: Advances ``step``.
+        real: Real samples ``[batch, *shape]``, needed by paired losses only.
+        labels: Classes to generate ``[batch]``, for conditional networks; repeated for a larger generator batch.
+
+    Returns:
+        What was computed, detached.
+
+    Raises:
+        NonFiniteError: Loss or gradient is not finite; nothing has been updated.
+    """
+    _require_alternating(run)
+    if real is not None or labels is not None:
+        real, labels = to_device(run, real, labels)
+    factor = run.method.generator_batch_factor
+    labels = labels.repeat(factor) if labels is not None else None
+    n = real.shape[0] if real is not None and run.method.loss.paired else run.batch_size * factor
+    z = run.latents(n if labels is None else labels.shape[0])
+
+    def objective() -> Objective:
+        generator, critic = bind(run.generator, labels), bind(run.critic, labels)
+        return generator_objective(
+            run.method, generator, critic, z, real=real, images_seen=run.images_seen, rng=run.rng
+        )
+
+    with frozen(run.critic):
+        half = _update(run, "generator", run.generator, run.generator_optimizer, objective)
+    finish_step(run)
+    return half
+
+
+def finish_critic(run: Run, images: int) -> None:
+    """What follows the critic's optimiser step: counters and the projection, in place."""
+    run.critic_steps += 1
+    if run.method.project is not None and run.critic_steps % run.method.project_every == 0:
+        run.method.project(run.critic)
+    run.images_seen += images
+
+
+def finish_step(run: Run) -> None:
+    """What ends a whole step: lookahead, the generator's average and the counter, in place."""
+    if run.lookahead is not None:
+        run.lookahead.step()
+    decay = decay_for(
+        run.images_seen - run._averaged_at,
+        run.images_seen,
+        half_life_images=run.ema_half_life_images,
+        ramp_up=run.ema_ramp_up,
+    )
+    update_average_(run.average, run.generator, decay)
+    run._averaged_at = run.images_seen
+    run.step += 1
+
+
+def _update(
+    run: Run, player: str, network: nn.Module, optimizer: torch.optim.Optimizer, objective: Callable[[], Objective]
+) -> Half:
+    settings = run.method.critic_optimizer if player == "critic" else run.method.generator_optimizer
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    optimizer.zero_grad(set_to_none=True)
+    with run.autocast(), parametrize.cached():
+        now = objective()
+    now.total.backward(inputs=[p for p in parameters if p.requires_grad])
+    size = gradient_norm(parameters)
+    if not math.isfinite(float(now.total.detach() + size)):
+        networks = {player: network, "critic": run.critic, "generator": run.generator}
+        where = locate(networks, lambda: objective().total)
+        raise NonFiniteError(run.step, player, where, last_scalars(run, player))
+    match_strides_(parameters)
+    settings.schedule_(optimizer, run.images_seen)
+    optimizer.step()
+    half = Half(detached(now), size)
+    run._last[player] = half
+    return half
+
+
+def _require_alternating(run: Run) -> None:
+    if run.method.order == "simultaneous":
+        raise UserError(
+            f"The method {run.method.name} moves both players at once: expected training.joint_step(run, real), got a "
+            "half-step; or build the method with order='alternating' where it has one."
+        )
+
+
+def last_scalars(run: Run, player: str) -> dict[str, float]:
+    """Numbers of a player's last half-step, none before the first."""
+    return scalars(run._last[player]) if player in run._last else {}
+
+
+def detached(objective: Objective) -> Objective:
+    """An objective without its graph."""
+    parts = (objective.penalty, objective.d_real)
+    penalty, d_real = (None if part is None else part.detach() for part in parts)
+    return Objective(objective.total.detach(), objective.loss.detach(), penalty, d_real, objective.d_fake.detach())
+
+
+def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any, Tensor | None]:
+    """A batch and its labels where the run trains, in its memory layout."""
+    device = run.device
+    if real is not None:
+        real = real.to(device, non_blocking=True)
+        if run.precision == "bf16" and real.dim() == 4:
+            real = real.contiguous(memory_format=torch.channels_last)
+    return real, None if labels is None else labels.to(device, non_blocking=True)
+
+
+def scalars(half: Half) -> dict[str, float]:
+    """Loss, penalty, mean scores and gradient norm of a half-step as plain numbers (this waits for the device)."""
+    objective = half.objective
+    found = {"loss": objective.loss, "penalty": objective.penalty, "gradient_norm": half.gradient_norm}
+    found |= {"d_real": objective.d_real, "d_fake": objective.d_fake}
+    return {name: float(value.float().mean()) for name, value in found.items() if value is not None}
