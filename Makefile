@@ -35,12 +35,12 @@ long: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto -m long
 
 format: $(STAMP)
-	$(BIN)/ruff format src tests examples benchmarks
-	$(BIN)/ruff check --fix src tests examples benchmarks
+	$(BIN)/ruff format src tests examples benchmarks studies
+	$(BIN)/ruff check --fix src tests examples benchmarks studies
 
 check: $(STAMP)
-	$(BIN)/ruff format --check src tests examples benchmarks
-	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks studies
+	$(BIN)/ruff check src tests examples benchmarks studies
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n auto -m "not long"
 

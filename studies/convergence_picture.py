@@ -1,6 +1,6 @@
 """Table and picture of ``two_dimensional.py``'s results.
 
-python benchmarks/claims/picture.py docs/results/convergence_2d.json docs/results/convergence_2d.svg
+python studies/convergence_picture.py docs/results/convergence_2d.json docs/results/convergence_2d.svg
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Criteria C1, C2, C3 and C6: parallel lines, gradients through depth, loss against quality, 25 Gaussians.
 
-    OMP_NUM_THREADS=1 python benchmarks/claims/wasserstein.py C1 C2 C3 C3R C6 C6R [--seeds 5] [--out FILE]
+    OMP_NUM_THREADS=1 python studies/wasserstein.py C1 C2 C3 C3R C6 C6R [--seeds 5] [--out FILE]
 
 Fixed before the first run; fresh seeds 3000, 3001, ...; all seeds of an arm train as one stacked network.
 
@@ -35,9 +35,9 @@ from pathlib import Path
 
 import torch
 from scipy.stats import pearsonr, spearmanr
-from stacked import StackedMLP, batches, begin
 from torch import Tensor
 
+from stacked import StackedMLP, batches, begin
 from tightrope import constraints, losses, methods, penalties
 from tightrope.data.toy import TOYS
 from tightrope.methods import Method

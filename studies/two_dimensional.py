@@ -1,6 +1,6 @@
 """Criteria C4 and C5: seven methods and consensus optimisation on the paper's four 2-D distributions.
 
-    OMP_NUM_THREADS=1 python benchmarks/claims/two_dimensional.py --arms r1 r2 [--steps 4000] [--seeds 5] [--out FILE]
+    OMP_NUM_THREADS=1 python studies/two_dimensional.py --arms r1 r2 [--steps 4000] [--seeds 5] [--out FILE]
 
 Fixed before the first run: seeds 1000 to 1004, MLPs of 3 hidden layers of 64 units, leaky ReLU 0.2, latents of 8,
 batches of 128, RMSProp 5e-4, gamma 1, clip 0.1, GP weight 10, 4,000 steps (the criteria were found with 8,000); exact
@@ -24,8 +24,8 @@ import time
 from pathlib import Path
 
 import torch
-from stacked import StackedMLP, batches, begin
 
+from stacked import StackedMLP, batches, begin
 from tightrope import losses, methods
 from tightrope.data.toy import TOYS
 from tightrope.methods import Method

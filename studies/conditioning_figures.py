@@ -1,6 +1,6 @@
 """Figures of docs/conditioning.md from the results of the clamping study and its control.
 
-    python benchmarks/conditioning_figures.py
+    python studies/conditioning_figures.py
 
 Reads docs/results/jacobian_clamping.json and vae_control.json, writes docs/results/conditioning_training.svg and
 conditioning_scores.svg.

@@ -1,6 +1,6 @@
 """Critic generalisation: fresh critics on a frozen pair of distributions, held-out against training estimate.
 
-    OMP_NUM_THREADS=1 python benchmarks/critic_generalisation.py [--steps N] [--seeds 5] [--out FILE]
+    OMP_NUM_THREADS=1 python studies/critic_generalisation.py [--steps N] [--seeds 5] [--out FILE]
 
 Pairs: a ring of eight Gaussians against N(0, I/4) (400 training and 400 held-out samples; exact distance by
 assignment), and scikit-learn's digits, 400 training and 800 held-out images, against a Gaussian fitted to the training

@@ -1,6 +1,6 @@
 """Six Wasserstein and spectral methods on one data set, several seeds each: the distance each reaches.
 
-    python benchmarks/side_by_side.py [--data digits] [--images 96000] [--seeds 5] [--jobs 2] [--folder runs/side]
+    python studies/side_by_side.py [--data digits] [--images 96000] [--seeds 5] [--jobs 2] [--folder runs/side]
                                       [--out docs/results/side_by_side_digits.json] [--train OPTION ...]
 
     the same with --data ../shared/data/fashion_mnist --images 128000 --seeds 3

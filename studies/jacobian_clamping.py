@@ -1,6 +1,6 @@
 """Does clamping the generator's Jacobian do what its paper says? Seven criteria, registered here before they were run.
 
-    OMP_NUM_THREADS=1 python benchmarks/jacobian_clamping.py [--only JC-3 ...]
+    OMP_NUM_THREADS=1 python studies/jacobian_clamping.py [--only JC-3 ...]
 
 Writes docs/results/jacobian_clamping.json. Networks: fully connected, two hidden layers of 128 (library defaults), no
 batch normalisation. Training: non-saturating loss, Adam (0.5, 0.999), batch 64, one critic step, weight of the clamping
@@ -28,7 +28,7 @@ are well conditioned without help, and before being run:
 
 JC-3R, JC-4R  the same two with ReLU networks in torch's default initialisation; ten seeds, 200 to 209
 
-The runs themselves are in `benchmarks/clamping_runs.py`.
+The runs themselves are in `studies/clamping_runs.py`.
 """
 
 from __future__ import annotations

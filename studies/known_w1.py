@@ -1,6 +1,6 @@
 """Critics between known distributions: how much of the exact Wasserstein-1 distance each finds, and how steep it is.
 
-    OMP_NUM_THREADS=1 python benchmarks/known_w1.py [--steps 1500] [--seeds 3] [--only NAME ...] [--out FILE]
+    OMP_NUM_THREADS=1 python studies/known_w1.py [--steps 1500] [--seeds 3] [--only NAME ...] [--out FILE]
 
 Pairs: a ring of eight Gaussians against N(0, I/4), whose exact distance between the samples used comes from an optimal
 assignment; N(0, I) against its shift by a vector (the vector's length), in 2 and 8 dimensions; and x against 2x for

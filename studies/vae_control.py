@@ -1,9 +1,9 @@
 """The control of the conditioning study: decoders trained by likelihood have other spectra than generators of GANs.
 
-    OMP_NUM_THREADS=1 python benchmarks/vae_control.py [--seeds 5] [--steps 4000]
+    OMP_NUM_THREADS=1 python studies/vae_control.py [--seeds 5] [--steps 4000]
 
 A variational autoencoder on the embedded digits whose decoder is the very network of criterion JC-2 in
-``benchmarks/jacobian_clamping.py`` (fully connected, 128-128, latent 16, batch 64, Adam 1e-3), with Gaussian likelihood
+``studies/jacobian_clamping.py`` (fully connected, 128-128, latent 16, batch 64, Adam 1e-3), with Gaussian likelihood
 of standard deviation 0.3; and the linear decoder of probabilistic PCA, in closed form. Score: mean natural log
 condition number of J^T J over 256 latents from the prior, network in float64. Writes docs/results/vae_control.json.
 """

@@ -1,4 +1,4 @@
-"""Trainings with and without clamping, many seeds at once, and what `benchmarks/jacobian_clamping.py` measures of them.
+"""Trainings with and without clamping, many seeds at once, and what `studies/jacobian_clamping.py` measures of them.
 
 Parameters are stacked and the library's two half-steps mapped over them by ``torch.func``.
 """
