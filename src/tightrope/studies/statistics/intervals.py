@@ -219,6 +219,7 @@ def finite(values: Values) -> np.ndarray:
 
 
 def positive(values: Values) -> np.ndarray:
+    """One positive number per run, or a refusal."""
     x = finite(values)
     if (x <= 0).any():
         raise UserError(f"The log scale needs positive numbers, got {float(x.min())}; use the difference instead.")
