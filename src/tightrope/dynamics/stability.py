@@ -117,6 +117,9 @@ def contracting_weights(
         predict_at: The prediction with this weight, all else as it is.
         weights: Where to look, ascending and positive; the ends of the interval are bisected between them.
         accuracy: Relative accuracy of the ends.
+
+    Raises:
+        ValueError: ``weights`` are not positive and ascending, or there are none.
     """
     tried = [(w, predict_at(w)) for w in weights]
     if not tried or any(w <= 0 for w, _ in tried) or any(a[0] >= b[0] for a, b in pairwise(tried)):

@@ -1,7 +1,7 @@
 """Reference networks: pairs of a generator and a critic that the papers, or people who use them, train.
 
-``NETWORKS[name].generator(shape, ...)`` and ``NETWORKS[name].critic(shape, ...)`` build plain ``nn.Module``s. Nothing
-in the papers' own modules knows about them: any generator and critic of your own do as well.
+``NETWORKS[name].generator(shape, ...)`` and ``NETWORKS[name].critic(shape, ...)`` build plain modules. Nothing in the
+papers' own modules knows about them: any generator and critic of your own do as well.
 """
 
 from __future__ import annotations

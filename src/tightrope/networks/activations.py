@@ -25,6 +25,9 @@ class GroupSort(nn.Module):
 
     Args:
         group_size: Features per group; must divide the number of features.
+
+    Raises:
+        ValueError: ``group_size`` is below 2.
     """
 
     lipschitz = 1.0
