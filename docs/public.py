@@ -11,7 +11,7 @@ PUBLIC = {
         "linalg",
     ),
     "Diagnostics": ("spectra", "critics", "conditioning", "dynamics", "metrics"),
-    "Training": ("methods", "optimizers", "networks", "data", "training", "toys"),
+    "Training": ("methods", "optimizers", "networks", "data", "training", "monitor", "toys"),
     "Runs": ("runs", "report"),
 }
 

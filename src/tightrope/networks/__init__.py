@@ -2,6 +2,12 @@
 
 ``NETWORKS[name].generator(shape, ...)`` and ``NETWORKS[name].critic(shape, ...)`` build plain modules. Nothing in the
 papers' own modules knows about them: any generator and critic of your own do as well.
+
+>>> from tightrope.networks import NETWORKS
+>>> generator = NETWORKS["dcgan"].generator((3, 32, 32), latent=64, width=8)
+>>> critic = NETWORKS["dcgan"].critic((3, 32, 32), width=8)
+>>> critic(generator(torch.randn(4, 64))).shape
+torch.Size([4])
 """
 
 from __future__ import annotations
@@ -35,6 +41,11 @@ def recommended(shape: tuple[int, ...]) -> str:
 
     Raises:
         UserError: For other images, saying which sizes work.
+
+    Example:
+        >>> from tightrope.networks import recommended
+        >>> recommended((2,)), recommended((1, 8, 8)), recommended((3, 32, 32))
+        ('mlp', 'mlp', 'dcgan')
     """
     name = "dcgan" if len(shape) == 3 and min(shape[1:]) >= 16 else "mlp"
     NETWORKS[name].check(shape)
