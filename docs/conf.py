@@ -25,6 +25,7 @@ source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 nitpicky = True
 
+highlight_language = "none"  # of blocks that name none: commands and formulas
 html_theme = "furo"
 html_title = f"Tightrope {release}"
 html_show_copyright = False
@@ -35,6 +36,7 @@ myst_heading_anchors = 3
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -80,6 +82,7 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 
 LITERAL = re.compile(r"(``.*?``|:\w+:`.*?`)")
+PART = re.compile(r"(\*\*)?(Source|Departures|Claim|Cost)(\*\*)?\b")  # each a paragraph of its own on the page
 SPREAD = re.compile(r"(?<=[\[ ])\*(?=\w+\])")  # the asterisk of a shape such as [batch, *shape]
 
 
@@ -87,10 +90,12 @@ def plain_text(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
     """Docstrings are written to be read as text: a norm's bars and a shape's asterisk are no markup."""
     if what == "data":
         lines[:] = words_below(name)
-    for number, line in enumerate(lines):
+    text = []
+    for line in lines:
         pieces = LITERAL.split(line)
         pieces[::2] = [SPREAD.sub(r"\*", piece.replace("|", r"\|")) for piece in pieces[::2]]
-        lines[number] = "".join(pieces)
+        text += ["", "".join(pieces)] if PART.match(line) else ["".join(pieces)]
+    lines[:] = text
 
 
 def words_below(name: str) -> list[str]:
