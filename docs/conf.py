@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -67,7 +68,8 @@ def write_api(folder: Path) -> None:
 def api_page(name: str) -> str:
     """All names that a module's ``__all__`` gives; constants by themselves, since autodoc leaves out imported ones."""
     module = importlib.import_module(name)
-    constants = [key for key in getattr(module, "__all__", ()) if not callable(getattr(module, key))]
+    things = {key: getattr(module, key) for key in getattr(module, "__all__", ())}
+    constants = [key for key, thing in things.items() if not (inspect.isclass(thing) or inspect.isroutine(thing))]
     lines = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}"]
     if constants:
         lines.append(f"   :exclude-members: {', '.join(constants)}")

@@ -40,6 +40,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "hinge",
+    "least_squares",
+    "minimax",
+    "non_saturating",
+    "relativistic",
+    "wasserstein",
+]
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -158,3 +169,4 @@ relativistic: Final = Loss(
 LOSSES: Final[dict[str, Loss]] = {
     loss.name: loss for loss in (minimax, non_saturating, wasserstein, hinge, least_squares, relativistic)
 }
+"""The six, by name."""

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tightrope.schedules import Value, value_at
 
+__all__ = ["InstanceNoise", "instance_noise", "normal_like"]
+
 
 def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = None) -> Tensor:
     """Add white Gaussian noise of standard deviation ``sigma`` (in units of the training scale) to every entry.

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+__all__ = ["Cosine", "Linear", "Value", "ramp", "value_at"]
+
 
 @dataclass(frozen=True)
 class Linear:

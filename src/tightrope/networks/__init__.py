@@ -25,6 +25,7 @@ from tightrope.networks.sn_resnet import SN_RESNET
 NETWORKS: dict[str, Network] = {
     network.name: network for network in (MLP, DCGAN, SN_CNN, SN_RESNET, MESCHEDER_RESNET, DEEP_RESNET, R3GAN)
 }
+"""The pairs by name."""
 
 __all__ = ["NETWORKS", "GroupSort", "MaxMin", "Network", "recommended"]
 
