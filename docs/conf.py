@@ -21,7 +21,7 @@ project = "Tightrope"
 author = "The Tightrope authors"
 release = version = tightrope.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 nitpicky = True
@@ -31,7 +31,6 @@ html_theme = "furo"
 html_title = f"Tightrope {release}"
 html_show_copyright = False
 
-myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 napoleon_google_docstring = True
@@ -85,6 +84,7 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 LITERAL = re.compile(r"(``.*?``|:\w+:`.*?`)")
 PART = re.compile(r"(\*\*)?(Source|Departures|Claim|Cost)(\*\*)?\b")  # each a paragraph of its own on the page
+MATH = re.compile(r":math:`(.*?)`")  # shown as it is written: setting it would take a script from a network
 SPREAD = re.compile(r"(?<=[\[ ])\*(?=\w+\])")  # the asterisk of a shape such as [batch, *shape]
 
 
@@ -94,7 +94,7 @@ def plain_text(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
         lines[:] = words_below(name)
     text = []
     for line in lines:
-        pieces = LITERAL.split(line)
+        pieces = LITERAL.split(MATH.sub(r"``\1``", line))
         pieces[::2] = [SPREAD.sub(r"\*", piece.replace("|", r"\|")) for piece in pieces[::2]]
         text += ["", "".join(pieces)] if PART.match(line) else ["".join(pieces)]
     lines[:] = text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +16,17 @@ from tightrope.cli import main as command
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+if not (DOCS / "public.py").is_file():
+    pytest.skip("needs the folder docs/, which a source distribution leaves out", allow_module_level=True)
+sys.path.insert(0, str(DOCS))
+from public import modules as public_modules  # noqa: E402
+
 WRITTEN = sorted(p for p in DOCS.rglob("*.md") if not {"_build", "api"} & set(p.relative_to(DOCS).parts))
 RUNNABLE = [page for page in WRITTEN if page.parent.name in ("tutorials", "howto")]
+SLOW = ("train_on_a_folder", "failing_run", "compare_runs")
+DATED = [DOCS / "log.md", DOCS / "changelog.md", *(DOCS / "decisions").glob("*.md")]  # say what was, not what is
+PRESENT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for page in WRITTEN if page not in DATED)]
 WIDTH, STEPS = 120, 4
-
-pytestmark = pytest.mark.skipif(not WRITTEN, reason="needs the folder docs/, which a source distribution leaves out")
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,11 @@ def names(pages: list[Path]) -> list[str]:
     return [str(page.relative_to(DOCS)) for page in pages]
 
 
-@pytest.mark.parametrize("page", RUNNABLE, ids=names(RUNNABLE))
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in RUNNABLE],
+    ids=names(RUNNABLE),
+)
 def test_every_block_of_a_page_runs_in_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,3 +145,23 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, target
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
+def test_names_that_a_page_mentions_exist(page: Path) -> None:
+    """``penalties.r1`` and the like, in running text and in code that is not run here, must be public names."""
+    packages = "|".join(name.rpartition(".")[2] for name in public_modules() if "." in name)
+    text = page.read_text()
+    mentioned = re.findall(
+        rf"(?:`|^|[ (=])(?:tightrope\.)?({packages})\.([A-Za-z]\w*)(?=[`(.,]| |$)", text, re.MULTILINE
+    )
+    for package, name in mentioned:
+        if name not in ("md", "json", "html", "py", "jsonl", "png", "txt"):
+            assert hasattr(importlib.import_module(f"tightrope.{package}"), name), f"{page.name}: {package}.{name}"
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
+def test_files_that_a_page_mentions_exist(page: Path) -> None:
+    paths = re.findall(r"(?:tests|benchmarks|examples|docs|src)/[\w./]*\w(?![*\w])", page.read_text())
+    missing = {path for path in paths if not (ROOT / path).exists()} - {"docs/_build/html", "docs/results/NAME.json"}
+    assert not missing, f"{page.name} mentions {sorted(missing)}"
