@@ -1,4 +1,4 @@
-"""The two half-steps: :mod:`tightrope.methods.game` plus an optimiser, in place on a Run."""
+"""The two half-steps: ``tightrope.methods.game`` plus an optimiser, in place on a Run."""
 
 from __future__ import annotations
 
