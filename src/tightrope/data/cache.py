@@ -104,9 +104,9 @@ def map_values(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Tens
     return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c", shape=shape))
 
 
-def fits_in_memory(size: int) -> bool:
-    """Whether this many bytes stay within :data:`MEMORY_SHARE` of the memory this process may use."""
-    return size <= MEMORY_SHARE * _memory()
+def fits_in_memory(size: int, share: float | None = None) -> bool:
+    """Whether this many bytes stay within a share, by default :data:`MEMORY_SHARE`, of the memory there is."""
+    return size <= (MEMORY_SHARE if share is None else share) * _memory()
 
 
 def _memory() -> int:

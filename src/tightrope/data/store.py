@@ -19,6 +19,7 @@ import torch
 from tightrope._errors import UserError
 from tightrope.data.cache import cache_folder, cached, map_values
 from tightrope.data.dataset import Dataset, fingerprint
+from tightrope.data.files import UnreadableError
 from tightrope.data.images import REMARKS, Picture, decode, fit, has_colour, require_pillow, with_channels
 from tightrope.data.progress import Progress
 from tightrope.data.source import ImageSource, Pixels, Request
@@ -125,10 +126,10 @@ def _picture(read: Callable[[], bytes | Pixels], resolution: int | None) -> Pict
         data = read()
         picture = decode(data) if isinstance(data, bytes) else Picture(data)
         return picture if resolution is None else fit(picture, resolution)
-    except UserError:
-        raise
-    except Exception as error:  # Pillow's decoders share no exception type
-        return str(error) or type(error).__name__
+    except (UnreadableError, UserError) as error:
+        return str(error)
+    except Exception as error:  # Pillow's decoders share no exception type, and their texts are not for users
+        return (error.strerror or "" if isinstance(error, OSError) else "") or "it is damaged"
 
 
 class _ImageFile:
@@ -200,6 +201,6 @@ def _size(shape: Sequence[int]) -> str:
 def _broken(names: Sequence[str], reason: str, count: int, source: str) -> str:
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
     return (
-        f"{len(names):,} of {count:,} images in {source} cannot be read: {listed} ({reason}); "
+        f"Expected images, but {len(names):,} of {count:,} images in {source} cannot be read: {listed} ({reason}); "
         "repair or remove them, or ask for broken files to be skipped (skip_broken)."
     )
