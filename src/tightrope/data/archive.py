@@ -14,9 +14,9 @@ from tightrope.data.layout import is_image, layout
 from tightrope.data.source import ImageSource, Pixels, identity
 from tightrope.data.splits import Rows
 
-__all__ = ["open_zip", "read_member"]
+__all__ = ["KNOWN", "open_zip"]
 
-_KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a limit in the standard library
+KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a limit in the standard library
 
 
 def open_zip(path: Path, split: str) -> ImageSource:
@@ -38,7 +38,7 @@ def open_zip(path: Path, split: str) -> ImageSource:
         raise UserError(
             f"Expected a zip file without a password, but {path} is encrypted; unpack it and give the folder."
         )
-    tables = {name: partial(read_member, archive, info) for name, info in members.items() if is_label_file(name)}
+    tables = {name: partial(_read_member, archive, info) for name, info in members.items() if is_label_file(name)}
     stored = stored_labels(tables, names, path)
     found = layout(names, split, stored)
     others = [name for name in members if is_shown(name) and not is_image(name)]
@@ -49,7 +49,7 @@ def open_zip(path: Path, split: str) -> ImageSource:
 
     def read(rows: Rows) -> Iterator[tuple[str, Callable[[], bytes | Pixels]]]:
         for row in rows:
-            yield found.names[row], partial(read_member, archive, members[found.names[row]])
+            yield found.names[row], partial(_read_member, archive, members[found.names[row]])
 
     return ImageSource(
         name=path.stem,
@@ -63,14 +63,14 @@ def open_zip(path: Path, split: str) -> ImageSource:
     )
 
 
-def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """A member of a zip file, no longer than it says that it is.
 
     Raises:
         UnreadableError: if it is packed in another way than stored or deflated, or memory cannot hold it.
         Exception: whatever the standard library raises for damaged members.
     """
-    if info.compress_type not in _KNOWN:
+    if info.compress_type not in KNOWN:
         raise UnreadableError("packed in another way than stored or deflated; pack it again")
     require_memory(info.file_size, info.filename, FILE_SHARE)
     with archive.open(info) as file:

@@ -105,12 +105,12 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
         require_memory(expected, path)
         size = 4 + len(header)
         if not zipped and path.stat().st_size != size + expected:
-            got = path.stat().st_size
-            raise UserError(f"Expected {size + expected:,} bytes in {path}, got {got:,}; download it again.")
+            there = path.stat().st_size
+            raise UserError(f"Expected {size + expected:,} bytes in {path}, got {there:,}; download it again.")
         data = file.read(expected)
         if len(data) < expected or file.read(1):
-            got = f"{size + len(data):,}" if len(data) < expected else "more"
-            raise UserError(f"Expected {size + expected:,} bytes in {path}, got {got}; download it again.")
+            many = f"{size + len(data):,}" if len(data) < expected else "more"
+            raise UserError(f"Expected {size + expected:,} bytes in {path}, got {many}; download it again.")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 

@@ -19,7 +19,17 @@ from tightrope.data.files import common, damaged, tidy
 
 __all__ = ["StoredLabels", "is_label_file", "stored_labels"]
 
-_NAME_COLUMNS = ("file_name", "filename", "file", "image", "img", "path", "filepath", "file_path", "image_path")
+_NAME_COLUMNS: tuple[str, ...] = (
+    "file_name",
+    "filename",
+    "file",
+    "image",
+    "img",
+    "path",
+    "filepath",
+    "file_path",
+    "image_path",
+)
 _NAME_COLUMNS += ("image_file", "image_name", "image_file_name", "name", "image_id", "id")
 _LABEL_COLUMNS = (
     "label",
@@ -131,8 +141,8 @@ def _pairs(file: str, data: bytes) -> Pairs | str:
 def _of_json(content: Any) -> Pairs | str:
     if isinstance(content, dict):
         if "labels" not in content:
-            pairs = content if content and all(isinstance(value, (str, int)) for value in content.values()) else None
-            return list(pairs.items()) if pairs else 'it has no entry "labels"'
+            plain = content and all(isinstance(value, (str, int)) for value in content.values())
+            return list(content.items()) if plain else 'it has no entry "labels"'
         content = content["labels"] or []
     if isinstance(content, dict):
         return list(content.items())
