@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +48,8 @@ def open_images(source: ImageSource, request: Request) -> Dataset:
         notes.append(note)
     rows = limited(rows, request.limit)
     choices = [request.split, request.resolution, request.channels, request.limit]
-    key = json.dumps([source.identity, source.whole, source.classes, choices])
+    labelled = None if source.labels is None else zlib.crc32(np.ascontiguousarray(source.labels[rows], dtype=np.int64))
+    key = json.dumps([source.identity, source.whole, source.classes, labelled, choices])
     table = cached(cache_folder(request.cache), key, lambda folder: _build(source, rows, request, folder))
     broken = tuple(table.meta["broken"])
     if broken and not request.skip_broken:
