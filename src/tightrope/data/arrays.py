@@ -154,10 +154,10 @@ def _labels(arrays: _Arrays, side: str, path: Path) -> tuple[Rows | None, tuple[
             f"Expected one label per sample in {path}, got {len(data):,} samples and labels {list(mine.shape)}; "
             "save them with equal length."
         )
-    encoded = encode([mine, *arrays.labels.values()])
+    encoded = encode(list(arrays.labels.values()))
     if isinstance(encoded, str):
         return None, (), [f"The label array is not used: {encoded}."]
-    return encoded[0][0], encoded[1], []
+    return encoded[0][list(arrays.labels).index(side)], encoded[1], []
 
 
 def _images(

@@ -106,8 +106,8 @@ def _stored(names: Sequence[str], stored: StoredLabels) -> Found:
     if missing:
         note = f"{len(missing):,} of {len(names):,} images have no label in {source}, such as {missing[0]}"
         return None, (), [f"{note}, so there are no labels; add them, or remove the images."]
-    every = [*(stored.values[name] for name in names), *stored.values.values()]
-    encoded = encode_values(every)
+    place = {name: row for row, name in enumerate(stored.values)}
+    encoded = encode_values(list(stored.values.values()))
     if isinstance(encoded, str):
         return None, (), [f"What {source} holds is not used as labels: {encoded}."]
-    return encoded[0][: len(names)], encoded[1], []
+    return encoded[0][[place[name] for name in names]], encoded[1], []

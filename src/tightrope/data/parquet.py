@@ -174,10 +174,11 @@ def _labels(parts: dict[str, list[Path]], split: str) -> tuple[Rows | None, tupl
     names = features.get(column, {}).get("names")
     if isinstance(names, list) and len(mine) and mine.dtype.kind in "iu" and mine.max() < len(names):
         return mine.astype(np.int64), tuple(str(name) for name in names), []
-    encoded = encode([mine, *(side for side in sides.values() if side is not None)])
+    there = [side for side in sides if sides[side] is not None]
+    encoded = encode([sides[side] for side in there])
     if isinstance(encoded, str):
         return None, (), [f"Column {column} is not used as labels: {encoded}."]
-    return encoded[0][0], encoded[1], []
+    return encoded[0][there.index(split)], encoded[1], []
 
 
 def _column(files: Sequence[Path], column: str) -> Any:

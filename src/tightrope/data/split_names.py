@@ -47,7 +47,7 @@ class Parts:
 
 def keyword(name: str) -> tuple[str, str]:
     """The split's word in the name of a folder or file (lower case, empty if there is none), and the other words."""
-    words = _WORDS.findall(name) if _LIKELY.search(name) else []
+    words = _WORDS.findall(name) if _LIKELY.search(name) else [name]
     found = next((word for word in words if word.lower() in _KIND), "")
     return found.lower(), "-".join(word for word in words if word != found)
 
