@@ -150,11 +150,11 @@ def _load(entry: Path) -> Table | None:
         }:
             return None
         labels = np.fromfile(entry / "labels.bin", dtype=np.int64) if "labels.bin" in sums else None
-        if labels is not None and (len(labels) != shape[0] or zlib.crc32(labels) != sums["labels.bin"]):
+        if labels is not None and (len(labels) != shape[0] or zlib.crc32(labels.data) != sums["labels.bin"]):
             return None
         if fits_in_memory(size):
             numbers = np.fromfile(path, dtype=dtype)
-            if zlib.crc32(numbers) != sums["values.bin"]:
+            if zlib.crc32(numbers.data) != sums["values.bin"]:
                 return None
             values = torch.from_numpy(numbers.reshape(shape))
         elif _checked(path, sums["values.bin"]):

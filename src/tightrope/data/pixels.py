@@ -29,7 +29,7 @@ FILLED = 0.75
 
 MANY = 16  # channels that data other than images may have
 _SLACK = 1e-3  # how far outside its range a rounded float image may reach
-_ON_GRID = 0.1  # of a level: half-precision numbers in -1..1 are off by up to 0.06
+_ON_LEVEL = {2: 0.1}  # how far off a level bytes may be, by the bytes of a number: in half precision up to 0.06
 
 
 def image_axes(array: Array, path: Path, most: int = 0) -> Array:
@@ -94,7 +94,8 @@ def to_bytes(
     scales = [
         (bottom, top) for bottom, top in SCALES if kind == "f" and low >= bottom - _SLACK and high <= top + _SLACK
     ]
-    chosen = next((scale for scale in scales if _are_bytes(data, *scale)), None)
+    fine = [(b, t) for b, t in scales if low == high or (high - low) * 255 > t - b]  # more than one level is there
+    chosen = next((scale for scale in fine if _are_bytes(data, *scale)), None)
     doubt = ""
     if chosen is None:
         chosen = next((scale for scale in scales if high - low >= FILLED * (scale[1] - scale[0])), None)
@@ -115,10 +116,11 @@ def to_bytes(
 
 def _are_bytes(data: Sequence[Array], bottom: float, top: float) -> bool:
     """Whether all numbers are whole levels of a scale of 256."""
+    allowed = _ON_LEVEL.get(data[0].dtype.itemsize, 0.01)
     for array in data:
         for _, chunk in chunks(array, None):
             level = (chunk.astype(np.float64) - bottom) * (255 / (top - bottom))
-            if (np.abs(level - np.rint(level)) > _ON_GRID).any():
+            if (np.abs(level - np.rint(level)) > allowed).any():
                 return False
     return True
 

@@ -48,7 +48,7 @@ def open_images(source: ImageSource, request: Request) -> Dataset:
         notes.append(note)
     rows = limited(rows, request.limit)
     choices = [request.split, request.resolution, request.channels, request.limit]
-    labelled = None if source.labels is None else zlib.crc32(np.ascontiguousarray(source.labels[rows], dtype=np.int64))
+    labelled = None if source.labels is None else zlib.crc32(source.labels[rows].astype(np.int64).tobytes())
     key = json.dumps([source.identity, source.whole, source.classes, labelled, choices])
     table = cached(cache_folder(request.cache), key, lambda folder: _build(source, rows, request, folder))
     broken = tuple(table.meta["broken"])
