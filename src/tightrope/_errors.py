@@ -15,7 +15,8 @@ def printable(text: object) -> str:
     Control characters, line ends, marks that turn the direction of writing, and what stands for undecodable bytes in
     file names become backslash escapes: ``\x1b``, ``\n``, ``\u202e``, and ``\xe9`` for the byte 0xE9.
     """
-    return "".join(map(_shown, str(text)))
+    plain = str(text)
+    return plain if plain.isprintable() else "".join(map(_shown, plain))
 
 
 def _shown(character: str) -> str:

@@ -69,7 +69,8 @@ class Dataset:
         mixture: the modes of a synthetic set, if it has any.
         broken: names of the files that could not be read and were skipped.
         notes: sentences the user should see, such as how the test split was made.
-        reopen: opens a split of the same source in the same way; None for a set that was not opened.
+        reopen: opens another split of the same source in the same way, called with ``split``; None for a set that was
+            made by hand.
 
     Names, classes and notes are made fit for a terminal; see ``printable``.
     """
@@ -87,7 +88,7 @@ class Dataset:
     mixture: Mixture | None = field(default=None, repr=False)
     broken: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    reopen: Callable[[str], Dataset] | None = field(default=None, repr=False)
+    reopen: Callable[..., Dataset] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("classes", "broken", "notes"):
@@ -110,7 +111,7 @@ class Dataset:
         prints = {self.split: self.fingerprint}
         if self.reopen is not None:
             other = "test" if self.split == "train" else "train"
-            prints[other] = self.reopen(other).fingerprint
+            prints[other] = self.reopen(split=other).fingerprint
         return prints
 
     def class_index(self, wanted: str | int) -> int:

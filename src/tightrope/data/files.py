@@ -42,7 +42,8 @@ class UnreadableError(ValueError):
 _LITTER = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "system volume information", "lost+found"}
 )
-_ABOUT = frozenset({".md", ".txt", ".html", ".pdf", ".rst", ".sh", ".py", ".log", ".sha256", ".md5"})
+_TEXTS = frozenset({"readme", "license", "licence", "copying", "citation", "changelog"})
+_ABOUT = frozenset({".md", ".html", ".pdf", ".rst", ".sh", ".py", ".log", ".sha256", ".md5"})
 
 
 def walk(path: Path) -> list[Path]:
@@ -105,7 +106,8 @@ def common(names: Iterable[str]) -> str:
 
 def left_out(names: Iterable[str], why: str) -> list[str]:
     """A note that counts files by their endings; texts about the data are not worth one."""
-    kinds = Counter(PurePosixPath(name).suffix or "no ending" for name in names)
+    paths = [path for name in names if (path := PurePosixPath(name)).stem.lower() not in _TEXTS]
+    kinds = Counter(path.suffix or "no ending" for path in paths)
     kinds = Counter({kind: count for kind, count in kinds.items() if kind.lower() not in _ABOUT})
     if not kinds:
         return []

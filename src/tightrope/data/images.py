@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tightrope._errors import UserError
-from tightrope.data.files import UnreadableError
+from tightrope.data.files import UnreadableError, require_memory
 from tightrope.data.source import Pixels
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ REMARKS = {
     "enlarged": "{count} are smaller than the resolution and were enlarged",
 }
 """What happened to an image -> how the user is told."""
+
+PIXEL_SHARE = 1 / 16
+"""Of memory, for the pixels of one image; several threads decode one each."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _STARTS = {
@@ -91,11 +94,13 @@ def decode(data: bytes) -> Picture:
     from PIL import ExifTags, Image, ImageOps
 
     kind = _kind(data)
+    Image.preinit()
     if kind not in Image.OPEN:
         Image.init()
     if kind not in Image.OPEN:
         raise UnreadableError(f"{kind} is not read by the Pillow that is installed")
     with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        require_memory(4 * image.width * image.height, "the pixels", PIXEL_SHARE)
         remarks = {"animated"} if getattr(image, "is_animated", False) else set()
         if data.startswith(_PNG) and data[_PNG_DEPTH] == 16:
             remarks.add("deep")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -45,6 +46,7 @@ _LABEL_COLUMNS = (
 )
 _SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _STEMS = ("dataset", "metadata", "labels", "label")  # the first in a folder that holds labels counts
+_NOTES = 5
 
 Pairs = list[tuple[str, Any]]
 
@@ -82,7 +84,7 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
     Raises:
         UserError: if a label file is broken, or gives one image two labels.
     """
-    found, notes = StoredLabels(), []
+    found, notes, ordered = StoredLabels(), [], sorted(names)
     for folder in sorted({_folder(file) for file in files}):
         mine = sorted(
             (f for f in files if _folder(f) == folder), key=lambda f: _STEMS.index(PurePosixPath(f).stem.lower())
@@ -94,15 +96,17 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
                 notes.append(f"{file} is not used for labels: {pairs}.")
                 continue
             found.sources.append(file)
-            below = [name for name in names if name.startswith(folder)]
-            values, missed = _matched(pairs, below, folder, file)
+            start, stop = (bisect_left(ordered, end) for end in (folder, f"{folder}\U0010ffff"))
+            values, missed = _matched(pairs, ordered[start:stop], folder, file)
             found.values.update(values)
             if missed:
                 notes.append(f"{len(missed):,} names in {file} are no image here, such as {missed[0]}.")
             break
     if not found.sources and not notes:
         return None
-    found.notes = notes
+    found.notes = notes[:_NOTES]
+    if len(notes) > _NOTES:
+        found.notes.append(f"The same holds for {len(notes) - _NOTES:,} more files of labels.")
     return found
 
 

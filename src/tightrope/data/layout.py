@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -42,7 +41,8 @@ class Layout:
 
 def is_image(name: str) -> bool:
     """Whether a path inside a source has an image's ending and no hidden folder in it."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES and is_shown(name)
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return bool(stem) and (dot + ending).lower() in SUFFIXES and is_shown(name)
 
 
 def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None) -> Layout:

@@ -96,7 +96,7 @@ def open_data(
         cache=cache,
         progress=progress,
     )
-    return replace(data, reopen=lambda other: again(split=other))
+    return replace(data, reopen=again)
 
 
 def _open(request: Request) -> Dataset:
@@ -132,6 +132,8 @@ def _find(request: Request) -> ImageSource | Dataset:
 
 def _path(source: str) -> Path:
     """The path of a file or folder that is there."""
+    if not source.strip():
+        raise UserError("Expected a built-in name or a path, got an empty one; tightrope list shows what there is.")
     try:
         path = Path(source).expanduser()
         path.lstat()

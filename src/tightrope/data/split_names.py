@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 __all__ = ["TRAIN", "Parts", "keyword", "parts_of"]
 
@@ -47,7 +46,9 @@ class Parts:
 
 def keyword(name: str) -> tuple[str, str]:
     """The split's word in the name of a folder or file (lower case, empty if there is none), and the other words."""
-    words = _WORDS.findall(name) if _LIKELY.search(name) else [name]
+    if not _LIKELY.search(name):
+        return "", name
+    words = _WORDS.findall(name)
     found = next((word for word in words if word.lower() in _KIND), "")
     return found.lower(), "-".join(word for word in words if word != found)
 
@@ -120,8 +121,8 @@ def _by_folders(
 
 def _by_files(names: Sequence[str], things: str) -> Parts:
     """Splits that the files' names tell, if most of them do; else all as one set."""
-    words = {name: word for name in names if (word := keyword(PurePosixPath(name).stem)[0])}
-    folders = {top for name in names if "/" in name and keyword(top := name.split("/")[0])[0]}
+    words = {name: word for name in names if (word := keyword(_stem(name))[0])}
+    folders = {top for top in {name.partition("/")[0] for name in names if "/" in name} if keyword(top)[0]}
     if _both(words.values()) and 2 * len(words) >= len(names):
         side = _chosen({word: word for word in words.values()})
         parts = {
@@ -136,6 +137,10 @@ def _by_files(names: Sequence[str], things: str) -> Parts:
     elif any(_KIND[word] >= 0 for word in words.values()):
         notes.append(f"File names with the word of a split, which most do not have, make up no split: {_some(words)}.")
     return Parts({"train": list(names)}, {name: name for name in names}, notes)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0]
 
 
 def _both(words: Iterable[str]) -> bool:
