@@ -92,6 +92,8 @@ def test_ways_to_name_an_image(tmp_path, form, top, written):
         ("labels.csv", table(NAMES, head="file,label")),
         ("labels.csv", table(NAMES, head="")),
         ("labels.csv", table(NAMES, head="filename,species")),
+        ("labels.csv", table(NAMES).decode().encode("utf-16")),
+        ("labels.csv", table([f"../{name}" for name in NAMES])),
         ("labels.tsv", table(NAMES, head="path\tlabel", comma="\t")),
         ("labels.json", json.dumps(dict(zip(NAMES, LABELS, strict=True))).encode()),
         (

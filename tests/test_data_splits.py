@@ -179,7 +179,13 @@ def test_parquet_files(tmp_path, train, test):
 def test_arrays(tmp_path):
     rng = np.random.default_rng(0)
     x, z = rng.normal(size=(9, 3)), rng.normal(size=(4, 3))
-    for names in (("x_train", "x_val"), ("train_x", "eval_x"), ("x", "x_test"), ("data_training", "data_validation")):
+    for names in (
+        ("x_train", "x_val"),
+        ("train_x", "eval_x"),
+        ("x", "x_test"),
+        ("train", "dev"),
+        ("data_training", "data_validation"),
+    ):
         np.savez(tmp_path / "a.npz", **dict(zip(names, (x, z), strict=True)))
         data, held = (open_data(tmp_path / "a.npz", split=split) for split in ("train", "test"))
         np.testing.assert_array_equal(data.values, x.astype(np.float32))

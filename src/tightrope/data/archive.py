@@ -43,7 +43,7 @@ def open_zip(path: Path, split: str) -> ImageSource:
     found = layout(names, split, stored)
     others = [name for name in members if is_shown(name) and not is_image(name)]
     others = others if stored is None else [name for name in others if name not in tables]
-    notes = [*found.notes, *left_out(others, "no format of images or labels that is read")]
+    notes = [*found.notes, *left_out(others, "neither images that are read nor files called labels or metadata")]
     if len(members) < len(infos):
         notes.append(f"{len(infos) - len(members):,} files have the name of another one; the last of each is used.")
 

@@ -102,7 +102,10 @@ def _read(path: Path) -> _Arrays:
     def plain(stems: Sequence[str]) -> str | None:
         return next((stem for stem in stems if stem in names), None)
 
-    data = {"train": find(DATA_KEYS, "train") or plain(DATA_KEYS), "test": find(DATA_KEYS, "test")}
+    data = {
+        "train": find(DATA_KEYS, "train") or plain(DATA_KEYS) or plain(_SIDES["train"]),
+        "test": find(DATA_KEYS, "test") or plain(_SIDES["test"]),
+    }
     known = {*LABEL_KEYS, RANGE_KEY, *(found for side in _SIDES if (found := find(LABEL_KEYS, side)))}
     rest = [name for name in names if name not in known]
     if data["train"] is None and data["test"] is None and len(rest) == 1:

@@ -93,8 +93,8 @@ def is_shown(name: str) -> bool:
 
 
 def tidy(name: str) -> str:
-    """A path inside a source as the layout reads it: ``/`` between folders, without ``./`` and ``//``."""
-    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+    """A path inside a source as the layout reads it: ``/`` between folders, without ``.``, ``..`` and ``//``."""
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
 def common(names: Iterable[str]) -> str:

@@ -50,7 +50,7 @@ def open_folder(path: Path, split: str) -> ImageSource:
         labels=found.labels,
         classes=found.classes,
         whole=found.whole,
-        notes=(*found.notes, *left_out(others, "no format of images or labels that is read")),
+        notes=(*found.notes, *left_out(others, "neither images that are read nor files called labels or metadata")),
     )
 
 

@@ -132,7 +132,10 @@ def _pairs(file: str, data: bytes) -> Pairs | str:
         from tightrope.data.parquet import table_columns
 
         return _of_table(*table_columns(data, file))
-    text = data.decode("utf-8-sig", "surrogateescape")  # as file names are read that are not UTF-8
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets write
+    text = (
+        data.decode("utf-16") if utf16 else data.decode("utf-8-sig", "surrogateescape")
+    )  # as file names are read that are not UTF-8
     if suffix == ".json":
         return _of_json(json.loads(text))
     if suffix == ".jsonl":
