@@ -25,7 +25,7 @@ def open_zip(path: Path, split: str) -> ImageSource:
     Raises:
         UserError: if the file is no zip, is encrypted, or has no image in it.
     """
-    with damaged(path, f"Expected a zip file, but {path} is not one or is cut off; pack it again."):
+    with damaged(f"Expected a zip file, but {path} is not one or is cut off; pack it again."):
         archive = zipfile.ZipFile(path)
     infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
     members = {tidy(info.filename): info for info in infos}

@@ -79,9 +79,9 @@ def cached(folder: Path, key: str, build: Callable[[Path], dict[str, Any]]) -> T
     entry = folder / hashlib.sha256(f"{FORMAT}|{key}".encode()).hexdigest()[:32]
     if (table := _load(entry)) is not None:
         return table
-    if entry.exists():
-        print(f"The cache entry {printable(entry)} is damaged; it is built again.", file=sys.stderr)
     try:
+        if entry.exists():
+            print(f"The cache entry {printable(entry)} is damaged; it is built again.", file=sys.stderr)
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))

@@ -146,11 +146,10 @@ def require_memory(size: int, what: object, share: float = SHARE) -> None:
 
 
 @contextlib.contextmanager
-def damaged(path: Path, sentence: str) -> Iterator[None]:
+def damaged(sentence: str) -> Iterator[None]:
     """Say in one sentence what readers of broken files raise in many ways.
 
     Args:
-        path: the file that is read, for a sentence on permissions and the like.
         sentence: what to say if it can be read but makes no sense.
 
     Raises:
@@ -161,8 +160,7 @@ def damaged(path: Path, sentence: str) -> Iterator[None]:
     except (UserError, ImportError):
         raise
     except Exception as error:  # the libraries that read files have no common type for broken ones
-        if isinstance(error, OSError) and error.errno and error.filename:
-            sentence = (
-                f"Expected to read {path}, but that fails ({error.strerror}); check the file and who may read it."
-            )
+        if isinstance(error, OSError) and error.errno and isinstance(error.filename, (str, bytes, Path)):
+            name, why = os.fsdecode(error.filename), error.strerror
+            sentence = f"Expected to read {name}, but that fails ({why}); check the file and who may read it."
         raise UserError(sentence) from error

@@ -87,7 +87,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     zipped = path.suffix == ".gz"
     kind = "gzip" if zipped else "idx"
     with (
-        damaged(path, f"Expected a {kind} file, but {path} is damaged; download it again."),
+        damaged(f"Expected a {kind} file, but {path} is damaged; download it again."),
         gzip.open(path) if zipped else path.open("rb") as file,
     ):
         start = file.read(4)

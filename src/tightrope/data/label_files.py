@@ -90,7 +90,7 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
             (f for f in files if _folder(f) == folder), key=lambda f: _STEMS.index(PurePosixPath(f).stem.lower())
         )
         for file in mine:
-            with damaged(place, f"{_expected(file)} in {place}, got something else; correct or remove that file."):
+            with damaged(f"{_expected(file)} in {place}, got something else; correct or remove that file."):
                 pairs = _pairs(file, files[file]())
             if isinstance(pairs, str):
                 notes.append(f"{file} is not used for labels: {pairs}.")

@@ -29,7 +29,7 @@ def array_readers(path: Path) -> dict[str, Callable[[], Array]]:
     Raises:
         UserError: here or by the readers, if the file or the array is damaged, larger than memory, or of objects.
     """
-    with damaged(path, _broken(path)), path.open("rb") as file:
+    with damaged(_broken(path)), path.open("rb") as file:
         if file.read(2) != b"PK":
             return {"arr_0": lambda: _mapped(path)}
         archive = zipfile.ZipFile(path)
@@ -39,7 +39,7 @@ def array_readers(path: Path) -> dict[str, Callable[[], Array]]:
 
 def _member_reader(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], Array]:
     def read() -> Array:
-        with damaged(path, _broken(path)):
+        with damaged(_broken(path)):
             if info.compress_type not in KNOWN:
                 raise UserError(f"Expected arrays as NumPy packs them, but {path} is packed otherwise; save it again.")
             require_memory(info.file_size, path)
@@ -58,7 +58,7 @@ def _member_reader(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) 
 
 def _mapped(path: Path) -> Array:
     """The array of an ``.npy`` file, read when used."""
-    with damaged(path, _broken(path)):
+    with damaged(_broken(path)):
         with path.open("rb") as file:
             shape, dtype, fortran, size, start = _header(file, path)
         if path.stat().st_size < start + size:

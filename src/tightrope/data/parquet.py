@@ -117,7 +117,7 @@ def _open(file: Path, data: bytes | None = None) -> Any:
     if data is None and not file.is_file():
         raise UserError(f"Expected a parquet file, but {file} is none that can be read; remove it.")
     sentence = f"Expected a parquet file, but {file} is not one or is cut off; download it again."
-    with damaged(file, sentence):
+    with damaged(sentence):
         parquet = pyarrow.parquet.ParquetFile(file if data is None else pyarrow.BufferReader(data))
         groups = [parquet.metadata.row_group(index).num_rows for index in range(parquet.num_row_groups)]
         if min(groups, default=0) < 0 or sum(groups) != parquet.metadata.num_rows:
@@ -188,7 +188,7 @@ def _column(files: Sequence[Path], column: str) -> Any:
         parquet = _open(file)
         if column not in parquet.schema_arrow.names:
             return None
-        with damaged(file, f"Column {column} of {file} is damaged; download the file again."):
+        with damaged(f"Column {column} of {file} is damaged; download the file again."):
             table = parquet.read(columns=[column]).column(0)
             if table.null_count:
                 return None
@@ -220,7 +220,7 @@ def _values(parquet: Any, group: int, column: str, file: Path) -> Iterator[Any]:
     chunks = [parquet.metadata.row_group(group).column(index) for index in range(parquet.metadata.num_columns)]
     size = sum(one.total_uncompressed_size for one in chunks if one.path_in_schema.split(".")[0] == column)
     require_memory(size, f"row group {group} of {file}")
-    with damaged(file, f"Row group {group} of {file} is damaged; download the file again."):
+    with damaged(f"Row group {group} of {file} is damaged; download the file again."):
         for batch in parquet.iter_batches(READ_ROWS, row_groups=[group], columns=[column], use_threads=False):
             yield from batch.column(0)
 
