@@ -59,8 +59,8 @@ def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = (), in_pla
 
     Raises:
         TypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the network.
-        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is shared with
-            another layer, or is not finite, or an Embedding with sparse gradients.
+        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
+            without entries, shared with another layer, or not finite, or an Embedding with sparse gradients.
     """
     skip = _names(skip)
     layers = find_layers(network, skip=skip)
@@ -82,10 +82,19 @@ def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = (), in_pla
                 f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
                 "remove the old-style weight hook first"
             )
+        _refuse_kind(name, layer.weight)
         if not in_place:
             _refuse_values(name, layer)
     _refuse_shared_weights(layers, layers.items() if in_place else network.named_modules())
     return layers
+
+
+def _refuse_kind(name: str, weight: Tensor) -> None:
+    if weight.is_complex() or weight.numel() == 0:
+        raise ValueError(
+            f"expected real weights with entries, got {name!r} with {weight.dtype} of shape {list(weight.shape)}; "
+            "name it in `skip`"
+        )
 
 
 def refuse_not_finite(name: str, weight: Tensor) -> None:
