@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_assigned
 from tightrope.autodiff import constraints_are_frozen
 from tightrope.constraints._normalise import (
     SMALLEST,
@@ -88,10 +89,20 @@ def _blocks(x: Tensor, groups: int) -> Tensor:
     return x.reshape(groups, -1)
 
 
+def _lengths(blocks: Tensor) -> Tensor:
+    """Euclidean length of every row, ``[rows, 1]``, where its square leaves the range too."""
+    traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if blocks.device.type == "cpu" and plain(blocks) and not traced:
+        lengths = torch.linalg.vector_norm(blocks, dim=1, keepdim=True)
+        if bool(((lengths > 1e-15) & (lengths < 1e15)).all()):
+            return lengths
+    return torch.linalg.vector_norm(blocks, dim=1, keepdim=True, dtype=torch.float64).to(blocks.dtype)
+
+
 def _units(x: Tensor, groups: int, otherwise: Tensor) -> Tensor:
     """``x`` with every block scaled to unit length; blocks of ``otherwise`` where ``x`` is zero or not finite."""
     blocks = _blocks(x, groups)
-    lengths = torch.linalg.vector_norm(blocks, dim=1, keepdim=True)
+    lengths = _lengths(blocks)
     usable = (lengths > 0) & torch.isfinite(lengths)
     return torch.where(usable, blocks / lengths, _blocks(otherwise, groups)).reshape(x.shape)
 
@@ -99,7 +110,7 @@ def _units(x: Tensor, groups: int, otherwise: Tensor) -> Tensor:
 def _winner(of: Map, weight: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors ``u``, ``v`` for all blocks together, zero but in the block of the largest sigma."""
     image, u = _blocks(of.apply(weight, v), of.groups), _blocks(u, of.groups)
-    lengths = torch.linalg.vector_norm(image, dim=1, keepdim=True)
+    lengths = _lengths(image)
     stale = ((u * image).sum(1, keepdim=True) < STALE * lengths) & (lengths > SMALLEST)
     used = torch.where(stale, image / lengths, u)
     if of.groups > 1:
@@ -222,7 +233,7 @@ class SpectralNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.goal, self.steps, self.update, self.exact = Goal(of, bound, at_most), steps, update, exact
-        self.key = repr(of)
+        self.key, self.weight_shape = repr(of), weight.shape
         _MAPS[self.key] = of
         with torch.no_grad():
             if not exact:
@@ -263,7 +274,7 @@ class SpectralNorm(nn.Module):
                 weight, state, rounds, self.update == "forward", self.goal
             )
             return together[0]
-        u, v = self._pair(weight, compiling)
+        u, v = self.goal.of.top_pair(weight) if self.exact else self._pair(weight, compiling)
         # the compiler fuses the formula itself, and cannot trace a Function with a jvp
         normalise = formula if compiling else Normalise.apply
         normalised: Tensor = normalise(weight, u, v, self.goal)[0]
@@ -277,6 +288,7 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Assigning a weight stores it raw, with new singular vectors; it is normalised when read."""
+        check_assigned(weight, self.weight_shape)
         if not (self.exact or constraints_are_frozen()):
             u, v = power_rounds(self.goal.of, weight.detach(), self.u, self.v, _ROUNDS_FOR_A_NEW_WEIGHT)
             self.u.copy_(u)

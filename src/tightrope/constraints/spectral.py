@@ -57,7 +57,7 @@ def spectral_norm(
         update: When ``u`` advances in training mode. ``"optimizer_step"``: at the first use after the weight changed,
             so that real, fake and penalty forwards of one step see the same weights. ``"forward"``: at each use.
         exact: Largest singular pair by a float64 eigendecomposition at each use; no state, no iteration error.
-            Value and first derivative are exact; a second derivative in the weights takes the pair for constant.
+            Derivatives are exact where the largest value is single; of large operators there is the first alone.
         at_most: Divide by ``max(1, sigma / bound)``, so that smaller layers are left alone.
         gain: Learn one scalar per layer that multiplies the result, starting where the output is unchanged.
             The network is then no longer Lipschitz-bounded by this constraint.

@@ -63,8 +63,8 @@ def constrainable_layers(
 
     Raises:
         TypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the network.
-        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is shared with
-            another layer, or is not finite, or an Embedding with sparse gradients.
+        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
+            without entries, shared with another layer, or not finite, or an Embedding with sparse gradients.
     """
     skip = _names(skip)
     layers = find_layers(network, skip=skip)
@@ -78,6 +78,7 @@ def constrainable_layers(
         )
     for name, layer in layers.items():
         _refuse_computed(name, layer, replace=replace, replaceable=not in_place)
+        _refuse_kind(name, effective_weight(layer))
         if not in_place:
             _refuse_values(name, layer)
     _refuse_shared_weights(layers, layers.items() if in_place else network.named_modules())
@@ -103,6 +104,14 @@ def _refuse_computed(name: str, layer: Layer, *, replace: bool, replaceable: boo
         raise ValueError(
             f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
             "remove the hook that computes it first"
+        )
+
+
+def _refuse_kind(name: str, weight: Tensor) -> None:
+    if weight.is_complex() or weight.numel() == 0:
+        raise ValueError(
+            f"expected real weights with entries, got {name!r} with {weight.dtype} of shape {list(weight.shape)}; "
+            "name it in `skip`"
         )
 
 

@@ -99,11 +99,11 @@ class KernelShape:
         return top_singular_pair(self.matrix(weight))
 
     def weight(self, matrix: Tensor, shape: torch.Size) -> Tensor:
-        """Inverse of :meth:`matrix` for a weight of ``shape``."""
+        """Inverse of :meth:`matrix` for a weight of ``shape``, contiguous."""
         if not self.transposed:
-            return matrix.reshape(shape)
+            return matrix.reshape(shape).contiguous()
         blocks = matrix.reshape(self.groups, self.rows, shape[0] // self.groups, -1)
-        return blocks.transpose(1, 2).reshape(shape)
+        return blocks.transpose(1, 2).reshape(shape).contiguous()
 
 
 def kernel_shape(layer: nn.Module) -> KernelShape:
