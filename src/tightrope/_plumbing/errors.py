@@ -1,4 +1,4 @@
-"""The one exception whose text is meant for the person at the keyboard."""
+"""The exceptions whose text is meant for the person at the keyboard."""
 
 from __future__ import annotations
 
@@ -8,3 +8,14 @@ class UserError(ValueError):
 
     The command line prints the sentence without a traceback and exits with code 2.
     """
+
+
+class UserTypeError(UserError, TypeError):
+    """A :class:`UserError` about a value of another type than the one expected."""
+
+
+class UserFileError(UserError, FileNotFoundError):
+    """A :class:`UserError` about a file that is not there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope.data.archive import open_zip
 from tightrope.data.arrays import open_arrays
 from tightrope.data.binary import open_binary
@@ -95,7 +96,7 @@ def _find(request: Request) -> ImageSource | Dataset:
         folder = download(request.source)
         files = sorted(folder.rglob("*.parquet"))
         return open_parquet(files, folder, request.split, request.source.split("/")[1])
-    path = Path(request.source).expanduser()
+    path = expanded(request.source)
     if not path.exists():
         near = difflib.get_close_matches(request.source, list(DATASETS), n=1) or [
             name for name in DATASETS if name == f"toy:{request.source}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.progress import Stages
+from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
 from tightrope.evaluation.gather import Reference, features_of, measured, networks_for
 from tightrope.evaluation.plan import Material, Plan, make_plan
@@ -52,7 +52,7 @@ def compare(
         UserError: The sets do not fit together, a metric does not suit them, or there are too few samples.
     """
     plan = plan_comparison(real, fake, training, n=n, features=features, metrics=metrics)
-    report = Stages(show=progress)
+    report = Progress(show=progress)
     network = network_of(real, features) if plan.on("features") else None
     networks = networks_for(plan, real.shape, network, seed)
     fakes = {

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.progress import Stages
+from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.classifier import classifier
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork, pixels, random_convolutions
 from tightrope.evaluation.gather import Networks, Reference, measured, networks_for
@@ -68,7 +68,7 @@ def evaluate(
         ValueError: The samples have another shape than the data, or hold NaN or infinity.
     """
     plan = plan_evaluation(train, test, n=n, features=features, metrics=metrics)
-    report = Stages(show=progress)
+    report = Progress(show=progress)
     network = feature_network(train, test, features, cache, report) if plan.on("features") else None
     networks = networks_for(plan, train.shape, network, seed)
     fakes = _fakes(networks, sample, train, plan.n_fake, seed, report)
@@ -111,7 +111,7 @@ def feature_network(
     test: Dataset,
     features: FeatureNetwork | None,
     cache: Path | None,
-    progress: Stages | None = None,
+    progress: Progress | None = None,
 ) -> FeatureNetwork:
     """Return the given network, or the one that suits the data."""
     if features is not None:
@@ -124,7 +124,7 @@ def feature_network(
 
 
 def _fakes(
-    networks: Networks, sample: Sample, train: Dataset, n: int, seed: int, progress: Stages
+    networks: Networks, sample: Sample, train: Dataset, n: int, seed: int, progress: Progress
 ) -> dict[str, Tensor]:
     """Return the features of generated samples for each network; the samples themselves are held 256 at a time."""
     parts: dict[str, list[Tensor]] = {what: [] for what in networks}
@@ -136,12 +136,17 @@ def _fakes(
     return {what: torch.cat(found) for what, found in parts.items()}
 
 
-def _chunks(sample: Sample, train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
-    """Yield generated samples [<=256, *shape] until there are n, images rounded to 8 bits as stored ones are."""
+def portions(n: int, seed: int) -> Iterator[tuple[int, int]]:
+    """Yield the number (at most 256) and the seed of the samples that `evaluate` asks for, call by call."""
     seeds = np.random.SeedSequence(seed).generate_state(-(-n // BATCH))
     for index, start in enumerate(range(0, n, BATCH)):
-        count = min(BATCH, n - start)
-        x = sample(count, int(seeds[index])).detach().to("cpu", torch.float32)
+        yield min(BATCH, n - start), int(seeds[index])
+
+
+def _chunks(sample: Sample, train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
+    """Yield generated samples [<=256, *shape] until there are n, images rounded to 8 bits as stored ones are."""
+    for count, own in portions(n, seed):
+        x = sample(count, own).detach().to("cpu", torch.float32)
         if x.shape != (count, *train.shape):
             raise ValueError(
                 f"The generator must return samples of shape {(count, *train.shape)}, but it returned "
