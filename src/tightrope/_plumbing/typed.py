@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -26,12 +25,6 @@ _WORDS = {
     Path: "a path",
     dict: "a table",
 }
-
-
-def closest(given: str, valid: Iterable[str]) -> str:
-    """``" (did you mean ...?)"``, or nothing when no valid name is near."""
-    near = difflib.get_close_matches(given, list(valid), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def converted(value: Any, hint: Any, where: str, *, words: bool = False, remedy: str = "choose another value") -> Any:

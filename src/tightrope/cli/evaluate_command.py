@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import clock
-from tightrope._plumbing.typed import closest
+from tightrope._plumbing.words import closest
 from tightrope.cli.options import parse
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import tyro
 
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.typed import closest, converted, in_words
+from tightrope._plumbing.typed import converted, in_words
+from tightrope._plumbing.words import closest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

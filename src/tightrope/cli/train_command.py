@@ -43,7 +43,12 @@ def run(words: list[str]) -> int:
     """Parse, resolve, train, report."""
     name, network = after(words, "--method") or Wishes.method, after(words, "--network")
     command = _command(name, network, words)
-    options: Any = parse(command, "train", words, lambda option: refuse_unknown([option], name, network, dashes=True))
+    general = [field.name for field in dataclasses.fields(TrainOptions)]
+
+    def unknown(option: str) -> None:
+        refuse_unknown([option], name, network, general=general, dashes=True)
+
+    options: Any = parse(command, "train", words, unknown)
     from tightrope import runs
     from tightrope.cli.finish import finish
     from tightrope.runs.resolve import resolve_wishes

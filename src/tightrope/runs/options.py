@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.typed import closest, converted
+from tightrope._plumbing.typed import converted
+from tightrope._plumbing.words import closest, one_of
 from tightrope.methods import METHODS, SETTINGS
 from tightrope.networks import NETWORKS
 
@@ -39,8 +40,7 @@ def method_options(name: str) -> dict[str, Option]:
     Raises:
         UserError: Unknown method.
     """
-    if name not in METHODS:
-        raise UserError(f"Expected a method out of {', '.join(METHODS)}, got {name!r}{closest(name, METHODS)}.")
+    one_of("a method", name, METHODS)
     sentence = "A to F: Adam's rate and betas and n_critic of table 1 in 1802.05957; the method's own if not given."
     return _of(METHODS[name]) | {"setting": Option(Literal[tuple(SETTINGS)] | None, None, sentence)}
 
@@ -51,8 +51,7 @@ def network_options(name: str) -> dict[str, dict[str, Option]]:
     Raises:
         UserError: Unknown network.
     """
-    if name not in NETWORKS:
-        raise UserError(f"Expected a network out of {', '.join(NETWORKS)}, got {name!r}{closest(name, NETWORKS)}.")
+    one_of("a network", name, NETWORKS)
     builders = (NETWORKS[name].generator, NETWORKS[name].critic)
     found = {player: _of(builder) for player, builder in zip(PLAYERS, builders, strict=True)}
     return {player: {k: v for k, v in options.items() if k not in DECIDED} for player, options in found.items()}
@@ -83,13 +82,16 @@ def typed(values: Mapping[str, Any], options: Mapping[str, Option]) -> dict[str,
     return {key: converted(value, options[key].hint, key) if key in options else value for key, value in values.items()}
 
 
-def refuse_unknown(names: Iterable[str], method: str, network: str | None, *, dashes: bool = False) -> None:
+def refuse_unknown(
+    names: Iterable[str], method: str, network: str | None, *, general: Iterable[str] = (), dashes: bool = False
+) -> None:
     """Raise for the first name that neither the method nor the network (None for any of them) knows.
 
     Args:
         names: Options by their Python names.
         method: Name of the method.
         network: Name of the network, None while the data have not chosen it.
+        general: Names that every run knows, of which one may have been meant.
         dashes: Spell options as on the command line.
     """
 
@@ -101,7 +103,7 @@ def refuse_unknown(names: Iterable[str], method: str, network: str | None, *, da
     plain = [spelt(key) for key in options if not key.startswith(PLAYERS)]
     for name in names:
         if name not in hyperparameters and name not in options:
-            near = closest(spelt(name), map(spelt, [*hyperparameters, *options]))
+            near = closest(spelt(name), map(spelt, [*hyperparameters, *general, *options]))
             raise UserError(
                 f"No option {spelt(name)}{near}: method {method} takes {', '.join(map(spelt, hyperparameters))}; "
                 f"network {network or 'of any kind'} takes {', '.join(plain)} (with {spelt('generator_')} or "

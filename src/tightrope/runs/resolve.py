@@ -154,7 +154,7 @@ def resolve_wishes(
         UserError: Something is unknown or does not fit together.
     """
     hyperparameters = method_options(wishes.method)
-    refuse_unknown(options, wishes.method, wishes.network)
+    refuse_unknown(options, wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
     device = _device(wishes.device)
     data = DataSettings(
         resolve_source(wishes.data),
