@@ -50,7 +50,8 @@ class Book:
         probe = assembled.dataset.batch(torch.arange(min(PROBE, len(assembled.dataset))))
         device = assembled.run.device
         self.probe = (probe.x.to(device), None if probe.labels is None else probe.labels.to(device))
-        measured = [row["step"] for row in records.read(folder / "evaluations.jsonl") if row.get("measurements")]
+        rows = records.read(folder / "evaluations.jsonl")
+        measured = [row["step"] for row in rows if row.get("measurements") and isinstance(row.get("step"), int)]
         self.last_evaluation = measured[-1] if measured else -1
         self.reserved, self._took = 0.0, 0.0
         self.conditioning_every = self.settings.conditioning_every
