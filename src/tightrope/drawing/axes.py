@@ -115,7 +115,7 @@ class Axes:
                 parts.append(tag("path", d=f"M{x:.1f} {frame.top}V{frame.floor}", **look))
             else:
                 parts.append(tag("path", cls="axis", d=f"M{x:.1f} {frame.floor}v{mark}"))
-            anchor, shift = ("end", min(x + 10, frame.width - 2)) if x > right - 12 else ("middle", x)
+            anchor, shift = ("end", min(x + 10, frame.width - 2)) if mark and x > right - 12 else ("middle", x)
             below = f"{frame.floor + 13 + (mark or 0)}"
             parts.append(tag("text", text, x=f"{shift:.1f}", y=below, text_anchor=anchor, **self.pen.number))
         return Markup("").join(parts)

@@ -63,8 +63,9 @@ _TABLE = (
     Signal("d_fake", "D(fake)", "score units", "Mean critic score of the generated batch."),
     Signal(
         "gap", "D(real) − D(fake)", "score units",
-        "How far apart the critic scores real and generated batches on average: the number of the Wasserstein estimate "
-        "without its claim. Near 0 the critic cannot tell them apart; growing without end, it wins.",
+        "Mean score of the real batch minus mean score of the generated one: how far apart the critic holds them, the "
+        "number of the Wasserstein estimate without its claim. Near 0 it scores both alike on average. Its size "
+        "depends on the critic's own scale, so follow it within a run rather than compare runs.",
     ),
     Signal(
         "critic_accuracy", "critic accuracy", "",

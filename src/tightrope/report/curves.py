@@ -25,8 +25,10 @@ _SIGMAS = 8  # layers in the chart of sigma over training
 def distance(record: RunRecord) -> Markup:
     """Every measured quantity over training against its floor, and the newest values with their protocols."""
     last = newest(record)
+    failed = [one for one in record.evaluations if one.error]
+    why = f"The evaluation at step {count(failed[-1].step)} gave no numbers: {failed[-1].error}." if failed else ""
     if last is None:
-        return missing("The run was not evaluated, so nothing is known about its distance to the data.")
+        return missing(why or "The run was not evaluated, so nothing is known about its distance to the data.")
     names = dict.fromkeys(measured.name for one in record.evaluations for measured in one.measurements)
     head = ("Measured", "Value", "Floor", "Ratio", "How it was measured")
     rows = []
@@ -35,7 +37,8 @@ def distance(record: RunRecord) -> Markup:
         how = (protocol_text(one.protocol), *one.notes)
         name = quantities.metric_label(one.name, first=True)
         rows.append((name, value, "" if one.interval is None else interval, floor, share, how))
-    return piece("distance", count(last.step), head, rows, charts(*(_distance_chart(record, name) for name in names)))
+    drawn = charts(*(_distance_chart(record, name) for name in names))
+    return (missing(why) if why else Markup("")) + piece("distance", count(last.step), head, rows, drawn)
 
 
 def _distance_chart(record: RunRecord, name: str) -> str:

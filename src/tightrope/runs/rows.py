@@ -34,12 +34,13 @@ Logged = dict[str, int | float | dict[str, Layer]]
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """A row of ``evaluations.jsonl``: all measurements made at one step."""
+    """A row of ``evaluations.jsonl``: all measurements made at one step, or why there are none."""
 
     step: int
     measurements: tuple[Measurement, ...]
     images_seen: float | None = None
     seconds: float | None = None
+    error: str = ""
 
     @property
     def images(self) -> float:
