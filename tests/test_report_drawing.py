@@ -263,3 +263,29 @@ def test_a_run_of_large_pictures_stays_below_two_megabytes(tmp_path):
     for name in ("step_00000010.png", "step_00000040.png", "step_00000080.png", "real.png"):
         write_grid(run / "samples" / name, noise)
     assert write_report(run).stat().st_size < 2_000_000
+
+
+# --- one way to draw, one to write HTML
+
+
+def test_no_other_room_draws_and_no_page_is_put_together_by_hand():
+    root = Path(tightrope.report.__file__).parents[1]
+    for path in root.rglob("*.py"):
+        if "drawing" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(
+            r"</?(?:svg|path|rect|circle|figure|table|tr|td|th|div|p|section|h[1-6]|dl|ul|img)\b[ />]", text
+        )
+        assert not found, f"{path} holds {found}"
+        assert "matplotlib" not in text and "from html import" not in text
+
+
+def test_every_template_is_shipped_and_escapes():
+    from tightrope.report.render import piece, render
+
+    templates = Path(tightrope.report.__file__).with_name("templates")
+    assert {path.name for path in templates.glob("*.html")} >= {"page.html", "pieces.html", "run.html"}
+    page = render("dynamics.html", title="<i>&\x00", sentences=["<i>"], pictures=[], charts="<i>")
+    assert "<i>" not in page and page.count("&lt;i&gt;") == 4 and "\x00" not in page
+    assert piece("table", "numbers", ["<i>"], [("<i>", ["<i>", ["<i>", "<i>"]])]).count("&lt;i&gt;") == 5

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from run_folders import digits, layer_spectra, make_run, row, write_rows
+from run_folders import CONFIG, digits, evaluation, layer_spectra, make_run, row, write_rows
 from tightrope import runs
 from tightrope.data import open_data
 from tightrope.drawing.dataset import real_examples
@@ -181,8 +185,6 @@ def test_nothing_is_embedded_through_a_link_that_leaves_the_folder(tmp_path):
     (run / "config.json").symlink_to(secret / "config.json")
     record = read_run(run)
     page = write_report(run).read_text(encoding="utf-8")
-    import base64
-
     assert base64.b64encode(hidden).decode() not in page and "a secret" not in page
     assert record.real is None and record.samples[-1][0] == 70
     for name in ("samples/real.png", "samples/step_00000080.png", "config.json"):
@@ -238,3 +240,72 @@ def test_a_run_folder_with_a_hostile_name_gives_a_page_and_a_plain_summary(tmp_p
     assert "<b>" not in text.split("<body>")[1].replace("<b>0", "").split("</header>")[0]
     assert "&lt;b&gt;" in text and "\x1b" not in text
     assert "\x1b" not in summary(run) and summary(run).encode()
+
+
+# --- whatever the files hold
+
+ODD = [None, True, -1, 0, 1e308, -1e308, 5e-324, 10**18, 10**40, "", "<b>", [], {}, [[1]], {"a": {"b": []}}, 1.5]
+
+
+def changed(value: object, share: float, rng: random.Random) -> object:
+    """A JSON value with some of its parts replaced or left out."""
+    if rng.random() < share:
+        return rng.choice(ODD)
+    if isinstance(value, dict):
+        return {key: changed(part, share, rng) for key, part in value.items() if rng.random() > share / 4}
+    return [changed(part, share, rng) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_files_hold_gives_a_page(tmp_path, seed):
+    rng, noise = random.Random(seed), np.random.default_rng(seed)
+    run, other = small(tmp_path / "run"), small(tmp_path / "other")
+    followed = {"n": 8, "mean": 1.0, "quantiles": [1.0] * 5, "effective_rank": 2.0, "values": [3.0, 2.0], "latent": 2}
+    for _ in range(12):
+        share = rng.choice([0.02, 0.1, 0.3])
+        made = [row(step, 80, noise) | {"spectra": layer_spectra(step / 80)} for step in range(10, 81, 10)]
+        extreme = [{k: rng.choice([v, 1e308, -1e308, 5e-324, 0.0]) if k != "step" else v for k, v in r.items()
+                    if k != "spectra"} for r in made]  # fmt: skip
+        for name, whole in (("config", CONFIG), ("status", {"state": "running", "step": 40, "seconds": 2.0})):
+            (run / f"{name}.json").write_text(json.dumps(changed(whole, share, rng)))
+        for name, lines in (
+            ("metrics", rng.choice([made, extreme])),
+            ("evaluations", [evaluation(step, 80) for step in (40, 80)]),
+            ("conditioning", [{**followed, "step": step} for step in (0, 40, 80)]),
+        ):
+            write_rows(run / f"{name}.jsonl", [changed(line, share / 4, rng) for line in lines])
+        Page(write_report(run).read_text(encoding="utf-8"))
+        assert summary(run)
+        write_comparison([run, other], tmp_path / "c.html")
+
+
+def test_json_that_is_nested_too_deep_is_a_sentence(tmp_path):
+    run = small(tmp_path / "run")
+    deep = '{"a":' * 5000 + "1" + "}" * 5000
+    for name in ("config.json", "status.json", "metrics.jsonl", "evaluations.jsonl"):
+        (run / name).write_text(deep)
+    assert len(read_run(run).problems) == 4
+    rows.forget_after(run / "metrics.jsonl", 3)
+
+
+class Page(HTMLParser):
+    """Elements nest, and no coordinate of a drawing is infinite or no number."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert not any(re.search(r"nan|inf", value or "") for key, value in attrs if key in ("d", "x", "y", "width"))
+        if tag not in ("meta", "link", "img", "br", "path", "rect"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in ("meta", "link", "img", "br", "path", "rect"):
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert tag == "rect" or self.open.pop() == tag

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
 
 from tightrope.drawing.axes import Axes, Floats, Frame, line_through
 from tightrope.drawing.numbers import number, short_count
-from tightrope.drawing.scales import Scale, choose_scale, linear_ticks
+from tightrope.drawing.scales import Scale, bounded, choose_scale, linear_ticks
 from tightrope.drawing.svg import tag
 from tightrope.drawing.thinning import downsample, medians
 
@@ -75,6 +75,7 @@ def line_chart(
         many rows is drawn thin, with the medians of its parts as a thick line. Values that a logarithmic axis cannot
         show are counted in the caption.
     """
+    lines = [replace(line, x=bounded(line.x)) for line in lines]
     ends = [part for line in lines for part in (line.y, line.low, line.high) if part is not None]
     scale = choose_scale(np.concatenate([*ends, np.asarray([r.level for r in references], np.float64)]), log=log)
     shown = [_visible(line, scale) for line in lines]
@@ -139,7 +140,8 @@ def _span(lines: Sequence[Line]) -> Scale:
     places = np.concatenate([line.x for line in lines])
     low, high = float(places.min()), float(places.max())
     low = 0.0 if 0 <= low < 0.25 * high else low
-    return Scale(low, high) if high > low else Scale(low - 0.5, high + 0.5)
+    room = 0.0 if high > low else max(0.5, 1e-6 * abs(high))
+    return Scale(low - room, high + room)
 
 
 def _notes(scale: Scale, lines: Sequence[Line], hidden: int) -> list[tuple[str, bool]]:
@@ -168,7 +170,7 @@ def _curve(axes: Axes, line: Line, index: int) -> Markup:
     calm = len(line.y) > CALM_ROWS
     parts.append(tag("path", cls=f"line {'raw ' if calm else ''}{style}", d=line_through(x, y)))
     if calm:
-        parts.append(tag("path", cls=f"line {style}", d=line_through(*axes.place(*medians(line.x, line.y)))))
+        parts.append(tag("path", cls=f"line {style}", d=line_through(*axes.place(*medians(line.x, bounded(line.y))))))
     if len(line.y) <= _MARKED:
         parts.append(_markers(x, y, index))
     return Markup("").join(parts)

@@ -67,7 +67,7 @@ def protocols(runs: Sequence[Named]) -> dict[Protocol, Protocol]:
 def cautions(runs: Sequence[Named]) -> list[str]:
     """What forbids reading the numbers against each other, one sentence each."""
     found = []
-    prints = {run.record.part("data").get("fingerprint") for run in runs}
+    prints = {str(run.record.part("data").get("fingerprint")) for run in runs}
     if len(prints) > 1:
         found.append("The runs were trained on different data (the fingerprints differ): distances do not compare.")
     if len(protocols(runs)) > 1:
@@ -76,7 +76,7 @@ def cautions(runs: Sequence[Named]) -> list[str]:
     if len(budgets) > 1:
         low, high = min(budgets), max(budgets)
         found.append(f"The critics saw different numbers of real samples, from {count(low)} to {count(high)}.")
-    if len({run.record.part("training").get("seed") for run in runs}) == 1:
+    if len({str(run.record.part("training").get("seed")) for run in runs}) == 1:
         found.append("One seed per run: differences of this size between seeds are common, so this ranks no method.")
     return found
 

@@ -130,7 +130,8 @@ def _spectrum(layer: str, last: dict[str, dict[str, Layer]]) -> str:
     for name, layers in last.items():
         values = values_of(layers.get(layer))
         if len(values) > 1 and values[0] > 0:
-            lines.append(Line(name, np.linspace(0.0, 1.0, len(values)), values / values[0]))
+            with np.errstate(over="ignore"):
+                lines.append(Line(name, np.linspace(0.0, 1.0, len(values)), values / values[0]))
     return line_chart(lines, title=layer, x_label="share of the spectrum", log=False) if lines else ""
 
 

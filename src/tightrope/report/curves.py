@@ -10,7 +10,7 @@ from markupsafe import Markup
 from tightrope.drawing.axes import Floats
 from tightrope.drawing.charts import CALM_ROWS, Line, Reference, line_chart, spectrum_chart
 from tightrope.drawing.numbers import count, number, plural
-from tightrope.drawing.scales import choose_scale
+from tightrope.drawing.scales import bounded, choose_scale
 from tightrope.metrics import Measurement, Protocol
 from tightrope.report import quantities
 from tightrope.report.render import charts, missing, piece, table
@@ -85,7 +85,7 @@ def curves(record: RunRecord) -> Markup:
     if len(record.rows) == 1:
         values = [(quantities.label(key), number(float(series.values[0]))) for key, series in found.items()]
         return missing("One row was logged; a curve needs two.") + piece("pairs", values)
-    constant = {key: s for key, s in found.items() if len(s) > 1 and np.ptp(s.values) == 0}
+    constant = {key: s for key, s in found.items() if len(s) > 1 and (s.values == s.values[0]).all()}
     drawn = {key: series for key, series in found.items() if key not in constant}
     if "gap" in drawn and _equal(drawn["gap"], drawn.get("wasserstein_estimate")):
         del drawn["gap"]  # one chart says both
@@ -187,8 +187,10 @@ def axis(record: RunRecord) -> str:
 
 
 def _tip(record: RunRecord, series: Series) -> Callable[[float], str]:
+    places = bounded(series.images)
+
     def tip(images: float) -> str:
-        step = series.steps[int(np.abs(series.images - images).argmin())]
+        step = series.steps[int(np.abs(places - images).argmin())]
         return f"step {count(step)}, {plural(images, noun(record))} seen"
 
     return tip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from statistics import median_low
 
 from tightrope.drawing.numbers import count, duration, number
 from tightrope.report.quantities import metric_label
@@ -78,5 +78,5 @@ def _tiles(record: RunRecord) -> list[tuple[str, str, str]]:
         tiles.append(("Time", duration(record.seconds), "with evaluations" if record.evaluations else ""))
     speed = record.series("steps_per_second").values
     if len(speed):  # steps over time would count evaluations as training; the median of the rows passes over them
-        tiles.append(("Steps per second", number(float(np.median(speed))), "median"))
+        tiles.append(("Steps per second", number(median_low(speed.tolist())), "median"))
     return tiles

@@ -6,6 +6,7 @@ for a report of a broken run is needed most.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,7 +141,7 @@ def read_run(path: Path) -> RunRecord:
     conditioning = folder.in_order(CONDITIONING, Followed, needed=False)
     status = folder.whole("status.json", Status) or Status()
     step, images_seen, seconds = _stand(status, rows)
-    ended = status.state in ("finished", "stopped")
+    real = path / "samples" / "real.png"
     return RunRecord(
         path=path.resolve(),
         config=config,
@@ -152,12 +153,8 @@ def read_run(path: Path) -> RunRecord:
         step=step,
         images_seen=images_seen,
         seconds=seconds,
-        samples=tuple(
-            (number, picture)
-            for number, picture in pictures(path)
-            if not (ended and number > step) and folder.holds(picture)
-        ),
-        real=path / "samples" / "real.png" if folder.holds(path / "samples" / "real.png") else None,
+        samples=folder.samples(step if status.state in ("finished", "stopped") else math.inf),
+        real=real if folder.holds(real) else None,
         problems=tuple(folder.problems),
     )
 
@@ -190,6 +187,10 @@ class _Folder:
         self.problems.append(f"{path.relative_to(self.path)} is left out: it is a link that leaves the run folder.")
         return False
 
+    def samples(self, last: float) -> tuple[tuple[int, Path], ...]:
+        """Steps and sample pictures up to a step."""
+        return tuple(pair for pair in pictures(self.path) if pair[0] <= last and self.holds(pair[1]))
+
     def has(self, name: str, *, needed: bool = True) -> bool:
         """Whether a record may be read; one that is missing is said if it is needed."""
         if needed and not (self.path / name).is_file():
@@ -202,7 +203,7 @@ class _Folder:
             return None
         try:
             return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             self.problems.append(f"{name} could not be read: {error}.")
             return None
 
@@ -214,14 +215,13 @@ class _Folder:
         rows: list[Kind] = []
         replaced = 0
         for row in found:
-            step = _step(row)
-            if step is None:
-                wrong.append("a row without a step")
+            if fault := _fault(row):
+                wrong.append(fault)
                 continue
-            while rows and (_step(rows[-1]) or 0) > step:
+            while rows and _step(rows[-1]) > _step(row):
                 rows.pop()
                 replaced += 1
-            if rows and _step(rows[-1]) == step:
+            if rows and _step(rows[-1]) == _step(row):
                 last = rows.pop()
                 if isinstance(last, dict) and isinstance(row, dict):
                     row.update({**last, **row})
@@ -234,6 +234,16 @@ class _Folder:
         return tuple(rows)
 
 
-def _step(row: Logged | Evaluation | Followed) -> int | None:
-    step = row.get("step") if isinstance(row, dict) else row.step
-    return step if isinstance(step, int) else None
+def _fault(row: Logged | Evaluation | Followed) -> str:
+    """What a type cannot say of a row of metrics: it has a step, and nothing but spectra has parts."""
+    if not isinstance(row, dict):
+        return ""
+    if not isinstance(row.get("step"), int):
+        return "a row without a step"
+    parts = [key for key, value in row.items() if isinstance(value, dict) and key != "spectra"]
+    return f"expected a number at `$.{parts[0]}`, got an object" if parts else ""
+
+
+def _step(row: Logged | Evaluation | Followed) -> int:
+    step = row["step"] if isinstance(row, dict) else row.step
+    return step if isinstance(step, int) else 0

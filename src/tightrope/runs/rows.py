@@ -126,7 +126,7 @@ def decode(path: Path, kind: type[Kind]) -> tuple[list[Kind], list[str]]:
             try:
                 if line.strip():
                     rows.append(decoder.decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            except (msgspec.DecodeError, ValueError, RecursionError) as error:
                 wrong.append(f"line {number}: {_named(error, line, kind)}")
     return rows, wrong
 
@@ -135,7 +135,7 @@ def _named(error: Exception, line: bytes, kind: Any) -> str:
     """What is wrong with a line, with the key of a free mapping where msgspec writes ``[...]``."""
     try:
         found = json.loads(line).items() if "$[...]" in str(error) else ()
-    except ValueError:  # it is worse than that
+    except (ValueError, RecursionError):  # it is worse than that
         found = ()
     for key, value in found:
         try:
@@ -166,7 +166,7 @@ def forget_after(path: Path, step: int) -> None:
     for line in path.read_bytes().splitlines(keepends=True):
         try:
             late = place.decode(line).step > step
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             late = not line.endswith(b"\n")  # whole, though no row: it is not ours to lose
         if not late:
             kept.append(line if line.endswith(b"\n") else line + b"\n")
