@@ -39,5 +39,9 @@ def write_samples(path: Path, x: Tensor, dataset: Dataset) -> Path:
 
 
 def real_examples(dataset: Dataset) -> Tensor:
-    """The first real samples ``[n, *shape]`` in training scale, as many as a picture shows."""
-    return dataset.batch(torch.arange(min(picture_size(dataset), len(dataset)))).x
+    """Real samples ``[n, *shape]`` in training scale, as many as a picture shows.
+
+    They are drawn at random, the same ones each time: data often lie class by class, and the first are of one class.
+    """
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    return dataset.batch(order[: picture_size(dataset)]).x

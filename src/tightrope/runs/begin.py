@@ -107,4 +107,5 @@ def resume(
             write_config(folder, config)
         for record in ("metrics.jsonl", "evaluations.jsonl", conditioning.RECORD):
             records.forget_after(folder / record, assembled.run.step)
+        records.forget_pictures_after(folder, assembled.run.step)
         return fit(folder, assembled, seconds=seconds, progress=Progress(show=not quiet))

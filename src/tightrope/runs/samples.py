@@ -13,7 +13,7 @@ from tightrope._plumbing.files import make_folder, write_atomically
 from tightrope.data import Dataset
 from tightrope.drawing.dataset import write_samples
 from tightrope.drawing.samples import write_grid
-from tightrope.evaluation.evaluate import portions
+from tightrope.evaluation.task import calls
 from tightrope.runs.assemble import open_data_of
 from tightrope.runs.config import Config
 from tightrope.runs.trained import TrainedGenerator
@@ -29,7 +29,7 @@ def draw(generator: TrainedGenerator, n: int, *, seed: int = 0, label: int | Non
         UserError: A label for an unconditional generator or out of range, or more samples than memory holds.
     """
     generator.check_size(n)
-    return torch.cat([generator.sample(count, seed=own, labels=label) for count, own in portions(n, seed)])
+    return torch.cat([generator.sample(count, seed=own, labels=label) for count, own in calls(n, seed)])
 
 
 def write(path: Path, x: Tensor, config: Config) -> Path:
