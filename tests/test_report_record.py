@@ -21,6 +21,7 @@ from tightrope.drawing.samples import write_grid
 from tightrope.report import read_run, summary, write_comparison, write_report
 from tightrope.report.verdict import verdict
 from tightrope.runs import rows
+from tightrope.runs.assemble import describe_data
 
 
 def small(folder: Path, **options) -> Path:
@@ -34,6 +35,18 @@ def set_status(run: Path, **values) -> None:
 def tiles(page: str) -> dict[str, str]:
     found = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.split('<dl class="tiles">')[1].split("</dl>")[0])
     return {name: re.sub(r"<[^>]+>", "", value) for name, value in found}
+
+
+def ring_config(**training: object) -> runs.Config:
+    """A tiny run of points on a ring."""
+    data = runs.DataSettings("toy:ring", limit=100)
+    small = {"width": 8, "depth": 1}
+    return runs.Config(
+        describe_data(data, open_data("toy:ring", limit=100)),
+        runs.MethodSettings("dcgan"),
+        runs.NetworkSettings("mlp", small, small),
+        runs.TrainingSettings(**{"batch_size": 8, "latent": 3, "evaluate_n": 60, **training}),
+    )
 
 
 # --- killed and resumed
@@ -68,16 +81,7 @@ def test_pictures_from_beyond_the_end_of_a_resumed_run_are_not_its_newest(tmp_pa
 
 
 def test_resuming_forgets_rows_and_pictures_of_the_steps_that_are_run_again(tmp_path):
-    config = runs.Config(
-        runs.DataSettings("toy:ring", limit=100),
-        runs.MethodSettings("dcgan"),
-        runs.NetworkSettings("mlp", {"width": 8, "depth": 1}, {"width": 8, "depth": 1}),
-        runs.TrainingSettings(batch_size=8, latent=3, steps=4, log_every=1, sample_every=2, evaluate_n=60),
-    )
-    dataset = open_data("toy:ring", limit=100)
-    from tightrope.runs.assemble import describe_data
-
-    config = runs.Config(describe_data(config.data, dataset), config.method, config.network, config.training)
+    config = ring_config(steps=4, log_every=1, sample_every=2)
     folder = tmp_path / "run"
     runs.begin(folder, config, quiet=True)
     write_grid(folder / "samples" / "step_00000007.png", np.zeros((1, 1, 8, 8), np.uint8))
@@ -129,6 +133,31 @@ def test_speed_is_that_of_training_and_the_time_says_what_is_in_it(tmp_path):
     assert "Training time" not in page
     bare = tiles(write_report(small(tmp_path / "bare", evaluated=False)).read_text(encoding="utf-8"))
     assert bare["Time"] == "4.0 s"
+
+
+def test_the_written_speed_is_that_of_the_steps_alone(tmp_path, monkeypatch):
+    """A clock of its own: a step takes one second, an evaluation a hundred, a checkpoint ten."""
+    from tightrope.runs import book
+
+    now = [0.0]
+    monkeypatch.setattr(book.time, "monotonic", lambda: now[0])
+
+    def taking(seconds, function):
+        def slow(*args, **keywords):
+            now[0] += seconds
+            return function(*args, **keywords)
+
+        return slow
+
+    monkeypatch.setattr(book, "evaluate_run", taking(100.0, lambda _: []))
+    monkeypatch.setattr(book, "expected_of_run", lambda _: 0.0)
+    monkeypatch.setattr(book, "save_checkpoint", taking(10.0, book.save_checkpoint))
+    monkeypatch.setattr(book.Book, "after", taking(1.0, book.Book.after))
+    training = {"log_every": 2, "sample_every": 3, "evaluate_every": 3, "checkpoint_every": 4, "steps": 12}
+    runs.begin(tmp_path / "run", ring_config(**training), quiet=True)
+    made = read_run(tmp_path / "run").rows
+    assert [row["steps_per_second"] for row in made] == [1.0] * 7
+    assert [row["step"] for row in made if "spectra" in row] == [1, 4, 6, 10, 12], "the rows after pictures are due"
 
 
 def test_spectra_of_an_early_step_are_not_shown_as_those_of_the_end(tmp_path):

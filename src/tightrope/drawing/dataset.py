@@ -39,9 +39,13 @@ def write_samples(path: Path, x: Tensor, dataset: Dataset) -> Path:
 
 
 def real_examples(dataset: Dataset) -> Tensor:
-    """Real samples ``[n, *shape]`` in training scale, as many as a picture shows.
+    """Real samples ``[n, *shape]`` in training scale, as many as a picture shows."""
+    return dataset.batch(shuffled_rows(dataset, picture_size(dataset))).x
 
-    They are drawn at random, the same ones each time: data often lie class by class, and the first are of one class.
+
+def shuffled_rows(dataset: Dataset, n: int) -> Tensor:
+    """At most ``n`` rows drawn at random, the same ones each time.
+
+    Data often lie class by class, and the first rows are of one class.
     """
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
-    return dataset.batch(order[: picture_size(dataset)]).x
+    return torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:n]

@@ -48,7 +48,8 @@ _TABLE = (
         "Since the run began, resumes added up, with everything that was done between steps: evaluations, pictures, "
         "checkpoints.",
     ),
-    Signal("steps_per_second", "steps per second", "", "Since the row before: steps over the time between the two."),
+    Signal("steps_per_second", "steps per second", "", "Since the row before: steps over the time that they took, "
+           "without what was done between them."),
     Signal("critic_loss", "critic loss", "", "Adversarial part of what the critic minimises, without its penalties."),
     Signal("generator_loss", "generator loss", "", "Adversarial part of what the generator minimises, without its "
            "penalties."),

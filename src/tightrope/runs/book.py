@@ -12,7 +12,7 @@ import torch
 from tightrope import spectra
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress, clock
-from tightrope.drawing.dataset import picture_size, write_samples
+from tightrope.drawing.dataset import picture_size, shuffled_rows, write_samples
 from tightrope.metrics import Measurement
 from tightrope.monitor import signals
 from tightrope.runs import conditioning
@@ -46,8 +46,8 @@ class Book:
         self.settings = assembled.config.training
         self.began = time.monotonic() - seconds
         self.saved_at = time.monotonic()
-        self.last_row = (time.monotonic(), assembled.run.step)
-        probe = assembled.dataset.batch(torch.arange(min(PROBE, len(assembled.dataset))))
+        self.start_clock()
+        probe = assembled.dataset.batch(shuffled_rows(assembled.dataset, PROBE))
         device = assembled.run.device
         self.probe = (probe.x.to(device), None if probe.labels is None else probe.labels.to(device))
         rows = records.read(folder / "evaluations.jsonl")
@@ -62,13 +62,17 @@ class Book:
         """Training time so far, of earlier calls too."""
         return time.monotonic() - self.began
 
+    def start_clock(self) -> None:
+        """Time steps from here."""
+        self.last_row, self._beside = (time.monotonic(), self.assembled.run.step), 0.0
+
     def left(self) -> float:
         """Seconds of the budget that are left."""
         return math.inf if self.settings.minutes is None else 60 * self.settings.minutes - self.seconds
 
     def after(self, step: Step) -> dict[str, float]:
         """Everything that is due after a step, the checkpoint last: what it holds has been recorded."""
-        settings, number = self.settings, step.step
+        settings, number, began = self.settings, step.step, time.monotonic()
         shown: dict[str, float] = {}
         if number % settings.log_every == 0 or number == 1:
             row = self.log(step)
@@ -82,16 +86,19 @@ class Book:
         due = time.monotonic() - self.saved_at >= 60 * settings.checkpoint_minutes
         if number % settings.checkpoint_every == 0 or due:
             self.save()
+        self._beside += time.monotonic() - began
         return shown
 
     def log(self, step: Step) -> dict[str, Any]:
         """Append a row to ``RUN/metrics.jsonl``."""
         row: dict[str, Any] = {"step": step.step, "images_seen": step.images_seen, "seconds": round(self.seconds, 3)}
-        now, (then, before) = time.monotonic(), self.last_row
-        row["steps_per_second"] = round((step.step - before) / max(now - then, 1e-9), 4)
-        self.last_row = (now, step.step)
+        then, before = self.last_row
+        spent = time.monotonic() - then - self._beside
+        row["steps_per_second"] = round((step.step - before) / max(spent, 1e-9), 4)
+        self.start_clock()
         row |= signals(self.assembled.run, step, *self.probe, seed=self.settings.seed)
-        if step.step % self.settings.sample_every == 0 or step.step == 1:
+        every, row_before = self.settings.sample_every, step.step - self.settings.log_every
+        if step.step // every > row_before // every or step.step == 1:  # a picture is due since the row before
             row["spectra"] = spectra_row(self.assembled)
         records.append(self.folder / "metrics.jsonl", row)
         if self.board is not None:

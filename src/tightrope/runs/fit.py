@@ -79,6 +79,7 @@ def _train(book: Book) -> None:
     by_images = settings.steps is None and settings.images is not None
     seen = run.images_seen if by_images else run.step
     progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
+    book.start_clock()
     for step in train(
         run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=_minutes(book)
     ):
