@@ -435,7 +435,7 @@ def test_the_last_evaluation_is_part_of_the_minutes(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled: 60.0)
     monkeypatch.setattr(fit, "train", train)
     runs.begin(tmp_path / "run", config_of(steps=None, minutes=5.0, evaluate_every=None), quiet=True)
-    assert 3.5 < given[0] <= 4.0
+    assert 3.2 < given[0] < 3.5  # one and a half times what it is expected to take are kept
     assert records.read(tmp_path / "run" / "evaluations.jsonl")[-1]["measurements"]
 
 

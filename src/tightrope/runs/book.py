@@ -39,6 +39,7 @@ class Book:
     Attributes:
         last_evaluation: Step of the last evaluation that gave numbers; -1 for none.
         reserved: Seconds of the budget kept for the last evaluation.
+        saving: Seconds that the last checkpoint took.
     """
 
     def __init__(self, folder: Path, assembled: Assembled, seconds: float, progress: Progress, stop: Stop) -> None:
@@ -53,7 +54,7 @@ class Book:
         rows = records.read(folder / "evaluations.jsonl")
         measured = [row["step"] for row in rows if row.get("measurements") and isinstance(row.get("step"), int)]
         self.last_evaluation = measured[-1] if measured else -1
-        self.reserved, self._took = 0.0, 0.0
+        self.reserved, self.saving, self._took = 0.0, 0.0, 0.0
         self.conditioning_every = self.settings.conditioning_every
         self.board: Any = _tensorboard(folder, assembled.run.images_seen) if self.settings.tensorboard else None
 
@@ -162,9 +163,11 @@ class Book:
 
     def save(self) -> None:
         """Write a checkpoint, and how far the run is."""
+        began = time.monotonic()
         save_checkpoint(self.folder, self.assembled, seconds=self.seconds, keep=self.settings.keep)
         self.status("running")
         self.saved_at = time.monotonic()
+        self.saving = self.saved_at - began
         if self.board is not None:
             self.board.flush()
 

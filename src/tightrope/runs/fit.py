@@ -96,13 +96,14 @@ def _minutes(book: Book) -> float | None:
     if book.settings.minutes is None:
         return None
     left, last = book.left(), book.expected()
-    if last > left / 2:
+    reserved = 1.5 * last + 2 * book.saving + 1.0  # estimates are rough, and a picture and a checkpoint come before it
+    if reserved > left / 2:
         book.progress.say(
             f"no evaluation at the end: it would take about {clock(last)}, and --minutes leaves {clock(max(left, 0))}"
         )
-        last = 0.0
-    book.reserved = last
-    return max(left - last, 0.0) / 60
+        reserved = 0.0
+    book.reserved = reserved
+    return max(left - reserved, 0.0) / 60
 
 
 def _finish(book: Book) -> None:
