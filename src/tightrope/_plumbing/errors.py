@@ -1,10 +1,10 @@
-"""The one exception whose text is meant for the person at the keyboard, and text made fit to be shown there."""
+"""The exceptions whose text is meant for the person at the keyboard, and text made fit to be shown there."""
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["UserError", "printable"]
+__all__ = ["UserError", "UserFileError", "UserTypeError", "printable"]
 
 _JOINERS = "\u200c\u200d"  # invisible, but part of the spelling of words and of emoji
 
@@ -41,3 +41,14 @@ class UserError(ValueError):
             sentence: the text; it is shown as one line.
         """
         super().__init__(printable(sentence))
+
+
+class UserTypeError(UserError, TypeError):
+    """A :class:`UserError` about a value of another type than the one expected."""
+
+
+class UserFileError(UserError, FileNotFoundError):
+    """A :class:`UserError` about a file that is not there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -32,6 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     0: done. 2: a mistake in what was given, told in one sentence. 3: training met a value that is not finite.
     130: stopped by a signal, after saving.
     """
+    if arguments is None:
+        for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter gets its code instead
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -41,20 +46,38 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
+    if nul := [word for word in words if "\0" in word]:
+        return _fail(f"Expected words without zero characters, got {nul[0]!r}; leave them out.")
     try:
         module = importlib.import_module(f"tightrope.cli.{words[0]}_command")
         return int(module.run(words[1:]))
     except UserError as error:
         return _fail(str(error))
-    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        if not _ours(error):
-            raise
-        return _fail(str(error))
+    except SystemExit as end:
+        return int(end.code or 0)
     except KeyboardInterrupt:
         return EXIT_STOPPED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except (OSError, MemoryError, RuntimeError, ValueError) as error:
+        if (sentence := _sentence(error)) is None:
+            raise
+        return _fail(sentence)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What the system says about files and memory, as a sentence; None for anything else, which is a fault of ours."""
+    if _ours(error):
+        return str(error)
+    if isinstance(error, OSError):
+        named = f" with {error.filename}" if error.filename else ""
+        return f"Could not go on{named}: {error.strerror or error}; check that it exists, may be used and has space."
+    if isinstance(error, UnicodeError):
+        return f"Expected names and texts that can be written as UTF-8, got others ({error}); rename the file."
+    if isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error):
+        return f"Could not go on: memory is full ({str(error).partition(chr(10))[0]}); give smaller numbers."
+    return None
 
 
 def _usage() -> str:

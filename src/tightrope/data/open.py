@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tightrope._plumbing.errors import UserError, printable
+from tightrope._plumbing.errors import UserError, UserFileError
+from tightrope._plumbing.files import expanded
 from tightrope.data.archive import open_zip
 from tightrope.data.arrays import open_arrays
 from tightrope.data.binary import open_binary
@@ -141,12 +142,14 @@ def _path(source: str) -> Path:
     if not source.strip():
         raise UserError("Expected a built-in name or a path, got an empty one; tightrope list shows what there is.")
     try:
-        path = Path(source).expanduser()
+        path = expanded(source)
         path.lstat()
         there = path.exists()  # not if it is a link that leads nowhere
     except (FileNotFoundError, NotADirectoryError):
         there = False
-    except (RuntimeError, ValueError) as error:  # ~ and an unknown user; a character that no name can have
+    except UserError:
+        raise
+    except ValueError as error:  # a character that no name can have
         raise UserError(
             f"Expected a built-in name or a path, got {source}, which can be neither; correct it."
         ) from error
@@ -154,7 +157,7 @@ def _path(source: str) -> Path:
         near = difflib.get_close_matches(source[:200], list(DATASETS), n=1)
         near = near or [name for name in DATASETS if name == f"toy:{source}"]
         hint = f"did you mean {near[0]}?" if near else "tightrope list shows what there is."
-        raise FileNotFoundError(printable(f"Expected a built-in name or an existing path, got {source}; {hint}"))
+        raise UserFileError(f"Expected a built-in name or an existing path, got {source}; {hint}")
     return path
 
 

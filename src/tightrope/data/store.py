@@ -80,8 +80,9 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
     with (
         warnings.catch_warnings(action="ignore"),
         _ImageFile(folder / "values.bin", request.channels) as file,
-        Progress(len(rows), "images", request.progress) as progress,
+        Progress(show=request.progress) as progress,
     ):
+        progress.stage("images", len(rows))
         for row, (name, picture) in zip(rows.tolist(), pictures, strict=True):
             if isinstance(picture, Picture):
                 file.append(picture.pixels, name)
@@ -89,7 +90,7 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
                 kept.append(row)
             else:
                 broken.append((name, picture))
-            progress.step()
+            progress.advance()
     if not kept:
         raise UserError(
             f"None of {len(rows):,} images in {request.source} can be read, such as {broken[0][0]} ({broken[0][1]}); "

@@ -44,5 +44,13 @@ def write_samples(path: Path, x: Tensor, dataset: Dataset) -> Path:
 
 
 def real_examples(dataset: Dataset) -> Tensor:
-    """The first real samples ``[n, *shape]`` in training scale, as many as a picture shows."""
-    return dataset.batch(torch.arange(min(picture_size(dataset), len(dataset)))).x
+    """Real samples ``[n, *shape]`` in training scale, as many as a picture shows."""
+    return dataset.batch(shuffled_rows(dataset, picture_size(dataset))).x
+
+
+def shuffled_rows(dataset: Dataset, n: int) -> Tensor:
+    """At most ``n`` rows drawn at random, the same ones each time.
+
+    Data often lie class by class, and the first rows are of one class.
+    """
+    return torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:n]

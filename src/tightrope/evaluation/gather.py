@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.progress import Stages
+from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, projections
 from tightrope.evaluation.measures import measure
 from tightrope.evaluation.plan import Plan
@@ -78,7 +78,7 @@ def measured(
     reference: Reference,
     seed: int,
     cache: Path | None,
-    progress: Stages,
+    progress: Progress,
 ) -> list[Measurement]:
     """Gather the real features and return one measurement for each metric of a plan.
 
@@ -110,7 +110,7 @@ def _sets(
     reference: Reference,
     seed: int,
     cache: Path | None,
-    progress: Stages,
+    progress: Progress,
 ) -> Sets:
     real = features_of(network, reference.real, plan.n_real, seed, cache, progress, "real samples")
     control, training = None, torch.empty(0, network.dimension)
@@ -173,7 +173,7 @@ def features_of(
     count: int,
     seed: int,
     cache: Path | None,
-    progress: Stages,
+    progress: Progress,
     what: str,
 ) -> Tensor:
     """Return features [count, d] of rows drawn without replacement, so that any first part is a random one too."""

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope.evaluation.features.dino import dinov2
 from tightrope.evaluation.features.inception import inception
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
@@ -67,7 +68,7 @@ def named_features(
 
 def _weights(name: str, given: str, cache: Path | None) -> Path:
     if given:
-        return Path(given).expanduser()
+        return expanded(given)
     path = cache_folder(cache) / "weights" / WEIGHTS[name]
     if not path.is_file():
         raise UserError(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tightrope._plumbing.cache import cache_folder, read_tensors, write_tensors
-from tightrope._plumbing.progress import Stages
+from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork, shrink, weights_digest
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Dense(nn.Module):
 
 
 def classifier(
-    train: Dataset, test: Dataset, *, cache: Path | None = None, progress: Stages | None = None
+    train: Dataset, test: Dataset, *, cache: Path | None = None, progress: Progress | None = None
 ) -> FeatureNetwork:
     """Return the features and class scores of a small classifier of the data's own labels.
 
@@ -105,7 +105,7 @@ def classifier(
         network.load_state_dict(stored[0])
         accuracy = float(stored[1]["accuracy"])
     else:
-        _fit_(network, train, progress or Stages())
+        _fit_(network, train, progress or Progress())
         accuracy = _accuracy(network, test)
         weights = dict(network.state_dict())
         metadata = {"digest": weights_digest(weights), "accuracy": repr(accuracy), "data": train.fingerprint}
@@ -159,7 +159,7 @@ def _build(data: Dataset) -> Convolutional | Dense:
     return network
 
 
-def _fit_(network: Convolutional | Dense, data: Dataset, progress: Stages) -> None:
+def _fit_(network: Convolutional | Dense, data: Dataset, progress: Progress) -> None:
     """Train by AdamW with a one-cycle rate for `EPOCHS` passes, or as many as `MAX_SEEN` samples make."""
     n, rng = len(data), torch.Generator().manual_seed(SEED)
     size, steps = min(TRAIN_BATCH, n), training_steps(n)
