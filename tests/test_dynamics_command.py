@@ -113,7 +113,7 @@ def test_a_trajectory_that_leaves_is_cut():
 
 
 def test_mistakes_are_told_in_one_sentence(capsys, tmp_path):
-    assert "did you mean 'r1'" in refused(capsys, "dynamics", "dirac", "--method", "r11")
+    assert "did you mean r1" in refused(capsys, "dynamics", "dirac", "--method", "r11")
     assert "positive learning rate" in refused(capsys, "dynamics", "dirac", "--lr", "0")
     assert "one critic step" in refused(capsys, "dynamics", "dirac", "--order", "simultaneous", "--n-critic", "5")
     assert "--k" in refused(capsys, "dynamics", "dirac", "--k", "3")

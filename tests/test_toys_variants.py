@@ -88,5 +88,5 @@ def test_start_and_authors_defaults():
 
 
 def test_unknown_names_are_answered():
-    with pytest.raises(ValueError, match="did you mean 'instance_noise'"):
+    with pytest.raises(ValueError, match="did you mean instance_noise"):
         dirac_variant("instance_nois")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from tightrope._plumbing.errors import UserError
-from tightrope.cli.options import closest, parse
+from tightrope._plumbing.words import closest
+from tightrope.cli.options import parse
 
 if TYPE_CHECKING:
     from tightrope.evaluation.features import FeatureNetwork

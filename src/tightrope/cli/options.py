@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import inspect
 import io
 import typing
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tyro
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.words import closest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -66,12 +66,6 @@ def _in_a_sentence() -> Iterator[None]:
         text = " ".join(blocks[1] if len(blocks) > 1 else []).partition("Got errors:")[0].strip()
         text = text or "Expected other options"
         raise UserError(f"{text[0].upper()}{text[1:].rstrip('.')}; see --help.") from None
-
-
-def closest(given: str, valid: Sequence[str]) -> str:
-    """``" (did you mean ...?)"``, or nothing when no valid name is near."""
-    near = difflib.get_close_matches(given, valid, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def given_options(words: Sequence[str]) -> list[str]:

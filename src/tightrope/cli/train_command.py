@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tightrope._plumbing.errors import UserError
-from tightrope.cli.options import closest, describe, given_options, hints_of, parse_known, read_typed
+from tightrope._plumbing.words import closest, one_of
+from tightrope.cli.options import describe, given_options, hints_of, parse_known, read_typed
 
 DEFAULT_STEPS = 10_000
 SETTING = "A to F: Adam's rate and betas and n_critic of table 1 in 1802.05957, for any method."
@@ -234,9 +235,7 @@ def _method_hints(name: str) -> dict[str, Any]:
 
     from tightrope.methods import METHODS, SETTINGS
 
-    if name not in METHODS:
-        valid = list(METHODS)
-        raise UserError(f"Expected a method out of {', '.join(valid)}, got {name!r}{closest(name, valid)}.")
+    one_of("a method", name, METHODS)
     hints = hints_of(METHODS[name], list(inspect.signature(METHODS[name]).parameters))
     return hints | {"setting": Literal[tuple(SETTINGS)]}
 

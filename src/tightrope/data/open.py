@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.words import closest
 from tightrope.data.archive import open_zip
 from tightrope.data.arrays import open_arrays
 from tightrope.data.binary import open_binary
@@ -97,11 +97,11 @@ def _find(request: Request) -> ImageSource | Dataset:
         return open_parquet(files, folder, request.split, request.source.split("/")[1])
     path = Path(request.source).expanduser()
     if not path.exists():
-        near = difflib.get_close_matches(request.source, list(DATASETS), n=1) or [
-            name for name in DATASETS if name == f"toy:{request.source}"
-        ]
-        hint = f"did you mean {near[0]}?" if near else "tightrope list shows what there is."
-        raise FileNotFoundError(f"Expected a built-in name or an existing path, got {request.source}; {hint}")
+        toy = f"toy:{request.source}"
+        near = f" (did you mean {toy}?)" if toy in DATASETS else closest(request.source, DATASETS)
+        raise FileNotFoundError(
+            f"Expected a built-in name or an existing path, got {request.source}{near}; tightrope list shows the names."
+        )
     if not path.is_dir() and not path.is_file():
         raise UserError(f"Expected a file or a folder, got {path}, which is neither; give the data as a file.")
     return _folder(path, request) if path.is_dir() else _file(path, request)

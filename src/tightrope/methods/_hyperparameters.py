@@ -1,4 +1,4 @@
-"""What the builders share: choices by name, and schedules of several hyperparameters."""
+"""What the builders share: schedules of several hyperparameters."""
 
 from __future__ import annotations
 
@@ -13,8 +13,3 @@ def ramps(images: int | None, *pairs: tuple[float, float | None], shape: str = "
             f"A schedule over {images} images needs a final value, got none; set one or drop schedule_images."
         )
     return [ramp(first, final, None if final is None else images, shape) for first, final in pairs]
-
-
-def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise UserError(f"Expected {name} out of {', '.join(valid)}, got {value!r}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tightrope import losses
-from tightrope.methods._hyperparameters import one_of
+from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
 from tightrope.optimizers.settings import Optimizer
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from tightrope._plumbing.errors import UserError
-from tightrope.methods._hyperparameters import one_of
+from tightrope._plumbing.words import one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.method import Method
 from tightrope.methods.wasserstein import wgan_gp

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from tightrope import losses, optimizers, penalties
-from tightrope.methods._hyperparameters import one_of
+from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
 from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty

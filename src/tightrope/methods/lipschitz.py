@@ -12,7 +12,8 @@ from torch import nn
 
 from tightrope import constraints, losses, penalties
 from tightrope._plumbing.errors import UserError
-from tightrope.methods._hyperparameters import one_of, ramps
+from tightrope._plumbing.words import one_of
+from tightrope.methods._hyperparameters import ramps
 from tightrope.methods.method import Method
 from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty

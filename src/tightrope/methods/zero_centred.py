@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from tightrope import losses, penalties
+from tightrope._plumbing.words import one_of
 from tightrope.autodiff.types import PenaltyFunction
-from tightrope.methods._hyperparameters import one_of, ramps
+from tightrope.methods._hyperparameters import ramps
 from tightrope.methods.method import Method
 from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from tightrope import losses as adversarial
+from tightrope._plumbing.words import closest
 from tightrope.constraints import clip_weights_
 from tightrope.dynamics.players import Losses
 from tightrope.losses import Loss
@@ -95,8 +95,7 @@ def dirac_variant(
         ValueError: Unknown name.
     """
     if name not in PARAMETER:
-        near = difflib.get_close_matches(name, PARAMETER, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = closest(name, PARAMETER)
         raise ValueError(f"Expected a variant out of {', '.join(PARAMETER)}, got {name!r}{hint}.")
     noise = InstanceNoise(sigma) if name == "instance_noise" else None
     toy = dirac_gan(
