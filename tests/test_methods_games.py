@@ -48,7 +48,7 @@ def everything(run):
 def dirac(loss, kind, h, **pieces):
     """A run of the Dirac-GAN at its equilibrium; the identity as a projection lets a Wasserstein loss do without."""
     made = toys.dirac_gan(loss, theta=0.0, psi=0.0)
-    settings = Optimizer(kind, h, momentum=-0.5 if kind == "momentum" else 0.0)
+    settings = Optimizer(kind, h)
     method = Method("mine", loss, settings, settings, project=lambda critic: critic, **pieces)
     return start(method, *made.players, seed=0, latent=1, batch_size=1)
 

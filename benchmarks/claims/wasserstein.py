@@ -43,7 +43,7 @@ from tightrope.data.toy import TOYS
 from tightrope.methods import Method
 from tightrope.methods.game import critic_objective
 from tightrope.metrics.transport import wasserstein1
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import Optimizer, UpdateRule
 from tightrope.penalties import Penalty
 from tightrope.training import train
 
@@ -52,7 +52,7 @@ GP = (Penalty(penalties.gradient_penalty, {"weight": 10.0}),)
 THETAS = (-1.0, -0.6, -0.3, -0.1, 0.0, 0.1, 0.3, 0.6, 1.0)
 
 
-def gp(optimizer: Optimizer) -> Method:
+def gp(optimizer: UpdateRule) -> Method:
     return Method("gp", losses.wasserstein, optimizer, optimizer, penalties=GP)
 
 
@@ -62,7 +62,7 @@ def clip(bound: float, rate: float) -> Method:
     return Method("clip", losses.wasserstein, optimizer, optimizer, project=project)
 
 
-def logistic(optimizer: Optimizer) -> Method:
+def logistic(optimizer: UpdateRule) -> Method:
     return Method("logistic", losses.non_saturating, optimizer, optimizer)
 
 
@@ -182,7 +182,7 @@ def gan(method: Method, data: str, seeds: int, steps: int, checkpoints: int, *, 
     return values, distances
 
 
-def c3(seeds: int, *, steps: int = 1200, ends: int = 5, optimizer: Optimizer | None = None) -> dict[str, object]:
+def c3(seeds: int, *, steps: int = 1200, ends: int = 5, optimizer: UpdateRule | None = None) -> dict[str, object]:
     rmsprop = Optimizer("rmsprop", 5e-4)
     arms = {
         "gp": replace(gp(optimizer or Optimizer("adam", 1e-4, (0.5, 0.9))), n_critic=5),

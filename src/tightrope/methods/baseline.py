@@ -7,7 +7,7 @@ from typing import Literal
 from tightrope import losses
 from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import Adam
 
 
 def dcgan(
@@ -29,5 +29,5 @@ def dcgan(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, ("non_saturating", "minimax", "least_squares"))
-    optimizer = Optimizer("adam", learning_rate, betas)
+    optimizer = Adam(learning_rate, betas)
     return Method("dcgan", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic)

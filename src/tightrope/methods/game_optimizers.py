@@ -8,7 +8,16 @@ from typing import Literal
 from tightrope import losses, optimizers, penalties
 from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import (
+    Adam,
+    ExtraAdam,
+    ExtraSGD,
+    Momentum,
+    OptimisticAdam,
+    OptimisticSGD,
+    RMSprop,
+    UpdateRule,
+)
 from tightrope.penalties import Penalty
 
 _LOSSES = ("non_saturating", "minimax", "least_squares")
@@ -37,7 +46,7 @@ def consensus(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("rmsprop", learning_rate, alpha=alpha)
+    optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.consensus, gamma=gamma)
     return Method("consensus", losses.LOSSES[loss], optimizer, optimizer, order="simultaneous", correction=correction)
 
@@ -65,7 +74,7 @@ def symplectic(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("rmsprop", learning_rate, alpha=alpha)
+    optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.symplectic, weight=weight, align=align)
     return Method("symplectic", losses.LOSSES[loss], optimizer, optimizer, order="simultaneous", correction=correction)
 
@@ -96,12 +105,15 @@ def extra_adam(
         every: Apply the penalty lazily, every so many critic steps.
     """
     one_of("rule", rule, ("adam", "sgd"))
-    kind: Literal["extra_adam", "extra_sgd"] = "extra_adam" if rule == "adam" else "extra_sgd"
+
+    def extrapolating(rate: float) -> UpdateRule:
+        return ExtraAdam(rate, betas) if rule == "adam" else ExtraSGD(rate)
+
     return Method(
         "extra_adam",
         losses.wasserstein,
-        Optimizer(kind, critic_learning_rate, betas),
-        Optimizer(kind, generator_learning_rate, betas),
+        extrapolating(critic_learning_rate),
+        extrapolating(generator_learning_rate),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
         order="simultaneous",
     )
@@ -134,7 +146,7 @@ def optimistic_adam(
         every: Apply the penalty lazily, every so many critic steps.
     """
     one_of("rule", rule, ("adam", "sgd"))
-    optimizer = Optimizer("optimistic_adam" if rule == "adam" else "optimistic_sgd", learning_rate, betas)
+    optimizer = OptimisticAdam(learning_rate, betas) if rule == "adam" else OptimisticSGD(learning_rate)
     return Method(
         "optimistic_adam",
         losses.wasserstein,
@@ -167,7 +179,7 @@ def negative_momentum(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("momentum", learning_rate, momentum=momentum)
+    optimizer = Momentum(learning_rate, momentum)
     return Method("negative_momentum", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic)
 
 
@@ -198,5 +210,5 @@ def lookahead(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("adam", learning_rate, betas)
+    optimizer = Adam(learning_rate, betas)
     return Method("lookahead", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic, lookahead=(k, share))

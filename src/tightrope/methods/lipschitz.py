@@ -15,7 +15,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import one_of
 from tightrope.methods._hyperparameters import ramps
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import Adam
 from tightrope.penalties import Penalty
 
 
@@ -54,7 +54,7 @@ def sn_gan(
     one_of("loss", loss, ("hinge", "standard"))
     one_of("norm", norm, ("kernel", "operator"))
     (rate,) = ramps(schedule_images, (learning_rate, learning_rate_final), shape="linear")
-    optimizer = Optimizer("adam", rate, betas)
+    optimizer = Adam(rate, betas)
     return Method(
         "sn_gan",
         losses.hinge if loss == "hinge" else losses.non_saturating,
@@ -98,7 +98,7 @@ def sn_wgan(
         every: Apply that penalty lazily, every so many critic steps.
     """
     one_of("norm", norm, ("kernel", "operator"))
-    optimizer = Optimizer("adam", learning_rate, betas)
+    optimizer = Adam(learning_rate, betas)
     return Method(
         "sn_wgan",
         losses.wasserstein,
@@ -159,7 +159,7 @@ def orthogonal_wgan(
         raise UserError(f"Expected a finite epsilon of at least 0, got {epsilon}; 0.05 is the default.")
     given = {"by": by, "norm": norm, "weight": weight, "form": form, "epsilon": epsilon, "every": every}
     _refuse_idle_options(way, given | {"projection": projection})
-    optimizer = Optimizer("adam", learning_rate, betas)
+    optimizer = Adam(learning_rate, betas)
     soft = Penalty(penalties.soft_orthogonality, {"weight": weight, "form": form}, every=every, per_sample=False)
     start: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=0.0)
     in_full: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=epsilon)

@@ -11,7 +11,7 @@ from torch import nn
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Losses, Player
 from tightrope.losses import Loss
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
 from tightrope.penalties.penalty import GeneratorPenalty
 from tightrope.perturbations import InstanceNoise
@@ -54,8 +54,8 @@ class Method:
 
     name: str
     loss: Loss
-    critic_optimizer: Optimizer
-    generator_optimizer: Optimizer
+    critic_optimizer: UpdateRule
+    generator_optimizer: UpdateRule
     n_critic: int = 1
     warm_up: tuple[int, int, int] | None = None
     penalties: tuple[Penalty, ...] = ()

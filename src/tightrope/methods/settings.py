@@ -8,7 +8,7 @@ from typing import Final
 
 from tightrope._plumbing.errors import UserError
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Kind, Optimizer
+from tightrope.optimizers.settings import Adam, ExtraAdam, ExtraSGD, Momentum, OptimisticAdam, OptimisticSGD, UpdateRule
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,17 @@ def with_setting(method: Method, setting: str) -> Method:
     if setting not in SETTINGS:
         raise UserError(f"Expected a setting out of {', '.join(SETTINGS)}, got {setting!r}.")
     chosen = SETTINGS[setting]
-    kinds = {method.critic_optimizer.kind, method.generator_optimizer.kind}
-    if kinds & {"momentum", "extra_sgd", "optimistic_sgd"} or (method.order == "simultaneous" and chosen.n_critic > 1):
+    rules = method.critic_optimizer, method.generator_optimizer
+    own = any(isinstance(rule, Momentum | ExtraSGD | OptimisticSGD) for rule in rules)
+    if own or (method.order == "simultaneous" and chosen.n_critic > 1):
         raise UserError(
             f"Setting {setting} means Adam and n_critic {chosen.n_critic}: expected a method that can take them, got "
             f"{method.name}, which is defined by its update rule; leave the setting out."
         )
 
-    def under(settings: Optimizer) -> Optimizer:
-        kept: tuple[Kind, ...] = ("extra_adam", "optimistic_adam")
-        kind: Kind = settings.kind if settings.kind in kept else "adam"
-        return Optimizer(kind, chosen.learning_rate, chosen.betas)
+    def under(rule: UpdateRule) -> UpdateRule:
+        kept = type(rule) if isinstance(rule, ExtraAdam | OptimisticAdam) else Adam
+        return kept(chosen.learning_rate, chosen.betas)
 
     return replace(
         method,

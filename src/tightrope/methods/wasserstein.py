@@ -6,7 +6,7 @@ from functools import partial
 
 from tightrope import constraints, losses, penalties
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import Adam, RMSprop
 from tightrope.penalties import Penalty
 
 
@@ -34,7 +34,7 @@ def wgan(
         clip_biases: Clip biases too, as the authors' code does.
         authors_warm_up: Use the authors' schedule of critic steps.
     """
-    optimizer = Optimizer("rmsprop", learning_rate)
+    optimizer = RMSprop(learning_rate)
     project = partial(constraints.clip_weights_, bound=bound, norm_layers=clip_norm_layers, biases=clip_biases)
     warm_up = (100, 25, 500) if authors_warm_up else None
     return Method("wgan", losses.wasserstein, optimizer, optimizer, n_critic=n_critic, warm_up=warm_up, project=project)
@@ -64,7 +64,7 @@ def wgan_gp(
         n_critic: Critic steps per generator step.
         every: Apply the penalty lazily, every so many critic steps.
     """
-    optimizer = Optimizer("adam", learning_rate, betas)
+    optimizer = Adam(learning_rate, betas)
     penalty = Penalty(
         penalties.gradient_penalty, {"weight": weight, "target": target, "one_sided": one_sided}, every=every
     )
@@ -96,8 +96,8 @@ def wgan_ttur(
     return Method(
         "wgan_ttur",
         losses.wasserstein,
-        Optimizer("adam", critic_learning_rate, betas),
-        Optimizer("adam", generator_learning_rate, betas),
+        Adam(critic_learning_rate, betas),
+        Adam(generator_learning_rate, betas),
         n_critic=n_critic,
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
     )

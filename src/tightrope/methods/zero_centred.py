@@ -9,7 +9,7 @@ from tightrope._plumbing.words import one_of
 from tightrope.autodiff.types import PenaltyFunction
 from tightrope.methods._hyperparameters import ramps
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import SGD, Adam, RMSprop
 from tightrope.penalties import Penalty
 from tightrope.schedules import Value
 
@@ -46,7 +46,12 @@ def r1(
         sigma: Step of the finite-difference form.
     """
     one_of("at", at, ("real", "fake", "both"))
-    settings = Optimizer(optimizer, learning_rate, betas, alpha)
+    one_of("optimizer", optimizer, ("rmsprop", "adam", "sgd"))
+    settings = {
+        "rmsprop": RMSprop(learning_rate, alpha),
+        "adam": Adam(learning_rate, betas),
+        "sgd": SGD(learning_rate),
+    }[optimizer]
     at_real: PenaltyFunction = penalties.finite_difference_r1 if approximate else penalties.r1
     at_fake: PenaltyFunction = penalties.finite_difference_r2 if approximate else penalties.r2
     hyperparameters: dict[str, Value] = {"gamma": gamma, "sigma": sigma} if approximate else {"gamma": gamma}
@@ -89,6 +94,6 @@ def r3gan(
     weight, rate, decay = ramps(
         schedule_images, (gamma, gamma_final), (learning_rate, learning_rate_final), (beta2, beta2_final)
     )
-    settings = Optimizer("adam", rate, (0.0, decay))
+    settings = Adam(rate, (0.0, decay))
     terms = tuple(Penalty(function, {"gamma": weight}, every=every) for function in (penalties.r1, penalties.r2))
     return Method("r3gan", losses.relativistic, settings, settings, n_critic=n_critic, penalties=terms)
