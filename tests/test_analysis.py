@@ -97,8 +97,8 @@ def test_a_runs_step_is_its_methods_step(name):
         other.critic_optimizer.zero_grad()
         critic_loss().backward(inputs=list(other.critic.parameters()))
         other.critic_optimizer.step()
-        if run.method.project is not None:
-            run.method.project(other.critic)
+        if run.method.projection is not None:
+            run.method.projection(other.critic)
     other.generator_optimizer.zero_grad()
     generator_loss().backward(inputs=list(other.generator.parameters()))
     other.generator_optimizer.step()

@@ -220,7 +220,13 @@ def small_network_game(seed=0):
         for p in [*generator.parameters(), *critic.parameters()]:
             p.copy_(torch.randn(p.shape, generator=rng, dtype=F64))
     z, real = (torch.randn(6, 1, generator=rng, dtype=F64) for _ in range(2))
-    return toys.Toy(generator, critic, real, z, losses.non_saturating, (Penalty(penalties.r1, {"gamma": 0.4}),))
+    return toys.Toy(
+        generator,
+        critic,
+        real,
+        z,
+        toys.under(losses.non_saturating, penalties=(Penalty(penalties.r1, {"gamma": 0.4}),)),
+    )
 
 
 def dense_gradient_derivative(made):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from tightrope import losses
+from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
+from tightrope.methods.play import Alternating
 from tightrope.optimizers.settings import Adam
 
 
@@ -30,4 +32,11 @@ def dcgan(
     """
     one_of("loss", loss, ("non_saturating", "minimax", "least_squares"))
     optimizer = Adam(learning_rate, betas)
-    return Method("dcgan", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic)
+    return Method(
+        "dcgan",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Alternating(n_critic),
+        sources=(Source("1511.06434", "section 3"),),
+    )

@@ -6,12 +6,16 @@ from functools import partial
 from typing import Literal
 
 from tightrope import losses, optimizers, penalties
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
+from tightrope.methods.play import Alternating, Simultaneous
 from tightrope.optimizers.settings import (
     Adam,
     ExtraAdam,
     ExtraSGD,
+    Lookahead,
     Momentum,
     OptimisticAdam,
     OptimisticSGD,
@@ -48,7 +52,14 @@ def consensus(
     one_of("loss", loss, _LOSSES)
     optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.consensus, gamma=gamma)
-    return Method("consensus", losses.LOSSES[loss], optimizer, optimizer, order="simultaneous", correction=correction)
+    return Method(
+        "consensus",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Simultaneous(correction),
+        sources=(Source("1705.10461", "algorithm 2: gamma 10, RMSProp 1e-4, both players at once"),),
+    )
 
 
 def symplectic(
@@ -76,7 +87,14 @@ def symplectic(
     one_of("loss", loss, _LOSSES)
     optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.symplectic, weight=weight, align=align)
-    return Method("symplectic", losses.LOSSES[loss], optimizer, optimizer, order="simultaneous", correction=correction)
+    return Method(
+        "symplectic",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Simultaneous(correction),
+        sources=(Source("1802.05642", "algorithm 1: RMSProp 1e-4, weight 1, sign aligned, both players at once"),),
+    )
 
 
 def extra_adam(
@@ -114,8 +132,9 @@ def extra_adam(
         losses.wasserstein,
         extrapolating(critic_learning_rate),
         extrapolating(generator_learning_rate),
+        Simultaneous(),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
-        order="simultaneous",
+        sources=(Source("1802.10551", "algorithm 4 and its code for ResNets"),),
     )
 
 
@@ -146,15 +165,21 @@ def optimistic_adam(
         every: Apply the penalty lazily, every so many critic steps.
     """
     one_of("rule", rule, ("adam", "sgd"))
+    one_of("order", order, ("simultaneous", "alternating"))
+    if order == "simultaneous" and n_critic != 1:
+        raise UserError(
+            f"Both players at once means one critic step per step: expected n_critic 1, got {n_critic}; use "
+            "order='alternating'."
+        )
     optimizer = OptimisticAdam(learning_rate, betas) if rule == "adam" else OptimisticSGD(learning_rate)
     return Method(
         "optimistic_adam",
         losses.wasserstein,
         optimizer,
         optimizer,
-        n_critic=n_critic,
+        Alternating(n_critic) if order == "alternating" else Simultaneous(),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
-        order=order,
+        sources=(Source("1711.00141", "algorithm 1: rate 1e-4, betas (0.5, 0.9), one critic step"),),
     )
 
 
@@ -180,7 +205,14 @@ def negative_momentum(
     """
     one_of("loss", loss, _LOSSES)
     optimizer = Momentum(learning_rate, momentum)
-    return Method("negative_momentum", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic)
+    return Method(
+        "negative_momentum",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Alternating(n_critic),
+        sources=(Source("1807.04740", "momentum -0.5 in alternating steps"),),
+    )
 
 
 def lookahead(
@@ -211,4 +243,11 @@ def lookahead(
     """
     one_of("loss", loss, _LOSSES)
     optimizer = Adam(learning_rate, betas)
-    return Method("lookahead", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic, lookahead=(k, share))
+    return Method(
+        "lookahead",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Alternating(n_critic, lookahead=Lookahead(k, share)),
+        sources=(Source("2006.14567", "algorithm 1: k 5, alpha 0.5, over alternating Adam"),),
+    )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
-from torch import nn
-
 from tightrope import constraints, losses, penalties
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.methods._hyperparameters import ramps
-from tightrope.methods.method import Method
+from tightrope.methods.method import Constraint, Method, Projection
+from tightrope.methods.play import Alternating
 from tightrope.optimizers.settings import Adam
 from tightrope.penalties import Penalty
 
@@ -60,10 +60,12 @@ def sn_gan(
         losses.hinge if loss == "hinge" else losses.non_saturating,
         optimizer,
         optimizer,
-        n_critic=n_critic,
-        constrain=partial(constraints.spectral_norm, norm=norm, steps=power_iterations, update=update),
-        constrain_by_shape=norm == "operator",
-        generator_batch_factor=generator_batch_factor,
+        Alternating(n_critic, generator_batch_factor=generator_batch_factor),
+        constraint=Constraint(
+            partial(constraints.spectral_norm, norm=norm, steps=power_iterations, update=update),
+            by_shape=norm == "operator",
+        ),
+        sources=(Source("1802.05957", "algorithm 1, setting C of table 1, eq. 16 and 17"),),
     )
 
 
@@ -104,10 +106,13 @@ def sn_wgan(
         losses.wasserstein,
         optimizer,
         optimizer,
-        n_critic=n_critic,
+        Alternating(n_critic),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),) if weight else (),
-        constrain=partial(constraints.spectral_norm, norm=norm, exact=exact, steps=power_iterations, update=update),
-        constrain_by_shape=norm == "operator",
+        constraint=Constraint(
+            partial(constraints.spectral_norm, norm=norm, exact=exact, steps=power_iterations, update=update),
+            by_shape=norm == "operator",
+        ),
+        sources=(Source("1802.05957", "appendix E and table 7"), Source("1704.00028", "its optimiser")),
     )
 
 
@@ -161,26 +166,23 @@ def orthogonal_wgan(
     _refuse_idle_options(way, given | {"projection": projection})
     optimizer = Adam(learning_rate, betas)
     soft = Penalty(penalties.soft_orthogonality, {"weight": weight, "form": form}, every=every, per_sample=False)
-    start: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=0.0)
-    in_full: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=epsilon)
-    one_step: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, by="one_step")
+    start = Constraint(partial(constraints.bound_singular_values_, epsilon=0.0))
+    in_full = Projection(partial(constraints.bound_singular_values_, epsilon=epsilon), every)
+    one_step = Projection(partial(constraints.bound_singular_values_, by="one_step"), every)
+    hard = Constraint(partial(constraints.orthogonal, by=by, norm=norm), by_shape=norm == "operator")
     ways: dict[str, dict[str, Any]] = {
-        "hard": {
-            "constrain": partial(constraints.orthogonal, by=by, norm=norm),
-            "constrain_by_shape": norm == "operator",
-        },
-        "soft": {"penalties": (soft,), "constrain": start},
-        "svd": {"project": in_full, "project_every": every}
-        if projection == "svd"
-        else {"constrain": start, "project": one_step, "project_every": every},
+        "hard": {"constraint": hard},
+        "soft": {"penalties": (soft,), "constraint": start},
+        "svd": {"projection": in_full} if projection == "svd" else {"constraint": start, "projection": one_step},
     }
     return Method(
         "orthogonal_wgan",
         losses.wasserstein,
         optimizer,
         optimizer,
-        n_critic=n_critic,
+        Alternating(n_critic),
         critic_options={"activation": "groupsort"},
+        sources=(Source("1911.13060", "the three ways by name; formulas and settings are our reading"),),
         **ways[way],
     )
 

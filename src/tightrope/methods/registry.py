@@ -75,15 +75,4 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
         refuse_overlap(setting, hyperparameters)
         method = with_setting(method, setting)
         resolved = {key: value for key, value in resolved.items() if key not in DECIDED} | {"setting": setting}
-    return replace(method, hyperparameters=resolved, source=_source(inspect.getdoc(builder) or ""))
-
-
-def _source(docstring: str) -> str:
-    """The paragraph of a docstring that begins with ``Source:``, up to its next heading."""
-    _, _, after = docstring.partition("Source: ")
-    lines = []
-    for line in after.splitlines():
-        if not line.strip() or line.startswith("Departures:"):
-            break
-        lines.append(line.strip())
-    return " ".join(lines)
+    return replace(method, hyperparameters=resolved)

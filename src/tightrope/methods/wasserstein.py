@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from tightrope import constraints, losses, penalties
-from tightrope.methods.method import Method
+from tightrope._plumbing.source import Source
+from tightrope.methods.method import Method, Projection
+from tightrope.methods.play import Alternating, WarmUp
 from tightrope.optimizers.settings import Adam, RMSprop
 from tightrope.penalties import Penalty
 
@@ -36,8 +38,15 @@ def wgan(
     """
     optimizer = RMSprop(learning_rate)
     project = partial(constraints.clip_weights_, bound=bound, norm_layers=clip_norm_layers, biases=clip_biases)
-    warm_up = (100, 25, 500) if authors_warm_up else None
-    return Method("wgan", losses.wasserstein, optimizer, optimizer, n_critic=n_critic, warm_up=warm_up, project=project)
+    return Method(
+        "wgan",
+        losses.wasserstein,
+        optimizer,
+        optimizer,
+        Alternating(n_critic, WarmUp(100, 25, 500) if authors_warm_up else None),
+        projection=Projection(project),
+        sources=(Source("1701.07875", "algorithm 1"),),
+    )
 
 
 def wgan_gp(
@@ -68,7 +77,15 @@ def wgan_gp(
     penalty = Penalty(
         penalties.gradient_penalty, {"weight": weight, "target": target, "one_sided": one_sided}, every=every
     )
-    return Method("wgan_gp", losses.wasserstein, optimizer, optimizer, n_critic=n_critic, penalties=(penalty,))
+    return Method(
+        "wgan_gp",
+        losses.wasserstein,
+        optimizer,
+        optimizer,
+        Alternating(n_critic),
+        penalties=(penalty,),
+        sources=(Source("1704.00028", "algorithm 1"),),
+    )
 
 
 def wgan_ttur(
@@ -98,6 +115,7 @@ def wgan_ttur(
         losses.wasserstein,
         Adam(critic_learning_rate, betas),
         Adam(generator_learning_rate, betas),
-        n_critic=n_critic,
+        Alternating(n_critic),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
+        sources=(Source("1706.08500", "its code for WGAN-GP: rates 3e-4 and 1e-4, one critic step"),),
     )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest, one_of
-from tightrope.optimizers import extragradient, momentum, optimistic
+from tightrope.optimizers import extragradient, lookahead, momentum, optimistic
 from tightrope.schedules import Value, value_at
 
 Kind = Literal["adam", "rmsprop", "sgd", "momentum", "extra_adam", "extra_sgd", "optimistic_adam", "optimistic_sgd"]
@@ -190,6 +190,29 @@ class OptimisticAdam(Adam):
 
     def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
         return optimistic.OptimisticAdam(parameters, lr=rate, betas=self._betas_at(0), eps=self.eps)
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """Lookahead-minimax over both players' rules, see :class:`tightrope.optimizers.Lookahead`.
+
+    Attributes:
+        k: Steps between two returns.
+        share: Of the way towards the present weights that is kept (the paper's alpha).
+    """
+
+    k: int = 5
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or not 0 < self.share <= 1:
+            raise UserError(
+                f"Expected k of at least 1 and a share in (0, 1], got {self.k} and {self.share}; published: 5 and 0.5."
+            )
+
+    def build(self, parameters: Iterable[Tensor]) -> lookahead.Lookahead:
+        """Build the outer optimiser over the parameters of all players."""
+        return lookahead.Lookahead(list(parameters), k=self.k, alpha=self.share)
 
 
 RULES: Final[dict[str, type[UpdateRule]]] = {
