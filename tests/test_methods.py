@@ -112,8 +112,8 @@ def test_hyperparameters_land_where_they_should():
     )
     for name in ("wgan_gp", "wgan_ttur", "r1", "r3gan"):
         assert {p.every for p in build(name, every=8).penalties} == {8}
-    for kind in ("adam", "rmsprop", "sgd"):
-        method = build("r1", optimizer=kind, betas=BETAS, alpha=0.5)
+    for kind, options in (("adam", {"betas": BETAS}), ("rmsprop", {"alpha": 0.5}), ("sgd", {})):
+        method = build("r1", optimizer=kind, **options)
         assert method.critic_optimizer.kind == method.generator_optimizer.kind == kind
     at = {a: [p.function for p in build("r1", at=a).penalties] for a in ("real", "fake", "both")}
     assert at == {"real": [penalties.r1], "fake": [penalties.r2], "both": [penalties.r1, penalties.r2]}
@@ -324,6 +324,25 @@ def test_unknown_names_are_answered_with_the_valid_ones():
 )
 def test_values_without_a_meaning_are_refused(name, options):
     with pytest.raises(ValueError):
+        build(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "idle"),
+    [
+        ("r1", {"betas": BETAS}, "betas"),
+        ("r1", {"optimizer": "adam", "alpha": 0.5}, "alpha"),
+        ("r1", {"optimizer": "sgd", "betas": BETAS}, "betas"),
+        ("r1", {"sigma": 0.5}, "sigma"),
+        ("extra_adam", {"rule": "sgd", "betas": BETAS}, "betas"),
+        ("optimistic_adam", {"rule": "sgd", "betas": BETAS}, "betas"),
+        ("sn_wgan", {"every": 4}, "every"),
+    ],
+)
+def test_options_that_another_choice_leaves_unread_are_refused(name, options, idle):
+    with pytest.raises(
+        UserError, match=f"^Option {idle} is read with .* alone: expected none here, got .*; leave it out"
+    ):
         build(name, **options)
 
 

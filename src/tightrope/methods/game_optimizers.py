@@ -9,6 +9,7 @@ from tightrope import losses, optimizers, penalties
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
+from tightrope.methods._hyperparameters import refuse_idle
 from tightrope.methods.method import Method
 from tightrope.methods.play import Alternating, Simultaneous
 from tightrope.optimizers.settings import (
@@ -123,6 +124,7 @@ def extra_adam(
         every: Apply the penalty lazily, every so many critic steps.
     """
     one_of("rule", rule, ("adam", "sgd"))
+    refuse_idle(extra_adam, {"betas": betas}, {"betas": (rule == "adam", "rule 'adam'")})
 
     def extrapolating(rate: float) -> UpdateRule:
         return ExtraAdam(rate, betas) if rule == "adam" else ExtraSGD(rate)
@@ -165,6 +167,7 @@ def optimistic_adam(
         every: Apply the penalty lazily, every so many critic steps.
     """
     one_of("rule", rule, ("adam", "sgd"))
+    refuse_idle(optimistic_adam, {"betas": betas}, {"betas": (rule == "adam", "rule 'adam'")})
     one_of("order", order, ("simultaneous", "alternating"))
     if order == "simultaneous" and n_critic != 1:
         raise UserError(

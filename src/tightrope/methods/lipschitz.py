@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,7 +10,7 @@ from tightrope import constraints, losses, penalties
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
-from tightrope.methods._hyperparameters import ramps
+from tightrope.methods._hyperparameters import ramps, refuse_idle
 from tightrope.methods.method import Constraint, Method, Projection
 from tightrope.methods.play import Alternating
 from tightrope.optimizers.settings import Adam
@@ -100,6 +98,7 @@ def sn_wgan(
         every: Apply that penalty lazily, every so many critic steps.
     """
     one_of("norm", norm, ("kernel", "operator"))
+    refuse_idle(sn_wgan, {"every": every}, {"every": (weight != 0, "a weight of the penalty")})
     optimizer = Adam(learning_rate, betas)
     return Method(
         "sn_wgan",
@@ -163,7 +162,11 @@ def orthogonal_wgan(
     if not 0 <= epsilon < math.inf:
         raise UserError(f"Expected a finite epsilon of at least 0, got {epsilon}; 0.05 is the default.")
     given = {"by": by, "norm": norm, "weight": weight, "form": form, "epsilon": epsilon, "every": every}
-    _refuse_idle_options(way, given | {"projection": projection})
+    reads = dict.fromkeys(("by", "norm"), (way == "hard", "way 'hard'"))
+    reads |= dict.fromkeys(("weight", "form"), (way == "soft", "way 'soft'"))
+    reads |= {"projection": (way == "svd", "way 'svd'"), "every": (way != "hard", "way 'soft' or 'svd'")}
+    reads |= {"epsilon": (way == projection == "svd", "way 'svd' and projection 'svd'")}
+    refuse_idle(orthogonal_wgan, given | {"projection": projection}, reads)
     optimizer = Adam(learning_rate, betas)
     soft = Penalty(penalties.soft_orthogonality, {"weight": weight, "form": form}, every=every, per_sample=False)
     start = Constraint(partial(constraints.bound_singular_values_, epsilon=0.0))
@@ -185,24 +188,3 @@ def orthogonal_wgan(
         sources=(Source("1911.13060", "the three ways by name; formulas and settings are our reading"),),
         **ways[way],
     )
-
-
-_WAYS = {"by": "hard", "norm": "hard", "weight": "soft", "form": "soft", "epsilon": "svd", "projection": "svd"}
-
-
-def _refuse_idle_options(way: str, given: Mapping[str, Any]) -> None:
-    """Refuse values that nothing would read. Defaults pass: run folders keep those of all options."""
-    defaults = {name: p.default for name, p in inspect.signature(orthogonal_wgan).parameters.items()}
-    for name, value in given.items():
-        if value == defaults[name]:
-            continue
-        if way != _WAYS.get(name, way) or (name == "every" and way == "hard"):
-            right = repr(_WAYS[name]) if name in _WAYS else "'soft' or 'svd'"
-            raise UserError(
-                f"Option {name} belongs to way {right}: expected none with way {way!r}, got {value!r}; leave it out."
-            )
-        if name == "epsilon" and given["projection"] == "one_step":
-            raise UserError(
-                f"One step projects towards the nearest orthogonal matrix, whatever epsilon: expected none with "
-                f"projection 'one_step', got {value!r}; leave it out or use projection 'svd'."
-            )

@@ -8,7 +8,7 @@ from tightrope import losses, penalties
 from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.autodiff.types import PenaltyFunction
-from tightrope.methods._hyperparameters import ramps
+from tightrope.methods._hyperparameters import ramps, refuse_idle
 from tightrope.methods.method import Method
 from tightrope.methods.play import Alternating
 from tightrope.optimizers.settings import SGD, Adam, RMSprop
@@ -49,6 +49,12 @@ def r1(
     """
     one_of("at", at, ("real", "fake", "both"))
     one_of("optimizer", optimizer, ("rmsprop", "adam", "sgd"))
+    reads = {
+        "betas": (optimizer == "adam", "optimizer 'adam'"),
+        "alpha": (optimizer == "rmsprop", "optimizer 'rmsprop'"),
+    }
+    reads |= {"sigma": (approximate, "approximate=True")}
+    refuse_idle(r1, {"betas": betas, "alpha": alpha, "sigma": sigma}, reads)
     settings = {
         "rmsprop": RMSprop(learning_rate, alpha),
         "adam": Adam(learning_rate, betas),
