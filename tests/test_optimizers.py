@@ -289,8 +289,8 @@ def test_a_clone_of_the_terms_under_detached_fakes():
 
     def detached():
         fake = made.generator(made.z).detach()
-        total = made.loss.critic(made.critic(made.real), made.critic(fake))
-        return total + made.penalties[0](made.critic, made.real, fake)
+        total = made.method.loss.critic(made.critic(made.real), made.critic(fake))
+        return total + made.method.penalties[0](made.critic, made.real, fake)
 
     for term in (consensus, symplectic):
         plain = gradient_field(term(made.losses, made.players), made.players)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.field import descent
 from tightrope.dynamics.players import Losses, Player, all_parameters
 from tightrope.optimizers.extragradient import Extrapolating
@@ -25,7 +26,7 @@ SIMULTANEOUS: Order = ((0, 1),)
 def alternating(n_critic: int = 1) -> Order:
     """``n_critic`` steps of the critic (player 1), then one of the generator (player 0)."""
     if n_critic < 1:
-        raise ValueError(f"Expected n_critic of at least 1, got {n_critic}; use 1 for one critic step per step.")
+        raise UserError(f"Expected n_critic of at least 1, got {n_critic}; use 1 for one critic step per step.")
     return ((1,),) * n_critic + ((0,),)
 
 
@@ -50,7 +51,7 @@ def outer_step(
         The step. Calling it changes parameters and optimiser states.
 
     Raises:
-        ValueError: Not one optimiser per player.
+        UserError: Not one optimiser per player.
     """
     parts = all_parameters(losses, players)
     _one_each(parts, optimizers)
@@ -124,7 +125,7 @@ def set_gradients_(losses: Losses, parts: Sequence[Sequence[Tensor]], moving: Se
 
 def _one_each(parts: Sequence[object], optimizers: Sequence[object]) -> None:
     if len(parts) != len(optimizers):
-        raise ValueError(
+        raise UserError(
             f"Expected one optimiser per player, got {len(optimizers)} for {len(parts)} players; pass "
             "(generator_optimizer, critic_optimizer)."
         )
