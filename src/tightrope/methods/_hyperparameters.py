@@ -33,7 +33,8 @@ def refuse_idle(
         UserError: A value other than the default for an option that is not read.
     """
     for name, (read, choice) in reads.items():
-        if not read and given[name] != inspect.signature(builder).parameters[name].default:
+        value = tuple(given[name]) if isinstance(given[name], list) else given[name]  # JSON has no tuples
+        if not read and value != inspect.signature(builder).parameters[name].default:
             raise UserError(
-                f"Option {name} is read with {choice} alone: expected none here, got {given[name]!r}; leave it out."
+                f"Option {name} is read with {choice} alone: expected none here, got {value!r}; leave it out."
             )

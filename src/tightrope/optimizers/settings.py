@@ -152,6 +152,7 @@ class Adam(UpdateRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON hands in lists
         if len(self.betas) != 2 or not all(0 <= end < 1 for beta in self.betas for end in _ends(beta)):
             raise UserError(f"Expected two Adam betas in [0, 1), got {self.betas}; for example (0.0, 0.9).")
         _check_eps(self.eps)
