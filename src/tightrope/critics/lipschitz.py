@@ -105,6 +105,13 @@ def lipschitz_interval(
 
     **Claim**: the true constant lies in the interval, up to rounding of the forward itself.
     **Cost**: ``5 * keep * steps`` gradients, and one operator norm per layer.
+
+    Example:
+        >>> from tightrope import constraints, critics
+        >>> critic = constraints.orthogonal(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)))
+        >>> interval = critics.lipschitz_interval(critic, torch.randn(32, 2), torch.randn(32, 2))
+        >>> 0 < interval.lower <= interval.upper < 1.001
+        True
     """
     _check(critic, real, fake, labels, keep)
     dtype = next((p.dtype for p in critic.parameters()), real.dtype)

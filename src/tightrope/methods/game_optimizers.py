@@ -165,6 +165,9 @@ def optimistic_adam(
         order: ``"simultaneous"`` or ``"alternating"``.
         n_critic: Critic steps per generator step, in alternating order.
         every: Apply the penalty lazily, every so many critic steps.
+
+    Raises:
+        UserError: An unknown choice, an option that the choices leave unread, or several critic steps at once.
     """
     one_of("rule", rule, ("adam", "sgd"))
     refuse_idle(optimistic_adam, {"betas": betas}, {"betas": (rule == "adam", "rule 'adam'")})

@@ -1,9 +1,6 @@
 """Optimiser settings as data: what a Method says about each player's optimiser, and how to build and schedule it.
 
-One class per update rule, with the fields that the rule reads and no others. :func:`Optimizer` makes one by its name:
-
->>> Optimizer("adam", 2e-4, betas=(0.5, 0.999))
-Adam(learning_rate=0.0002, betas=(0.5, 0.999), eps=1e-08)
+One class per update rule, with the fields that the rule reads and no others; :func:`Optimizer` makes one by its name.
 """
 
 from __future__ import annotations
@@ -235,6 +232,11 @@ def Optimizer(  # noqa: N802 (it makes instances, as a class would)
 
     Raises:
         UserError: An unknown rule, a setting that the rule does not read, or a value out of range.
+
+    Example:
+        >>> from tightrope.optimizers.settings import Optimizer
+        >>> Optimizer("adam", 2e-4, betas=(0.5, 0.999))
+        Adam(learning_rate=0.0002, betas=(0.5, 0.999), eps=1e-08)
     """
     one_of("an optimiser", kind, RULES)
     rule = RULES[kind]

@@ -138,6 +138,14 @@ def dirac_gan(
     Raises:
         UserError: Penalties or a perturbation beside a whole method, sizes that do not fit, or noise or spread in more
             than one dimension.
+
+    Example:
+        >>> from tightrope import methods, toys
+        >>> from tightrope.dynamics import field_jacobian
+        >>> game = toys.dirac_gan(methods.build("r1", gamma=1.0), theta=0.0, psi=0.0)
+        >>> field_jacobian(game.losses, game.players)  # [[0, a], [-a, -gamma]] with a = 1/2
+        tensor([[ 0.0000,  0.5000],
+                [-0.5000, -1.0000]], dtype=torch.float64)
     """
     method = method_of(method, penalties, perturbation)
     start, score = _vector(theta), _vector(psi)
