@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import math
@@ -74,12 +75,13 @@ def _hyperparameters(method: str, rest: list[str]) -> dict[str, Any]:
     builder = VARIANTS[method] if method in VARIANTS else METHODS[method]
     names = [name for name in inspect.signature(builder).parameters if name not in ("n_critic", "order")]
     hints: dict[str, Any] = dict.fromkeys(names, float) if method in VARIANTS else hints_of(builder, names)
+    own = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(ToyOptions)]
     for name in given_options(rest):
         if name not in hints and name.removeprefix("no_") not in hints:
             shown = f"--{name.replace('_', '-')}"
             valid = [f"--{key.replace('_', '-')}" for key in hints]
             raise UserError(
-                f"tightrope toy has no option {shown}{closest(shown, valid)}: the method {method} takes "
+                f"tightrope toy has no option {shown}{closest(shown, [*valid, *own])}: the method {method} takes "
                 f"{', '.join(valid) or 'none'}; for the rest see tightrope toy --help."
             )
     return read_typed(hints, rest, "toy")
