@@ -77,13 +77,15 @@ def geometry(name: str, layer: Any, input_shape: tuple[int, ...] | None) -> Geom
             "orthogonal only where the stride divides the size, got None; pass the network's input without the batch"
         )
     groups, kernel, stride = layer.groups, tuple(layer.kernel_size), tuple(layer.stride)
-    rows, columns = layer.weight.shape[0] // groups, layer.weight.shape[1]
+    transposed = isinstance(layer, TRANSPOSED)
+    outer, inner = (layer.in_channels, layer.out_channels) if transposed else (layer.out_channels, layer.in_channels)
+    rows, columns = outer // groups, inner // groups
     base = tuple(min(k, s) for k, s in zip(kernel, stride, strict=True))
     behind = rows >= columns
     extra = [k - b for k, b in zip(kernel, base, strict=True)]
     coarse = tuple(e // s if behind and rows > 1 else 0 for e, s in zip(extra, stride, strict=True))
     fine = tuple(e - s * q if columns > 1 else 0 for e, s, q in zip(extra, stride, coarse, strict=True))
-    gain = 1.0 if isinstance(layer, TRANSPOSED) else padding_gain(layer, input_shape)
+    gain = 1.0 if transposed else padding_gain(layer, input_shape)
     wide = rows <= columns * math.prod(base)
     whole = _outputs_apart(layer, input_shape) if wide else _inputs_whole(layer, input_shape)
     return Geometry(groups, rows, columns, kernel, base, fine, coarse, stride, gain, whole)

@@ -84,6 +84,5 @@ def _refuse_computed_weights(name: str, module: nn.Module) -> None:
     hooked = isinstance(module, LAYERS) and not isinstance(module._parameters.get("weight"), nn.Parameter)
     if parametrize.is_parametrized(module) or hooked:
         raise ValueError(
-            f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first "
-            "(or torch's own removal for a constraint of torch)"
+            f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
         )

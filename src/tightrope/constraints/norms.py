@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 
 from tightrope.layers.find import constrainable_layers
 from tightrope.layers.kernel import KernelShape, kernel_shape
+from tightrope.layers.torch_own import make_layers_plain
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -53,13 +54,15 @@ class UnitNorm(nn.Module):
         return f"{'each kernel row' if self.rows else 'Frobenius'} norm = 1{gain}"
 
 
-def weight_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = ()) -> M:
+def weight_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = (), replace: bool = False) -> M:
     """Bring every row of every kernel matrix (one output channel) to length 1, in place and removably.
 
     Args:
         network: The critic; Linear, Conv, ConvTranspose and Embedding layers are normalised.
         gain: Learn one factor per row, starting where the output is unchanged: the usual weight normalisation.
         skip: Names of submodules to leave alone.
+        replace: Take torch's own spectral norm, weight norm or orthogonal map off first (parametrisations and older
+            hooks), keeping the weights of evaluation mode; weight norm and hooks leave new parameters.
 
     Returns:
         The same network.
@@ -78,16 +81,18 @@ def weight_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = ()) -
         >>> torch.allclose(critic[0].weight.norm(dim=1), torch.ones(4))
         True
     """
-    return _normalise(network, rows=True, gain=gain, skip=skip)
+    return _normalise(network, rows=True, gain=gain, skip=skip, replace=replace)
 
 
-def frobenius_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = ()) -> M:
+def frobenius_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = (), replace: bool = False) -> M:
     """Divide every kernel matrix by its Frobenius norm, in place and removably.
 
     Args:
         network: The critic; Linear, Conv, ConvTranspose and Embedding layers are normalised.
         gain: Learn one factor per layer, starting where the output is unchanged.
         skip: Names of submodules to leave alone.
+        replace: Take torch's own spectral norm, weight norm or orthogonal map off first (parametrisations and older
+            hooks), keeping the weights of evaluation mode; weight norm and hooks leave new parameters.
 
     Returns:
         The same network.
@@ -105,11 +110,13 @@ def frobenius_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = ()
         >>> torch.allclose(critic[0].weight.norm(), torch.tensor(1.0))
         True
     """
-    return _normalise(network, rows=False, gain=gain, skip=skip)
+    return _normalise(network, rows=False, gain=gain, skip=skip, replace=replace)
 
 
-def _normalise(network: M, *, rows: bool, gain: bool, skip: tuple[str, ...]) -> M:
-    for layer in constrainable_layers(network, skip=skip).values():
+def _normalise(network: M, *, rows: bool, gain: bool, skip: tuple[str, ...], replace: bool) -> M:
+    layers = constrainable_layers(network, skip=skip, replace=replace)
+    make_layers_plain(layers)
+    for layer in layers.values():
         parametrization = UnitNorm(layer.weight, kernel_shape(layer), rows=rows, gain=gain)
         parametrize.register_parametrization(layer, "weight", parametrization)
     return network

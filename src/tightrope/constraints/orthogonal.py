@@ -18,6 +18,7 @@ from tightrope.constraints._operator import OrthogonalConvolution, geometry
 from tightrope.constraints._shapes import layer_shapes
 from tightrope.layers.find import constrainable_layers
 from tightrope.layers.kernel import KernelShape, kernel_shape
+from tightrope.layers.torch_own import make_layers_plain
 from tightrope.linalg.precision import full_precision
 
 M = TypeVar("M", bound=nn.Module)
@@ -62,6 +63,7 @@ def orthogonal(
     bound: float = 1.0,
     input_shape: tuple[int, ...] | None = None,
     skip: tuple[str, ...] = (),
+    replace: bool = False,
     rng: torch.Generator | None = None,
 ) -> M:
     """Make the weight of every layer orthogonal at each use, in place and removably.
@@ -86,6 +88,8 @@ def orthogonal(
             bound of reflect, replicate and odd circular padding, whose copies would otherwise be assumed to be as
             many as can be. What is said of a layer then holds for inputs of this shape.
         skip: Names of submodules to leave alone.
+        replace: Take torch's own spectral norm, weight norm or orthogonal map off first (parametrisations and older
+            hooks), keeping the weights of evaluation mode; weight norm and hooks leave new parameters.
         rng: Source of the starting convolutions of ``norm="operator"``; the global one by default.
 
     Returns:
@@ -118,12 +122,13 @@ def orthogonal(
     check_choice("norm", norm, ("kernel", "operator"))
     check_bound(bound)
     check_rng(rng)
-    layers = constrainable_layers(network, skip=skip)
+    layers = constrainable_layers(network, skip=skip, replace=replace)
     known = input_shape is not None and norm == "operator"
     shapes = layer_shapes(network, list(layers), input_shape) if known else {}
     maps = {
         name: geometry(name, layer, shapes.get(name)) if norm == "operator" else None for name, layer in layers.items()
     }
+    make_layers_plain(layers)
     for name, layer in layers.items():
         found = maps[name]
         parametrization: nn.Module

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from tightrope.autodiff import per_sample, undisturbed
+from tightrope.autodiff.guard import computed_once
 from tightrope.critics._search import gradient_norms, starting_points
 
 _MOST_EXACT = 4096  # an assignment of this size takes about ten seconds and half a GiB
@@ -78,8 +78,7 @@ def wasserstein_estimate(
         raise ValueError(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
         )
-    with undisturbed(critic), torch.no_grad(), parametrize.cached():
-        critic.eval()
+    with undisturbed(critic), torch.no_grad(), computed_once(critic.eval()):
         raw = mean_gap(critic, real, fake)
         slope = steepest(critic, real, fake, seed=seed)
     distance, reason = (None, "not asked for") if not exact else _exact(real, fake)

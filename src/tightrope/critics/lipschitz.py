@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from tightrope.autodiff import undisturbed
+from tightrope.autodiff.guard import computed_once
 from tightrope.critics._certify import Trace, trace
 from tightrope.critics._search import climb, starting_points
 
@@ -20,7 +20,7 @@ class LayerShare:
 
     Attributes:
         name: Qualified name.
-        kind: Class.
+        kind: Class, or the function's name.
         factor: Proven operator norm.
         attained: How much the layer stretches the witness' direction; at most ``factor``.
         share: ``log(factor / attained)`` over that of all layers: the part of the budget wasted here, summing to 1.
@@ -42,7 +42,9 @@ class LipschitzInterval:
         upper: Proven bound; infinite if some part has none.
         witnesses: Points where the gradient is steepest ``[points, *shape]``, steepest first.
         slopes: Gradient norms there ``[points]``.
-        layers: The layers in the order of the forward, where the bound is finite or not.
+        layers: The layers in the order of the forward, where the bound is finite or not. A function that does a
+            layer's work (``F.conv2d(x, self.weight)``, ``x @ self.weight``, batch normalisation) is one of them, under
+            the name of the module that calls it.
         reasons: What makes ``upper`` infinite, by name; empty if it is finite.
     """
 
@@ -56,10 +58,10 @@ class LipschitzInterval:
     def table(self) -> str:
         """Aligned text: the interval, one line per layer, and the reasons if there is no bound."""
         lines = [f"Lipschitz constant in [{self.lower:.6g}, {self.upper:.6g}]"]
-        width = max([len(layer.name) for layer in self.layers], default=5)
+        width = max([len(layer.name or "(itself)") for layer in self.layers], default=5)
         lines += [
-            f"  {layer.name:<{width}}  {layer.kind:<16} at most {layer.factor:<10.4g} attained {layer.attained:<10.4g} "
-            f"share of the gap {layer.share:6.1%}"
+            f"  {layer.name or '(itself)':<{width}}  {layer.kind:<16} at most {layer.factor:<10.4g} "
+            f"attained {layer.attained:<10.4g} share of the gap {layer.share:6.1%}"
             for layer in self.layers
         ]
         return "\n".join(lines + [f"  no bound: {reason}" for reason in self.reasons])
@@ -116,7 +118,7 @@ def lipschitz_interval(
     _check(critic, real, fake, labels, keep)
     dtype = next((p.dtype for p in critic.parameters()), real.dtype)
     rng = torch.Generator().manual_seed(seed)
-    with torch.inference_mode(False), undisturbed(critic), parametrize.cached():  # weights do not change here
+    with torch.inference_mode(False), undisturbed(critic), computed_once(critic.eval()):
         real, fake = real.detach().clone(), fake.detach().clone()  # tensors of inference mode have no gradients
         given = None if labels is None else labels.clone()
 
@@ -124,7 +126,6 @@ def lipschitz_interval(
             out: Tensor = critic(x) if given is None else critic(x, given.expand(len(x)))
             return out
 
-        critic.eval()
         points = starting_points(real.to(dtype), fake.to(dtype), rng)
         witnesses, slopes, gradients = climb(scores, points, rng, steps=steps, keep=keep)
         size = float(slopes[0])

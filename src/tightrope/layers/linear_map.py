@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope.autodiff import frozen_constraints, undisturbed
+from tightrope.autodiff import undisturbed
+from tightrope.layers.at_work import observe
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED
 from tightrope.linalg import krylov, top_singular_pair
 
@@ -275,25 +276,9 @@ def input_shapes(network: nn.Module, call: Callable[[], Any]) -> dict[str, list[
         call: Runs the network once, for example ``lambda: network(sample)``.
 
     Returns:
-        Layer name to the distinct shapes it met, in order; layers that were not called are missing.
+        Layer name to the distinct shapes it met, in order; layers that did not work are missing. A weight that a
+        function gets with the layer's own settings counts as a call of the layer.
     """
-    shapes: dict[str, list[tuple[int, ...]]] = {}
-
-    def watch(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-            shape = tuple(arguments[0].shape[1:])
-            seen = shapes.setdefault(name, [])
-            if shape not in seen:
-                seen.append(shape)
-
-        return hook
-
-    handles = [m.register_forward_pre_hook(watch(n)) for n, m in network.named_modules() if isinstance(m, LAYERS)]
-    try:
-        with undisturbed(network), frozen_constraints(), torch.no_grad():
-            network.eval()
-            call()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return shapes
+    with undisturbed(network):
+        network.eval()
+        return observe(network, call).shapes

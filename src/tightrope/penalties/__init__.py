@@ -41,6 +41,7 @@ from tightrope.penalties.gradient import (
     r2,
     refuse_batch_norm,
 )
+from tightrope.penalties.noise import GradientNoise, gradient_noise
 from tightrope.penalties.orthogonality import soft_orthogonality
 from tightrope.penalties.penalty import GeneratorPenalty, Penalty, lazy
 
@@ -48,10 +49,12 @@ __all__ = [
     "GENERATOR_PENALTIES",
     "PENALTIES",
     "GeneratorPenalty",
+    "GradientNoise",
     "Penalty",
     "finite_difference_r1",
     "finite_difference_r2",
     "from_gan_stability",
+    "gradient_noise",
     "gradient_penalty",
     "interpolate",
     "jacobian_clamping",

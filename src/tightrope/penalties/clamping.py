@@ -8,8 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tightrope.autodiff import norm, unbound
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import module_of, norm, unbound
 from tightrope.autodiff.types import Generator
+from tightrope.layers.find import find_batch_norm
+from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
 
 
@@ -96,17 +99,38 @@ def finite_gain(
 
 
 def together(generator: Generator, z: Tensor, other: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Samples of two batches of latents ``[batch, latent]`` from one forward; labels are used for both."""
+    """Samples of two batches of latents ``[batch, latent]`` from one forward; labels are used for both.
+
+    A generator that draws random numbers is called once more on each batch, with the same draws.
+
+    Raises:
+        UserError: It also has batch normalisation in training mode.
+    """
     remembering = generator if isinstance(generator, Remembering) else None
     network, labels = unbound(generator if remembering is None else remembering.generator, labels)
+    call = Repeated(network, z, "the gain of a generator")
     both = torch.cat((z, other))
-    joint: Tensor = network(both) if labels is None else network(both, labels.repeat(2))
-    if joint.dtype in (torch.bfloat16, torch.float16):
-        joint = joint.float()
+    joint = call(both) if labels is None else call(both, labels.repeat(2))
     x, x_other = joint[: len(z)], joint[len(z) :]
+    if call.drew:  # other draws for the two halves: their difference would be that of the draws
+        _refuse_batch_statistics(network)
+        x, x_other = (call(points) if labels is None else call(points, labels) for points in (z, other))
+    if x.dtype in (torch.bfloat16, torch.float16):
+        x, x_other = x.float(), x_other.float()
     if remembering is not None:
         remembering.samples.append((z, x))
     return x, x_other
+
+
+def _refuse_batch_statistics(network: object) -> None:
+    module = module_of(network)
+    mixed = [] if module is None else [n for n in find_batch_norm(module) if module.get_submodule(n).training]
+    if mixed:
+        raise UserError(
+            "Expected a generator whose two batches can share their random draws, got dropout or noise together with "
+            f"batch normalisation in training mode ({mixed[0]}), which has to see both as one batch; take one of the "
+            "two out."
+        )
 
 
 class Remembering:

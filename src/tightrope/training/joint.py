@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from tightrope.autodiff import gradient_norm
+from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Draw, Objective, losses_on
 from tightrope.optimizers.extragradient import Extrapolating
 from tightrope.optimizers.strides import match_strides_
+from tightrope.training.checkpointing import explained, inputs_with_gradients
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, to_device
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
@@ -45,14 +46,8 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     real, labels = to_device(run, real, labels)
     seen: dict[str, Objective] = {}
     method, players = run.method, (run.generator, run.critic)
-
-    @contextmanager
-    def around() -> Iterator[None]:
-        with run.autocast(), parametrize.cached():
-            yield
-
-    detached = not method.play.corrects
-    losses = losses_on(method, *players, _draw(run, real, labels), detached=detached, around=around, seen=seen)
+    draw, detached = _draw(run, real, labels), not method.play.corrects
+    losses = losses_on(method, *players, draw, detached=detached, around=run.autocast, seen=seen)
     descended = method.play.corrected(losses, players)
     optimizers = (run.generator_optimizer, run.critic_optimizer)
     settings = (run.method.generator_optimizer, run.method.critic_optimizer)
@@ -97,11 +92,19 @@ def _gradients_(
     for loss, optimizer in zip(losses, (run.generator_optimizer, run.critic_optimizer), strict=True):
         optimizer.zero_grad(set_to_none=True)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-        total = loss()
-        found.append((parameters, list(torch.autograd.grad(total, parameters, allow_unused=True)), total.detach()))
+        known = "joint" in run._reentrant  # such checkpoints are refused at the first step
+        with (
+            explained(),
+            computed_once(run.generator, run.critic, within=run.autocast()),
+            nullcontext() if known else inputs_with_gradients(run.generator, run.critic),
+        ):
+            total = loss()
+            gradients: list[Tensor | None] = [*torch.autograd.grad(total, parameters, allow_unused=True)]
+        found.append((parameters, gradients, total.detach()))
+    run._reentrant["joint"] = False
     halves = []
-    for (parameters, gradients, total), player, loss in zip(found, PLAYERS, losses, strict=True):
-        for p, gradient in zip(parameters, gradients, strict=True):
+    for (parameters, taken, total), player, loss in zip(found, PLAYERS, losses, strict=True):
+        for p, gradient in zip(parameters, taken, strict=True):
             p.grad = gradient
         size = gradient_norm(parameters)
         if not math.isfinite(float(total + size)):
