@@ -220,7 +220,13 @@ def small_network_game(seed=0):
         for p in [*generator.parameters(), *critic.parameters()]:
             p.copy_(torch.randn(p.shape, generator=rng, dtype=F64))
     z, real = (torch.randn(6, 1, generator=rng, dtype=F64) for _ in range(2))
-    return toys.Toy(generator, critic, real, z, losses.non_saturating, (Penalty(penalties.r1, {"gamma": 0.4}),))
+    return toys.Toy(
+        generator,
+        critic,
+        real,
+        z,
+        toys.under(losses.non_saturating, penalties=(Penalty(penalties.r1, {"gamma": 0.4}),)),
+    )
 
 
 def dense_gradient_derivative(made):
@@ -293,8 +299,8 @@ def test_a_clone_of_the_terms_under_detached_fakes():
 
     def detached():
         fake = made.generator(made.z).detach()
-        total = made.loss.critic(made.critic(made.real), made.critic(fake))
-        return total + made.penalties[0](made.critic, made.real, fake)
+        total = made.method.loss.critic(made.critic(made.real), made.critic(fake))
+        return total + made.method.penalties[0](made.critic, made.real, fake)
 
     for term in (consensus, symplectic):
         plain = gradient_field(term(made.losses, made.players), made.players)

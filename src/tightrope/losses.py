@@ -40,6 +40,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from tightrope._plumbing.source import Source
+
 __all__ = [
     "LOSSES",
     "Loss",
@@ -79,7 +81,7 @@ class Loss:
     generator: Callable[..., Tensor]
     paired: bool = False
     needs_lipschitz: bool = False
-    source: str = ""
+    source: Source | None = None
 
 
 def _wide(scores: Tensor) -> Tensor:
@@ -136,34 +138,30 @@ def _relativistic_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Ten
     return _paired(d_fake, d_real)
 
 
-minimax: Final = Loss(
-    "minimax", _logistic_critic, _minimax_generator, source="Goodfellow et al. 2014 (1406.2661), eq. 1"
-)
+minimax: Final = Loss("minimax", _logistic_critic, _minimax_generator, source=Source("1406.2661", "eq. 1"))
 non_saturating: Final = Loss(
-    "non_saturating", _logistic_critic, _non_saturating_generator, source="Goodfellow et al. 2014 (1406.2661), sec. 3"
+    "non_saturating", _logistic_critic, _non_saturating_generator, source=Source("1406.2661", "section 3")
 )
 wasserstein: Final = Loss(
     "wasserstein",
     _wasserstein_critic,
     _mean_score_generator,
     needs_lipschitz=True,
-    source="Arjovsky et al. 2017 (1701.07875), eq. 3 and algorithm 1",
+    source=Source("1701.07875", "eq. 3 and algorithm 1"),
 )
-hinge: Final = Loss(
-    "hinge", _hinge_critic, _mean_score_generator, source="Miyato et al. 2018 (1802.05957), eq. 16 and 17"
-)
+hinge: Final = Loss("hinge", _hinge_critic, _mean_score_generator, source=Source("1802.05957", "eq. 16 and 17"))
 least_squares: Final = Loss(
     "least_squares",
     _least_squares_critic,
     _least_squares_generator,
-    source="Mao et al. 2017 (1611.04076) with targets -1, 1 and 1 and without the factor 1/2",
+    source=Source("1611.04076", "with targets -1, 1 and 1 and without the factor 1/2"),
 )
 relativistic: Final = Loss(
     "relativistic",
     _relativistic_critic,
     _relativistic_generator,
     paired=True,
-    source="Jolicoeur-Martineau 2018 (1807.00734), pairing as in Huang et al. 2025 (2501.05441)",
+    source=Source("1807.00734", "pairing as in 2501.05441"),
 )
 
 LOSSES: Final[dict[str, Loss]] = {

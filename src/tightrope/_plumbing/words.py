@@ -8,10 +8,15 @@ from collections.abc import Iterable
 from tightrope._plumbing.errors import UserError
 
 
+def nearest(given: str, valid: Iterable[str]) -> str:
+    """The valid name that is nearest; empty when none is near."""
+    return next(iter(difflib.get_close_matches(given, list(valid), n=1)), "")
+
+
 def closest(given: str, valid: Iterable[str]) -> str:
     """``" (did you mean ...?)"``, or nothing when no valid name is near."""
-    near = difflib.get_close_matches(given, list(valid), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(given, valid)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def one_of(name: str, value: object, valid: Iterable[str]) -> None:

@@ -149,13 +149,12 @@ def train_critic(
         seed: Of batches, fakes and interpolates.
     """
     rng = torch.Generator().manual_seed(seed)
-    if method.constrain is not None:
-        where = {"input_shape": tuple(real.shape[1:])} if method.constrain_by_shape else {}
+    if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(seed)
-            critic = method.constrain(critic, **where)
-    if method.project is not None:
-        method.project(critic)
+            critic = method.constraint(critic, tuple(real.shape[1:]))
+    if method.projection is not None:
+        method.projection(critic)
     parameters = [p for p in critic.parameters() if p.requires_grad]
     optimizer = method.critic_optimizer.build(parameters)
     critic.train()
@@ -169,8 +168,8 @@ def train_critic(
             p.grad = gradient
         match_strides_(parameters)
         optimizer.step()
-        if method.project is not None and (step + 1) % method.project_every == 0:
-            method.project(critic)
+        if method.projection is not None and method.projection.due(step + 1):
+            method.projection(critic)
     return critic
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.words import nearest
 from tightrope.data.splits import Rows
 
 __all__ = ["class_index", "encode", "encode_values", "from_names"]
@@ -41,11 +41,11 @@ def class_index(classes: Sequence[str], wanted: str | int) -> int:
         return int(wanted)
     if not classes:
         raise UserError(f"Expected data with classes, got {wanted!r} for data without labels; leave the label out.")
-    near = difflib.get_close_matches(str(wanted), list(classes), n=1)
+    near = nearest(str(wanted), classes)
     listed = ", ".join(classes[:8]) + (f" and {len(classes) - 8:,} more" if len(classes) > 8 else "")
     raise UserError(
         f"Expected one of the classes {listed}, or a number from 0 to {len(classes) - 1}, got {wanted}; "
-        + (f"did you mean {near[0]}?" if near else "choose one of these.")
+        + (f"did you mean {near}?" if near else "choose one of these.")
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import replace
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from tightrope._plumbing.errors import UserError, UserFileError
 from tightrope._plumbing.files import expanded
+from tightrope._plumbing.words import nearest
 from tightrope.data.archive import open_zip
 from tightrope.data.arrays import open_arrays
 from tightrope.data.binary import open_binary
@@ -154,9 +154,8 @@ def _path(source: str) -> Path:
             f"Expected a built-in name or a path, got {source}, which can be neither; correct it."
         ) from error
     if not there:
-        near = difflib.get_close_matches(source[:200], list(DATASETS), n=1)
-        near = near or [name for name in DATASETS if name == f"toy:{source}"]
-        hint = f"did you mean {near[0]}?" if near else "tightrope list shows what there is."
+        near = f"toy:{source}" if f"toy:{source}" in DATASETS else nearest(source[:200], DATASETS)
+        hint = f"did you mean {near}?" if near else "tightrope list shows what there is."
         raise UserFileError(f"Expected a built-in name or an existing path, got {source}; {hint}")
     return path
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Literal
 
 from tightrope._plumbing.errors import UserError
-from tightrope.methods._hyperparameters import one_of
+from tightrope._plumbing.source import Source
+from tightrope._plumbing.words import one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.method import Method
 from tightrope.methods.wasserstein import wgan_gp
@@ -56,7 +57,8 @@ def dcgan_clamped(
     """
     plain = dcgan(learning_rate=learning_rate, betas=betas, n_critic=n_critic, loss=loss)
     penalty = _clamping(low, high, epsilon, units, reference_gain, clamping_weight)
-    return replace(plain, name="dcgan_clamped", generator_penalties=(penalty,))
+    sources = (Source("1802.08768", "algorithm 1, bounds 1 and 20, radius 1, weight 1"), *plain.sources)
+    return replace(plain, name="dcgan_clamped", generator_penalties=(penalty,), sources=sources)
 
 
 def wgan_gp_clamped(
@@ -106,7 +108,8 @@ def wgan_gp_clamped(
         every=every,
     )
     penalty = _clamping(low, high, epsilon, units, reference_gain, clamping_weight)
-    return replace(plain, name="wgan_gp_clamped", generator_penalties=(penalty,))
+    sources = (Source("1802.08768", "algorithm 1 and its experiment with fewer critic steps"), *plain.sources)
+    return replace(plain, name="wgan_gp_clamped", generator_penalties=(penalty,), sources=sources)
 
 
 def _clamping(

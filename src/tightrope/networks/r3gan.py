@@ -36,14 +36,17 @@ class Block(nn.Module):
 
 
 class Resample(nn.Module):
-    """Double or halve a map with the separable filter [1, 2, 1]: bilinear upsampling, or its adjoint over 4."""
+    """Double or halve a map with the separable filter [1, 3, 3, 1], zeros outside; each is the adjoint of the other.
+
+    The authors write [1, 2, 1] and their resamplers convolve it with [1, 1].
+    """
 
     kernel: Tensor
 
     def __init__(self, *, up: bool) -> None:
         super().__init__()
         self.up = up
-        row = torch.tensor([1.0, 2.0, 1.0]) / (2.0 if up else 4.0)
+        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4.0 if up else 8.0)
         self.register_buffer("kernel", torch.outer(row, row)[None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +54,7 @@ class Resample(nn.Module):
         channels = x.shape[1]
         kernel = self.kernel.expand(channels, -1, -1, -1)
         if self.up:
-            return F.conv_transpose2d(x, kernel, stride=2, padding=1, output_padding=1, groups=channels)
+            return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
         return F.conv2d(x, kernel, stride=2, padding=1, groups=channels)
 
 
@@ -152,10 +155,11 @@ def generator(
     tanh: bool = True,
     rng: torch.Generator | None = None,
 ) -> Generator:
-    """Learned map times dense(z), ``blocks`` residual blocks per size, bilinear upsampling between, 1x1 convolution.
+    """Learned map times dense(z), ``blocks`` residual blocks per size, [1, 3, 3, 1] upsampling between, 1x1 conv.
 
     **Source**: Huang et al. 2024, R3GAN (2501.05441), config E: 1x1, grouped 3x3, 1x1 blocks twice as wide inside,
-    groups of 16, gain L**(-1/4) for L blocks, last layer of each block zero, leaky ReLU 0.2, [1, 2, 1] resampling.
+    groups of 16, gain L**(-1/4) for L blocks, last layer of each block zero, leaky ReLU 0.2, resampling with
+    [1, 3, 3, 1].
 
     **Departures**: one width at all sizes, far smaller than theirs; a tanh at the end unless ``tanh=False``, as the
     other generators here have; the label's embedding is appended to z without their scaling.
@@ -191,7 +195,7 @@ def critic(
     blocks: int = 2,
     rng: torch.Generator | None = None,
 ) -> Critic:
-    """1x1 convolution, ``blocks`` residual blocks per size with [1, 2, 1] downsampling between, filter, dense.
+    """1x1 convolution, ``blocks`` residual blocks per size with [1, 3, 3, 1] downsampling between, filter, dense.
 
     **Source**: Huang et al. 2024, R3GAN (2501.05441), config E; see ``generator``.
 

@@ -16,6 +16,9 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
     """Apply ``penalty`` on every ``every``-th critic step with ``every`` times its weight.
 
     Source: Karras et al. 2020 (1912.04958), appendix B.
+    Departures: the penalty joins the loss of the step where it is due. In the paper it is an optimiser step of its own,
+    ``every + 1`` steps instead of ``every``, for which they scale Adam's rate by ``c = every / (every + 1)`` and raise
+    its betas to that power; with no step too many there is nothing to correct here.
     Claim: convergence needs ``learning rate * every * gamma < 2`` on the Dirac-GAN (one lazy step must not overshoot),
     so a weight that is safe every step may diverge lazily.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.typed import converted
-from tightrope._plumbing.words import closest, one_of
+from tightrope._plumbing.words import closest
 from tightrope.methods import METHODS, SETTINGS
 from tightrope.networks import NETWORKS
 
@@ -42,7 +42,7 @@ def method_options(name: str) -> dict[str, Option]:
     """
     one_of("a method", name, METHODS)
     sentence = "A to F: Adam's rate and betas and n_critic of table 1 in 1802.05957; the method's own if not given."
-    return _of(METHODS[name]) | {"setting": Option(Literal[tuple(SETTINGS)] | None, None, sentence)}
+    return options_of(METHODS[name]) | {"setting": Option(Literal[tuple(SETTINGS)] | None, None, sentence)}
 
 
 def network_options(name: str) -> dict[str, dict[str, Option]]:
@@ -53,7 +53,7 @@ def network_options(name: str) -> dict[str, dict[str, Option]]:
     """
     one_of("a network", name, NETWORKS)
     builders = (NETWORKS[name].generator, NETWORKS[name].critic)
-    found = {player: _of(builder) for player, builder in zip(PLAYERS, builders, strict=True)}
+    found = {player: options_of(builder) for player, builder in zip(PLAYERS, builders, strict=True)}
     return {player: {k: v for k, v in options.items() if k not in DECIDED} for player, options in found.items()}
 
 
@@ -111,7 +111,8 @@ def refuse_unknown(
             )
 
 
-def _of(builder: Callable[..., Any]) -> dict[str, Option]:
+def options_of(builder: Callable[..., Any]) -> dict[str, Option]:
+    """What a builder's signature and docstring say of its parameters, in order."""
     from docstring_parser import parse
 
     hints = typing.get_type_hints(builder)

@@ -80,7 +80,7 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     _require_alternating(run)
     if real is not None or labels is not None:
         real, labels = to_device(run, real, labels)
-    factor = run.method.generator_batch_factor
+    factor = run.method.play.generator_batch_factor
     labels = labels.repeat(factor) if labels is not None else None
     n = real.shape[0] if real is not None and run.method.loss.paired else run.batch_size * factor
     z = run.latents(n if labels is None else labels.shape[0])
@@ -102,8 +102,9 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
 def finish_critic(run: Run, images: int) -> None:
     """What follows the critic's optimiser step: counters and the projection, in place."""
     run.critic_steps += 1
-    if run.method.project is not None and run.critic_steps % run.method.project_every == 0:
-        run.method.project(run.critic)
+    projection = run.method.projection
+    if projection is not None and projection.due(run.critic_steps):
+        projection(run.critic)
     run.images_seen += images
 
 
@@ -173,7 +174,7 @@ def _differentiated(
 
 
 def _require_alternating(run: Run) -> None:
-    if run.method.order == "simultaneous":
+    if run.method.simultaneous:
         raise UserError(
             f"The method {run.method.name} moves both players at once: expected training.joint_step(run, real), got a "
             "half-step; or build the method with order='alternating' where it has one."

@@ -56,7 +56,7 @@ def train(
         or (images is not None and run.images_seen >= images)
         or (minutes is not None and time.monotonic() - began >= 60 * minutes)
     ):
-        if run.method.order == "simultaneous":
+        if run.method.simultaneous:
             critic_half, generator_half = joint_step(run, *following())
             yield Step(run.step, run.images_seen, critic_half, generator_half)
             continue

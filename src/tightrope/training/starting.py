@@ -69,15 +69,14 @@ def start(
             if next(network.parameters()).device.type == "cpu":
                 use_matrix_weight_gradients_(network)
     found = _check_fit(generator, critic, size, shape)
-    if method.constrain is not None:
+    if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
             torch.random.manual_seed(seed)
-            where = {"input_shape": found} if method.constrain_by_shape else {}
-            critic = method.constrain(critic, **where)
+            critic = method.constraint(critic, found)
     for penalty in (p for p in method.penalties if p.per_sample):
         refuse_batch_norm(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
-    if method.project is not None:
-        method.project(critic)
+    if method.projection is not None:
+        method.projection(critic)
     return Run(
         method,
         generator,
@@ -96,10 +95,8 @@ def start(
 
 
 def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
-    if method.lookahead is None:
-        return None
-    k, alpha = method.lookahead
-    return Lookahead([p for network in (generator, critic) for p in network.parameters()], k=k, alpha=alpha)
+    settings = method.play.lookahead
+    return None if settings is None else settings.build([*generator.parameters(), *critic.parameters()])
 
 
 def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Literal, cast
 
 from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import expanded
+from tightrope._plumbing.words import closest
 from tightrope.evaluation.features.dino import dinov2
 from tightrope.evaluation.features.inception import inception
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
@@ -60,8 +60,7 @@ def named_features(
         size = cast("Literal['small', 'base', 'large', 'giant']", detail or "small")
         return dinov2(size, via="hub" if plain == "dinov2_hub" else "timm", device=device)
     if plain not in ("pixels", "random") or detail:
-        near = difflib.get_close_matches(plain, [key.partition("[")[0] for key in FEATURES], n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = closest(plain, [key.partition("[")[0] for key in FEATURES])
         raise UserError(f"Expected features out of {', '.join(FEATURES)}, got {name!r}{hint}; choose one of them.")
     return pixels(shape) if plain == "pixels" else random_convolutions(shape)
 
