@@ -16,7 +16,6 @@ from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
 
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scored, frozen_constraints, in_functional_transform, module_of
-from tightrope.constraints._power import SpectralNorm
 from tightrope.layers.torch_own import hooks_of, steady
 
 
@@ -101,6 +100,6 @@ class Repeated:
 
 def _moves(module: nn.Module) -> bool:
     """Whether each forward computes with another weight."""
-    own = isinstance(module, SpectralNorm) and module.update == "forward"
+    own = getattr(module, "update", None) == "forward"  # a spectral norm of this library that advances at every use
     old = any(isinstance(hook, OldSpectralNorm) for hook in hooks_of(module).values())
     return module.training and (own or old or isinstance(module, parametrizations._SpectralNorm))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.typed import converted
-from tightrope._plumbing.words import closest
+from tightrope._plumbing.words import closest, one_of
 from tightrope.methods import METHODS, SETTINGS
 from tightrope.networks import NETWORKS
 
