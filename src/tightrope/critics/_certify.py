@@ -28,6 +28,7 @@ _HARMLESS = frozenset([  # functions of a signal that return no tensor and tell 
     "is_complex", "is_signed", "element_size", "get_device", "__len__", "__hash__", "is_same_size", "is_tensor",
     "is_storage", "type", "has_names", "is_inference", "is_pinned", "is_conj", "is_neg", "is_set_to",
 ])  # fmt: skip
+_UNFOLLOWED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _SAME_ENTRIES = frozenset(["T", "mT", "H", "mH", "data", "real"])  # attributes that are tensors of the same entries
 
 
@@ -162,7 +163,7 @@ class _Watch(TorchFunctionMode):
             why = in_place_problem(call, tensors, changed)
         except NoBoundError as problem:
             why = str(problem)
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as problem:
+        except _UNFOLLOWED as problem:
             why = f"is called in a way that is not understood ({_first_line(problem)})"
         if not why and not math.isfinite(bound):
             why = f"has the factor {bound}"
@@ -218,7 +219,7 @@ def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direc
             with watch:
                 result = call(dual)
             bound = max((bound for _, bound in watch.tracked([result], "the result")), default=0.0)
-    except (RuntimeError, ValueError) as problem:  # no forward derivative, or it needs more than one sample
+    except _UNFOLLOWED as problem:  # no forward derivative, or it needs more than one sample
         bound = watch.refuse("an operation", f"cannot be followed ({_first_line(problem)})")
     finally:
         for handle in handles:
@@ -263,5 +264,7 @@ def _pass(watch: _Watch, module: nn.Module, inputs: list[Tensor], result: Any) -
         times = factor(module, x, result)
     except NoBoundError as why:
         times = watch.refuse(kind, str(why))
+    except _UNFOLLOWED as problem:
+        times = watch.refuse(kind, f"is called in a way that is not understood ({_first_line(problem)})")
     watch.steps.append(Step(name, kind, times, stretch(x, result)))
     watch.set(result, times * before if before else 0.0)

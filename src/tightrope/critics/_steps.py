@@ -17,9 +17,9 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from tightrope.critics._call import NoBoundError
+from tightrope.critics._norms import upper_norm
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, effective_weight
 from tightrope.layers.linear_map import linear_map
-from tightrope.spectra.operator import map_norm
 
 _PARTS = ("_conv_forward", "_output_padding")  # what a convolution's forward calls
 _SETTERS = (SpectralNorm, WeightNorm)  # hooks that only set the weight
@@ -91,7 +91,7 @@ def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
         raise NoBoundError(str(problem)) from problem
     if tuple(of.weight_shape) != tuple(weight.shape) or of.output_shape != tuple(result.shape[1:]):
         raise NoBoundError(f"gives {tuple(result.shape[1:])}, where its settings say {of.output_shape}")
-    return map_norm(of, weight).upper
+    return upper_norm(of, weight)
 
 
 def stretch(x: Tensor, result: Any) -> float:

@@ -6,16 +6,24 @@ analysis of the game's vector field, so that what is analysed is what is trained
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from tightrope.autodiff import Scored, bind, in_functional_transform
+from tightrope.autodiff import (
+    Remembered,
+    Scores,
+    in_functional_transform,
+    labelled,
+    samples_of,
+    scores_of,
+    twice_differentiable,
+)
 from tightrope.autodiff.types import Critic, Generator
 from tightrope.dynamics import Losses
 from tightrope.methods.method import Method
-from tightrope.penalties.clamping import Remembering
 
 
 @dataclass(frozen=True)
@@ -26,15 +34,28 @@ class Objective:
         total: Scalar to differentiate, ``loss + penalty``.
         loss: Adversarial part, scalar.
         penalty: Sum of the penalties that were due, scalar; None where none was.
-        d_real: Scores of real samples ``[batch, ...]``; None where the generator's loss needs none.
-        d_fake: Scores of fake samples ``[batch, ...]``.
+        d_real: Scores of real samples ``[batch, ...]``, of several critics a tuple; None where the generator's loss
+            needs none.
+        d_fake: Scores of fake samples, likewise.
     """
 
     total: Tensor
     loss: Tensor
     penalty: Tensor | None
-    d_real: Tensor | None
-    d_fake: Tensor
+    d_real: Scores | None
+    d_fake: Scores
+
+
+def mean_score(scores: Scores) -> Tensor:
+    """Mean of a critic's scores in float32; of several critics the sum of their means, as losses add over them."""
+    parts = [part.float().mean() for part in scores_of(scores)]
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+
+
+def _scores(output: object) -> Scores:
+    """What a critic returned, as an :class:`Objective` keeps it."""
+    found = scores_of(output)
+    return found[0] if len(found) == 1 else found
 
 
 def critic_objective(
@@ -51,7 +72,7 @@ def critic_objective(
 
     Args:
         method: Loss, penalties and perturbation.
-        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``.
+        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``, or to a list of such scores; see ``autodiff.View``.
         real: Real samples ``[batch, *shape]``.
         fake: Fake samples ``[batch, *shape]``; detached here, the generator receives nothing.
         critic_step: Number of critic steps taken before this one; decides which lazy penalties are due.
@@ -70,8 +91,9 @@ def critic_objective(
     due = [penalty for penalty in method.penalties if penalty.due(critic_step)]
     if due and not in_functional_transform():
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
-    scored = Scored(critic)
-    d_real, d_fake = scored(real), scored(fake)
+    scored = Remembered(critic)
+    with twice_differentiable() if due else nullcontext():
+        d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
     loss = method.loss.critic(d_real, d_fake)
     if not due:
         return Objective(loss, loss, None, d_real, d_fake)
@@ -97,7 +119,7 @@ def generator_objective(
         method: Loss, generator penalties and perturbation.
         generator: Maps ``[batch, latent]`` to ``[batch, *shape]``.
         critic: Maps ``[batch, *shape]`` to ``[batch, ...]``.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, *latent_shape]``.
         real: Real samples ``[batch, *shape]``; needed by paired losses only.
         images_seen: Position on the schedules.
         rng: Source of perturbations and of the penalties' directions.
@@ -113,10 +135,10 @@ def generator_objective(
     """
     penalty = None
     if method.generator_penalties:
-        generator = Remembering(generator)
+        generator = Remembered(generator)
         terms = [term(generator, z, images_seen=images_seen, rng=rng) for term in method.generator_penalties]
         penalty = terms[0] if len(terms) == 1 else torch.stack(terms).sum()
-    fake = generator(z)
+    fake = samples_of(generator(z))
     if fake.dtype in (torch.bfloat16, torch.float16):
         fake = fake.float()
     d_real = None
@@ -125,10 +147,10 @@ def generator_objective(
             raise ValueError(f"The {method.loss.name} loss pairs fake with real samples; pass a batch as `real`.")
         if method.perturbation is not None:
             real = method.perturbation(real, images_seen=images_seen, rng=rng)
-        d_real = critic(real)
+        d_real = _scores(critic(real))
     if method.perturbation is not None:
         fake = method.perturbation(fake, images_seen=images_seen, rng=rng)
-    d_fake = critic(fake)
+    d_fake = _scores(critic(fake))
     loss = method.loss.generator(d_fake, d_real)
     return Objective(loss if penalty is None else loss + penalty, loss, penalty, d_real, d_fake)
 
@@ -172,17 +194,20 @@ def game_of(
         torch.randn(len(real), latent, generator=rng).to(device=like.device, dtype=like.dtype) for _ in range(2)
     )
     real = real.to(device=like.device, dtype=like.dtype)
-    G, D = bind(generator, labels), bind(critic, labels)
+    G, D = labelled(generator, labels), labelled(critic, labels)
 
     def noise() -> torch.Generator:
         return torch.Generator().manual_seed(seed + 1)
 
     def generator_loss() -> Tensor:
-        return generator_objective(method, G, D, for_generator, real=real, images_seen=images_seen, rng=noise()).total
+        with twice_differentiable():
+            now = generator_objective(method, G, D, for_generator, real=real, images_seen=images_seen, rng=noise())
+        return now.total
 
     def critic_loss() -> Tensor:
         position = {"critic_step": critic_step, "images_seen": images_seen}
-        return critic_objective(method, D, real, G(for_critic), rng=noise(), **position).total
+        with twice_differentiable():
+            return critic_objective(method, D, real, samples_of(G(for_critic)), rng=noise(), **position).total
 
     losses: Losses = (generator_loss, critic_loss)
     return losses if method.correction is None else method.correction(losses, (generator, critic))

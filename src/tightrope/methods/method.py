@@ -13,7 +13,6 @@ from tightrope.dynamics.players import Losses, Player
 from tightrope.losses import Loss
 from tightrope.optimizers.settings import Optimizer
 from tightrope.penalties import Penalty
-from tightrope.penalties.penalty import GeneratorPenalty
 from tightrope.perturbations import InstanceNoise
 
 Correction: TypeAlias = Callable[[Losses, Sequence[Player]], Losses]
@@ -59,7 +58,7 @@ class Method:
     n_critic: int = 1
     warm_up: tuple[int, int, int] | None = None
     penalties: tuple[Penalty, ...] = ()
-    generator_penalties: tuple[GeneratorPenalty, ...] = ()
+    generator_penalties: tuple[Penalty, ...] = ()
     constrain: Callable[..., nn.Module] | None = None
     constrain_by_shape: bool = False
     project: Callable[[nn.Module], object] | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tightrope.autodiff import norm, unbound
+from tightrope.autodiff import Remembered, View, norm, samples_of
 from tightrope.autodiff.types import Generator
 from tightrope.perturbations import normal_like
 
@@ -42,7 +42,7 @@ def jacobian_clamping(
     Args:
         generator: Maps ``[n, latent]`` to ``[n, *shape]``. Called once on both batches joined, so that in training mode
             batch normalisation sees one batch and moves its running statistics once.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, *latent_shape]``.
         low: Gain below which it costs, in sample units per latent unit.
         high: Gain above which it costs.
         epsilon: Radius of the perturbation in latent space.
@@ -83,47 +83,31 @@ def finite_gain(
 
     Args:
         generator: Maps ``[n, latent]`` to ``[n, *shape]``; called once on both batches joined.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, *latent_shape]``.
         epsilon: Length of the step.
         labels: Classes ``[batch]``.
         rng: Source of the directions.
     """
     direction = normal_like(z, rng)
-    direction = direction / norm(direction)[:, None].clamp(min=torch.finfo(z.dtype).tiny)
+    length = norm(direction).clamp(min=torch.finfo(z.dtype).tiny)
+    direction = direction / length.reshape(-1, *[1] * (z.dim() - 1))
     moved = z + epsilon * direction
     x, x_moved = together(generator, z, moved, labels)
     return norm(x_moved - x) / norm(moved - z)
 
 
 def together(generator: Generator, z: Tensor, other: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Samples of two batches of latents ``[batch, latent]`` from one forward; labels are used for both."""
-    remembering = generator if isinstance(generator, Remembering) else None
-    network, labels = unbound(generator if remembering is None else remembering.generator, labels)
-    both = torch.cat((z, other))
-    joint: Tensor = network(both) if labels is None else network(both, labels.repeat(2))
+    """Samples of two batches of latents ``[batch, *latent_shape]`` from one forward; labels are used for both."""
+    remembering = generator if isinstance(generator, Remembered) else None
+    network = generator if remembering is None else remembering.network
+    if labels is not None:
+        network = View(network, labels=labels)
+    if isinstance(network, View):
+        network = network.with_labels(lambda given: given.repeat(2, *[1] * (given.dim() - 1)))
+    joint = samples_of(network(torch.cat((z, other))))
     if joint.dtype in (torch.bfloat16, torch.float16):
         joint = joint.float()
     x, x_other = joint[: len(z)], joint[len(z) :]
     if remembering is not None:
-        remembering.samples.append((z, x))
+        remembering.remember(z, x)
     return x, x_other
-
-
-class Remembering:
-    """A generator that remembers the samples of latents it has seen, by identity, for the length of one step.
-
-    The penalty's joint forward then also gives the samples that the critic scores, as algorithm 1 has it.
-    """
-
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
-        self.samples: list[tuple[Tensor, Tensor]] = []
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """Samples of ``z`` ``[batch, latent]``; computed once per tensor object."""
-        for latents, samples in self.samples:
-            if latents is z:
-                return samples
-        samples = self.generator(z)
-        self.samples.append((z, samples))
-        return samples

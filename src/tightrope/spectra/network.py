@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope.autodiff import module_of
 from tightrope.constraints import constrained_layers
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import Layer
@@ -65,7 +66,7 @@ def layer_spectra(
     """Spectra of every layer that one forward on ``sample`` reaches, in the order of ``named_modules``.
 
     Args:
-        network: Any module, left exactly as found.
+        network: Any module, or a :class:`~tightrope.View` of one, left exactly as found.
         *sample: Arguments of one call, for example ``x [batch, channels, height, width]``; the batch may be 1.
         complete: Also all singular values of each layer as a linear map, where they fit the memory limit; operator
             norms come in any case.
@@ -77,8 +78,9 @@ def layer_spectra(
     Raises:
         ValueError: The network has no layer that the forward reaches.
     """
+    called, network = network, module_of(network) or network
     layers = find_layers(network)
-    shapes = input_shapes(network, lambda: network(*sample))
+    shapes = input_shapes(network, lambda: called(*sample))
     words = constrained_layers(network)
     found = [
         _one(name, layer, shape, complete, memory_limit_bytes, words.get(name, ""))

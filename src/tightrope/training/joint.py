@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from tightrope.autodiff import bind, gradient_norm
+from tightrope.autodiff import gradient_norm, labelled
 from tightrope.methods.game import Objective, critic_objective, generator_objective
 from tightrope.optimizers.extragradient import Extrapolating
 from tightrope.optimizers.strides import match_strides_
-from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, to_device
+from tightrope.training.batches import to_device
+from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
 from tightrope.training.nonfinite import NonFiniteError, locate
 from tightrope.training.run import Half, Run
 
@@ -89,7 +90,7 @@ def _losses(
         return torch.Generator(run.rng.device).manual_seed(seed)
 
     def generator_loss() -> Tensor:
-        G, D = bind(run.generator, repeated), bind(run.critic, repeated)
+        G, D = labelled(run.generator, repeated), labelled(run.critic, repeated)
         with run.autocast(), parametrize.cached():
             now = generator_objective(method, G, D, z_generator, real=real, images_seen=images_seen, rng=noise())
         seen["generator"] = now
@@ -99,8 +100,8 @@ def _losses(
         position = {"critic_step": critic_steps, "images_seen": images_seen}
         with run.autocast(), parametrize.cached():
             with hide():
-                fake = bind(run.generator, labels)(z_critic).to(real.dtype)
-            now = critic_objective(method, bind(run.critic, labels), real, fake, rng=noise(), **position)
+                fake = labelled(run.generator, labels)(z_critic).to(real.dtype)
+            now = critic_objective(method, labelled(run.critic, labels), real, fake, rng=noise(), **position)
         seen["critic"] = now
         return now.total
 

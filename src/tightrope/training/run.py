@@ -68,6 +68,11 @@ class Run:
         """Device of the generator's parameters."""
         return next(self.generator.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the generator's parameters, of the latents and of the samples."""
+        return next(self.generator.parameters()).dtype
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision context of both half-steps."""
         if self.precision == "fp32":
@@ -75,9 +80,10 @@ class Run:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def latents(self, n: int, rng: torch.Generator | None = None) -> Tensor:
-        """Standard normal latents ``[n, latent]`` on the run's device, drawn from ``rng`` or the run's own stream."""
+        """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
         rng = self.rng if rng is None else rng
-        return torch.randn(n, self.latent, generator=rng, device=rng.device).to(self.device, non_blocking=True)
+        z = torch.randn(n, self.latent, generator=rng, device=rng.device)
+        return z.to(self.device, self.dtype, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""
