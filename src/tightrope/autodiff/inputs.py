@@ -114,8 +114,8 @@ def _checked(scores: Tensor, samples: int, rows: int) -> Tensor:
     if scores.dim() and shape[0] and not samples % (shape[0] * rows):
         pack = samples // shape[0]
         raise UserError(
-            f"Expected one row of scores per {_samples(rows)}, got {shape[0]} for {samples}; if the critic judges "
-            f"{pack} samples together, say so: View(critic, rows={pack})."
+            f"Expected one row of scores per {_samples(rows)}, got {shape[0]} for {samples}; return one each, or say "
+            f"that the critic judges {pack} samples together: View(critic, rows={pack})."
         )
     raise UserError(
         f"Expected one row of scores per {_samples(rows)}, got scores of shape {shape} for {samples}; return them as "

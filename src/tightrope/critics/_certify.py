@@ -60,8 +60,9 @@ class Trace:
 class _Watch(TorchFunctionMode):
     """Carries bounds from tensor to tensor; modules with a rule of their own are treated as one step."""
 
-    def __init__(self) -> None:
+    def __init__(self, norms: bool) -> None:
         super().__init__()
+        self.norms = norms  # whether layers' norms are wanted, or only whether there is a bound
         self.bounds: dict[int, tuple[Tensor, float]] = {}  # tensors are kept, so that ids are not used twice
         self.memory = Memory()
         self.inside: list[str] = []  # names of the modules being called
@@ -196,7 +197,9 @@ def _first_line(problem: Exception) -> str:
     return next(iter(str(problem).splitlines()), type(problem).__name__)
 
 
-def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Trace:
+def trace(
+    network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor, *, norms: bool = True
+) -> Trace:
     """Follow one call, with the bound 1 on ``x`` and the tangent ``direction`` beside it.
 
     Args:
@@ -204,8 +207,10 @@ def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direc
         call: The forward to watch, for example ``network`` itself; calls ``network``.
         x: One sample ``[1, *shape]``.
         direction: Unit tangent at ``x`` of the same shape, along which layers' attained stretch is measured.
+        norms: Whether layers' norms are computed; otherwise 1 stands for them, which tells at the cost of a forward
+            whether there is a bound.
     """
-    watch = _Watch()
+    watch = _Watch(norms)
     handles = []
     for name, module in network.named_modules():
         known = is_step(module)
@@ -261,7 +266,7 @@ def _pass(watch: _Watch, module: nn.Module, inputs: list[Tensor], result: Any) -
         return
     x, before = tracked[0]
     try:
-        times = factor(module, x, result)
+        times = factor(module, x, result, norms=watch.norms)
     except NoBoundError as why:
         times = watch.refuse(kind, str(why))
     except _UNFOLLOWED as problem:

@@ -31,15 +31,17 @@ def gradient_norms(critic: Critic, x: Tensor, batch: int = 256) -> tuple[Tensor,
     return norm(gradients), gradients
 
 
-def steepest(critic: Critic, points: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The ``keep`` steepest of the points; returns them, their norms and gradients, steepest first.
-
-    Zero where scores do not depend on the samples so far as reverse mode can see, which is a slope all the same.
-    """
+def slopes(critic: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`gradient_norms`, zero where scores do not depend on the samples so far as reverse mode can see."""
     try:
-        norms, gradients = gradient_norms(critic, points)
+        return gradient_norms(critic, x)
     except NoGradientError:
-        norms, gradients = torch.zeros_like(points.flatten(1)[:, 0]), torch.zeros_like(points)
+        return torch.zeros_like(x.flatten(1)[:, 0]), torch.zeros_like(x)
+
+
+def steepest(critic: Critic, points: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``keep`` steepest of the points; returns them, their norms and gradients, steepest first."""
+    norms, gradients = slopes(critic, points)
     best = norms.argsort(descending=True)[:keep]
     return points[best], norms[best], gradients[best]
 
@@ -56,7 +58,7 @@ def climb(
     x, value, g = found
     size = torch.full_like(value, scale)
     ones = [1] * (x.dim() - 1)
-    for _ in range(steps if float(value[0]) else 0):
+    for _ in range(steps):
         reach = (size / value.clamp(min=1e-12)).reshape(-1, *ones)
         uphill = _ascent(critic, x)
         uphill = uphill / norm(uphill).clamp(min=1e-12).reshape(-1, *ones)
@@ -64,7 +66,7 @@ def climb(
         noise = noise / norm(noise).reshape(-1, *ones)
         radius = size.reshape(-1, *ones)
         proposals = torch.stack([x + reach * g, x - reach * g, x + radius * uphill, x + radius * noise])
-        new, new_g = gradient_norms(critic, proposals.flatten(0, 1))
+        new, new_g = slopes(critic, proposals.flatten(0, 1))
         new, new_g = new.reshape(len(proposals), -1), new_g.reshape(proposals.shape)
         top = new.argmax(0)
         rows = torch.arange(len(x), device=x.device)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from tightrope.critics._call import Call, NoBoundError, Rule, broadcast
-from tightrope.critics._norms import upper_norm
 from tightrope.layers.linear_map import LinearMap
+from tightrope.spectra.operator import map_upper
 
 
 def convolved(axes: int) -> Rule:
@@ -28,7 +28,7 @@ def convolved(axes: int) -> Rule:
         shapes = tuple(x.shape[1:]), tuple(call.result.shape[1:]), tuple(weight.shape)
         groups = int(call.option("groups", 6, 1))
         of = LinearMap("convolution", *shapes, stride, cells, dilation, (0,) * axes, "zeros", groups)
-        return upper_norm(of, weight) * bound
+        return map_upper(of, weight) * bound
 
     return rule
 

@@ -17,9 +17,9 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from tightrope.critics._call import NoBoundError
-from tightrope.critics._norms import upper_norm
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, effective_weight
 from tightrope.layers.linear_map import linear_map
+from tightrope.spectra.operator import map_upper
 
 _PARTS = ("_conv_forward", "_output_padding")  # what a convolution's forward calls
 _SETTERS = (SpectralNorm, WeightNorm)  # hooks that only set the weight
@@ -61,8 +61,10 @@ def _runs(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> bool:
     )
 
 
-def factor(module: nn.Module, x: Tensor, result: Any) -> float:
+def factor(module: nn.Module, x: Tensor, result: Any, *, norms: bool = True) -> float:
     """How much a step may stretch the distance between two inputs of the shape of ``x``.
+
+    Without ``norms`` 1 stands for every layer that has one.
 
     Raises:
         NoBoundError: There is no bound, or the call differs from what the layer's geometry says.
@@ -70,7 +72,7 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
     if _runs(module, (nn.Embedding,)):
         raise NoBoundError("a lookup of a signal may jump")
     if _runs(module, LAYERS):
-        return _operator_norm(module, x, result)
+        return _operator_norm(module, x, result, norms)
     declared: Any = module.lipschitz
     try:
         value = float(declared)
@@ -81,7 +83,7 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
     return value
 
 
-def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
+def _operator_norm(module: nn.Module, x: Tensor, result: Any, norms: bool) -> float:
     weight = effective_weight(module).detach()
     if isinstance(module, CONVOLUTIONS) and x.dim() != weight.dim():
         raise NoBoundError("a convolution of a sample without a batch axis is not understood")
@@ -91,7 +93,7 @@ def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
         raise NoBoundError(str(problem)) from problem
     if tuple(of.weight_shape) != tuple(weight.shape) or of.output_shape != tuple(result.shape[1:]):
         raise NoBoundError(f"gives {tuple(result.shape[1:])}, where its settings say {of.output_shape}")
-    return upper_norm(of, weight)
+    return map_upper(of, weight) if norms else 1.0
 
 
 def stretch(x: Tensor, result: Any) -> float:

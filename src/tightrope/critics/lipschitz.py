@@ -13,7 +13,6 @@ from torch.nn.utils import parametrize
 from tightrope.autodiff import module_of, modules_of, undisturbed
 from tightrope.autodiff.types import Critic
 from tightrope.critics._certify import Trace, trace
-from tightrope.critics._norms import remembered_norms
 from tightrope.critics._search import climb, starting_points, steepest
 from tightrope.critics._seen import function_of, samples, total
 
@@ -46,7 +45,7 @@ class LipschitzInterval:
         upper: Proven bound; infinite if some part has none.
         witnesses: Points where the gradient is steepest ``[points, *shape]``, steepest first.
         slopes: Gradient norms there ``[points]``.
-        layers: The layers in the order of the forward, where the bound is finite or not.
+        layers: The layers in the order of the forward; none where something else has no bound.
         reasons: What makes ``upper`` infinite, by name; empty if it is finite.
     """
 
@@ -116,38 +115,40 @@ def lipschitz_interval(
     _check(networks, real, fake, labels, keep)
     dtype = next((p.dtype for network in networks for p in network.parameters()), real.dtype)
     rng = torch.Generator().manual_seed(seed)
-    with torch.inference_mode(False), undisturbed(critic), parametrize.cached(), remembered_norms():
+    with torch.inference_mode(False), undisturbed(critic), parametrize.cached():
         real, fake = (samples(x.detach().clone().to(dtype), critic) for x in (real, fake))
         scores = function_of(critic, labels)
         for network in networks:
             network.eval()
         points = starting_points(real, fake, rng)
         found = steepest(scores, points, keep)
-        followed = _follow(critic, scores, found)
-        if math.isfinite(followed.upper) and steps:  # without a bound a steeper point tells nothing
+        followed = _follow(critic, scores, found, norms=False)
+        if bounded := math.isfinite(followed.upper):  # otherwise neither norms nor steeper points tell anything
             scale = float(points.flatten(1).std().clamp(min=1e-6))
             found = climb(scores, found, scale, rng, steps=steps)
             followed = _follow(critic, scores, found)
     witnesses, slopes, _ = found
     size = float(slopes[0])
     lower = size * (1 - 20 * torch.finfo(dtype).eps)
-    contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps))
+    contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps)) if bounded else []
     return LipschitzInterval(
         lower=lower if contradictions else min(lower, followed.upper),
         upper=math.inf if contradictions else followed.upper,
         witnesses=witnesses,
         slopes=slopes,
-        layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]),
+        layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]) if bounded else (),
         reasons=(*followed.reasons, *contradictions),
     )
 
 
-def _follow(critic: Critic, scores: Critic, found: tuple[Tensor, Tensor, Tensor]) -> Trace:
+def _follow(critic: Critic, scores: Critic, found: tuple[Tensor, Tensor, Tensor], *, norms: bool = True) -> Trace:
     """The certificate, with the stretch of every layer along the steepest point's gradient."""
     witnesses, slopes, gradients = found
     size = float(slopes[0])
     direction = gradients[:1] / size if size and math.isfinite(size) else torch.zeros_like(gradients[:1])
-    return trace(module_of(critic) or nn.ModuleList(), lambda x: total(scores(x)), witnesses[:1], direction)
+    return trace(
+        module_of(critic) or nn.ModuleList(), lambda x: total(scores(x)), witnesses[:1], direction, norms=norms
+    )
 
 
 def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
