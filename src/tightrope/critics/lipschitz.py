@@ -111,6 +111,7 @@ def lipschitz_interval(
     **Cost**: one operator norm per layer, nine gradients per sample, and ``5 * keep * steps`` more where there is an
     upper bound.
     """
+    critic = getattr(critic, "_orig_mod", critic)  # compiled code cannot be followed; it is this network's
     networks = modules_of(critic)
     _check(networks, real, fake, labels, keep)
     dtype = next((p.dtype for network in networks for p in network.parameters()), real.dtype)
