@@ -297,7 +297,7 @@ def test_what_torch_cannot_differentiate_twice_is_said_in_a_sentence():
     torch._dynamo.reset()  # after a few compilations of one forward torch gives up and runs it as it is
     compiled = torch.compile(network(), backend="aot_eager")
     for critic in (compiled, View(compiled), lambda x: compiled(x)):
-        with pytest.raises(UserError, match="compiled by torch.compile"):
+        with pytest.raises(UserError, match="compiled by torch"):
             penalties.r1(critic, real)
     static = DistributedDataParallel(network(), static_graph=True)
     for critic in (static, View(static), lambda x: static(x)):

@@ -106,11 +106,6 @@ def _checked(scores: Tensor, samples: int, rows: int) -> Tensor:
     if scores.dim() and scores.shape[0] * rows == samples:
         return scores
     shape = list(scores.shape)
-    if samples % rows:
-        raise UserError(
-            f"Expected a number of samples that {rows} divides, since the critic judges {rows} together, got {samples};"
-            " use another batch size."
-        )
     if scores.dim() and shape[0] and not samples % (shape[0] * rows):
         pack = samples // shape[0]
         raise UserError(

@@ -60,7 +60,16 @@ class View(nn.Module):
         self.classes, self.latent = getattr(module, "classes", 0), getattr(module, "latent", None)
 
     def forward(self, x: Tensor, *more: Any) -> Any:
-        """What of the output counts, for ``x`` ``[batch, *shape]``."""
+        """What of the output counts, for ``x`` ``[batch, *shape]``.
+
+        Raises:
+            UserError: The samples do not fill whole packs.
+        """
+        if self.rows > 1 and x.shape[0] % self.rows:
+            raise UserError(
+                f"Expected a number of samples that {self.rows} divides, since the critic judges {self.rows} together, "
+                f"got {x.shape[0]}; use another batch size."
+            )
         if self.labels is not None:
             more = (self.labels, *more)
         output = self.module(x, *more) if self.call is None else self.call(self.module, x, *more)
@@ -76,7 +85,7 @@ class View(nn.Module):
 
 def _check_call(module: Any, call: Callable[..., Any]) -> None:
     try:
-        inspect.signature(call).bind(module, None)
+        inspect.signature(call).bind_partial(module, None)
     except TypeError as problem:
         raise UserError(
             f"Expected call as a function of the module and the samples, got one that does not take them ({problem}); "
@@ -238,8 +247,11 @@ def _look(thing: Any, names: frozenset[str], found: dict[int, nn.Module], seen: 
     elif isinstance(thing, dict):
         _each(thing.values(), names, found, seen)
     elif hasattr(thing, "__dict__"):
-        names = names | _names(type(thing).__call__) if callable(thing) else names
-        _each([value for name, value in vars(thing).items() if name in names], names, found, seen)
+        named = [value for name, value in vars(thing).items() if name in names]
+        if not named and callable(thing):  # called itself, not by a method
+            names = names | _names(type(thing).__call__)
+            named = [value for name, value in vars(thing).items() if name in names]
+        _each(named, names, found, seen)
 
 
 def _each(things: Any, names: frozenset[str], found: dict[int, nn.Module], seen: set[int]) -> None:

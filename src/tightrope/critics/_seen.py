@@ -9,18 +9,9 @@ from tightrope.autodiff.types import Critic
 
 
 def samples(x: Tensor, critic: Critic) -> Tensor:
-    """Samples ``[batch, *shape]``; of a critic that judges packs ``[batch / rows, rows, *shape]``.
-
-    Raises:
-        ValueError: They do not fill whole packs.
-    """
+    """Samples ``[batch, *shape]``; of a critic that judges packs ``[batch / rows, rows, *shape]``, whole ones alone."""
     rows = rows_of(critic)
-    if x.shape[0] % rows:
-        raise ValueError(
-            f"Expected a number of samples that {rows} divides, since the critic judges {rows} together, got "
-            f"{x.shape[0]}; leave some out."
-        )
-    return x if rows == 1 else packed(x, rows)
+    return x if rows == 1 else packed(x[: len(x) // rows * rows], rows)
 
 
 def function_of(critic: Critic, labels: Tensor | None = None) -> Critic:

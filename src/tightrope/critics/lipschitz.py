@@ -138,7 +138,7 @@ def lipschitz_interval(
         witnesses=witnesses,
         slopes=slopes,
         layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]) if bounded else (),
-        reasons=(*followed.reasons, *contradictions),
+        reasons=(*followed.reasons, *contradictions) if contradictions or math.isinf(followed.upper) else (),
     )
 
 

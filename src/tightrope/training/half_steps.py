@@ -155,6 +155,7 @@ def _detached(scores: Scores) -> Scores:
 def scalars(half: Half) -> dict[str, float]:
     """Loss, penalty, mean scores and gradient norm of a half-step as plain numbers (this waits for the device)."""
     objective = half.objective
+    found: dict[str, Scores | None]
     found = {"loss": objective.loss, "penalty": objective.penalty, "gradient_norm": half.gradient_norm}
     found |= {"d_real": objective.d_real, "d_fake": objective.d_fake}
     return {name: float(mean_score(value)) for name, value in found.items() if value is not None}
