@@ -24,7 +24,7 @@ def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any
         if run.precision == "bf16" and real.dim() == 4:
             real = real.contiguous(memory_format=torch.channels_last)
     classes = max(getattr(network, "classes", 0) or 0 for network in (run.generator, run.critic))
-    if not classes or labels is None:
+    if not classes:
         return real, None
     return real, _checked_labels(labels, classes, real).to(run.device, non_blocking=True)
 
@@ -57,6 +57,11 @@ def _check_samples(real: object) -> None:
 
 def _checked_labels(labels: object, classes: int, real: Tensor | None) -> Tensor:
     """Labels as int64 ``[batch]`` in ``0 .. classes - 1``; values are looked at on the CPU alone."""
+    if labels is None:
+        raise UserError(
+            f"Expected labels [batch], since the networks have {classes} classes, got none; hand out batches of "
+            "(samples, labels)."
+        )
     if not isinstance(labels, Tensor):
         raise UserError(f"Expected labels as a tensor [batch] of classes, got {described(labels)}; convert them.")
     if labels.dim() != 1:

@@ -64,8 +64,7 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
         NonFiniteError: Loss or gradient is not finite; nothing has been updated.
     """
     _require_alternating(run)
-    if real is not None or labels is not None:
-        real, labels = to_device(run, real, labels)
+    real, labels = to_device(run, real, labels)
     factor = run.method.generator_batch_factor
     labels = labels.repeat(factor) if labels is not None else None
     n = real.shape[0] if real is not None and run.method.loss.paired else run.batch_size * factor
