@@ -5,14 +5,20 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.tightrope-installed
 DEMO ?= runs/demo
 
-.PHONY: help demo test quick long check format bench clean
+SOURCES := src tests examples benchmarks studies docs
+DOCUMENTED := $(VENV)/.tightrope-documented
+
+.PHONY: help demo lint test quick long check format docs bench clean
 
 help:
 	@echo "make demo    train a GAN on embedded real images and write a report (a few minutes)"
-	@echo "make test    all tests"
+	@echo "make lint    format, lint, types, docstrings: about a minute the first time"
+	@echo "make test    make lint, then all tests"
 	@echo "make quick   the tests that take no more than seconds each"
 	@echo "make long    the same checks at full length (an hour)"
-	@echo "make check   format, lint, types, tests"
+	@echo "make check   make test and make docs"
+	@echo "make format  put the sources into the project's format"
+	@echo "make docs    the documentation, into docs/_build/html"
 	@echo "make bench   benchmarks; each prints its ratio against a baseline of the same run"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -25,7 +31,13 @@ demo: $(STAMP)
 	$(BIN)/tightrope train digits --method r3gan --gamma 1 --gamma-final 0.3 --learning-rate 5e-4 --learning-rate-final 5e-5 \
 		--schedule-images 384000 --latent 32 --steps 6000 --evaluate-every 1500 --out $(DEMO)
 
-test: $(STAMP)
+lint: $(STAMP)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/python -m flake8 src
+	$(BIN)/mypy
+
+test: lint
 	$(BIN)/python -m pytest -q -n auto -m "not long"
 
 quick: $(STAMP)
@@ -35,17 +47,21 @@ long: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto -m long
 
 format: $(STAMP)
-	$(BIN)/ruff format src tests examples benchmarks
-	$(BIN)/ruff check --fix src tests examples benchmarks
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
 
-check: $(STAMP)
-	$(BIN)/ruff format --check src tests examples benchmarks
-	$(BIN)/ruff check src tests examples benchmarks
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto -m "not long"
+check: test docs
+
+$(DOCUMENTED): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $(DOCUMENTED)
+
+docs: $(DOCUMENTED)
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "documentation: docs/_build/html/index.html"
 
 bench: $(STAMP)
 	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache

@@ -5,7 +5,8 @@
 One step is a critic and a generator update. The bare loop is what a careful person writes in plain PyTorch: fakes
 under no_grad, the critic frozen in the generator's update, one forward each for real and fake, R1 from scores already
 computed, fused Adam. It has no schedule, average, finite check or counters; `bare+ema` adds an average of the
-generator. Interleaved blocks, process CPU time, median of the blocks' ratios.
+generator. Both generators make a batch of the
+critic's size. Interleaved blocks, process CPU time, median of the blocks' ratios.
 """
 
 from __future__ import annotations
@@ -72,13 +73,13 @@ def bare_loop(
 
 
 def library_loop(
-    generator: nn.Module, critic: nn.Module, *, gamma: float | None, precision: str = "fp32"
+    generator: nn.Module, critic: nn.Module, *, batch_size: int, gamma: float | None, precision: str = "fp32"
 ) -> Callable[[Tensor], None]:
     if gamma is None:
         method = methods.build("dcgan")
     else:
         method = methods.build("r1", gamma=gamma, optimizer="adam", learning_rate=2e-4, betas=(0.5, 0.999))
-    run = start(method, generator, critic, seed=0, precision=precision)  # type: ignore[arg-type]
+    run = start(method, generator, critic, seed=0, batch_size=batch_size, precision=precision)  # type: ignore[arg-type]
 
     def step(real: Tensor) -> None:
         critic_step(run, real)
@@ -127,7 +128,7 @@ def main() -> None:
         loops = {
             "bare": bare_loop(*networks(name, shape, latent, **options), latent, gamma=gamma, ema=False),
             "bare+ema": bare_loop(*networks(name, shape, latent, **options), latent, gamma=gamma, ema=True),
-            "tightrope": library_loop(*networks(name, shape, latent, **options), gamma=gamma),
+            "tightrope": library_loop(*networks(name, shape, latent, **options), batch_size=batch, gamma=gamma),
         }
         spent = compare(loops, data, blocks=arguments.blocks, steps=steps, warm_up=2)
         entry = {"ms_per_step": {key: 1e3 * statistics.median(value) for key, value in spent.items()}}

@@ -26,7 +26,7 @@ from tightrope.optimizers import (
 from tightrope.penalties import Penalty
 from tightrope.perturbations import InstanceNoise
 
-FILE = Path(__file__).parents[2] / "shared" / "oracles" / "dirac_oracles.json"
+FILE = Path(__file__).parent / "oracles" / "dirac_gan.json"
 LOSS = {
     "logistic": losses.minimax,
     "wasserstein": losses.wasserstein,
@@ -36,7 +36,7 @@ FLIP = torch.tensor([1.0, -1.0], dtype=torch.float64)  # the file's critic score
 
 
 def oracles():
-    return json.loads(FILE.read_text()) if FILE.exists() else None
+    return json.loads(FILE.read_text())
 
 
 def complex_values(case):

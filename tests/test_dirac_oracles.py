@@ -14,11 +14,10 @@ from tightrope.optimizers import SIMULTANEOUS, alternating, outer_step
 from tightrope.penalties import Penalty
 
 FILE = oracles()
-needs_file = pytest.mark.skipif(FILE is None, reason="dirac_oracles.json is not beside this checkout")
 
 
 def cases(key, keep=lambda case: True):
-    found = [case for case in (FILE or {}).get(key, ()) if keep(case)]
+    found = [case for case in FILE.get(key, ()) if keep(case)]
     return pytest.mark.parametrize("case", found, ids=lambda case: f"{case['id']}-{case['params'].get('h', '')}")
 
 
@@ -99,7 +98,6 @@ def test_update_operators_in_closed_form(gamma, h_g, h_d, n_d):
     torch.testing.assert_close(M, torch.eye(2, dtype=torch.float64) + h[:, None] * J, rtol=0, atol=1e-12)
 
 
-@needs_file
 @cases("jacobian_and_operator_cases", lambda c: c["kind"] == "flow_jacobian")
 def test_flow_cases(case):
     made, players, _ = game(case["method"], case["params"])
@@ -111,7 +109,6 @@ def test_flow_cases(case):
     assert float(eigenvalues(J).real.max()) == pytest.approx(case["spectral_abscissa"], abs=3e-6)
 
 
-@needs_file
 @cases("jacobian_and_operator_cases", lambda c: c["kind"] == "update_operator")
 def test_update_operator_cases(case):
     M = update_jacobian(*gradient_play(case))
@@ -120,7 +117,6 @@ def test_update_operator_cases(case):
     assert distance(eigenvalues(M), complex_values(case)) < tolerance(complex_values(case))
 
 
-@needs_file
 @cases("game_optimiser_cases")
 def test_game_optimiser_cases(case):
     M = update_jacobian(*optimizer_case(case))

@@ -17,15 +17,14 @@ from tightrope.penalties import Penalty
 from tightrope.training.average import update_average_
 
 FILE = oracles()
-needs_file = pytest.mark.skipif(FILE is None, reason="dirac_oracles.json is not beside this checkout")
 
 
 def cases(key):
-    return pytest.mark.parametrize("case", (FILE or {}).get(key, ()), ids=lambda case: case["id"])
+    return pytest.mark.parametrize("case", FILE.get(key, ()), ids=lambda case: case["id"])
 
 
 def by_id(key):
-    return {case["id"]: case for case in (FILE or {}).get(key, ())}
+    return {case["id"]: case for case in FILE.get(key, ())}
 
 
 def position(players):
@@ -42,7 +41,6 @@ def walk(step, players, steps):
     return points
 
 
-@needs_file
 @pytest.mark.parametrize("steps", [10, pytest.param(500, marks=pytest.mark.slow)])
 @cases("trajectories")
 def test_trajectories(case, steps):
@@ -93,7 +91,6 @@ def flow(losses_, players, start, times, *, rtol=1e-10, event=None):
     return solve_ivp(velocity, (0, times), start, rtol=rtol, atol=rtol * 1e-2, events=event)
 
 
-@needs_file
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in by_id("limit_set_cases") if n.startswith("wgan_gp_flow_cycle")])
 def test_wgan_gp_turns_on_a_limit_cycle(name):
@@ -114,7 +111,6 @@ def test_wgan_gp_turns_on_a_limit_cycle(name):
     assert theta == pytest.approx(expected, abs=1e-7)
 
 
-@needs_file
 @pytest.mark.parametrize("name", [n for n in by_id("limit_set_cases") if "overdamped" in n])
 def test_wgan_gp_with_strong_damping_stops_at_the_wrong_point(name):
     case = by_id("limit_set_cases")[name]
@@ -124,7 +120,6 @@ def test_wgan_gp_with_strong_damping_stops_at_the_wrong_point(name):
     assert list(end) == pytest.approx(case["value"], abs=1e-3)
 
 
-@needs_file
 def test_optimal_critic_two_cycle_and_contraction():
     """The critic trained to its optimum before each generator step."""
     case = by_id("limit_set_cases")["wgan_gp_optimal_critic_2cycle"]
@@ -145,7 +140,6 @@ def test_optimal_critic_two_cycle_and_contraction():
     assert float(torch.linalg.eigvals(M).abs().max()) == pytest.approx(case["value"], abs=1e-8)
 
 
-@needs_file
 @pytest.mark.long
 def test_wgan_lp_settles_on_a_circle():
     case = by_id("limit_set_cases")["wgan_lp_flow_final_radius"]
@@ -155,7 +149,6 @@ def test_wgan_lp_settles_on_a_circle():
     assert math.hypot(*end) == pytest.approx(case["value"], abs=case["atol"])
 
 
-@needs_file
 @pytest.mark.long
 @pytest.mark.parametrize("name", [n for n in by_id("limit_set_cases") if n.startswith("conopt_global")])
 def test_consensus_optimisation_converges_only_locally(name):
@@ -168,7 +161,6 @@ def test_consensus_optimisation_converges_only_locally(name):
     assert position(players) == pytest.approx(case["value"], abs=1e-4)
 
 
-@needs_file
 @pytest.mark.long
 @pytest.mark.parametrize("h", [0.05, 0.01])
 def test_non_saturating_simultaneous_descent_ends_on_a_limit_cycle(h):
@@ -181,7 +173,6 @@ def test_non_saturating_simultaneous_descent_ends_on_a_limit_cycle(h):
     assert math.sqrt(sum(tail) / len(tail)) == pytest.approx(case["value"], rel=2e-3)
 
 
-@needs_file
 @pytest.mark.long
 def test_non_saturating_flow_converges_sublinearly():
     case = by_id("static_cases")["nsgan_flow_sublinear"]
@@ -196,7 +187,6 @@ def test_unregularised_flow_keeps_its_radius():
     assert float(end @ end) == pytest.approx(2.0, abs=1e-6)
 
 
-@needs_file
 @pytest.mark.parametrize("name", [n for n in by_id("static_cases") if n.startswith("ema_gain")])
 def test_averaging_hides_the_rotation(name):
     """Amplitude of the averaged generator against the raw one on the linear orbit, which never converges."""
@@ -214,7 +204,6 @@ def test_averaging_hides_the_rotation(name):
     assert float(torch.linalg.vector_norm(averages[0].detach())) == pytest.approx(case["value"], rel=1e-6)
 
 
-@needs_file
 def test_penalties_of_affine_and_quadratic_critics():
     found = by_id("static_cases")
     case = found["r1_affine"]
@@ -235,7 +224,6 @@ def test_penalties_of_affine_and_quadratic_critics():
     assert float(value) == pytest.approx(case["value"], rel=0.015)  # five standard errors of sqrt(2 / n)
 
 
-@needs_file
 def test_parallel_lines_distances():
     from tightrope.metrics.transport import wasserstein1
 
@@ -250,7 +238,6 @@ def test_parallel_lines_distances():
     assert v.tolist() == pytest.approx([0.0, -0.5, 0.0], abs=1e-12)  # the critic's slope grows by the distance
 
 
-@needs_file
 @cases("gaussian_quadratic_cases")
 def test_gaussian_quadratic_game(case):
     p = case["params"]
@@ -262,7 +249,6 @@ def test_gaussian_quadratic_game(case):
     torch.testing.assert_close(J, torch.tensor(case["J"], dtype=torch.float64), rtol=0, atol=1e-8)
 
 
-@needs_file
 @cases("block_cases")
 def test_block_games(case):
     P = torch.tensor(case["P"], dtype=torch.float64)

@@ -17,7 +17,6 @@ from tightrope.penalties import Penalty
 
 F64 = torch.float64
 FILE = oracles()
-needs_file = pytest.mark.skipif(FILE is None, reason="dirac_oracles.json is not beside this checkout")
 
 
 def r1(gamma):
@@ -49,14 +48,12 @@ def test_verdict_rate_and_period_in_closed_form():
     assert "no rotation" in str(overdamped)
 
 
-@needs_file
 @pytest.mark.parametrize("index", range(34))
 def test_verdicts_of_the_operator_cases(index):
     case = [c for c in FILE["jacobian_and_operator_cases"] if c["kind"] == "update_operator"][index]
     assert predict(*gradient_play(case), tolerance=3e-6).verdict == case["verdict"]
 
 
-@needs_file
 @pytest.mark.parametrize("index", range(0, 58, 3))
 def test_verdicts_of_the_optimiser_cases(index):
     case = FILE["game_optimiser_cases"][index]
@@ -184,7 +181,7 @@ def test_prediction_tells_what_happens_in_random_games():
 
 @pytest.mark.slow
 def test_prediction_tells_what_happens_in_more_random_games():
-    """A fixed part of the full comparison over 200 games, which is ``benchmarks/claims/random_games.py``."""
+    """A fixed part of the full comparison over 200 games, which is ``studies/random_games.py``."""
     counted, agree, errors = compare(range(100, 136))
     assert counted >= 20
     assert agree >= 0.95 * counted

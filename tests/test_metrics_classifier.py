@@ -49,7 +49,7 @@ def few(dataset, rows):
 
 def test_training_is_deterministic_and_damage_is_repaired(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("TIGHTROPE_CACHE", str(tmp_path / "by variable"))
-    monkeypatch.setattr("tightrope.evaluation.features.classifier.EPOCHS", 4)
+    monkeypatch.setattr("tightrope.evaluation.features.small_classifier.EPOCHS", 4)
     train, test = few(digits[0], 150), few(digits[1], 50)
     first = classifier(train, test)
     (path,) = (tmp_path / "by variable" / "classifiers").iterdir()

@@ -19,6 +19,19 @@ Scores have any shape ``[batch, ...]`` and the mean is over all their entries. R
 Several critics give lists of scores, one tensor per critic, and losses add over critics:
 ``hinge.critic([a, b], [c, d])`` is ``hinge.critic(a, c) + hinge.critic(b, d)``, half of it with ``reduce="mean"``. The
 one rule of what is a score is :func:`tightrope.autodiff.scores_of`.
+
+With scores of 1 for real samples and -1 for fake ones:
+
+>>> from tightrope.losses import LOSSES
+>>> d_real, d_fake = torch.ones(4), -torch.ones(4)
+>>> for name, loss in LOSSES.items():
+...     print(f"{name:<15} {loss.critic(d_real, d_fake):6.3f} {loss.generator(d_fake, d_real):6.3f}")
+minimax          0.627 -0.313
+non_saturating   0.627  1.313
+wasserstein     -2.000  1.000
+hinge            0.000  1.000
+least_squares    0.000  4.000
+relativistic     0.127  2.127
 """
 
 from __future__ import annotations
@@ -34,6 +47,19 @@ from torch.nn.functional import relu, softplus
 from tightrope._plumbing.checks import check_choice
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import scores_of
+
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "OverCritics",
+    "Reduce",
+    "hinge",
+    "least_squares",
+    "minimax",
+    "non_saturating",
+    "relativistic",
+    "wasserstein",
+]
 
 Reduce = Literal["sum", "mean"]
 
@@ -86,6 +112,15 @@ class Loss:
         needs_lipschitz: The critic's loss has no minimum unless a constraint, projection or penalty bounds the critic.
         source: Paper and equation.
         reduce: What both losses do over several critics, ``"sum"`` or ``"mean"``, unless a call says otherwise.
+
+    Example:
+        >>> from tightrope import losses
+        >>> losses.hinge.critic(torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.0]))  # in a critic's step
+        tensor(0.7500)
+        >>> losses.hinge.generator(torch.tensor([-3.0, 0.0]))  # in a generator's step
+        tensor(1.5000)
+        >>> losses.wasserstein.needs_lipschitz
+        True
     """
 
     name: str
@@ -190,3 +225,4 @@ relativistic: Final = Loss(
 LOSSES: Final[dict[str, Loss]] = {
     loss.name: loss for loss in (minimax, non_saturating, wasserstein, hinge, least_squares, relativistic)
 }
+"""The six, by name."""

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tightrope.schedules import Value, value_at
 
+__all__ = ["InstanceNoise", "instance_noise", "normal_like"]
+
 
 def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = None) -> Tensor:
     """Add white Gaussian noise of standard deviation ``sigma`` (in units of the training scale) to every entry.
@@ -24,6 +26,13 @@ def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = Non
 
     Raises:
         ValueError: ``sigma`` is negative.
+
+    Example:
+        >>> from tightrope.perturbations import instance_noise
+        >>> x = torch.zeros(10_000)
+        >>> noisy = instance_noise(x, sigma=0.5, rng=torch.Generator().manual_seed(0))
+        >>> round(float(noisy.std()), 1)
+        0.5
     """
     if sigma < 0:
         raise ValueError(f"Expected a noise level sigma >= 0, got {sigma}; use 0 for no noise.")
@@ -41,7 +50,16 @@ def normal_like(x: Tensor, rng: torch.Generator | None) -> Tensor:
 
 @dataclass(frozen=True)
 class InstanceNoise:
-    """Instance noise whose level follows a schedule of images seen, as a Method carries it."""
+    """Instance noise whose level follows a schedule of images seen, as a Method carries it.
+
+    Example:
+        >>> from tightrope.perturbations import InstanceNoise
+        >>> from tightrope.schedules import Linear
+        >>> noise = InstanceNoise(Linear(1.0, 0.0, images=1000))
+        >>> x = torch.ones(2)
+        >>> torch.equal(noise(x, images_seen=1000), x)  # over by then
+        True
+    """
 
     sigma: Value
 

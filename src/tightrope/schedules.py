@@ -6,10 +6,19 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+__all__ = ["Cosine", "Linear", "Value", "ramp", "value_at"]
+
 
 @dataclass(frozen=True)
 class Linear:
-    """Straight line from ``start`` at 0 images to ``end`` at ``images``, constant after that."""
+    """Straight line from ``start`` at 0 images to ``end`` at ``images``, constant after that.
+
+    Example:
+        >>> from tightrope.schedules import Linear
+        >>> gamma = Linear(10.0, 1.0, images=1000)
+        >>> gamma(0), gamma(500), gamma(2000)
+        (10.0, 5.5, 1.0)
+    """
 
     start: float
     end: float
@@ -26,7 +35,14 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from ``start`` at 0 images to ``end`` at ``images``, flat at both ends, constant after that."""
+    """Half a cosine from ``start`` at 0 images to ``end`` at ``images``, flat at both ends, constant after that.
+
+    Example:
+        >>> from tightrope.schedules import Cosine
+        >>> rate = Cosine(1.0, 0.0, images=1000)
+        >>> [round(rate(images), 3) for images in (0, 250, 500, 1000)]
+        [1.0, 0.854, 0.5, 0.0]
+    """
 
     start: float
     end: float
@@ -51,7 +67,13 @@ Value: TypeAlias = float | Linear | Cosine
 
 
 def value_at(value: Value, images_seen: int) -> float:
-    """Value of a constant or a schedule after ``images_seen`` real images."""
+    """Value of a constant or a schedule after ``images_seen`` real images.
+
+    Example:
+        >>> from tightrope.schedules import Linear, value_at
+        >>> value_at(3.0, 500), value_at(Linear(0.0, 1.0, images=1000), 500)
+        (3.0, 0.5)
+    """
     return float(value) if isinstance(value, int | float) else value(images_seen)
 
 
@@ -60,6 +82,13 @@ def ramp(start: float, end: float | None, images: int | None, shape: str = "cosi
 
     Raises:
         ValueError: An end without a length (or the other way round), or an unknown shape.
+
+    Example:
+        >>> from tightrope.schedules import ramp
+        >>> ramp(10.0, None, None)
+        10.0
+        >>> ramp(10.0, 1.0, 1000, "linear")
+        Linear(start=10.0, end=1.0, images=1000)
     """
     if end is None:
         if images is not None:

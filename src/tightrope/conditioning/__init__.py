@@ -22,13 +22,16 @@ from tightrope.conditioning.spectrum import (
     pulled_back_distances,
     singular_values,
 )
+from tightrope.penalties.clamping import finite_gain, jacobian_clamping
 
 __all__ = [
     "Conditioning",
     "Extremes",
     "effective_rank",
     "extremes",
+    "finite_gain",
     "jacobian",
+    "jacobian_clamping",
     "jacobians",
     "latent_directions",
     "log_condition_number",

@@ -52,6 +52,13 @@ def clip_weights_(
     **Claim**: for a linear critic with weight in the box, ``E D(real) - E D(fake)`` is at most
     ``bound * ||E real - E fake||_1``.
     **Cost**: one pass over the parameters.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = nn.Linear(2, 1)
+        >>> _ = constraints.clip_weights_(critic, bound=0.01)  # after each step of the optimiser
+        >>> max(p.abs().max().item() for p in critic.parameters()) <= 0.01
+        True
     """
     check_bound(bound, 0.01)
     check_choice("layers", layers, ("all", "convolutions"))

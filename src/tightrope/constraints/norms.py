@@ -71,6 +71,12 @@ def weight_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = ()) -
     **Source**: Salimans and Kingma (arXiv 1602.07868); the comparison of Spectral Normalization (arXiv 1802.05957),
     section 3 and eq. 13, where the gain is left out so that it cannot undo the bound.
     **Claim**: the squared singular values of each kernel matrix sum to its number of rows.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = constraints.weight_norm(nn.Sequential(nn.Linear(3, 4)))
+        >>> torch.allclose(critic[0].weight.norm(dim=1), torch.ones(4))
+        True
     """
     return _normalise(network, rows=True, gain=gain, skip=skip)
 
@@ -92,6 +98,12 @@ def frobenius_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = ()
 
     **Source**: Spectral Normalization (arXiv 1802.05957), appendix E.
     **Claim**: the squared singular values of each kernel matrix sum to 1, so its largest is at most 1.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = constraints.frobenius_norm(nn.Sequential(nn.Linear(3, 4)))
+        >>> torch.allclose(critic[0].weight.norm(), torch.tensor(1.0))
+        True
     """
     return _normalise(network, rows=False, gain=gain, skip=skip)
 

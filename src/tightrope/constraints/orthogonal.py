@@ -105,6 +105,13 @@ def orthogonal(
     **Departures**: our convolutions alternate one-axis factors, which works in any dimension and for even kernels.
     **Claim**: every singular value of an orthogonal map is ``bound`` to 1e-5, after any number of optimiser steps.
     **Cost**: polar needs one float64 eigendecomposition of the smaller side per layer and use; see docs for ratios.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = constraints.orthogonal(nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1)))
+        >>> W = critic[0].weight
+        >>> torch.allclose(W.mT @ W, torch.eye(2), atol=1e-5)
+        True
     """
     if by not in linalg.ORTHOGONALISERS:
         raise ValueError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")

@@ -56,6 +56,13 @@ def bound_singular_values_(
     unprojected weights, as in the source.
     **Claim**: right after a call by ``"svd"`` every kernel singular value lies in the interval to 1e-6.
     **Cost**: one float64 eigendecomposition of the smaller side's Gram matrix per layer.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = nn.Sequential(nn.Linear(3, 4))
+        >>> _ = constraints.bound_singular_values_(critic, epsilon=0.0)  # after each step of the optimiser
+        >>> torch.allclose(torch.linalg.svdvals(critic[0].weight), torch.ones(3), atol=1e-5)
+        True
     """
     if not isinstance(epsilon, Real) or not 0 <= float(epsilon) < math.inf:
         raise ValueError(f"expected a finite epsilon >= 0, got {epsilon!r}; 0.05 is the default")

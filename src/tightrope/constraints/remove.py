@@ -16,7 +16,14 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def constrained_layers(network: nn.Module) -> dict[str, str]:
-    """Layers whose weight a constraint of this library computes, by name, each with its constraint in words."""
+    """Layers whose weight a constraint of this library computes, by name, each with its constraint in words.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = constraints.weight_norm(nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
+        >>> constraints.constrained_layers(critic)
+        {'0': 'UnitNorm(each kernel row norm = 1)'}
+    """
     found: dict[str, str] = {}
     for name, module in network.named_modules():
         if isinstance(module, LAYERS) and parametrize.is_parametrized(module, "weight"):
@@ -39,6 +46,13 @@ def remove(network: M) -> M:
 
     Returns:
         The same network.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic, x = constraints.spectral_norm(nn.Sequential(nn.Linear(3, 4))).eval(), torch.randn(5, 3)
+        >>> before = critic(x)
+        >>> torch.equal(constraints.remove(critic)(x), before), constraints.constrained_layers(critic)
+        (True, {})
     """
     replaced = _remove(network)
     if replaced:
@@ -51,7 +65,15 @@ def remove(network: M) -> M:
 
 
 def export(network: M) -> M:
-    """Copy of the network with plain weights and the same outputs; the original stays as it is."""
+    """Copy of the network with plain weights and the same outputs; the original stays as it is.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = constraints.spectral_norm(nn.Sequential(nn.Linear(3, 4)))
+        >>> plain = constraints.export(critic)
+        >>> len(constraints.constrained_layers(plain)), len(constraints.constrained_layers(critic))
+        (0, 1)
+    """
     copied = copy.deepcopy(network)
     _remove(copied)
     return copied

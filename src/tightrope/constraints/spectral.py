@@ -87,6 +87,12 @@ def spectral_norm(
     **Cost**: one advance reads the weight three times and gives sigma; a use without one, twice. The division and its
     backward read and write it once each. The operator norm puts one input (not a batch) through the layer for each
     product.
+
+    Example:
+        >>> from tightrope import constraints
+        >>> critic = constraints.spectral_norm(nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1)))
+        >>> round(torch.linalg.matrix_norm(critic[0].weight, 2).item(), 2)  # computed at each use
+        1.0
     """
     check_whole("steps", steps, 1, 1)
     check_whole("warmup", warmup, 0, 15)

@@ -67,6 +67,15 @@ def wasserstein_estimate(
 
     **Source**: the duality of Wasserstein GAN (arXiv 1701.07875), eq. 2 and 3, with the constant K divided out.
     **Cost**: nine gradients per sample, and an assignment of cubic cost (SciPy).
+
+    Example:
+        >>> from tightrope import critics
+        >>> critic = nn.Linear(2, 1, bias=False)  # D(x) = 2 x_1, of slope 2
+        >>> _ = critic.weight.data.copy_(torch.tensor([[2.0, 0.0]]))
+        >>> fake = torch.randn(16, 2)
+        >>> found = critics.wasserstein_estimate(critic, fake + torch.tensor([3.0, 0.0]), fake)
+        >>> round(found.estimate, 3), round(found.exact, 3)
+        (3.0, 3.0)
     """
     if real.shape[1:] != fake.shape[1:] or min(len(real), len(fake)) < 2:
         raise ValueError(

@@ -65,6 +65,12 @@ class Dataset:
         mixture: the modes of a synthetic set, if it has any.
         broken: names of the files that could not be read and were skipped.
         notes: sentences the user should see, such as how the test split was made.
+
+    Example:
+        >>> from tightrope.data import open_data
+        >>> batch = open_data("digits").batch(torch.arange(4))
+        >>> batch.x.shape, batch.x.min().item(), batch.labels.shape
+        (torch.Size([4, 1, 8, 8]), -1.0, torch.Size([4]))
     """
 
     name: str

@@ -75,6 +75,12 @@ def open_data(
     Raises:
         UserError: on a request or a source that cannot be used, in one sentence.
         FileNotFoundError: if the path does not exist.
+
+    Example:
+        >>> from tightrope.data import open_data
+        >>> digits = open_data("digits")
+        >>> len(digits), digits.shape, digits.kind
+        (1400, (1, 8, 8), 'images')
     """
     _check(split, resolution, channels, limit)
     source = str(source)

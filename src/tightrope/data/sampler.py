@@ -24,6 +24,12 @@ class Sampler:
 
     Attributes:
         batches: how many batches were taken, the whole state.
+
+    Example:
+        >>> from tightrope.data import Sampler, open_data
+        >>> sampler = Sampler(open_data("toy:ring"), 64, seed=0)
+        >>> sampler.next().x.shape
+        torch.Size([64, 2])
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, *, seed: int, flip: bool = False) -> None:

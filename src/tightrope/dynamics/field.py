@@ -27,6 +27,13 @@ def gradient_field(losses: Losses, players: Sequence[Player], *, create_graph: b
         ValueError: A loss that is not a finite scalar or does not depend on its player.
 
     Cost: one forward and backward per player.
+
+    Example:
+        >>> from tightrope import dynamics
+        >>> x, y = (torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in (1.0, 2.0))
+        >>> losses = (lambda: (x * y).sum(), lambda: -(x * y).sum())
+        >>> dynamics.gradient_field(losses, ([x], [y]))
+        tensor([-2.,  1.], dtype=torch.float64)
     """
     parts = all_parameters(losses, players)
     return flatten([g for i, p in enumerate(parts) for g in descent(losses[i], p, i, create_graph=create_graph)])

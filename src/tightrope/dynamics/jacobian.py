@@ -41,6 +41,14 @@ def field_jacobian(
         ValueError: Not a game, not finite, or not differentiable at this point.
 
     Cost: ``n`` products at twice a gradient where reverse mode sees the whole Jacobian, three times otherwise.
+
+    Example:
+        >>> from tightrope import dynamics
+        >>> x, y = (torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in (1.0, 2.0))
+        >>> losses = (lambda: (x * y).sum(), lambda: -(x * y).sum() + y.square().sum())
+        >>> dynamics.field_jacobian(losses, ([x], [y]))
+        tensor([[ 0., -1.],
+                [ 1., -2.]], dtype=torch.float64)
     """
     if check:
         check_differentiable(losses, players, generators=generators)

@@ -55,6 +55,14 @@ def path_angle(
         ValueError: The two points are one, or have another size than the game.
 
     Cost: ``points`` gradients; everything is left as found.
+
+    Example:
+        >>> from tightrope import dynamics
+        >>> x = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        >>> start, end = torch.tensor([1.0, 0.0]).double(), torch.tensor([0.5, 0.0]).double()
+        >>> angle = dynamics.path_angle((lambda: x.square().sum(),), ([x],), start, end, points=3)
+        >>> angle.cosines  # the field of a bowl points along the way to its middle
+        tensor([1., 1., 1.])
     """
     tensors = [p for player in players for p in parameters_of(player)]
     found = flatten([p.detach() for p in tensors]).clone()

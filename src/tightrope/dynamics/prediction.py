@@ -95,6 +95,15 @@ def predict(
 
     Raises:
         ValueError: A step that is not differentiable here, or no convergence of the eigenvalues.
+
+    Example:
+        >>> from tightrope import dynamics, toys
+        >>> from tightrope.optimizers import SIMULTANEOUS, outer_step
+        >>> toy = toys.dirac_gan(theta=0.0, psi=0.0)  # nothing holds it: it turns, with eigenvalues +- i/2
+        >>> sgd = [torch.optim.SGD(player.parameters(), lr=0.2) for player in toy.players]
+        >>> found = dynamics.predict(outer_step(toy.losses, toy.players, sgd, SIMULTANEOUS), toy.players, sgd)
+        >>> found.verdict, round(found.rate, 4)  # |1 + 0.1 i|
+        ('divergent', 1.005)
     """
     with replay(step, players, optimizers, generators) as at:
         values, error = _update_eigenvalues(at, step, k)

@@ -34,6 +34,14 @@ def check_differentiable(
         ValueError: The field jumps or has a kink here, or repeated evaluations differ.
 
     Cost: ``2 + 4 * directions`` gradients.
+
+    Example:
+        >>> from tightrope import dynamics
+        >>> x = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        >>> dynamics.check_differentiable((lambda: x.square().sum(),), ([x],))
+        >>> dynamics.check_differentiable((lambda: x.abs().sum(),), ([x],))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: The game is not differentiable at this point: ...
     """
     tensors = [p for part in all_parameters(losses, players) for p in part]
     start = flatten([p.detach() for p in tensors]).clone()

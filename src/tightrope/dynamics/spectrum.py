@@ -101,6 +101,14 @@ def eigenvalues(
 
     Cost: ``subspace`` products and about half as many per restart; then two per pair of eigenvalues for residuals. A
     product costs about twice a gradient where reverse mode sees the whole Jacobian, three times otherwise.
+
+    Example:
+        >>> from tightrope import dynamics, penalties, toys
+        >>> from tightrope.penalties import Penalty
+        >>> toy = toys.dirac_gan(penalties=[Penalty(penalties.r1, {"gamma": 0.6})], theta=0.0, psi=0.0)
+        >>> values = dynamics.eigenvalues(toy.losses, toy.players, k=2).values  # -gamma/2 +- sqrt(gamma^2/4 - 1/4)
+        >>> [f"{complex(v):.2f}" for v in values]
+        ['-0.30+0.40j', '-0.30-0.40j']
     """
     if which not in ORDERS or k < 1:
         raise ValueError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")

@@ -45,6 +45,15 @@ def largest_safe_step(
         ValueError: A step that is not differentiable here.
 
     Cost: about forty update Jacobians, so it is meant for small games.
+
+    Example:
+        >>> from tightrope import dynamics
+        >>> from tightrope.optimizers import outer_step
+        >>> x = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        >>> sgd = torch.optim.SGD([x], lr=0.1)
+        >>> step = outer_step((lambda: 0.5 * x.square().sum(),), ([x],), (sgd,), order=((0,),))
+        >>> round(dynamics.largest_safe_step(step, ([x],), (sgd,)), 3)  # descent on x^2/2 holds up to a rate of 2
+        20.0
     """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups if "lr" in group]
     rates = [group["lr"] for group in groups]
@@ -82,6 +91,13 @@ def euler_limit(values: Tensor) -> float:
 
     Returns:
         The limit; 0 if some eigenvalue has a real part of zero or more (eigenvalues of zero are neutral).
+
+    Example:
+        >>> from tightrope import dynamics
+        >>> round(dynamics.euler_limit(torch.tensor([-0.3 + 0.4j, -0.3 - 0.4j])), 3)  # 2 * 0.3 / 0.25
+        2.4
+        >>> dynamics.euler_limit(torch.tensor([1.0j, -1.0j]))  # a pure rotation
+        0.0
     """
     moving = values[values.abs() > 1e-12 * float(values.abs().max().clamp(min=1e-300))]
     if not len(moving):
@@ -117,6 +133,21 @@ def contracting_weights(
         predict_at: The prediction with this weight, all else as it is.
         weights: Where to look, ascending and positive; the ends of the interval are bisected between them.
         accuracy: Relative accuracy of the ends.
+
+    Raises:
+        ValueError: ``weights`` are not positive and ascending, or there are none.
+
+    Example:
+        >>> from tightrope import dynamics, penalties, toys
+        >>> from tightrope.optimizers import SIMULTANEOUS, outer_step
+        >>> from tightrope.penalties import Penalty
+        >>> def predict_at(gamma):
+        ...     toy = toys.dirac_gan(penalties=[Penalty(penalties.r1, {"gamma": gamma})], theta=0.0, psi=0.0)
+        ...     sgd = [torch.optim.SGD(player.parameters(), lr=1.0) for player in toy.players]
+        ...     return dynamics.predict(outer_step(toy.losses, toy.players, sgd, SIMULTANEOUS), toy.players, sgd)
+        >>> found = dynamics.contracting_weights(predict_at, [0.1, 0.5, 1.0, 4.0])
+        >>> round(found.smallest, 2), round(found.largest, 2)  # h (1/4) < gamma < 2/h + h/8
+        (0.25, 2.12)
     """
     tried = [(w, predict_at(w)) for w in weights]
     if not tried or any(w <= 0 for w, _ in tried) or any(a[0] >= b[0] for a, b in pairwise(tried)):

@@ -48,6 +48,17 @@ def update_jacobian(
         ValueError: A step that is not differentiable here, or an operation without forward derivative.
 
     Cost: ``s`` steps at two to three times a step. Everything is left as found.
+
+    Example:
+        >>> from tightrope import dynamics
+        >>> x = torch.ones(1, dtype=torch.float64, requires_grad=True)
+        >>> sgd = torch.optim.SGD([x], lr=0.1)
+        >>> def step():
+        ...     sgd.zero_grad()
+        ...     (0.5 * x.square().sum()).backward()
+        ...     sgd.step()
+        >>> dynamics.update_jacobian(step, ([x],), (sgd,))
+        tensor([[0.9000]], dtype=torch.float64)
     """
     with replay(step, players, optimizers, generators) as at:
         M = dense_update(at, step)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tightrope.evaluation.compare import compare
-from tightrope.evaluation.evaluate import Sample, evaluate
-from tightrope.evaluation.expectation import expected_seconds, expected_seconds_of_comparison
+from tightrope.evaluation.compare import compare, expected_seconds_of_comparison
+from tightrope.evaluation.evaluate import evaluate, expected_seconds
 from tightrope.evaluation.measures import GROUPS, MEASURES, METRICS, Measure
 from tightrope.evaluation.samples import Samples
 from tightrope.evaluation.sources import open_features, open_pair, open_samples
+from tightrope.evaluation.task import Sample
 
 __all__ = [
     "GROUPS",

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.progress import Stages
+from tightrope.evaluation.expectation import expected
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
-from tightrope.evaluation.gather import Reference, features_of, measured, networks_for
-from tightrope.evaluation.plan import Material, Plan, make_plan
+from tightrope.evaluation.gather import Reference
+from tightrope.evaluation.plan import Material, make_plan
 from tightrope.evaluation.samples import Samples
+from tightrope.evaluation.task import Stored, Task, run
 from tightrope.metrics.result import Measurement
 
 
@@ -51,27 +52,41 @@ def compare(
     Raises:
         UserError: The sets do not fit together, a metric does not suit them, or there are too few samples.
     """
-    plan = plan_comparison(real, fake, training, n=n, features=features, metrics=metrics)
-    report = Stages(show=progress)
-    network = network_of(real, features) if plan.on("features") else None
-    networks = networks_for(plan, real.shape, network, seed)
-    fakes = {
-        what: features_of(one, fake, plan.n_fake, seed, cache, report, "generated samples")
-        for what, one in networks.items()
-    }
-    return measured(networks, fakes, plan, Reference(real, training, real.decoding), seed, cache, report)
+    task = _task(real, fake, training, n=n, seed=seed, features=features, metrics=metrics, cache=cache)
+    return run(task, progress=progress)
 
 
-def plan_comparison(
+def expected_seconds_of_comparison(
+    real: Samples,
+    fake: Samples,
+    *,
+    training: Samples | None = None,
+    n: int | None = None,
+    seed: int = 0,
+    features: FeatureNetwork | None = None,
+    metrics: Sequence[str] | None = None,
+    cache: Path | None = None,
+) -> float:
+    """About how many seconds `compare` would take with the same arguments, as `expected_seconds` does.
+
+    Raises:
+        UserError: `compare` would refuse these arguments.
+    """
+    return expected(_task(real, fake, training, n=n, seed=seed, features=features, metrics=metrics, cache=cache))
+
+
+def _task(
     real: Samples,
     fake: Samples,
     training: Samples | None,
     *,
     n: int | None,
+    seed: int,
     features: FeatureNetwork | None,
     metrics: Sequence[str] | None,
-) -> Plan:
-    """Return what `compare` will do with the same arguments, or refuse as it does."""
+    cache: Path | None,
+) -> Task:
+    """What `compare` will do, or its refusal."""
     for other, word in ((fake, "generated"), (training, "training")):
         if other is not None and (other.kind, other.shape) != (real.kind, real.shape):
             raise UserError(
@@ -83,25 +98,24 @@ def plan_comparison(
                     else "give two sources of one kind."
                 )
             )
+    if features is None:
+        features = pixels(real.shape) if real.kind == "vectors" else random_convolutions(real.shape)
+        head = False
+    else:
+        head = features.head is not None
     material = Material(
         name=real.name,
         kind=real.kind,
         shape=real.shape,
-        head=features is not None and features.head is not None,
+        head=head,
         mixture=False,
         real=len(real),
         training=None if training is None else len(training),
         fake=len(fake),
         how="give the training samples (--training)",
     )
-    return make_plan(material, n=n, metrics=metrics)
-
-
-def network_of(real: Samples, features: FeatureNetwork | None) -> FeatureNetwork:
-    """Return the given network, or the one that suits the data."""
-    if features is not None:
-        return features
-    return pixels(real.shape) if real.kind == "vectors" else random_convolutions(real.shape)
+    plan = make_plan(material, n=n, metrics=metrics)
+    return Task(plan, Reference(real, training, real.decoding), Stored(fake), features, seed, cache)
 
 
 def described(samples: Samples) -> str:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from tightrope._plumbing.progress import Stages
-from tightrope.evaluation.features.classifier import classifier
-from tightrope.evaluation.features.network import BATCH, FeatureNetwork, pixels, random_convolutions
-from tightrope.evaluation.gather import Networks, Reference, measured, networks_for
-from tightrope.evaluation.plan import Material, Plan, make_plan
+from tightrope.evaluation.expectation import expected
+from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
+from tightrope.evaluation.gather import Reference
+from tightrope.evaluation.plan import Material, make_plan
 from tightrope.evaluation.samples import Samples
+from tightrope.evaluation.task import Generated, Learnt, Sample, Task, run
 from tightrope.metrics.result import Measurement
 
 if TYPE_CHECKING:
     from tightrope.data import Dataset
-
-Sample = Callable[[int, int], Tensor]
-"""A generator as metrics see it: ``sample(n, seed)`` returns n samples in training scale [n, *shape]."""
 
 
 def evaluate(
@@ -67,24 +60,60 @@ def evaluate(
         UserError: A metric is unknown or does not suit the data, or n is too small.
         ValueError: The samples have another shape than the data, or hold NaN or infinity.
     """
-    plan = plan_evaluation(train, test, n=n, features=features, metrics=metrics)
-    report = Stages(show=progress)
-    network = feature_network(train, test, features, cache, report) if plan.on("features") else None
-    networks = networks_for(plan, train.shape, network, seed)
-    fakes = _fakes(networks, sample, train, plan.n_fake, seed, report)
-    return measured(networks, fakes, plan, reference_of(train, test), seed, cache, report)
+    task = _task(sample, train, test, n=n, seed=seed, features=features, metrics=metrics, cache=cache)
+    return run(task, progress=progress)
 
 
-def plan_evaluation(
-    train: Dataset, test: Dataset, *, n: int | None, features: FeatureNetwork | None, metrics: Sequence[str] | None
-) -> Plan:
-    """Return what `evaluate` will do with the same arguments, or refuse as it does."""
-    labelled = train.kind != "vectors" and train.labels is not None and len(train.classes) > 1
+def expected_seconds(
+    sample: Sample,
+    train: Dataset,
+    test: Dataset,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    features: FeatureNetwork | None = None,
+    metrics: Sequence[str] | None = None,
+    cache: Path | None = None,
+) -> float:
+    """About how many seconds `evaluate` would take with the same arguments, to within a factor of three or so.
+
+    One small batch is generated and passed through the network, one matrix product and one small assignment are
+    timed, and the counts of operations do the rest. What the cache already holds costs nothing.
+
+    Args:
+        sample: As in `evaluate`; it is called once, for at most 64 samples.
+        train: As in `evaluate`.
+        test: As in `evaluate`.
+        n: As in `evaluate`.
+        seed: As in `evaluate`.
+        features: As in `evaluate`.
+        metrics: As in `evaluate`.
+        cache: As in `evaluate`.
+
+    Raises:
+        UserError: `evaluate` would refuse these arguments.
+    """
+    return expected(_task(sample, train, test, n=n, seed=seed, features=features, metrics=metrics, cache=cache))
+
+
+def _task(
+    sample: Sample,
+    train: Dataset,
+    test: Dataset,
+    *,
+    n: int | None,
+    seed: int,
+    features: FeatureNetwork | None,
+    metrics: Sequence[str] | None,
+    cache: Path | None,
+) -> Task:
+    """What `evaluate` will do, or its refusal."""
+    choice = _choice(train, test, features)
     material = Material(
         name=train.name,
         kind=train.kind,
         shape=train.shape,
-        head=labelled if features is None else features.head is not None,
+        head=isinstance(choice, Learnt) if features is None else features.head is not None,
         mixture=train.mixture is not None,
         real=len(test),
         training=len(train),
@@ -92,65 +121,23 @@ def plan_evaluation(
     )
     if features is not None and metrics is None and material.few:
         metrics = ("frechet", "classes") if material.head else ("frechet",)
-    return make_plan(material, n=n, metrics=metrics)
-
-
-def reference_of(train: Dataset, test: Dataset) -> Reference:
-    """Return what `evaluate` measures against."""
-    return Reference(
+    reference = Reference(
         real=Samples((test,), test.split),
         training=Samples((train,), train.split),
         preprocessing="rounded to 8 bits" if train.kind == "images" else "",
         classes=train.classes,
         mixture=train.mixture,
     )
+    plan = make_plan(material, n=n, metrics=metrics)
+    return Task(plan, reference, Generated(sample, train), choice, seed, cache)
 
 
-def feature_network(
-    train: Dataset,
-    test: Dataset,
-    features: FeatureNetwork | None,
-    cache: Path | None,
-    progress: Stages | None = None,
-) -> FeatureNetwork:
-    """Return the given network, or the one that suits the data."""
+def _choice(train: Dataset, test: Dataset, features: FeatureNetwork | None) -> FeatureNetwork | Learnt:
+    """The given network, or the one that suits the data."""
     if features is not None:
         return features
     if train.kind == "vectors":
         return pixels(train.shape)
     if train.labels is not None and len(train.classes) > 1:
-        return classifier(train, test, cache=cache, progress=progress)
+        return Learnt(train, test)
     return random_convolutions(train.shape)
-
-
-def _fakes(
-    networks: Networks, sample: Sample, train: Dataset, n: int, seed: int, progress: Stages
-) -> dict[str, Tensor]:
-    """Return the features of generated samples for each network; the samples themselves are held 256 at a time."""
-    parts: dict[str, list[Tensor]] = {what: [] for what in networks}
-    progress.stage("generated samples and their features", n)
-    for x in _chunks(sample, train, n, seed):
-        for what, network in networks.items():
-            parts[what].append(network(x))
-        progress.advance(len(x))
-    return {what: torch.cat(found) for what, found in parts.items()}
-
-
-def _chunks(sample: Sample, train: Dataset, n: int, seed: int) -> Iterator[Tensor]:
-    """Yield generated samples [<=256, *shape] until there are n, images rounded to 8 bits as stored ones are."""
-    seeds = np.random.SeedSequence(seed).generate_state(-(-n // BATCH))
-    for index, start in enumerate(range(0, n, BATCH)):
-        count = min(BATCH, n - start)
-        x = sample(count, int(seeds[index])).detach().to("cpu", torch.float32)
-        if x.shape != (count, *train.shape):
-            raise ValueError(
-                f"The generator must return samples of shape {(count, *train.shape)}, but it returned "
-                f"{tuple(x.shape)}; build it for the data's shape."
-            )
-        bad = int((~torch.isfinite(x).flatten(1).all(dim=1)).sum())
-        if bad:
-            raise ValueError(
-                f"Generated samples must be finite, but {bad} of {count} hold NaN or infinity; the weights have "
-                "diverged, so evaluate an earlier checkpoint."
-            )
-        yield train.to_units(x).to(torch.float32).div(127.5).sub(1.0) if train.kind == "images" else x

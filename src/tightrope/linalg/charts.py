@@ -19,6 +19,12 @@ def qr(W: Tensor) -> Tensor:
 
     Args:
         W: ``[..., m, n]`` of full rank.
+
+    Example:
+        >>> from tightrope import linalg
+        >>> Q = linalg.qr(torch.tensor([[2.0, 1.0], [0.0, -3.0]]))
+        >>> torch.allclose(Q, torch.tensor([[1.0, 0.0], [0.0, -1.0]]), atol=1e-6)  # R has a positive diagonal
+        True
     """
     if W.shape[-2] < W.shape[-1]:
         return qr(W.mT).mT
@@ -91,6 +97,12 @@ def cayley(W: Tensor) -> Tensor:
         W: ``[..., m, n]``.
 
     **Source**: Trockman and Kolter (arXiv 2104.07167), eq. 5-6 for rectangular matrices.
+
+    Example:
+        >>> from tightrope import linalg
+        >>> Q = linalg.cayley(torch.randn(5, 3))
+        >>> torch.allclose(Q.mT @ Q, torch.eye(3), atol=1e-5)
+        True
     """
     if W.shape[-2] < W.shape[-1]:
         return cayley(W.mT).mT

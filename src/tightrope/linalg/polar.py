@@ -85,6 +85,12 @@ def polar(W: Tensor) -> Tensor:
 
     Args:
         W: ``[..., m, n]``.
+
+    Example:
+        >>> from tightrope import linalg
+        >>> Q = linalg.polar(torch.tensor([[0.0, 2.0], [3.0, 0.0], [0.0, 0.0]]))
+        >>> torch.allclose(Q, torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), atol=1e-6)
+        True
     """
     if W.shape[-2] > W.shape[-1]:
         return polar(W.mT).mT
@@ -140,6 +146,12 @@ def bjorck(W: Tensor, iterations: int = 30) -> Tensor:
     **Source**: Bjorck and Bowie 1971; as a parametrisation, Anil, Lucas and Grosse (arXiv 1811.05381), eq. 6.
     **Departures**: scaled by the root of the Gram matrix's largest row sum, not by ``1 / sqrt(m n)``, which needs far
     more iterations.
+
+    Example:
+        >>> from tightrope import linalg
+        >>> W = torch.randn(5, 3)
+        >>> torch.allclose(linalg.bjorck(W), linalg.polar(W), atol=1e-5)
+        True
     """
     if W.shape[-2] > W.shape[-1]:
         return bjorck(W.mT, iterations).mT
@@ -183,6 +195,12 @@ def clamp_singular_values(W: Tensor, low: float, high: float) -> Tensor:
     """``U clip(S, low, high) V^T`` for ``W = U S V^T``, ``[..., m, n]``; not differentiable.
 
     By the float64 Gram matrix of the smaller side, by a float64 SVD above condition number 1e4.
+
+    Example:
+        >>> from tightrope import linalg
+        >>> W = linalg.clamp_singular_values(torch.diag(torch.tensor([3.0, 1.0, 0.1])), 0.5, 2.0)
+        >>> torch.allclose(torch.linalg.svdvals(W), torch.tensor([2.0, 1.0, 0.5]))
+        True
     """
     if W.shape[-2] > W.shape[-1]:
         return clamp_singular_values(W.mT, low, high).mT

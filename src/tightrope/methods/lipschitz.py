@@ -148,6 +148,9 @@ def orthogonal_wgan(
         epsilon: Half width of the interval of the svd way with ``projection="svd"``.
         every: Critic steps between the penalties of the soft way, or between the projections of the svd way.
         projection: Of the svd way: in full, or one cheap step from weights that start orthogonal.
+
+    Raises:
+        UserError: A choice is unknown, ``epsilon`` is out of range, or an option is given that the way does not read.
     """
     one_of("way", way, ("hard", "soft", "svd"))
     one_of("by", by, ("polar", "bjorck", "qr", "cayley"))

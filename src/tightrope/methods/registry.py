@@ -60,6 +60,15 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
 
     Raises:
         UserError: Unknown method or hyperparameter; the message lists the valid ones.
+
+    Example:
+        >>> from tightrope import methods
+        >>> method = methods.build("r1", gamma=1.0)
+        >>> method.loss.name, method.n_critic, method.hyperparameters["gamma"]
+        ('non_saturating', 1, 1.0)
+        >>> methods.build("r1", gama=1.0)  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        UserError: Method r1 has no hyperparameter 'gama' (did you mean 'gamma'?); valid are gamma, learning_rate, ...
     """
     if name not in METHODS:
         raise UserError(f"Expected a method out of {', '.join(METHODS)}, got {name!r}{_closest(name, METHODS)}.")

@@ -1,7 +1,13 @@
 """Reference networks: pairs of a generator and a critic that the papers, or people who use them, train.
 
-``NETWORKS[name].generator(shape, ...)`` and ``NETWORKS[name].critic(shape, ...)`` build plain ``nn.Module``s. Nothing
-in the papers' own modules knows about them: any generator and critic of your own do as well.
+``NETWORKS[name].generator(shape, ...)`` and ``NETWORKS[name].critic(shape, ...)`` build plain modules. Nothing in the
+papers' own modules knows about them: any generator and critic of your own do as well.
+
+>>> from tightrope.networks import NETWORKS
+>>> generator = NETWORKS["dcgan"].generator((3, 32, 32), latent=64, width=8)
+>>> critic = NETWORKS["dcgan"].critic((3, 32, 32), width=8)
+>>> critic(generator(torch.randn(4, 64))).shape
+torch.Size([4])
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ from tightrope.networks.sn_resnet import SN_RESNET
 NETWORKS: dict[str, Network] = {
     network.name: network for network in (MLP, DCGAN, SN_CNN, SN_RESNET, MESCHEDER_RESNET, DEEP_RESNET, R3GAN)
 }
+"""The pairs by name."""
 
 __all__ = ["NETWORKS", "GroupSort", "MaxMin", "Network", "recommended"]
 
@@ -35,6 +42,11 @@ def recommended(shape: tuple[int, ...]) -> str:
 
     Raises:
         UserError: For other images, saying which sizes work.
+
+    Example:
+        >>> from tightrope.networks import recommended
+        >>> recommended((2,)), recommended((1, 8, 8)), recommended((3, 32, 32))
+        ('mlp', 'mlp', 'dcgan')
     """
     name = "dcgan" if len(shape) == 3 and min(shape[1:]) >= 16 else "mlp"
     NETWORKS[name].check(shape)

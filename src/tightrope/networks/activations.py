@@ -25,6 +25,14 @@ class GroupSort(nn.Module):
 
     Args:
         group_size: Features per group; must divide the number of features.
+
+    Raises:
+        ValueError: ``group_size`` is below 2.
+
+    Example:
+        >>> from tightrope.networks import GroupSort
+        >>> GroupSort(2)(torch.tensor([[3.0, 1.0, 2.0, 5.0]]))
+        tensor([[1., 3., 2., 5.]])
     """
 
     lipschitz = 1.0
@@ -51,6 +59,11 @@ class MaxMin(nn.Module):
     """Replace each pair of neighbouring features by its minimum and its maximum: ``GroupSort(2)`` without a sort.
 
     **Source**: Anil, Lucas, Grosse 2019 (1811.05381); there called MaxMin, with the maximum first.
+
+    Example:
+        >>> from tightrope.networks import MaxMin
+        >>> MaxMin()(torch.tensor([[3.0, 1.0, 2.0, 5.0]]))
+        tensor([[1., 3., 2., 5.]])
     """
 
     lipschitz = 1.0

@@ -28,6 +28,16 @@ class Lookahead(torch.optim.Optimizer):
 
     Raises:
         ValueError: ``k`` below one or ``alpha`` outside (0, 1].
+
+    Example:
+        >>> from tightrope.optimizers import Lookahead
+        >>> x = torch.zeros(1, requires_grad=True)
+        >>> average = Lookahead([x], k=2, alpha=0.5)
+        >>> for fast in (1.0, 2.0):  # wherever the players' own optimisers took them
+        ...     _ = x.data.fill_(fast)
+        ...     _ = average.step()
+        >>> x.item()
+        1.0
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], k: int = 5, alpha: float = 0.5) -> None:

@@ -26,6 +26,17 @@ class Momentum(torch.optim.Optimizer):
 
     Raises:
         ValueError: A negative step size, or momentum outside (-1, 1).
+
+    Example:
+        >>> from tightrope.optimizers import Momentum
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> optimizer = Momentum([x], lr=0.1, momentum=-0.5)
+        >>> for _ in range(2):
+        ...     optimizer.zero_grad()
+        ...     (0.5 * x.square().sum()).backward()
+        ...     _ = optimizer.step()
+        >>> round(x.item(), 4)  # 0.9 - 0.1 * (0.9 - 0.5 * 1)
+        0.86
     """
 
     def __init__(

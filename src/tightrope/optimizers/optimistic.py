@@ -47,6 +47,17 @@ class OptimisticSGD(_Optimistic):
 
     Raises:
         ValueError: A negative step size.
+
+    Example:
+        >>> from tightrope.optimizers import OptimisticSGD
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> optimizer = OptimisticSGD([x], lr=0.1)
+        >>> for _ in range(2):
+        ...     optimizer.zero_grad()
+        ...     (0.5 * x.square().sum()).backward()
+        ...     _ = optimizer.step()
+        >>> round(x.item(), 4)  # 0.9 - 0.2 * 0.9 + 0.1 * 1
+        0.82
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float) -> None:
@@ -73,6 +84,13 @@ class OptimisticAdam(_Optimistic):
 
     Raises:
         ValueError: A negative step size or betas outside [0, 1).
+
+    Example:
+        >>> from tightrope.optimizers import OptimisticAdam
+        >>> critic = nn.Linear(2, 1)
+        >>> optimizer = OptimisticAdam(critic.parameters(), lr=1e-3, betas=(0.5, 0.9))
+        >>> critic(torch.ones(4, 2)).mean().backward()
+        >>> optimizer.step()
     """
 
     def __init__(

@@ -23,7 +23,16 @@ SIMULTANEOUS: Order = ((0, 1),)
 
 
 def alternating(n_critic: int = 1) -> Order:
-    """``n_critic`` steps of the critic (player 1), then one of the generator (player 0)."""
+    """``n_critic`` steps of the critic (player 1), then one of the generator (player 0).
+
+    Raises:
+        ValueError: ``n_critic`` is below 1.
+
+    Example:
+        >>> from tightrope.optimizers import alternating
+        >>> alternating(2)
+        ((1,), (1,), (0,))
+    """
     if n_critic < 1:
         raise ValueError(f"Expected n_critic of at least 1, got {n_critic}; use 1 for one critic step per step.")
     return ((1,),) * n_critic + ((0,),)
@@ -51,6 +60,15 @@ def outer_step(
 
     Raises:
         ValueError: Not one optimiser per player.
+
+    Example:
+        >>> from tightrope.optimizers import SIMULTANEOUS, outer_step
+        >>> x, y = (torch.ones(1, requires_grad=True) for _ in range(2))
+        >>> losses = (lambda: (x * y).sum(), lambda: -(x * y).sum())
+        >>> sgd = [torch.optim.SGD([p], lr=0.5) for p in (x, y)]
+        >>> outer_step(losses, ([x], [y]), sgd, SIMULTANEOUS)()
+        >>> x.item(), y.item()  # both by gradients at one point: x - y/2, y + x/2
+        (0.5, 1.5)
     """
     parts = all_parameters(losses, players)
     _one_each(parts, optimizers)
@@ -86,6 +104,15 @@ def extragradient_step(
         order: Who moves when; published with both players at once.
         extrapolations: Looks ahead, each from the point where the step began; as their number grows the step tends to
             the implicit (proximal-point) one, provided that the step size times the field's slope is below one.
+
+    Example:
+        >>> from tightrope.optimizers import ExtraSGD, extragradient_step
+        >>> x, y = (torch.ones(1, requires_grad=True) for _ in range(2))
+        >>> losses = (lambda: (x * y).sum(), lambda: -(x * y).sum())
+        >>> step = extragradient_step(losses, ([x], [y]), [ExtraSGD([x], lr=0.5), ExtraSGD([y], lr=0.5)])
+        >>> step()
+        >>> x.item(), y.item()  # by the gradient at (0.5, 1.5)
+        (0.25, 1.25)
     """
     parts = all_parameters(losses, players)
     _one_each(parts, optimizers)

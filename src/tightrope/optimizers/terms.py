@@ -30,6 +30,14 @@ def consensus(losses: Losses, players: Sequence[Player], *, gamma: float = 10.0)
         losses: One function per player.
         players: Modules or sequences of tensors.
         gamma: Weight, with the half.
+
+    Example:
+        >>> from tightrope import dynamics, optimizers
+        >>> x, y = (torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
+        >>> losses, players = (lambda: (x * y).sum(), lambda: -(x * y).sum()), ([x], [y])
+        >>> dynamics.field_jacobian(optimizers.consensus(losses, players, gamma=0.5), players)
+        tensor([[-0.5000, -1.0000],
+                [ 1.0000, -0.5000]], dtype=torch.float64)
     """
     parts = all_parameters(losses, players)
 
@@ -60,6 +68,14 @@ def symplectic(
         players: Modules or sequences of tensors.
         weight: ``lambda``.
         align: Multiply the weight by the sign that does not repel from stable points.
+
+    Example:
+        >>> from tightrope import dynamics, optimizers
+        >>> x, y = (torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
+        >>> losses, players = (lambda: (x * y).sum(), lambda: -(x * y).sum()), ([x], [y])
+        >>> dynamics.field_jacobian(optimizers.symplectic(losses, players, weight=0.5), players)
+        tensor([[-0.5000, -1.0000],
+                [ 1.0000, -0.5000]], dtype=torch.float64)
     """
     parts = all_parameters(losses, players)
     everything = [p for part in parts for p in part]

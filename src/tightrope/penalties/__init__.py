@@ -2,14 +2,14 @@ r"""Critic penalties with one signature, ``(critic, real, fake, *, hyperparamete
 
 Swapping R1 for WGAN-GP in somebody's loop changes one name. With :math:`g(x) = \nabla_x D(x)` per sample:
 
-===================== ===========================================================================
-``gradient_penalty``  weight E (||g(x')|| - target)^2,   x' = e x + (1 - e) y,   e ~ U[0, 1] per sample
-one-sided             weight E max(0, ||g(x')|| - target)^2
-``r1``                gamma/2 E ||g(x)||^2   at real samples
-``r2``                gamma/2 E ||g(y)||^2   at fake samples
-``finite_difference_r1``, ``..._r2``   gamma/(2 sigma^2) E (D(x + sigma e) - D(x))^2,   e ~ N(0, I)
-``soft_orthogonality``  weight sum_layers ||W^T W - I||^2 and three other forms, see :mod:`.orthogonality`
-===================== ===========================================================================
+====================== ==============================================================================
+``gradient_penalty``   weight E (||g(x')|| - target)^2,   x' = e x + (1 - e) y,   e ~ U[0, 1] per sample
+one-sided              weight E max(0, ||g(x')|| - target)^2
+``r1``                 gamma/2 E ||g(x)||^2   at real samples
+``r2``                 gamma/2 E ||g(y)||^2   at fake samples
+``finite_difference_`` ``r1``, ``r2``: gamma/(2 sigma^2) E (D(x + sigma e) - D(x))^2,   e ~ N(0, I)
+``soft_orthogonality`` weight sum_layers ||W^T W - I||^2 and three other forms
+====================== ==============================================================================
 
 Two factor conventions meet here and are kept as published: zero-centred penalties carry ``gamma / 2``, the others a
 plain ``weight``. The authors' code of R1 (``GAN_stability``) has no half: its ``reg_param`` is ``gamma / 2``, see

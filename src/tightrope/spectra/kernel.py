@@ -26,6 +26,13 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
     Raises:
         TypeError: The module is no such layer.
         ValueError: The weight has a non-finite entry.
+
+    Example:
+        >>> from tightrope import spectra
+        >>> layer = nn.Linear(2, 2)
+        >>> _ = layer.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, -4.0]]))
+        >>> spectra.kernel_singular_values(layer)
+        tensor([4., 3.])
     """
     shape = kernel_shape(layer)
     matrix = shape.matrix(effective_weight(layer).detach())
@@ -50,6 +57,11 @@ def stable_rank(values: Tensor) -> Tensor:
 
     Args:
         values: Singular values ``[..., k]``; zero for a zero matrix.
+
+    Example:
+        >>> from tightrope.spectra import stable_rank
+        >>> stable_rank(torch.tensor([2.0, 2.0, 1.0]))
+        tensor(2.2500)
     """
     top = values.amax(-1, keepdim=True)
     return _ratio(values, top).square().sum(-1)
@@ -67,6 +79,11 @@ def effective_rank(values: Tensor) -> Tensor:
         values: Singular values ``[..., k]``; zero for a zero matrix.
 
     **Source**: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
+
+    Example:
+        >>> from tightrope.spectra import effective_rank
+        >>> round(effective_rank(torch.tensor([1.0, 1.0, 0.0])).item(), 4)
+        2.0
     """
     total = values.sum(-1, keepdim=True)
     p = _ratio(values, total)
@@ -79,6 +96,11 @@ def condition_number(values: Tensor) -> Tensor:
 
     Args:
         values: Singular values ``[..., k]``.
+
+    Example:
+        >>> from tightrope.spectra import condition_number
+        >>> condition_number(torch.tensor([4.0, 2.0]))
+        tensor(2.)
     """
     return values.amax(-1) / values.amin(-1)
 

@@ -68,6 +68,14 @@ def singular_values(layer: nn.Module, input_shape: tuple[int, ...], *, memory_li
     **Claim**: complete spectra agree with the dense matrix to 1e-8 relative to the largest value, in float64.
     **Cost**: ``"fft"`` decomposes about half the frequencies, since a real kernel's spectrum is symmetric; ``"matrix"``
     grows with the cube of the smaller side.
+
+    Example:
+        >>> from tightrope import spectra
+        >>> layer = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        >>> _ = layer.weight.data.fill_(1 / 3)  # of norm 1 as a kernel, and of up to 3 as a linear map
+        >>> spectrum = spectra.singular_values(layer, (1, 8, 8))
+        >>> spectrum.count, round(float(spectrum.values[0]), 2)
+        (64, 2.76)
     """
     of = linear_map(layer, input_shape)
     weight = effective_weight(layer).detach()

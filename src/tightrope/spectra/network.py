@@ -77,6 +77,14 @@ def layer_spectra(
 
     Raises:
         ValueError: The network has no layer that the forward reaches.
+
+    Example:
+        >>> from tightrope import constraints, spectra
+        >>> critic = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten(), nn.Linear(64, 1))
+        >>> for layer in spectra.layer_spectra(constraints.orthogonal(critic), torch.randn(1, 1, 4, 4)):
+        ...     print(layer.name, layer.kind, layer.input_shape, f"{layer.kernel_norm:.3f}", f"{layer.stable_rank:.2f}")
+        0 Conv2d (1, 4, 4) 1.000 4.00
+        2 Linear (64,) 1.000 1.00
     """
     called, network = network, module_of(network) or network
     layers = find_layers(network)

@@ -53,6 +53,14 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
     Upper bounds for what cannot be decomposed: a zero-padded convolution is a block of the same convolution wrapped
     around a torus too large for the wrap to matter, whose norm a Fourier transform gives; and a convolution is at most
     its kernel norm times the root of the number of patches a cell lies in. Copying paddings multiply by their own norm.
+
+    Example:
+        >>> from tightrope import spectra
+        >>> layer = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        >>> _ = layer.weight.data.fill_(1 / 3)
+        >>> found = spectra.operator_norm(layer, (1, 8, 8))
+        >>> found.lower <= found.value <= found.upper, round(found.value, 2)
+        (True, 2.76)
     """
     return map_norm(linear_map(layer, input_shape), effective_weight(layer).detach(), tolerance)
 

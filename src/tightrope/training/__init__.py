@@ -1,7 +1,7 @@
 """Training: a Run, its two half-steps, and ``train``, a generator whose caller owns the loop.
 
 One step is one generator update with its ``n_critic`` critic updates. The half-steps are
-:mod:`tightrope.methods.game` plus an optimiser; they keep the counters, the averaged generator and the schedules, so a
+``tightrope.methods.game`` plus an optimiser; they keep the counters, the averaged generator and the schedules, so a
 hand-written loop may call them::
 
     run = start(methods.build("r1"), generator, critic, seed=0)

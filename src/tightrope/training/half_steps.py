@@ -1,4 +1,4 @@
-"""The two half-steps: :mod:`tightrope.methods.game` plus an optimiser, in place on a Run."""
+"""The two half-steps: ``tightrope.methods.game`` plus an optimiser, in place on a Run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tightrope.methods.game import Objective, critic_objective, generator_object
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.average import decay_for, update_average_
 from tightrope.training.batches import to_device
-from tightrope.training.nonfinite import NonFiniteError, locate
+from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
 
 
@@ -31,20 +31,31 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         What was computed, detached.
 
     Raises:
-        NonFiniteError: Loss or gradient is not finite; nothing has been updated.
+        NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
     """
     _require_alternating(run)
     real, labels = to_device(run, real, labels)
     z = run.latents(real.shape[0])
-    with torch.no_grad(), run.autocast(), parametrize.cached():
-        fake = labelled(run.generator, labels)(z).to(real.dtype)
 
-    def objective() -> Objective:
+    def fakes() -> Tensor:
+        with torch.no_grad(), run.autocast(), parametrize.cached():
+            return labelled(run.generator, labels)(z).to(real.dtype)
+
+    def objective(fake: Tensor) -> Objective:
         critic = labelled(run.critic, labels)
         position = {"critic_step": run.critic_steps, "images_seen": run.images_seen}
         return critic_objective(run.method, critic, real, fake, rng=run.rng, **position)
 
-    half = _update(run, "critic", run.critic, run.critic_optimizer, objective)
+    fake = fakes()
+    half = _update(
+        run,
+        "critic",
+        run.critic,
+        run.critic_optimizer,
+        lambda: objective(fake),
+        again=lambda: objective(fakes()),
+        samples=real,
+    )
     finish_critic(run, real.shape[0])
     return half
 
@@ -61,7 +72,7 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
         What was computed, detached.
 
     Raises:
-        NonFiniteError: Loss or gradient is not finite; nothing has been updated.
+        NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
     """
     _require_alternating(run)
     real, labels = to_device(run, real, labels)
@@ -77,7 +88,9 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
         )
 
     with frozen(run.critic):
-        half = _update(run, "generator", run.generator, run.generator_optimizer, objective)
+        half = _update(
+            run, "generator", run.generator, run.generator_optimizer, objective, again=objective, samples=real
+        )
     finish_step(run)
     return half
 
@@ -106,8 +119,16 @@ def finish_step(run: Run) -> None:
 
 
 def _update(
-    run: Run, player: str, network: nn.Module, optimizer: torch.optim.Optimizer, objective: Callable[[], Objective]
+    run: Run,
+    player: str,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    objective: Callable[[], Objective],
+    *,
+    again: Callable[[], Objective],
+    samples: Tensor | None,
 ) -> Half:
+    """Descend one objective; ``again`` repeats all of it, fakes included, to find what is not finite."""
     settings = run.method.critic_optimizer if player == "critic" else run.method.generator_optimizer
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
@@ -117,8 +138,8 @@ def _update(
     size = gradient_norm(parameters)
     if not math.isfinite(float(now.total.detach() + size)):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
-        where = locate(networks, lambda: objective().total)
-        raise NonFiniteError(run.step, player, where, last_scalars(run, player))
+        where = locate(networks, lambda: again().total, samples=samples)
+        raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
     match_strides_(parameters)
     settings.schedule_(optimizer, run.images_seen)
     optimizer.step()

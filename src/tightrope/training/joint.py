@@ -17,7 +17,7 @@ from tightrope.optimizers.extragradient import Extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import to_device
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
-from tightrope.training.nonfinite import NonFiniteError, locate
+from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
 
 PLAYERS = ("generator", "critic")
@@ -52,13 +52,13 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     settings = (run.method.generator_optimizer, run.method.critic_optimizer)
     for setting, optimizer in zip(settings, optimizers, strict=True):
         setting.schedule_(optimizer, run.images_seen)
-    halves = _gradients_(run, descended, seen)
+    halves = _gradients_(run, descended, seen, real)
     ahead = [optimizer for optimizer in optimizers if isinstance(optimizer, Extrapolating)]
     if ahead:
         for optimizer in ahead:
             optimizer.extrapolate()
         try:
-            halves = _gradients_(run, descended, seen)
+            halves = _gradients_(run, descended, seen, real)
         except NonFiniteError:
             for optimizer in ahead:
                 optimizer.retreat()
@@ -108,7 +108,9 @@ def _losses(
     return generator_loss, critic_loss
 
 
-def _gradients_(run: Run, losses: Sequence[Callable[[], Tensor]], seen: dict[str, Objective]) -> tuple[Half, Half]:
+def _gradients_(
+    run: Run, losses: Sequence[Callable[[], Tensor]], seen: dict[str, Objective], real: Tensor
+) -> tuple[Half, Half]:
     """Write both players' gradients at the present point into their parameters; nothing moves in between."""
     found: list[tuple[list[Tensor], list[Tensor | None], Tensor]] = []
     for loss, optimizer in zip(losses, (run.generator_optimizer, run.critic_optimizer), strict=True):
@@ -123,7 +125,8 @@ def _gradients_(run: Run, losses: Sequence[Callable[[], Tensor]], seen: dict[str
         size = gradient_norm(parameters)
         if not math.isfinite(float(total + size)):
             networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
-            raise NonFiniteError(run.step, player, locate(networks, loss), last_scalars(run, player))
+            where = locate(networks, loss, samples=real)
+            raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
         match_strides_(parameters)
         halves.append(Half(dataclasses.replace(detached(seen[player]), total=total), size))
     return halves[0], halves[1]

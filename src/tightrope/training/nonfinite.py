@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from tightrope.autodiff import undisturbed
 
@@ -18,28 +19,41 @@ class NonFiniteError(RuntimeError):
         player: ``"critic"`` or ``"generator"``.
         where: The first place found that is not finite.
         last: Metrics of the last half-step of that player that was finite; may be empty.
+        stained: Buffers, such as running statistics, that have taken in what is not finite; usually none.
     """
 
-    def __init__(self, step: int, player: str, where: str, last: Mapping[str, float]) -> None:
-        self.step, self.player, self.where, self.last = step, player, where, dict(last)
+    def __init__(
+        self, step: int, player: str, where: str, last: Mapping[str, float], stained: Sequence[str] = ()
+    ) -> None:
+        self.step, self.player, self.where, self.last, self.stained = step, player, where, dict(last), tuple(stained)
+        spread = f", but {', '.join(stained[:3])} have taken it in" if stained else ""
         known = ", ".join(f"{name} {value:.4g}" for name, value in last.items()) or "none yet"
         super().__init__(
             f"Training stopped after step {step}: the {player}'s step gave a value that is not finite, first in "
-            f"{where}; last finite metrics: {known}. The weights are those before it; lower the learning rate or "
-            "strengthen the penalty, and resume from the last checkpoint."
+            f"{where}; last finite metrics: {known}. The parameters are those before it{spread}; lower the "
+            "learning rate or strengthen the penalty, and resume from the last checkpoint."
         )
 
 
-def locate(networks: Mapping[str, nn.Module], objective: Callable[[], Tensor] | None = None) -> str:
-    """Name the first thing that is not finite: a parameter, a gradient, or the output of a layer.
+def locate(
+    networks: Mapping[str, nn.Module],
+    objective: Callable[[], Tensor] | None = None,
+    *,
+    samples: Tensor | None = None,
+) -> str:
+    """Name the first thing that is not finite: the data, a parameter, the output of a layer, or a gradient.
 
     Args:
         networks: Name to module; searched in order.
-        objective: Recomputes the objective, so that layer outputs can be watched; called once, undisturbed.
+        objective: Recomputes the objective from the latents on, so that the outputs of all layers can be watched in the
+            order in which they come about; called once, undisturbed.
+        samples: Real samples of the batch ``[batch, *shape]``.
 
     Returns:
         For example ``"the output of critic.layers.2"``; ``"the loss"`` if nothing earlier is to blame.
     """
+    if samples is not None and not bool(torch.isfinite(samples.detach()).all()):
+        return "the real samples"
     for name, network in networks.items():
         for key, p in network.named_parameters():
             if not bool(torch.isfinite(p.detach()).all()):
@@ -54,12 +68,23 @@ def locate(networks: Mapping[str, nn.Module], objective: Callable[[], Tensor] | 
     return "the loss"
 
 
+def stained(networks: Mapping[str, nn.Module]) -> list[str]:
+    """Names of the buffers that hold what is not finite: a forward moves running statistics before any step."""
+    return [
+        f"{name}.{key}"
+        for name, network in networks.items()
+        for key, buffer in network.named_buffers()
+        if not bool(torch.isfinite(buffer.detach()).all())
+    ]
+
+
 def _first_output(networks: Mapping[str, nn.Module], objective: Callable[[], Tensor]) -> str | None:
     found: list[str] = []
 
     def watch(label: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, Tensor) and not found and not bool(torch.isfinite(output.detach()).all()):
+            parts = [part for part in tree_leaves(output) if isinstance(part, Tensor)]
+            if not found and not all(bool(torch.isfinite(part.detach()).all()) for part in parts):
                 found.append(label)
 
         return hook

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tightrope.evaluation.features.classifier import classifier
 from tightrope.evaluation.features.dino import dinov2
 from tightrope.evaluation.features.inception import inception
 from tightrope.evaluation.features.named import FEATURES, named_features
 from tightrope.evaluation.features.network import FeatureNetwork, from_module, pixels, projections, random_convolutions
 from tightrope.evaluation.features.pretrained import cifar_resnet, mobilenet_v2
+from tightrope.evaluation.features.small_classifier import classifier
 
 __all__ = [
     "FEATURES",

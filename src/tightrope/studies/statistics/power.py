@@ -1,0 +1,70 @@
+"""How much a number of seeds can show, and what several questions at once cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from scipy import stats
+
+from tightrope._plumbing.errors import UserError
+from tightrope.studies.statistics.intervals import Interval, Values, finite
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for having asked several questions, in the order given (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def probability_of_improvement(treated: Values, control: Values, *, lower_is_better: bool = True) -> float:
+    """Probability that a run of one arm beats one of the other, ties counting half (Mann-Whitney)."""
+    a, b = finite(treated)[:, None], finite(control)[None, :]
+    better = (a < b) if lower_is_better else (a > b)
+    return float((better + 0.5 * (a == b)).mean())
+
+
+def equivalent(gap: Interval, margin: float) -> bool:
+    """Whether a difference is shown to be smaller than ``margin`` either way; give a 90 % interval for a test at 5 %.
+
+    Source: two one-sided tests (Schuirmann 1987).
+    """
+    return -margin < gap.low and gap.high < margin
+
+
+def detectable(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Smallest true mean of ``n`` paired differences with standard deviation ``sd`` that a t-test finds."""
+    if n < 2:
+        return math.inf
+    low, high = 0.0, 1.0
+    while _power(high, n, alpha) < power:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _power(middle, n, alpha) < power else (low, middle)
+    return high * sd
+
+
+def seeds_needed(effect: float, sd: float, *, alpha: float = 0.05, power: float = 0.8, most: int = 10_000) -> int:
+    """Pairs of seeds that find a true mean difference ``effect`` of standard deviation ``sd`` with ``power``.
+
+    Raises:
+        UserError: More than ``most`` would be needed.
+    """
+    n = 2
+    while n <= most:
+        if sd == 0 or _power(abs(effect) / sd, n, alpha) >= power:
+            return n
+        n += 1
+    raise UserError(f"An effect of {effect:.3g} at a spread of {sd:.3g} needs more than {most:,} seeds; ask for less.")
+
+
+def _power(effect: float, n: int, alpha: float) -> float:
+    """Power of a two-sided paired t-test at an effect in standard deviations."""
+    critical = stats.t.ppf(1 - alpha / 2, n - 1)
+    shift = effect * math.sqrt(n)
+    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
