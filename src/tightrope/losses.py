@@ -85,8 +85,12 @@ class OverCritics:
         Raises:
             UserError: No scores, see ``scores_of``, or not as many critics in both.
         """
-        reduce = self.reduce if reduce is None else reduce
-        check_choice("reduce", reduce, ("sum", "mean"))
+        if isinstance(first, Tensor) and isinstance(second, Tensor | None) and first.is_floating_point():
+            return self.function(first, second)
+        if reduce is None:
+            reduce = self.reduce
+        else:
+            check_choice("reduce", reduce, ("sum", "mean"))
         firsts = scores_of(first)
         seconds = (None,) * len(firsts) if second is None else scores_of(second)
         if len(firsts) != len(seconds):

@@ -72,23 +72,28 @@ def in_functional_transform() -> bool:
     return torch.compiler.is_compiling() or (level is not None and level() is not None)
 
 
-@contextmanager
-def twice_differentiable() -> Iterator[None]:
+class twice_differentiable:  # noqa: N801 (used like a function)
     """Let ``scaled_dot_product_attention`` use its plain form, the only one whose derivative has a derivative."""
-    use = torch.backends.cuda
-    found = use.flash_sdp_enabled(), use.mem_efficient_sdp_enabled(), use.cudnn_sdp_enabled(), use.math_sdp_enabled()
-    _set_attention(False, False, False, True)
-    try:
-        yield
-    finally:
-        _set_attention(*found)
+
+    def __enter__(self) -> None:
+        use = torch.backends.cuda
+        self._found = None
+        if use.flash_sdp_enabled() or use.mem_efficient_sdp_enabled() or use.cudnn_sdp_enabled():
+            self._found = use.flash_sdp_enabled(), use.mem_efficient_sdp_enabled(), use.cudnn_sdp_enabled()
+            self._math = use.math_sdp_enabled()
+            _set_attention(False, False, False)
+            use.enable_math_sdp(True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._found is not None:
+            _set_attention(*self._found)
+            torch.backends.cuda.enable_math_sdp(self._math)
 
 
-def _set_attention(flash: bool, efficient: bool, cudnn: bool, plain: bool) -> None:
+def _set_attention(flash: bool, efficient: bool, cudnn: bool) -> None:
     torch.backends.cuda.enable_flash_sdp(flash)
     torch.backends.cuda.enable_mem_efficient_sdp(efficient)
     torch.backends.cuda.enable_cudnn_sdp(cudnn)
-    torch.backends.cuda.enable_math_sdp(plain)
 
 
 def critic_scores(critic: Critic, x: Tensor) -> list[Tensor]:

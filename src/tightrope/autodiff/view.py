@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from tightrope._plumbing.checks import check_whole
 from tightrope._plumbing.errors import UserError
 
+_WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+
 
 class View(nn.Module):
     """A network as the library should see it: how it is called, what of its output counts, how many samples it packs.
@@ -144,11 +146,11 @@ def scores_of(output: object) -> tuple[Tensor, ...]:
     Raises:
         UserError: Anything else. Which part of it is the score is not guessed: say it with ``View(..., scores=...)``.
     """
-    found: tuple[Any, ...] = (output,)
-    if isinstance(output, (list, tuple)):
-        found = tuple(output)
-    if found and all(isinstance(part, Tensor) and part.is_floating_point() for part in found):
-        return found
+    if isinstance(output, Tensor) and output.is_floating_point():
+        return (output,)
+    parts = tuple(output) if isinstance(output, (list, tuple)) else ()
+    if parts and all(isinstance(part, Tensor) and part.is_floating_point() for part in parts):
+        return parts
     raise UserError(
         "Expected scores as a tensor in floating point, or as a list or tuple with one such tensor per critic, got "
         f"{described(output)}; say which part is the score: View(critic, scores=lambda out: {_pick(output)})."
@@ -187,10 +189,11 @@ def _pick(output: object) -> str:
 def rows_of(critic: object) -> int:
     """How many rows of samples share one row of scores."""
     while not isinstance(critic, View):
-        inner = critic.network if isinstance(critic, Remembered) else None
-        if isinstance(critic, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
-            inner = critic.module
-        inner = getattr(critic, "_orig_mod", inner) if isinstance(critic, nn.Module) else inner
+        if isinstance(critic, Remembered):
+            critic = critic.network
+            continue
+        inside = critic._modules if isinstance(critic, nn.Module) else {}
+        inner = inside.get("module") if isinstance(critic, _WRAPPERS) else inside.get("_orig_mod")
         if inner is None:
             return 1
         critic = inner

@@ -20,10 +20,11 @@ def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any
     """
     if real is not None:
         _check_samples(real)
-        real = real.to(run.device, run.dtype, non_blocking=True)
+        like = next(run.generator.parameters())
+        real = real.to(like.device, like.dtype, non_blocking=True)
         if run.precision == "bf16" and real.dim() == 4:
             real = real.contiguous(memory_format=torch.channels_last)
-    classes = max(getattr(network, "classes", 0) or 0 for network in (run.generator, run.critic))
+    classes = getattr(run.generator, "classes", 0) or getattr(run.critic, "classes", 0)
     if not classes:
         return real, None
     return real, _checked_labels(labels, classes, real).to(run.device, non_blocking=True)

@@ -68,11 +68,6 @@ class Run:
         """Device of the generator's parameters."""
         return next(self.generator.parameters()).device
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the generator's parameters, of the latents and of the samples."""
-        return next(self.generator.parameters()).dtype
-
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision context of both half-steps."""
         if self.precision == "fp32":
@@ -83,7 +78,8 @@ class Run:
         """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
         rng = self.rng if rng is None else rng
         z = torch.randn(n, self.latent, generator=rng, device=rng.device)
-        return z.to(self.device, self.dtype, non_blocking=True)
+        like = next(self.generator.parameters())
+        return z.to(like.device, like.dtype, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""
