@@ -423,6 +423,22 @@ def test_critics_of_a_method_without_penalties_never_see_the_generators_graph():
     assert all(p.grad is None for p in g.parameters())
 
 
+def test_one_penalty_class_for_both_players():
+    seen, net, _ = critic("list")
+    g = Penalty(penalties.jacobian_clamping, {"low": 5.0, "high": 6.0}, player="generator")
+    z = normal(4, 2)
+    assert g(generator(), z, rng=rng(1)).item() == pytest.approx(
+        penalties.jacobian_clamping(generator(), z, low=5.0, high=6.0, rng=rng(1)).item(), rel=1e-12
+    )
+    assert Penalty(penalties.r1, {"gamma": 0.5}, every=4)(seen, data()[0], None).item() == pytest.approx(
+        4 * penalties.r1(net, data()[0], gamma=0.5).item(), rel=1e-12
+    )
+    with pytest.raises(UserError, match="every step"):
+        Penalty(penalties.jacobian_clamping, every=2, player="generator")
+    with pytest.raises(ValueError, match="player"):
+        Penalty(penalties.r1, player="discriminator")
+
+
 # ------------------------------------------------------------------------------------------------------------ packs
 
 
