@@ -9,7 +9,6 @@ over rates and widths. C4 (docs/convergence.md) is a ratio of means over five se
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 from tightrope.studies import statistics as over_seeds
@@ -43,10 +42,8 @@ def ratios(arms: dict) -> None:
 def dead(found: dict) -> None:
     for name in ("JC-3", "JC-4", "JC-6", "JC-3R", "JC-4R"):
         for arm, rows in found[name]["runs"].items():
-            lost = sum(not math.isfinite(row["score"]) for row in rows)
-            print(
-                f"{name} {arm}: {lost} of {len(rows)} runs with a score that is not finite; dead {[row.get('dead') for row in rows]}"
-            )
+            lost = [row["dead"] for row in rows if row.get("dead")]
+            print(f"{name} {arm}: {len(rows)} runs, latents with a dead direction in {len(lost)} of them: {lost}")
 
 
 def main() -> None:

@@ -327,6 +327,19 @@ def test_a_smallest_value_that_stands_apart_is_found_and_trusted():
     assert found.log_condition_number == pytest.approx(2 * math.log(10), rel=1e-3)
 
 
+@pytest.mark.parametrize("scale", [0.01, 1.0, 50.0])
+def test_the_smallest_value_is_trusted_by_its_error_relative_to_itself(scale):
+    sigma = scale * torch.cat([torch.linspace(20, 1, 299, dtype=torch.float64), torch.tensor([0.2])])
+    A = spread(300, 400, sigma)
+    z = torch.zeros(300, dtype=torch.float64)
+    found = conditioning.extremes(lambda z: z @ A.mT, z, steps=60)
+    relative = found.smallest_error / found.smallest
+    assert 1e-6 < relative < 10
+    for factor in (0.99, 1.01):
+        again = conditioning.extremes(lambda z: z @ A.mT, z, steps=60, tolerance=factor * relative)
+        assert again.smallest_error == found.smallest_error and again.trusted == (factor > 1)
+
+
 def test_a_dead_direction_is_found_where_outputs_are_few():
     found = conditioning.extremes(lambda z: z[:, :4] * 2, torch.zeros(40, dtype=torch.float64), steps=20)
     assert found.trusted and found.smallest == 0.0 and found.log_condition_number == math.inf

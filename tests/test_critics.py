@@ -114,7 +114,8 @@ def test_upper_bound_holds_for_a_network_of_all_kinds_of_parts(seed):
     conditional = lipschitz_interval(critic, real, fake, labels=labels)
     assert conditional.lower <= conditional.upper
     assert conditional.upper > found.upper
-    assert {layer.name for layer in found.layers} == {"stem", "block", "skip", "down", "head"}
+    names = {"stem", "block", "skip", "norm", "down", "head", ""}  # the last is the product with a weight of its own
+    assert {layer.name for layer in found.layers} == names
     assert all(layer.attained <= layer.factor * (1 + 1e-9) for layer in found.layers)
     assert sum(layer.share for layer in found.layers) == pytest.approx(1)
     assert "share of the gap" in found.table()

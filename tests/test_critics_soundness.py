@@ -284,8 +284,8 @@ def test_a_slope_above_the_bound_takes_the_bound_away(monkeypatch):
     real = torch.randn(8, 4).double()
     found = lipschitz_interval(Made(lambda m, x: m.parts[0](x), nn.Linear(4, 4)).double(), real, real + 1, steps=0)
     assert math.isinf(found.upper)
-    assert "contradicts the bound" in found.reasons[0]
-    assert "parts.0" in found.reasons[0]
+    assert "contradicts the bound" in found.reasons[-1]
+    assert "parts.0" in found.reasons[-1]
 
 
 def test_batch_statistics_have_no_bound_and_say_so():

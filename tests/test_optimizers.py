@@ -264,6 +264,16 @@ def test_aligned_symplectic_sign(a, sign):
         torch.testing.assert_close(found, xi + 0.7 * factor * adjustment)
 
 
+@pytest.mark.parametrize(("squares", "sign"), [(0.22, 1.0), (0.227, -1.0)])
+def test_aligned_symplectic_sign_near_zero(squares, sign):
+    """``-|xi|^4 / 2 + 0.1`` with ``|xi|^2 = 2 (x^2 + y^2)``: zero at a sum of squares of 0.2236."""
+    x, y = (nn.Parameter(torch.tensor([v * squares**0.5], dtype=F64)) for v in (0.6, 0.8))
+    game = (lambda: (-x * x / 2 + x * y).sum(), lambda: (-y * y / 2 - x * y).sum())
+    xi = torch.tensor([(y - x).item(), (-x - y).item()], dtype=F64)
+    found = -gradient_field(symplectic(game, ([x], [y]), weight=0.7, align=True), ([x], [y])).detach()
+    torch.testing.assert_close(found, xi + 0.7 * sign * torch.stack([-xi[1], xi[0]]))
+
+
 def test_lead_reads_the_other_players_last_move():
     made = bilinear()
     optimizers = [Momentum(p.parameters(), lr=0.2, momentum=0.1) for p in made.players]

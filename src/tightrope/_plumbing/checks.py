@@ -9,6 +9,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from tightrope._plumbing.errors import UserError
 
 
 def check_bound(bound: Any, usual: float = 1) -> None:
@@ -39,6 +42,19 @@ def check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
     """
     if value not in valid:
         raise ValueError(f"expected {name}={' or '.join(map(repr, valid))}, got {value!r}; {valid[0]!r} is the default")
+
+
+def check_assigned(weight: Tensor, shape: torch.Size) -> None:
+    """Refuse a weight that is assigned to a constrained layer whose own has another shape.
+
+    Raises:
+        UserError: The shapes differ.
+    """
+    if weight.shape != shape:
+        raise UserError(
+            f"expected a weight of shape {list(shape)} for this constrained layer, got {list(weight.shape)}; "
+            "call constraints.remove(network) before giving a layer another size"
+        )
 
 
 def check_rng(rng: Any) -> None:

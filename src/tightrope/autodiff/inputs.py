@@ -96,13 +96,15 @@ def _set_attention(flash: bool, efficient: bool, cudnn: bool) -> None:
     torch.backends.cuda.enable_cudnn_sdp(cudnn)
 
 
-def critic_scores(critic: Critic, x: Tensor) -> list[Tensor]:
+def critic_scores(critic: Critic, x: Tensor, rows: int | None = None) -> list[Tensor]:
     """Every critic's scores of ``x`` ``[batch, *shape]``, summed per sample (or pack): ``[batch / rows]`` each.
+
+    ``rows`` says how many samples a pack has where ``critic`` cannot tell, see :func:`rows_of`.
 
     Raises:
         UserError: No scores, see :func:`scores_of`, or not one row of them per sample.
     """
-    rows = rows_of(critic)
+    rows = rows_of(critic) if rows is None else rows
     return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(critic(x))]
 
 

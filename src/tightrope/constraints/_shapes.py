@@ -47,8 +47,11 @@ def layer_shapes(
     for name in names:
         shapes = found.get(name, [])
         if len(shapes) != 1:
-            got = "none" if not shapes else " and ".join(map(str, shapes))
-            raise ValueError(f"expected one input size for layer {name!r}, got {got}; leave it out with `skip`")
+            got = " and ".join(map(str, shapes)) or "none, as the forward does not call it as the layer it is"
+            raise ValueError(
+                f"expected one input size for layer {name!r}, got {got}; call the layer itself at one size, or name it "
+                "in `skip`, which leaves it unconstrained"
+            )
     return {name: found[name][0] for name in names}
 
 

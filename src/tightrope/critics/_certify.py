@@ -29,12 +29,16 @@ _HARMLESS = frozenset([  # functions of a signal that return no tensor and tell 
     "is_storage", "type", "has_names", "is_inference", "is_pinned", "is_conj", "is_neg", "is_set_to",
 ])  # fmt: skip
 _UNFOLLOWED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_LAYERS = frozenset([*(f"conv{axes}d" for axes in (1, 2, 3)), "linear", "matmul", "__matmul__", "mm", "batch_norm"])
 _SAME_ENTRIES = frozenset(["T", "mT", "H", "mH", "data", "real"])  # attributes that are tensors of the same entries
 
 
 @dataclass
 class Step:
-    """One layer that was passed: how much it may stretch, and how much it stretched along the witness direction."""
+    """One layer that was passed: how much it may stretch, and how much it stretched along the witness direction.
+
+    A function that does a layer's work counts as one, under the name of the module that calls it.
+    """
 
     name: str
     kind: str
@@ -124,7 +128,12 @@ class _Watch(TorchFunctionMode):
         elif name in SHAPED and call.source[0] is not call.first:
             return  # a constant brought into the form of a signal
         elif _holds_tensor(call.result):
-            self.set(call.result, self._follow(name, call, tensors, changed))
+            bound, before = self._follow(name, call, tensors, changed), call.source[1]
+            self.set(call.result, bound)
+            if name in _LAYERS and 0 < before < math.inf:
+                with torch._C.DisableTorchFunction():
+                    stretched = stretch(call.source[0], call.result)
+                self.steps.append(Step(self.inside[-1] if self.inside else "", name, bound / before, stretched))
         elif changed:
             self.give_up(name, "writes in place in a way that is not understood")
         elif name not in _HARMLESS:

@@ -13,23 +13,20 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
-from torch.nn.utils.spectral_norm import SpectralNorm
-from torch.nn.utils.weight_norm import WeightNorm
 
 from tightrope.critics._call import NoBoundError
+from tightrope.layers.at_work import runs
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, effective_weight
 from tightrope.layers.linear_map import linear_map
+from tightrope.layers.torch_own import HOOKS
 from tightrope.spectra.operator import map_upper
-
-_PARTS = ("_conv_forward", "_output_padding")  # what a convolution's forward calls
-_SETTERS = (SpectralNorm, WeightNorm)  # hooks that only set the weight
 
 
 def is_step(module: nn.Module) -> bool:
     """Whether the module is accounted for as a whole: a plain layer, or one that declares its constant."""
     if _hooked(module):
         return False
-    return _runs(module, LAYERS) or _declares(module)
+    return runs(module, LAYERS) or _declares(module)
 
 
 def _declares(module: nn.Module) -> bool:
@@ -45,20 +42,9 @@ def _declares(module: nn.Module) -> bool:
 
 
 def _hooked(module: nn.Module) -> bool:
-    own = [h for h in module._forward_pre_hooks.values() if not isinstance(h, _SETTERS)]
+    own = [h for h in module._forward_pre_hooks.values() if not isinstance(h, HOOKS)]  # those only set the weight
     everywhere = hooks._global_forward_hooks or hooks._global_forward_pre_hooks
     return bool(own or module._forward_hooks or everywhere)
-
-
-def _runs(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> bool:
-    """Whether a call of the module runs exactly the code of one of these classes."""
-    known = next((c for c in classes if isinstance(module, c)), None)
-    if known is None or type(module).__call__ is not nn.Module.__call__:
-        return False
-    own = ("forward", *_PARTS)
-    return not any(name in vars(module) for name in own) and all(
-        getattr(type(module), name, None) is getattr(known, name, None) for name in own
-    )
 
 
 def factor(module: nn.Module, x: Tensor, result: Any, *, norms: bool = True) -> float:
@@ -69,9 +55,9 @@ def factor(module: nn.Module, x: Tensor, result: Any, *, norms: bool = True) -> 
     Raises:
         NoBoundError: There is no bound, or the call differs from what the layer's geometry says.
     """
-    if _runs(module, (nn.Embedding,)):
+    if runs(module, (nn.Embedding,)):
         raise NoBoundError("a lookup of a signal may jump")
-    if _runs(module, LAYERS):
+    if runs(module, LAYERS):
         return _operator_norm(module, x, result, norms)
     declared: Any = module.lipschitz
     try:

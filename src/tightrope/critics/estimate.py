@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from tightrope.autodiff import critic_scores, modules_of, undisturbed
+from tightrope.autodiff.guard import computed_once
 from tightrope.autodiff.types import Critic
 from tightrope.critics._search import gradient_norms, starting_points
 from tightrope.critics._seen import function_of, samples
@@ -82,9 +82,7 @@ def wasserstein_estimate(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
         )
     real, fake = samples(real, critic), samples(fake, critic)
-    with undisturbed(critic), torch.no_grad(), parametrize.cached():
-        for network in modules_of(critic):
-            network.eval()
+    with undisturbed(critic), torch.no_grad(), computed_once(*(network.eval() for network in modules_of(critic))):
         raw = mean_gap(function_of(critic), real, fake)
         slope = steepest(function_of(critic), real, fake, seed=seed)
     distance, reason = (None, "not asked for") if not exact else _exact(real, fake)

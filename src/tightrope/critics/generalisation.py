@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from tightrope.autodiff import undisturbed
+from tightrope.autodiff.guard import computed_once
 from tightrope.critics.estimate import mean_gap, steepest, wasserstein_estimate
 from tightrope.methods import Method
 from tightrope.methods.game import critic_objective
@@ -118,8 +118,7 @@ def generalisation_scores(
         exact: float | None = None
         for index, (name, (method, network)) in enumerate(methods.items()):
             critic = train_critic(method, network(seed), train, fakes, steps=steps, batch_size=batch_size, seed=seed)
-            with undisturbed(critic), parametrize.cached():
-                critic.eval()
+            with undisturbed(critic), computed_once(critic.eval()):
                 if index == 0:
                     exact = wasserstein_estimate(critic, test, held_out).exact
                 slope = max(steepest(critic, x, held_out) for x in (train, test))
@@ -163,9 +162,9 @@ def train_critic(
     for step in range(steps):
         batch = real[torch.randint(len(real), (batch_size,), generator=rng)]
         fake = fakes(batch_size, rng).detach()
-        with parametrize.cached():
+        with computed_once(critic):
             objective = critic_objective(method, critic, batch, fake, critic_step=step, rng=rng)
-        gradients = torch.autograd.grad(objective.total, parameters, allow_unused=True)
+            gradients = torch.autograd.grad(objective.total, parameters, allow_unused=True)
         for p, gradient in zip(parameters, gradients, strict=True):
             p.grad = gradient
         match_strides_(parameters)

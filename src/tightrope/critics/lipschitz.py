@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from tightrope.autodiff import module_of, modules_of, undisturbed
+from tightrope.autodiff.guard import computed_once
 from tightrope.autodiff.types import Critic
 from tightrope.critics._certify import Trace, trace
 from tightrope.critics._search import climb, starting_points, steepest
@@ -23,7 +23,7 @@ class LayerShare:
 
     Attributes:
         name: Qualified name.
-        kind: Class.
+        kind: Class, or the function's name.
         factor: Proven operator norm.
         attained: How much the layer stretches the witness' direction; at most ``factor``.
         share: ``log(factor / attained)`` over that of all layers: the part of the budget wasted here, summing to 1.
@@ -45,7 +45,9 @@ class LipschitzInterval:
         upper: Proven bound; infinite if some part has none.
         witnesses: Points where the gradient is steepest ``[points, *shape]``, steepest first.
         slopes: Gradient norms there ``[points]``.
-        layers: The layers in the order of the forward; none where something else has no bound.
+        layers: The layers in the order of the forward; none where something else has no bound. A function that does a
+            layer's work (``F.conv2d(x, self.weight)``, ``x @ self.weight``, batch normalisation) is one of them, under
+            the name of the module that calls it.
         reasons: What makes ``upper`` infinite, by name; empty if it is finite.
     """
 
@@ -59,10 +61,10 @@ class LipschitzInterval:
     def table(self) -> str:
         """Aligned text: the interval, one line per layer, and the reasons if there is no bound."""
         lines = [f"Lipschitz constant in [{self.lower:.6g}, {self.upper:.6g}]"]
-        width = max([len(layer.name) for layer in self.layers], default=5)
+        width = max([len(layer.name or "(itself)") for layer in self.layers], default=5)
         lines += [
-            f"  {layer.name:<{width}}  {layer.kind:<16} at most {layer.factor:<10.4g} attained {layer.attained:<10.4g} "
-            f"share of the gap {layer.share:6.1%}"
+            f"  {layer.name or '(itself)':<{width}}  {layer.kind:<16} at most {layer.factor:<10.4g} "
+            f"attained {layer.attained:<10.4g} share of the gap {layer.share:6.1%}"
             for layer in self.layers
         ]
         return "\n".join(lines + [f"  no bound: {reason}" for reason in self.reasons])
@@ -123,11 +125,9 @@ def lipschitz_interval(
     _check(networks, real, fake, labels, keep)
     dtype = next((p.dtype for network in networks for p in network.parameters()), real.dtype)
     rng = torch.Generator().manual_seed(seed)
-    with torch.inference_mode(False), undisturbed(critic), parametrize.cached():
+    with torch.inference_mode(False), undisturbed(critic), computed_once(*(n.eval() for n in networks)):
         real, fake = (samples(x.detach().clone().to(dtype), critic) for x in (real, fake))
         scores = function_of(critic, labels)
-        for network in networks:
-            network.eval()
         points = starting_points(real, fake, rng)
         found = steepest(scores, points, keep)
         followed = _follow(critic, scores, found, norms=False)

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from tightrope.autodiff import in_functional_transform
+from tightrope.dynamics.spelled import SPELLED, weight_norm
 
 _DETACH = (torch.Tensor.detach, torch.detach)
 _ROOTS = (torch.Tensor.sqrt, torch.sqrt)
@@ -61,6 +62,7 @@ class CarryTangents(TorchFunctionMode):
             return _root(args[0])
         if func is torch.Tensor.addcmul_ and not torch.is_grad_enabled():
             _require_slope(*args[:3])
+        func = SPELLED.get(func, func)
         if func.__name__ in _ARITHMETIC:
             args = _with_tangents(func.__name__, args)
         return func(*args, **kwargs)
@@ -141,4 +143,6 @@ class Attached(TorchFunctionMode):
     ) -> Any:
         if func in _DETACH:
             return args[0].view_as(args[0])
+        if func is torch._weight_norm:
+            func = weight_norm
         return func(*args, **(kwargs or {}))

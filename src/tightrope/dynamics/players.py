@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope.autodiff import undisturbed
+from tightrope.dynamics.spelled import differentiable_kernels
 
 Player: TypeAlias = nn.Module | Sequence[Tensor]
 """A module, of which every parameter that requires a gradient is played, or the played tensors themselves."""
@@ -117,7 +118,7 @@ def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] 
 
     gradients = [(p, p.grad) for p in tensors]
     try:
-        with undisturbed(*modules_of(players)):
+        with undisturbed(*modules_of(players)), differentiable_kernels():
             yield rewind
     finally:
         rewind()

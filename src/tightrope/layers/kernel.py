@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope.autodiff.guard import frozen_constraints
+from tightrope.layers.torch_own import hooked_weight, hooks_of, steady
 from tightrope.linalg import block_add_outer, block_matvec, block_rmatvec, top_singular_pair
 
 Layer: TypeAlias = (
@@ -98,11 +99,11 @@ class KernelShape:
         return top_singular_pair(self.matrix(weight))
 
     def weight(self, matrix: Tensor, shape: torch.Size) -> Tensor:
-        """Inverse of :meth:`matrix` for a weight of ``shape``."""
+        """Inverse of :meth:`matrix` for a weight of ``shape``, contiguous."""
         if not self.transposed:
-            return matrix.reshape(shape)
+            return matrix.reshape(shape).contiguous()
         blocks = matrix.reshape(self.groups, self.rows, shape[0] // self.groups, -1)
-        return blocks.transpose(1, 2).reshape(shape)
+        return blocks.transpose(1, 2).reshape(shape).contiguous()
 
 
 def kernel_shape(layer: nn.Module) -> KernelShape:
@@ -127,6 +128,9 @@ def kernel_shape(layer: nn.Module) -> KernelShape:
 
 def effective_weight(layer: nn.Module) -> Tensor:
     """The weight the layer computes with, constraints applied, with no power iteration advanced."""
-    with frozen_constraints():
+    hook = hooks_of(layer).get("weight")
+    if hook is not None:  # what the layer holds between forwards is the weight of the forward before
+        return hooked_weight(layer, hook)
+    with frozen_constraints(), steady(layer):
         weight: Tensor = layer.weight  # type: ignore[assignment]
         return weight

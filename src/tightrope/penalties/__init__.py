@@ -47,16 +47,19 @@ from tightrope.penalties.gradient import (
     r2,
     refuse_coupled,
 )
+from tightrope.penalties.noise import GradientNoise, gradient_noise
 from tightrope.penalties.orthogonality import soft_orthogonality
 from tightrope.penalties.penalty import Penalty, lazy
 
 __all__ = [
     "GENERATOR_PENALTIES",
     "PENALTIES",
+    "GradientNoise",
     "Penalty",
     "finite_difference_r1",
     "finite_difference_r2",
     "from_gan_stability",
+    "gradient_noise",
     "gradient_penalty",
     "interpolate",
     "jacobian_clamping",

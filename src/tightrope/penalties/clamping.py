@@ -5,11 +5,16 @@ Re-exported as ``tightrope.penalties.jacobian_clamping``, beside the critic's pe
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from tightrope.autodiff import Remembered, View, norm, samples_of
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import Remembered, View, module_of, norm, samples_of
 from tightrope.autodiff.types import Generator
+from tightrope.layers.find import find_batch_norm
+from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
 
 
@@ -97,17 +102,40 @@ def finite_gain(
 
 
 def together(generator: Generator, z: Tensor, other: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Samples of two batches of latents ``[batch, *latent_shape]`` from one forward; labels are used for both."""
+    """Samples of two batches of latents ``[batch, *latent_shape]`` from one forward; labels are used for both.
+
+    A generator that draws random numbers is called once more on each batch, with the same draws.
+
+    Raises:
+        UserError: It also has batch normalisation in training mode.
+    """
     remembering = generator if isinstance(generator, Remembered) else None
-    network = generator if remembering is None else remembering.network
+    network: Any = generator if remembering is None else remembering.network
     if labels is not None:
         network = View(network, labels=labels)
+    twice = network
     if isinstance(network, View):
-        network = network.with_labels(lambda given: given.repeat(2, *[1] * (given.dim() - 1)))
-    joint = samples_of(network(torch.cat((z, other))))
-    if joint.dtype in (torch.bfloat16, torch.float16):
-        joint = joint.float()
+        twice = network.with_labels(lambda given: given.repeat(2, *[1] * (given.dim() - 1)))
+    call = Repeated(twice, z, "the gain of a generator")
+    joint = samples_of(call(torch.cat((z, other))))
     x, x_other = joint[: len(z)], joint[len(z) :]
+    if call.drew:  # other draws for the two halves: their difference would be that of the draws
+        _refuse_batch_statistics(network)
+        call.network = network
+        x, x_other = (samples_of(call(points)) for points in (z, other))
+    if x.dtype in (torch.bfloat16, torch.float16):
+        x, x_other = x.float(), x_other.float()
     if remembering is not None:
         remembering.remember(z, x)
     return x, x_other
+
+
+def _refuse_batch_statistics(network: object) -> None:
+    module = module_of(network)
+    mixed = [] if module is None else [n for n in find_batch_norm(module) if module.get_submodule(n).training]
+    if mixed:
+        raise UserError(
+            "Expected a generator whose two batches can share their random draws, got dropout or noise together with "
+            f"batch normalisation in training mode ({mixed[0]}), which has to see both as one batch; take one of the "
+            "two out."
+        )

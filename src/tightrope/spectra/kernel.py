@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tightrope.layers.at_work import other_weights
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import effective_weight, kernel_shape
 
@@ -43,13 +44,26 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
     return torch.linalg.svdvals(matrix).reshape(-1).sort(descending=True).values
 
 
-def kernel_spectra(network: nn.Module) -> dict[str, Tensor]:
+class KernelSpectra(dict[str, Tensor]):
+    """Singular values by layer.
+
+    Attributes:
+        not_understood: Weights with two axes or more that no layer holds, each with the class that does.
+    """
+
+    def __init__(self, found: dict[str, Tensor], not_understood: dict[str, str]) -> None:
+        super().__init__(found)
+        self.not_understood = not_understood
+
+
+def kernel_spectra(network: nn.Module) -> KernelSpectra:
     """:func:`kernel_singular_values` of every layer, by name.
 
     Args:
         network: Any module. Mode, buffers, power iterations and random states stay as they are.
     """
-    return {name: kernel_singular_values(layer) for name, layer in find_layers(network).items()}
+    found = {name: kernel_singular_values(layer) for name, layer in find_layers(network).items()}
+    return KernelSpectra(found, other_weights(network))
 
 
 def stable_rank(values: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,12 @@ from torch.nn.utils import parametrize
 
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scores, frozen, gradient_norm, labelled
+from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.average import decay_for, update_average_
 from tightrope.training.batches import to_device
+from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
 
@@ -132,9 +135,7 @@ def _update(
     settings = run.method.critic_optimizer if player == "critic" else run.method.generator_optimizer
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
-    with run.autocast(), parametrize.cached():
-        now = objective()
-    now.total.backward(inputs=[p for p in parameters if p.requires_grad])
+    now = _differentiated(run, player, network, objective, [p for p in parameters if p.requires_grad])
     size = gradient_norm(parameters)
     if not math.isfinite(float(now.total.detach() + size)):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
@@ -146,6 +147,28 @@ def _update(
     half = Half(detached(now), size)
     run._last[player] = half
     return half
+
+
+def _differentiated(
+    run: Run, player: str, network: nn.Module, objective: Callable[[], Objective], parameters: list[Tensor]
+) -> Objective:
+    """The objective, after its backward into the gradients of ``parameters``."""
+    networks = (run.critic,) if player == "critic" else (run.generator, run.critic)
+    reentrant = run._reentrant.get(player)  # None before the first step, which finds out
+    with explained():
+        with (
+            computed_once(*networks, within=run.autocast()),
+            nullcontext() if reentrant is False else inputs_with_gradients(network),
+        ):
+            with run.autocast():
+                now = objective()
+            if reentrant is None:
+                reentrant = run._reentrant[player] = is_reentrant(now.total)
+            if not reentrant:
+                now.total.backward(inputs=parameters)
+        if reentrant:  # its recomputation must not meet weights whose graph another one has used up
+            now.total.backward()
+    return now
 
 
 def _require_alternating(run: Run) -> None:

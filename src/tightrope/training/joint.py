@@ -9,13 +9,14 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from tightrope.autodiff import gradient_norm, labelled
+from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective
 from tightrope.optimizers.extragradient import Extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import to_device
+from tightrope.training.checkpointing import explained, inputs_with_gradients
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
@@ -91,14 +92,14 @@ def _losses(
 
     def generator_loss() -> Tensor:
         G, D = labelled(run.generator, repeated), labelled(run.critic, repeated)
-        with run.autocast(), parametrize.cached():
+        with run.autocast():
             now = generator_objective(method, G, D, z_generator, real=real, images_seen=images_seen, rng=noise())
         seen["generator"] = now
         return now.total
 
     def critic_loss() -> Tensor:
         position = {"critic_step": critic_steps, "images_seen": images_seen}
-        with run.autocast(), parametrize.cached():
+        with run.autocast():
             with hide():
                 fake = labelled(run.generator, labels)(z_critic).to(real.dtype)
             now = critic_objective(method, labelled(run.critic, labels), real, fake, rng=noise(), **position)
@@ -116,11 +117,19 @@ def _gradients_(
     for loss, optimizer in zip(losses, (run.generator_optimizer, run.critic_optimizer), strict=True):
         optimizer.zero_grad(set_to_none=True)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-        total = loss()
-        found.append((parameters, list(torch.autograd.grad(total, parameters, allow_unused=True)), total.detach()))
+        known = "joint" in run._reentrant  # such checkpoints are refused at the first step
+        with (
+            explained(),
+            computed_once(run.generator, run.critic, within=run.autocast()),
+            nullcontext() if known else inputs_with_gradients(run.generator, run.critic),
+        ):
+            total = loss()
+            gradients: list[Tensor | None] = [*torch.autograd.grad(total, parameters, allow_unused=True)]
+        found.append((parameters, gradients, total.detach()))
+    run._reentrant["joint"] = False
     halves = []
-    for (parameters, gradients, total), player, loss in zip(found, PLAYERS, losses, strict=True):
-        for p, gradient in zip(parameters, gradients, strict=True):
+    for (parameters, taken, total), player, loss in zip(found, PLAYERS, losses, strict=True):
+        for p, gradient in zip(parameters, taken, strict=True):
             p.grad = gradient
         size = gradient_norm(parameters)
         if not math.isfinite(float(total + size)):

@@ -62,6 +62,7 @@ class Run:
     images_seen: int = 0
     _averaged_at: int = 0
     _last: dict[str, Half] = field(default_factory=dict)
+    _reentrant: dict[str, bool] = field(default_factory=dict)  # what the players' first steps met
 
     @property
     def device(self) -> torch.device:
