@@ -199,7 +199,7 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
                 raise
             raise UserError(
                 "Expected a critic whose gradient by its samples can be taken, got one with reentrant checkpointing, "
-                "where torch cannot; use checkpoint(..., use_reentrant=False)."
+                "where torch cannot; pass use_reentrant=False to the checkpoint."
             ) from problem
     if found is None:
         raise NoGradientError(
