@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import conditioning
-from tightrope.autodiff import Bound
+from tightrope.autodiff import View
 from tightrope.conditioning import Conditioning
 from tightrope.networks import NETWORKS
 
@@ -236,7 +236,7 @@ def test_noise_inside_the_generator_is_the_same_for_every_column():
 def test_labels_may_come_bound():
     g, z, labels = generator("mlp", 3), latents(4, 6), torch.tensor([2, 1, 0, 1])
     given = conditioning.jacobian(g, z, labels=labels, memory=1)
-    assert torch.equal(conditioning.jacobian(Bound(g, labels), z, memory=1), given)
+    assert torch.equal(conditioning.jacobian(View(g, labels=labels), z, memory=1), given)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,8 @@ def test_extremes_of_networks_agree_with_the_whole_spectrum():
     values = conditioning.singular_values(g, z[None].float(), labels=torch.tensor([2]), dtype=torch.float64)[0]
     assert found.largest == pytest.approx(values[0].item(), rel=1e-6)
     assert found.trusted and found.smallest == pytest.approx(values[-1].item(), rel=1e-6)
+    assert conditioning.extremes(g, z[None].float(), label=2, steps=12) == found  # a batch of one
     with pytest.raises(ValueError, match="one latent"):
-        conditioning.extremes(g, z[None])
+        conditioning.extremes(g, z.expand(2, -1))
     with pytest.raises(ValueError, match="krylov"):
         conditioning.extremes(g, z, method="guess")

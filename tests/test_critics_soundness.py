@@ -106,7 +106,7 @@ REFUSED = {
     "bias": (weight_swapped, "several signals"),
     "clamp": (lambda m, x: torch.clamp(x, min=5 * x), "clamp"),
     "clamp_min": (lambda m, x: x.clamp_min(5 * x), "clamp_min"),
-    "prelu": (lambda m, x: F.prelu(-torch.ones(1, 4).to(x), 5 * x.mean(0)), "prelu"),
+    "prelu": (lambda m, x: F.prelu(-torch.ones(len(x), 4).to(x), 5 * x.mean(0)), "prelu"),
     "celu": (lambda m, x: F.celu(x, -0.5), "celu"),
     "softplus": (lambda m, x: F.softplus(x, threshold=0), "softplus"),
     "positions": (fanned, "jump"),

@@ -12,7 +12,7 @@ from torch.func import vmap
 
 from tightrope import constraints, penalties
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import Scored
+from tightrope.autodiff import Remembered
 from tightrope.penalties.clamping import finite_gain, jacobian_clamping
 from tightrope.penalties.noise import gradient_noise
 
@@ -54,7 +54,7 @@ X = torch.randn(256, 2, generator=torch.Generator().manual_seed(3), dtype=torch.
 @pytest.mark.parametrize("which", ["r1", "r2"])
 def test_finite_differences_of_random_and_moving_critics_are_those_of_one_function(which, critic, scored):
     rng, critic = torch.Generator().manual_seed(0), critic()
-    seen = Scored(critic) if scored else critic
+    seen = Remembered(critic) if scored else critic
     if scored:
         seen(X), seen(X + 1)  # scores of other draws and other weights, which a comparison must not use
     twin = copy.deepcopy(critic)
@@ -73,7 +73,7 @@ def test_a_critic_without_draws_is_called_once_more_and_its_known_scores_are_use
             return super().forward(x)
 
     critic = Counting(2, 1).double()
-    scored = Scored(critic)
+    scored = Remembered(critic)
     scored(X)
     state = torch.get_rng_state()
     penalties.finite_difference_r1(scored, X, rng=torch.Generator())

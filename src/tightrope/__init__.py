@@ -48,17 +48,19 @@ _SUBMODULES = (
 _NAMES = {
     "METHODS": "methods",
     "Method": "methods",
+    "View": "autodiff",
     "load": "runs",
     "start": "training",
     "train": "training",
 }
 
 if TYPE_CHECKING:
+    from tightrope.autodiff import View
     from tightrope.methods import METHODS, Method
     from tightrope.runs import load
     from tightrope.training import start, train
 
-__all__ = ["METHODS", "Method", "UserError", "__version__", "load", "start", "train"]
+__all__ = ["METHODS", "Method", "UserError", "View", "__version__", "load", "start", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,10 @@ name                   critic                                         generator
 Scores have any shape ``[batch, ...]`` and the mean is over all their entries. Real and fake scores meet elementwise in
 ``relativistic`` alone, so batches may differ in size everywhere else. Scores of half precision are widened first.
 
+Several critics give lists of scores, one tensor per critic, and losses add over critics:
+``hinge.critic([a, b], [c, d])`` is ``hinge.critic(a, c) + hinge.critic(b, d)``, half of it with ``reduce="mean"``. The
+one rule of what is a score is :func:`tightrope.autodiff.scores_of`.
+
 With scores of 1 for real samples and -1 for fake ones:
 
 >>> from tightrope.losses import LOSSES
@@ -34,17 +38,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from tightrope._plumbing.checks import check_choice
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.source import Source
+from tightrope.autodiff import scores_of
 
 __all__ = [
     "LOSSES",
     "Loss",
+    "OverCritics",
+    "Reduce",
     "hinge",
     "least_squares",
     "minimax",
@@ -53,6 +62,48 @@ __all__ = [
     "wasserstein",
 ]
 
+Reduce = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class OverCritics:
+    """A loss of one critic's scores as a loss of several critics' scores.
+
+    Attributes:
+        function: Of one or two tensors of scores, the second of which may be None.
+        reduce: Whether the critics' losses are summed or averaged, unless the call says otherwise.
+    """
+
+    function: Callable[..., Tensor]
+    reduce: Reduce = "sum"
+
+    def __post_init__(self) -> None:
+        check_choice("reduce", self.reduce, ("sum", "mean"))
+
+    def __call__(self, first: Any, second: Any = None, *, reduce: Reduce | None = None) -> Tensor:
+        """The loss of two critics' outputs: tensors, or lists with one tensor per critic.
+
+        Raises:
+            UserError: No scores, see ``scores_of``, or not as many critics in both.
+        """
+        if isinstance(first, Tensor) and isinstance(second, Tensor | None) and first.is_floating_point():
+            return self.function(first, second)
+        if reduce is None:
+            reduce = self.reduce
+        else:
+            check_choice("reduce", reduce, ("sum", "mean"))
+        firsts = scores_of(first)
+        seconds = (None,) * len(firsts) if second is None else scores_of(second)
+        if len(firsts) != len(seconds):
+            raise UserError(
+                f"Expected scores of the same critics, got those of {len(firsts)} and {len(seconds)}; pass what one "
+                "critic returned for both batches."
+            )
+        total = self.function(firsts[0], seconds[0])
+        for k in range(1, len(firsts)):
+            total = total + self.function(firsts[k], seconds[k])
+        return total / len(firsts) if reduce == "mean" and len(firsts) > 1 else total
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -60,11 +111,12 @@ class Loss:
 
     Attributes:
         name: Key in :data:`LOSSES`.
-        critic: ``(d_real, d_fake) -> scalar``.
-        generator: ``(d_fake, d_real=None) -> scalar``.
+        critic: ``(d_real, d_fake, *, reduce=None) -> scalar``; given as a function of one critic's scores.
+        generator: ``(d_fake, d_real=None, *, reduce=None) -> scalar``; likewise.
         paired: The generator's loss needs real scores of the same shape as the fake ones.
         needs_lipschitz: The critic's loss has no minimum unless a constraint, projection or penalty bounds the critic.
         source: Paper and equation.
+        reduce: What both losses do over several critics, ``"sum"`` or ``"mean"``, unless a call says otherwise.
 
     Example:
         >>> from tightrope import losses
@@ -77,11 +129,18 @@ class Loss:
     """
 
     name: str
-    critic: Callable[[Tensor, Tensor], Tensor]
+    critic: Callable[..., Tensor]
     generator: Callable[..., Tensor]
     paired: bool = False
     needs_lipschitz: bool = False
     source: Source | None = None
+    reduce: Reduce = "sum"
+
+    def __post_init__(self) -> None:
+        for name in ("critic", "generator"):
+            given = getattr(self, name)
+            one = given.function if isinstance(given, OverCritics) else given
+            object.__setattr__(self, name, OverCritics(one, self.reduce))
 
 
 def _wide(scores: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from tightrope.autodiff.view import modules_of
+
 _frozen = 0
 
 
@@ -52,7 +54,7 @@ def computed_once(*networks: nn.Module, within: AbstractContextManager[Any] | No
 
 
 @contextmanager
-def undisturbed(*modules: nn.Module) -> Iterator[None]:
+def undisturbed(*modules: object) -> Iterator[None]:
     """Leave everything a training run depends on exactly as found, whatever happens inside the block.
 
     Restores of these modules: train or eval mode of every submodule, buffers (objects and values), parameter gradients
@@ -61,9 +63,9 @@ def undisturbed(*modules: nn.Module) -> Iterator[None]:
     diagnostic that edits weights works on a ``deepcopy``.
 
     Args:
-        *modules: Networks that the block calls. Plain functions are ignored.
+        *modules: Networks that the block calls, or functions that call networks, see :func:`modules_of`.
     """
-    networks = [m for m in modules if isinstance(m, nn.Module)]
+    networks: tuple[nn.Module, ...] = modules_of(*modules)
     modes = [(m, m.training) for network in networks for m in network.modules()]
     buffers = [
         (module, name, buffer, buffer.detach().clone())

@@ -19,7 +19,7 @@ from tightrope.layers.at_work import runs
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, effective_weight
 from tightrope.layers.linear_map import linear_map
 from tightrope.layers.torch_own import HOOKS
-from tightrope.spectra.operator import map_norm
+from tightrope.spectra.operator import map_upper
 
 
 def is_step(module: nn.Module) -> bool:
@@ -47,8 +47,10 @@ def _hooked(module: nn.Module) -> bool:
     return bool(own or module._forward_hooks or everywhere)
 
 
-def factor(module: nn.Module, x: Tensor, result: Any) -> float:
+def factor(module: nn.Module, x: Tensor, result: Any, *, norms: bool = True) -> float:
     """How much a step may stretch the distance between two inputs of the shape of ``x``.
+
+    Without ``norms`` 1 stands for every layer that has one.
 
     Raises:
         NoBoundError: There is no bound, or the call differs from what the layer's geometry says.
@@ -56,7 +58,7 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
     if runs(module, (nn.Embedding,)):
         raise NoBoundError("a lookup of a signal may jump")
     if runs(module, LAYERS):
-        return _operator_norm(module, x, result)
+        return _operator_norm(module, x, result, norms)
     declared: Any = module.lipschitz
     try:
         value = float(declared)
@@ -67,7 +69,7 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
     return value
 
 
-def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
+def _operator_norm(module: nn.Module, x: Tensor, result: Any, norms: bool) -> float:
     weight = effective_weight(module).detach()
     if isinstance(module, CONVOLUTIONS) and x.dim() != weight.dim():
         raise NoBoundError("a convolution of a sample without a batch axis is not understood")
@@ -77,7 +79,7 @@ def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
         raise NoBoundError(str(problem)) from problem
     if tuple(of.weight_shape) != tuple(weight.shape) or of.output_shape != tuple(result.shape[1:]):
         raise NoBoundError(f"gives {tuple(result.shape[1:])}, where its settings say {of.output_shape}")
-    return map_norm(of, weight).upper
+    return map_upper(of, weight) if norms else 1.0
 
 
 def stretch(x: Tensor, result: Any) -> float:

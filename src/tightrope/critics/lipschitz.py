@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from tightrope.autodiff import undisturbed
+from tightrope.autodiff import module_of, modules_of, undisturbed
 from tightrope.autodiff.guard import computed_once
+from tightrope.autodiff.types import Critic
 from tightrope.critics._certify import Trace, trace
-from tightrope.critics._search import climb, starting_points
+from tightrope.critics._search import climb, starting_points, steepest
+from tightrope.critics._seen import function_of, samples, total
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class LipschitzInterval:
         upper: Proven bound; infinite if some part has none.
         witnesses: Points where the gradient is steepest ``[points, *shape]``, steepest first.
         slopes: Gradient norms there ``[points]``.
-        layers: The layers in the order of the forward, where the bound is finite or not. A function that does a
+        layers: The layers in the order of the forward; none where something else has no bound. A function that does a
             layer's work (``F.conv2d(x, self.weight)``, ``x @ self.weight``, batch normalisation) is one of them, under
             the name of the module that calls it.
         reasons: What makes ``upper`` infinite, by name; empty if it is finite.
@@ -68,7 +71,7 @@ class LipschitzInterval:
 
 
 def lipschitz_interval(
-    critic: nn.Module,
+    critic: Critic,
     real: Tensor,
     fake: Tensor,
     *,
@@ -80,12 +83,13 @@ def lipschitz_interval(
     """Bound the Lipschitz constant of a critic from both sides.
 
     Args:
-        critic: Any module from ``[batch, *shape]`` to scores; left exactly as found. Judged in evaluation mode. Several
-            scores per sample count as their sum.
+        critic: Any module, ``View`` of one, or function from ``[batch, *shape]`` to scores; left exactly as found.
+            Judged in evaluation mode. Several scores per sample, and several critics, count as their sum; a pack is one
+            sample.
         real: ``[batch, *shape]``, where the search starts.
         fake: ``[batch, *shape]``, likewise.
         labels: One label ``[1]`` for a conditional critic: the interval then holds for that class.
-        steps: Climbing steps; 0 takes the steepest of the starting points.
+        steps: Climbing steps; 0 takes the steepest of the starting points, as does a critic without an upper bound.
         keep: Points that climb, and witnesses returned.
         seed: Of the search's own generator.
 
@@ -106,7 +110,8 @@ def lipschitz_interval(
             said above, or the critic's weights were made in inference mode.
 
     **Claim**: the true constant lies in the interval, up to rounding of the forward itself.
-    **Cost**: ``5 * keep * steps`` gradients, and one operator norm per layer.
+    **Cost**: one operator norm per layer, nine gradients per sample, and ``5 * keep * steps`` more where there is an
+    upper bound.
 
     Example:
         >>> from tightrope import constraints, critics
@@ -115,35 +120,46 @@ def lipschitz_interval(
         >>> 0 < interval.lower <= interval.upper < 1.001
         True
     """
-    _check(critic, real, fake, labels, keep)
-    dtype = next((p.dtype for p in critic.parameters()), real.dtype)
+    critic = getattr(critic, "_orig_mod", critic)  # compiled code cannot be followed; it is this network's
+    networks = modules_of(critic)
+    _check(networks, real, fake, labels, keep)
+    dtype = next((p.dtype for network in networks for p in network.parameters()), real.dtype)
     rng = torch.Generator().manual_seed(seed)
-    with torch.inference_mode(False), undisturbed(critic), computed_once(critic.eval()):
-        real, fake = real.detach().clone(), fake.detach().clone()  # tensors of inference mode have no gradients
-        given = None if labels is None else labels.clone()
-
-        def scores(x: Tensor) -> Tensor:
-            out: Tensor = critic(x) if given is None else critic(x, given.expand(len(x)))
-            return out
-
-        points = starting_points(real.to(dtype), fake.to(dtype), rng)
-        witnesses, slopes, gradients = climb(scores, points, rng, steps=steps, keep=keep)
-        size = float(slopes[0])
-        direction = gradients[:1] / size if size and math.isfinite(size) else torch.zeros_like(gradients[:1])
-        followed = trace(critic, lambda x: scores(x).sum(), witnesses[:1], direction)
+    with torch.inference_mode(False), undisturbed(critic), computed_once(*(n.eval() for n in networks)):
+        real, fake = (samples(x.detach().clone().to(dtype), critic) for x in (real, fake))
+        scores = function_of(critic, labels)
+        points = starting_points(real, fake, rng)
+        found = steepest(scores, points, keep)
+        followed = _follow(critic, scores, found, norms=False)
+        if bounded := math.isfinite(followed.upper):  # otherwise neither norms nor steeper points tell anything
+            scale = float(points.flatten(1).std().clamp(min=1e-6))
+            found = climb(scores, found, scale, rng, steps=steps)
+            followed = _follow(critic, scores, found)
+    witnesses, slopes, _ = found
+    size = float(slopes[0])
     lower = size * (1 - 20 * torch.finfo(dtype).eps)
-    contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps))
+    contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps)) if bounded else []
     return LipschitzInterval(
         lower=lower if contradictions else min(lower, followed.upper),
         upper=math.inf if contradictions else followed.upper,
         witnesses=witnesses,
         slopes=slopes,
-        layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]),
-        reasons=(*followed.reasons, *contradictions),
+        layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]) if bounded else (),
+        reasons=(*followed.reasons, *contradictions) if contradictions or math.isinf(followed.upper) else (),
     )
 
 
-def _check(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
+def _follow(critic: Critic, scores: Critic, found: tuple[Tensor, Tensor, Tensor], *, norms: bool = True) -> Trace:
+    """The certificate, with the stretch of every layer along the steepest point's gradient."""
+    witnesses, slopes, gradients = found
+    size = float(slopes[0])
+    direction = gradients[:1] / size if size and math.isfinite(size) else torch.zeros_like(gradients[:1])
+    return trace(
+        module_of(critic) or nn.ModuleList(), lambda x: total(scores(x)), witnesses[:1], direction, norms=norms
+    )
+
+
+def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
     if real.shape[1:] != fake.shape[1:] or not (real.dim() and fake.dim()) or not (len(real) and len(fake)):
         raise ValueError(
             "Expected two batches of at least one sample each, of one shape, "
@@ -155,7 +171,7 @@ def _check(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None,
         raise ValueError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
     if labels is not None and labels.numel() != 1:
         raise ValueError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
-    if any(t.is_inference() for t in (*critic.parameters(), *critic.buffers())):
+    if any(t.is_inference() for network in networks for t in (*network.parameters(), *network.buffers())):
         raise ValueError(
             "Expected a critic with ordinary weights, got some made in torch.inference_mode(), which have no "
             "gradients; build or load the critic outside of it."

@@ -16,7 +16,6 @@ from tightrope.methods.play import Simultaneous
 from tightrope.methods.registry import build
 from tightrope.optimizers import settings
 from tightrope.penalties import Penalty
-from tightrope.penalties.penalty import GeneratorPenalty
 
 _FIELDS: Final = ("title", "author", "year", "eprint", "archivePrefix")
 _ENTRY: Final = re.compile(r"@misc\{(\w+),\n" + ",\n".join(rf"  {name} = \{{(.+)\}}" for name in _FIELDS) + r"\n\}")
@@ -101,7 +100,7 @@ def bibtex(name: str) -> str:
 
 
 def _of_parts(method: Method) -> Iterator[Source]:
-    bound: tuple[Penalty | GeneratorPenalty, ...] = (*method.penalties, *method.generator_penalties)
+    bound: tuple[Penalty, ...] = (*method.penalties, *method.generator_penalties)
     for one in bound:
         yield from _rows(one.function, one.hyperparameters)
     for part in (method.constraint, method.projection):

@@ -11,8 +11,7 @@ from tightrope._plumbing.words import one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.method import Method
 from tightrope.methods.wasserstein import wgan_gp
-from tightrope.penalties.clamping import jacobian_clamping
-from tightrope.penalties.penalty import GeneratorPenalty
+from tightrope.penalties import Penalty, jacobian_clamping
 
 Units = Literal["auto", "absolute", "data"]
 
@@ -114,7 +113,7 @@ def wgan_gp_clamped(
 
 def _clamping(
     low: float | None, high: float | None, epsilon: float, units: Units, reference_gain: float | None, weight: float
-) -> GeneratorPenalty:
+) -> Penalty:
     one_of("units", units, ("auto", "absolute", "data"))
     if units == "data" and reference_gain is None:
         raise UserError(
@@ -132,4 +131,4 @@ def _clamping(
             f"{epsilon:g}; the published values are 1, 20 and 1."
         )
     values = {"low": least, "high": most, "epsilon": epsilon, "weight": weight}
-    return GeneratorPenalty(jacobian_clamping, values)
+    return Penalty(jacobian_clamping, values, player="generator")

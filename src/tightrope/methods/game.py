@@ -15,13 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import Scored, bind, in_functional_transform
+from tightrope.autodiff import (
+    Remembered,
+    Scores,
+    in_functional_transform,
+    labelled,
+    samples_of,
+    scores_of,
+    twice_differentiable,
+)
 from tightrope.autodiff.types import Critic, Generator
 from tightrope.dynamics import Losses
 from tightrope.methods.method import Method
 from tightrope.optimizers import Order, Step, extragradient_step, in_sequence, outer_step
 from tightrope.optimizers.extragradient import Extrapolating
-from tightrope.penalties.clamping import Remembering
 
 
 @dataclass(frozen=True)
@@ -32,15 +39,28 @@ class Objective:
         total: Scalar to differentiate, ``loss + penalty``.
         loss: Adversarial part, scalar.
         penalty: Sum of the penalties that were due, scalar; None where none was.
-        d_real: Scores of real samples ``[batch, ...]``; None where the generator's loss needs none.
-        d_fake: Scores of fake samples ``[batch, ...]``.
+        d_real: Scores of real samples ``[batch, ...]``, of several critics a tuple; None where the generator's loss
+            needs none.
+        d_fake: Scores of fake samples, likewise.
     """
 
     total: Tensor
     loss: Tensor
     penalty: Tensor | None
-    d_real: Tensor | None
-    d_fake: Tensor
+    d_real: Scores | None
+    d_fake: Scores
+
+
+def mean_score(scores: Scores) -> Tensor:
+    """Mean of a critic's scores in float32; of several critics the sum of their means, as losses add over them."""
+    parts = [part.float().mean() for part in scores_of(scores)]
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+
+
+def _scores(output: object) -> Scores:
+    """What a critic returned, as an :class:`Objective` keeps it."""
+    found = scores_of(output)
+    return found[0] if len(found) == 1 else found
 
 
 def critic_objective(
@@ -57,7 +77,7 @@ def critic_objective(
 
     Args:
         method: Loss, penalties and perturbation.
-        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``.
+        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``, or to a list of such scores; see ``autodiff.View``.
         real: Real samples ``[batch, *shape]``.
         fake: Fake samples ``[batch, *shape]``; detached here, the generator receives nothing.
         critic_step: Number of critic steps taken before this one; decides which lazy penalties are due.
@@ -76,8 +96,9 @@ def critic_objective(
     due = [penalty for penalty in method.penalties if penalty.due(critic_step)]
     if due and not in_functional_transform():
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
-    scored = Scored(critic)
-    d_real, d_fake = scored(real), scored(fake)
+    scored = Remembered(critic)
+    with twice_differentiable() if due else nullcontext():
+        d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
     loss = method.loss.critic(d_real, d_fake)
     if not due:
         return Objective(loss, loss, None, d_real, d_fake)
@@ -103,7 +124,7 @@ def generator_objective(
         method: Loss, generator penalties and perturbation.
         generator: Maps ``[batch, latent]`` to ``[batch, *shape]``.
         critic: Maps ``[batch, *shape]`` to ``[batch, ...]``.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, *latent_shape]``.
         real: Real samples ``[batch, *shape]``; needed by paired losses only.
         images_seen: Position on the schedules.
         rng: Source of perturbations and of the penalties' directions.
@@ -119,10 +140,10 @@ def generator_objective(
     """
     penalty = None
     if method.generator_penalties:
-        generator = Remembering(generator)
+        generator = Remembered(generator)
         terms = [term(generator, z, images_seen=images_seen, rng=rng) for term in method.generator_penalties]
         penalty = terms[0] if len(terms) == 1 else torch.stack(terms).sum()
-    fake = generator(z)
+    fake = samples_of(generator(z))
     if fake.dtype in (torch.bfloat16, torch.float16):
         fake = fake.float()
     d_real = None
@@ -131,10 +152,10 @@ def generator_objective(
             raise UserError(f"The {method.loss.name} loss pairs fake with real samples; pass a batch as `real`.")
         if method.perturbation is not None:
             real = method.perturbation(real, images_seen=images_seen, rng=rng)
-        d_real = critic(real)
+        d_real = _scores(critic(real))
     if method.perturbation is not None:
         fake = method.perturbation(fake, images_seen=images_seen, rng=rng)
-    d_fake = critic(fake)
+    d_fake = _scores(critic(fake))
     loss = method.loss.generator(d_fake, d_real)
     return Objective(loss if penalty is None else loss + penalty, loss, penalty, d_real, d_fake)
 
@@ -191,8 +212,8 @@ def losses_on(
         with around():
             record["generator"] = generator_objective(
                 method,
-                bind(generator, repeated),
-                bind(critic, repeated),
+                labelled(generator, repeated),
+                labelled(critic, repeated),
                 draw.for_generator,
                 real=draw.real,
                 images_seen=draw.images_seen,
@@ -203,10 +224,10 @@ def losses_on(
     def critic_loss() -> Tensor:
         with around():
             with torch.no_grad() if detached else nullcontext():
-                fake = bind(generator, labels)(draw.for_critic).to(draw.real.dtype)
+                fake = samples_of(labelled(generator, labels)(draw.for_critic)).to(draw.real.dtype)
             record["critic"] = critic_objective(
                 method,
-                bind(critic, labels),
+                labelled(critic, labels),
                 draw.real,
                 fake,
                 critic_step=draw.critic_step,
@@ -265,7 +286,8 @@ def game_of(
         critic_step,
         images_seen,
     )
-    return method.play.corrected(losses_on(method, generator, critic, draw), (generator, critic))
+    losses = losses_on(method, generator, critic, draw, around=twice_differentiable)
+    return method.play.corrected(losses, (generator, critic))
 
 
 def step_of(

@@ -14,7 +14,6 @@ from tightrope.losses import Loss
 from tightrope.methods.play import Alternating, Play, Simultaneous
 from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
-from tightrope.penalties.penalty import GeneratorPenalty
 from tightrope.perturbations import InstanceNoise
 
 
@@ -88,7 +87,7 @@ class Method:
     generator_optimizer: UpdateRule
     play: Play = Alternating()  # noqa: RUF009 (frozen)
     penalties: tuple[Penalty, ...] = ()
-    generator_penalties: tuple[GeneratorPenalty, ...] = ()
+    generator_penalties: tuple[Penalty, ...] = ()
     constraint: Constraint | None = None
     projection: Projection | None = None
     perturbation: InstanceNoise | None = None

@@ -12,8 +12,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tightrope.autodiff import bind, input_gradient, norm, per_sample, undisturbed
+from tightrope.autodiff import (
+    Scores,
+    input_gradient,
+    labelled,
+    norm,
+    packed,
+    per_sample,
+    rows_of,
+    scores_of,
+    undisturbed,
+)
 from tightrope.autodiff.types import Critic
+from tightrope.methods.game import mean_score
 from tightrope.penalties import interpolate
 from tightrope.training import Run, Step
 
@@ -133,7 +144,7 @@ def input_gradient_norms(
     """Mean norm of the critic's gradient with respect to its input, at real, fake and interpolated points.
 
     Args:
-        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``.
+        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``; of several critics the sum of the scores counts.
         real: Real samples ``[batch, *shape]``.
         fake: Fake samples of the same shape.
         rng: Source of the interpolation coefficients.
@@ -144,10 +155,10 @@ def input_gradient_norms(
 
     Cost: three forwards and backwards of the critic.
     """
-    points = {"real": real, "fake": fake, "interpolate": interpolate(real, fake, rng=rng)}
-    return {
-        name: float(norm(input_gradient(critic, x.detach(), create_graph=False)).mean()) for name, x in points.items()
-    }
+    rows = rows_of(critic)
+    points = {"real": real, "fake": fake, "interpolate": interpolate(real, fake, rows=rows, rng=rng)}
+    slopes = {name: input_gradient(critic, x.detach(), create_graph=False) for name, x in points.items()}
+    return {name: float(norm(slope if rows == 1 else packed(slope, rows)).mean()) for name, slope in slopes.items()}
 
 
 def signals(run: Run, step: Step, real: Tensor, labels: Tensor | None = None, *, seed: int = 0) -> dict[str, float]:
@@ -168,26 +179,35 @@ def signals(run: Run, step: Step, real: Tensor, labels: Tensor | None = None, *,
     """
     critic, generator = step.critic.objective, step.generator.objective
     d_real = critic.d_fake if critic.d_real is None else critic.d_real
-    real_scores, fake_scores = per_sample(d_real), per_sample(critic.d_fake)
-    gap = float(d_real.float().mean() - critic.d_fake.float().mean())
+    real_mean, fake_mean = mean_score(d_real), mean_score(critic.d_fake)
+    gap = float(real_mean - fake_mean)
     row = {
         "critic_loss": float(critic.loss),
         "generator_loss": float(generator.loss),
         "penalty": 0.0 if critic.penalty is None else float(critic.penalty),
         "wasserstein_estimate": gap,
-        "d_real": float(d_real.float().mean()),
-        "d_fake": float(critic.d_fake.float().mean()),
+        "d_real": float(real_mean),
+        "d_fake": float(fake_mean),
         "gap": gap,
-        "critic_accuracy": float((real_scores > 0).float().mean() + (fake_scores < 0).float().mean()) / 2,
+        "critic_accuracy": _accuracy(d_real, critic.d_fake),
         "critic_gradient_norm": float(step.critic.gradient_norm),
         "generator_gradient_norm": float(step.generator.gradient_norm),
     }
     rng = torch.Generator().manual_seed((seed * 1_000_003 + step.step) % 2**63)
     with undisturbed(run.generator, run.critic):
         with torch.no_grad(), run.autocast():
-            fake = bind(run.generator, labels)(run.latents(real.shape[0], rng)).to(real.dtype)
-        norms = input_gradient_norms(bind(run.critic, labels), real, fake, rng=rng)
+            fake = labelled(run.generator, labels)(run.latents(real.shape[0], rng)).to(real.dtype)
+        norms = input_gradient_norms(labelled(run.critic, labels), real, fake, rng=rng)
     row |= {f"input_gradient_norm_{name}": value for name, value in norms.items()}
     row["critic_learning_rate"] = float(run.critic_optimizer.param_groups[0]["lr"])
     row["generator_learning_rate"] = float(run.generator_optimizer.param_groups[0]["lr"])
     return row
+
+
+def _accuracy(d_real: Scores, d_fake: Scores) -> float:
+    """Share of samples on their side of zero, averaged over real and fake, and over critics."""
+    shares = [
+        float((per_sample(r) > 0).float().mean() + (per_sample(f) < 0).float().mean()) / 2
+        for r, f in zip(scores_of(d_real), scores_of(d_fake), strict=True)
+    ]
+    return sum(shares) / len(shares)

@@ -51,7 +51,7 @@ def soft_orthogonality(
 
     Raises:
         ValueError: ``form`` is unknown, or the critic has no such layer.
-        TypeError: The critic is a function, whose weights cannot be seen.
+        TypeError: The critic is a function that holds no module whose weights could be seen.
 
     **Source**: gram: Brock et al. (arXiv 1609.07093), eq. 3, and the orthonormal regularisation that Spectral
     Normalization (arXiv 1802.05957) compares with; off_diagonal: BigGAN (arXiv 1809.11096), eq. 3; srip and

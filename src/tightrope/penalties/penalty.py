@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from tightrope.autodiff.types import Critic, Generator, PenaltyFunction
+from tightrope._plumbing.checks import check_choice
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff.types import Critic, PenaltyFunction
 from tightrope.schedules import Value, value_at
 
 
@@ -53,50 +56,43 @@ class Penalty:
     """A penalty function bound to its hyperparameters, as a Method carries it.
 
     Attributes:
-        function: One of this module's functions, or any function of the same signature.
+        function: One of this module's functions, or any function of the same signature:
+            ``(critic, real, fake, *, hyperparameters, rng=None) -> scalar``, or ``(generator, z, ...)``.
         hyperparameters: Keyword arguments; constants or schedules of images seen.
         every: Lazy application every so many critic steps, with the weight multiplied accordingly.
         per_sample: Whether it differentiates scores sample by sample, which batch normalisation in the critic forbids.
+        player: Whose loss it is added to.
     """
 
     function: PenaltyFunction
     hyperparameters: Mapping[str, Value | str] = field(default_factory=dict)
     every: int = 1
     per_sample: bool = True
+    player: Literal["critic", "generator"] = "critic"
 
     def __post_init__(self) -> None:
         _check_every(self.every)
+        check_choice("player", self.player, ("critic", "generator"))
+        if self.player == "generator" and self.every != 1:
+            raise UserError(
+                f"Expected a generator penalty at every step, got every={self.every}; lazy application counts critic "
+                "steps, leave it at 1."
+            )
 
     def due(self, critic_step: int) -> bool:
         """Whether the penalty applies at this critic step (the first, and every ``every``-th after it)."""
         return critic_step % self.every == 0
 
-    def __call__(
-        self, critic: Critic, real: Tensor, fake: Tensor, *, images_seen: int = 0, rng: torch.Generator | None = None
-    ) -> Tensor:
-        """Value at a critic step where it is :meth:`due`; arguments and shapes as for the function."""
+    def __call__(self, *given: Any, images_seen: int = 0, rng: torch.Generator | None = None) -> Tensor:
+        """Value at a step where it is :meth:`due`, with the hyperparameters that hold after ``images_seen``.
+
+        Args:
+            *given: ``critic, real, fake``, or ``generator, z``; shapes as for the function.
+            images_seen: Position on the schedules.
+            rng: Source of the function's random numbers.
+        """
         now = {
             name: value if isinstance(value, bool | str) else value_at(value, images_seen)
             for name, value in self.hyperparameters.items()
         }
-        return self.every * self.function(critic, real, fake, rng=rng, **now)
-
-
-@dataclass(frozen=True)
-class GeneratorPenalty:
-    """A generator penalty bound to its hyperparameters, as a Method carries it.
-
-    Attributes:
-        function: ``(generator, z, *, hyperparameters, rng=None) -> scalar``.
-        hyperparameters: Keyword arguments; constants or schedules of images seen.
-    """
-
-    function: Callable[..., Tensor]
-    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
-
-    def __call__(
-        self, generator: Generator, z: Tensor, *, images_seen: int = 0, rng: torch.Generator | None = None
-    ) -> Tensor:
-        """Value at latents ``z`` ``[batch, latent]``, with the hyperparameters that hold after ``images_seen``."""
-        now = {name: value_at(value, images_seen) for name, value in self.hyperparameters.items()}
-        return self.function(generator, z, rng=rng, **now)
+        return self.every * self.function(*given, rng=rng, **now)

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
 
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import Scored, frozen_constraints, in_functional_transform, module_of
+from tightrope.autodiff import Remembered, frozen_constraints, in_functional_transform, module_of
 from tightrope.layers.torch_own import hooks_of, steady
 
 
@@ -27,7 +27,7 @@ class Repeated:
 
     Args:
         network: A module or a function of ``x``, see :func:`~tightrope.autodiff.module_of`; of a
-            :class:`~tightrope.autodiff.Scored` what is inside.
+            :class:`~tightrope.autodiff.Remembered` what is inside.
         x: One input, whose device counts.
         what: Who asks, for the refusal.
 
@@ -36,7 +36,7 @@ class Repeated:
     """
 
     def __init__(self, network: Any, x: Tensor, what: str) -> None:
-        self.network = network.critic if isinstance(network, Scored) else network
+        self.network = network.network if isinstance(network, Remembered) else network
         self.module, self.device = module_of(network), x.device
         self._generators = [
             value for m in self._modules() for value in vars(m).values() if isinstance(value, torch.Generator)
@@ -51,18 +51,17 @@ class Repeated:
         self.calls = 0
         self.drew = False
 
-    def __call__(self, *arguments: Tensor) -> Tensor:
+    def __call__(self, *arguments: Tensor) -> Any:
         """The network's result for these arguments."""
         self.calls += 1
         if self.calls == 1:
-            first: Tensor = self.network(*arguments)
+            first = self.network(*arguments)
             self.drew = self._drew()
             return first
         if self.drew:
             self.rewind()
         with frozen_constraints(), steady(*([] if self.module is None else [self.module])):
-            again: Tensor = self.network(*arguments)
-        return again
+            return self.network(*arguments)
 
     @property
     def fixed(self) -> bool:

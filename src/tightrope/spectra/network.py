@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope.autodiff import undisturbed
+from tightrope.autodiff import module_of, undisturbed
 from tightrope.constraints import constrained_layers
 from tightrope.layers.at_work import observe
 from tightrope.layers.find import find_layers
@@ -80,7 +80,7 @@ def layer_spectra(
     """Spectra of every layer that one forward on ``sample`` reaches, in the order of ``named_modules``.
 
     Args:
-        network: Any module, left exactly as found.
+        network: Any module, or a :class:`~tightrope.View` of one, left exactly as found.
         *sample: Arguments of one call, for example ``x [batch, channels, height, width]``; the batch may be 1.
         complete: Also all singular values of each layer as a linear map, where they fit the memory limit; operator
             norms come in any case.
@@ -101,9 +101,10 @@ def layer_spectra(
         0 Conv2d (1, 4, 4) 1.000 4.00
         2 Linear (64,) 1.000 1.00
     """
+    called, network = network, module_of(network) or network
     layers = find_layers(network)
     with undisturbed(network):
-        work = observe(network.eval(), lambda: network(*sample))
+        work = observe(network.eval(), lambda: called(*sample))
     words = constrained_layers(network)
     found = [
         _one(name, layer, shape, complete, memory_limit_bytes, words.get(name, ""))

@@ -87,6 +87,15 @@ def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> Operator
     return OperatorNorm(value, value / slack, upper, found.residual, "lanczos")
 
 
+@torch.no_grad()
+def map_upper(of: LinearMap, weight: Tensor) -> float:
+    """The upper end of :func:`map_norm` alone, which needs no iteration: exact where that is cheap, else proven."""
+    weight = weight if weight.dtype == torch.float64 else weight.float()
+    slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
+    exact = _exact(of, weight)
+    return slack * (upper_bound(of, weight) if exact is None else exact[0])
+
+
 def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:
     if kernel_repeats(of):
         return float(torch.linalg.matrix_norm(patch_matrix(of, weight), 2).max()), "kernel"

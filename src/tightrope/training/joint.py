@@ -15,8 +15,9 @@ from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Draw, Objective, losses_on
 from tightrope.optimizers.extragradient import Extrapolating
 from tightrope.optimizers.strides import match_strides_
+from tightrope.training.batches import to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients
-from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, to_device
+from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
 

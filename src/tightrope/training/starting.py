@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import bind, undisturbed
+from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
-from tightrope.penalties import refuse_batch_norm
+from tightrope.penalties import refuse_coupled
 from tightrope.training.average import averaged_copy
 from tightrope.training.convolution import use_matrix_weight_gradients_
 from tightrope.training.run import Precision, Run
@@ -36,7 +36,8 @@ def start(
     Args:
         method: What to train by.
         generator: Maps latents ``[batch, latent]`` (and labels ``[batch]``, if it has classes) to samples.
-        critic: Maps samples ``[batch, *shape]`` (and labels) to scores ``[batch, ...]``.
+        critic: Maps samples ``[batch, *shape]`` (and labels) to scores ``[batch, ...]``, or to a list with one tensor
+            of scores per critic. A critic that is called otherwise, or returns more, comes as a ``tightrope.View``.
         seed: Of latents, interpolation coefficients and perturbations.
         latent: Size of the latents; ``generator.latent`` if None.
         shape: Sample shape, to check that the two networks fit each other and the data before the first step.
@@ -50,8 +51,8 @@ def start(
         The run, at step 0.
 
     Raises:
-        UserError: Networks that do not fit each other, the latent size or the data.
-        ValueError: A gradient penalty with a critic that has batch normalisation in training mode.
+        UserError: Networks that do not fit each other, the latent size or the data, or have nothing to train; or a
+            gradient penalty with a critic that has batch normalisation in training mode.
     """
     size = latent if latent is not None else getattr(generator, "latent", None)
     if not isinstance(size, int) or size < 1:
@@ -61,6 +62,7 @@ def start(
         )
     if precision not in ("fp32", "bf16"):
         raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
+    _check_players(generator=generator, critic=critic)
     memory = torch.channels_last if precision == "bf16" else torch.preserve_format
     for network in (generator, critic):
         network.to(device=device).train()
@@ -74,7 +76,7 @@ def start(
             torch.random.manual_seed(seed)
             critic = method.constraint(critic, found)
     for penalty in (p for p in method.penalties if p.per_sample):
-        refuse_batch_norm(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
+        refuse_coupled(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
     if method.projection is not None:
         method.projection(critic)
     return Run(
@@ -99,35 +101,41 @@ def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Looka
     return None if settings is None else settings.build([*generator.parameters(), *critic.parameters()])
 
 
+def _check_players(**players: nn.Module) -> None:
+    """Refuse a player that has nothing to train."""
+    for name, network in players.items():
+        if not any(p.requires_grad for p in network.parameters()):
+            held = "frozen ones only" if any(True for _ in network.parameters()) else "none"
+            raise UserError(
+                f"Expected a {name} with parameters that require a gradient, got {held}; unfreeze it with "
+                "requires_grad_(True), or pass the module that holds them."
+            )
+
+
 def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The sample shape, after one sample has gone through both networks."""
-    classes = getattr(generator, "classes", 0)
-    p = next(generator.parameters())
-    labels = torch.zeros(2, dtype=torch.long, device=p.device) if classes else None
+    """The sample shape, after two samples (or packs) have gone through both networks."""
+    p, count = next(generator.parameters()), 2 * rows_of(critic)
+    labels = torch.zeros(count, dtype=torch.long, device=p.device)
     with undisturbed(generator, critic), torch.no_grad():
         generator.eval(), critic.eval()
         try:
-            fake = bind(generator, labels)(torch.zeros(2, latent, device=p.device, dtype=p.dtype))
-        except RuntimeError as error:
+            fake = labelled(generator, labels)(torch.zeros(count, latent, device=p.device, dtype=p.dtype))
+        except (RuntimeError, TypeError) as error:
             raise UserError(
                 f"The generator does not accept latents of size {latent} ({str(error).splitlines()[0]}); make its "
                 "input and the latent size equal."
             ) from error
+        fake = samples_of(fake)
         if shape is not None and tuple(fake.shape[1:]) != tuple(shape):
             raise UserError(
                 f"Expected samples of the data's shape {tuple(shape)}, got {tuple(fake.shape[1:])} from the generator; "
                 "change the generator's output or the data's resolution and channels."
             )
         try:
-            scores = bind(critic, labels)(fake)
-        except RuntimeError as error:
+            critic_scores(labelled(critic, labels), fake)
+        except (RuntimeError, TypeError) as error:
             raise UserError(
                 f"The critic does not accept samples of shape {tuple(fake.shape[1:])} "
                 f"({str(error).splitlines()[0]}); build both networks for one shape."
             ) from error
-        if scores.dim() < 1 or scores.shape[0] != 2:
-            raise UserError(
-                f"Expected scores of shape [batch, ...] for a batch of 2, got {tuple(scores.shape)} from the critic; "
-                "return one score (or map of scores) per sample."
-            )
     return tuple(fake.shape[1:])
