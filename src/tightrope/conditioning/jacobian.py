@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import module_of, unbound, undisturbed
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
@@ -54,7 +55,7 @@ def jacobian(
         ``[batch, outputs, latent]``, outputs flattened.
 
     Raises:
-        ValueError: ``z`` is not ``[batch, latent]``, or batch normalisation has no running statistics to use.
+        UserError: ``z`` is not ``[batch, latent]``, or batch normalisation has no running statistics to use.
     """
     pieces = list(jacobians(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory))
     return torch.cat(pieces)
@@ -75,9 +76,9 @@ def jacobians(
     caller's hands, too.
     """
     if z.dim() != 2 or not z.numel():
-        raise ValueError(f"Expected latents of shape [batch, latent], got {list(z.shape)}; give one row per sample.")
+        raise UserError(f"Expected latents of shape [batch, latent], got {list(z.shape)}; give one row per sample.")
     if mode not in ("auto", "forward", "reverse"):
-        raise ValueError(f"Expected mode auto, forward or reverse, got {mode!r}; auto chooses.")
+        raise UserError(f"Expected mode auto, forward or reverse, got {mode!r}; auto chooses.")
     generator, labels = unbound(generator, labels)
     z = z.detach() if dtype is None else z.detach().to(dtype)
     at_once, columns = _plan(generator, z, labels, dtype, memory)
@@ -117,7 +118,7 @@ def evaluated(
     """The generator as a smooth function of its latents: eval mode, labels bound, nothing disturbed afterwards.
 
     Raises:
-        ValueError: Batch normalisation without running statistics couples the samples even in eval mode.
+        UserError: Batch normalisation without running statistics couples the samples even in eval mode.
     """
     network = module_of(generator)
     if network is None:
@@ -127,7 +128,7 @@ def evaluated(
         return
     for name in find_batch_norm(network):
         if getattr(network.get_submodule(name), "running_mean", None) is None:
-            raise ValueError(
+            raise UserError(
                 f"Expected batch normalisation with running statistics, got none at {name!r}, which couples the "
                 "samples in eval mode too; set track_running_stats=True."
             )

@@ -11,6 +11,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrize
 
 from tightrope._plumbing.checks import check_bound, check_choice
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED
 
 M = TypeVar("M", bound=nn.Module)
@@ -42,7 +43,7 @@ def clip_weights_(
         The same network.
 
     Raises:
-        ValueError: ``bound`` is not positive and finite, ``layers`` is unknown, or a module to clip is constrained.
+        UserError: ``bound`` is not positive and finite, ``layers`` is unknown, or a module to clip is constrained.
 
     **Source**: WGAN (arXiv 1701.07875), algorithm 1, line 7.
     **Departures**: none in this order. The authors' code clips *before* each critic step, so that the generator is
@@ -83,7 +84,7 @@ def _refuse_computed_weights(name: str, module: nn.Module) -> None:
     """Clipping the raw weight of a layer that computes its weight from it would bound nothing."""
     hooked = isinstance(module, LAYERS) and not isinstance(module._parameters.get("weight"), nn.Parameter)
     if parametrize.is_parametrized(module) or hooked:
-        raise ValueError(
+        raise UserError(
             f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first "
             "(or torch's own removal for a constraint of torch)"
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import per_sample, undisturbed
 from tightrope.critics._search import gradient_norms, starting_points
 
@@ -60,7 +61,7 @@ def wasserstein_estimate(
         seed: Of the interpolates and far points where the slope is sought.
 
     Raises:
-        ValueError: Fewer than two samples, or shapes that differ.
+        UserError: Fewer than two samples, or shapes that differ.
 
     **Source**: the duality of Wasserstein GAN (arXiv 1701.07875), eq. 2 and 3, with the constant K divided out.
     **Cost**: nine gradients per sample, and an assignment of cubic cost (SciPy).
@@ -75,7 +76,7 @@ def wasserstein_estimate(
         (3.0, 3.0)
     """
     if real.shape[1:] != fake.shape[1:] or min(len(real), len(fake)) < 2:
-        raise ValueError(
+        raise UserError(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
         )
     with undisturbed(critic), torch.no_grad(), parametrize.cached():

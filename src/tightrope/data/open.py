@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserFileError
 from tightrope._plumbing.files import expanded
 from tightrope.data.archive import open_zip
 from tightrope.data.arrays import open_arrays
@@ -75,7 +75,7 @@ def open_data(
 
     Raises:
         UserError: on a request or a source that cannot be used, in one sentence.
-        FileNotFoundError: if the path does not exist.
+        UserFileError: if the path does not exist.
 
     Example:
         >>> from tightrope.data import open_data
@@ -108,7 +108,7 @@ def _find(request: Request) -> ImageSource | Dataset:
             name for name in DATASETS if name == f"toy:{request.source}"
         ]
         hint = f"did you mean {near[0]}?" if near else "tightrope list shows what there is."
-        raise FileNotFoundError(f"Expected a built-in name or an existing path, got {request.source}; {hint}")
+        raise UserFileError(f"Expected a built-in name or an existing path, got {request.source}; {hint}")
     if not path.is_dir() and not path.is_file():
         raise UserError(f"Expected a file or a folder, got {path}, which is neither; give the data as a file.")
     return _folder(path, request) if path.is_dir() else _file(path, request)

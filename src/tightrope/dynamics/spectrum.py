@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.jacobian import field_jacobian
 from tightrope.dynamics.players import Losses, Player, all_parameters
 from tightrope.dynamics.products import field_products
@@ -97,7 +98,7 @@ def eigenvalues(
         The spectrum.
 
     Raises:
-        ValueError: Not a game, not finite, not differentiable here, an unknown ``which``, or no convergence.
+        UserError: Not a game, not finite, not differentiable here, an unknown ``which``, or no convergence.
 
     Cost: ``subspace`` products and about half as many per restart; then two per pair of eigenvalues for residuals. A
     product costs about twice a gradient where reverse mode sees the whole Jacobian, three times otherwise.
@@ -111,7 +112,7 @@ def eigenvalues(
         ['-0.30+0.40j', '-0.30-0.40j']
     """
     if which not in ORDERS or k < 1:
-        raise ValueError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
+        raise UserError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
     parts = all_parameters(losses, players)
     double = parts[0][0].dtype == torch.float64
     if double if check is None else check:
@@ -149,7 +150,7 @@ def arnoldi(
     """Eigenvalues of a real operator and the residuals of their unit eigenvectors, ``[k]`` each.
 
     Raises:
-        ValueError: ARPACK did not converge.
+        UserError: ARPACK did not converge.
     """
     from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigs
 
@@ -159,12 +160,12 @@ def arnoldi(
     try:
         values, vectors = eigs(operator, k=k, which=which, v0=start, ncv=width, maxiter=restarts, tol=tolerance)
     except ArpackNoConvergence as error:
-        raise ValueError(
+        raise UserError(
             f"The eigenvalues did not converge: expected {k} within {restarts} restarts, got {len(error.eigenvalues)}; "
             "raise restarts or subspace, loosen tolerance, or ask for which='LM', which converges fastest."
         ) from error
     except ArpackError as error:
-        raise ValueError(
+        raise UserError(
             f"The eigenvalue iteration broke down ({error}): expected a Krylov space of more than one dimension; check "
             "that the game's Jacobian is not zero here, or use field_jacobian for small games."
         ) from error

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.detached import CarryTangents
 
 
@@ -32,7 +33,7 @@ def push_forward(
         A tensor per output; zeros for outputs that do not depend on the inputs.
 
     Raises:
-        ValueError: An operation inside has no forward derivative in torch.
+        UserError: An operation inside has no forward derivative in torch.
 
     Cost: two to three times ``compute``.
     """
@@ -43,7 +44,7 @@ def push_forward(
         try:
             outputs = compute()
         except NotImplementedError as error:
-            raise ValueError(
+            raise UserError(
                 f"The game uses an operation that torch cannot differentiate in forward mode ({_first_line(error)}); "
                 "replace it, or on the CPU build the optimisers without fused=True."
             ) from error

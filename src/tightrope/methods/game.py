@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scored, bind, in_functional_transform
 from tightrope.autodiff.types import Critic, Generator
 from tightrope.dynamics import Losses
@@ -106,7 +107,7 @@ def generator_objective(
         The objective, with its graph over the generator's parameters.
 
     Raises:
-        ValueError: A paired loss without real samples.
+        UserError: A paired loss without real samples.
 
     Cost: one forward of each network (two of the critic for a paired loss); Jacobian clamping makes the generator's a
     forward of twice the batch, and the critic scores the first half of it.
@@ -122,7 +123,7 @@ def generator_objective(
     d_real = None
     if method.loss.paired:
         if real is None:
-            raise ValueError(f"The {method.loss.name} loss pairs fake with real samples; pass a batch as `real`.")
+            raise UserError(f"The {method.loss.name} loss pairs fake with real samples; pass a batch as `real`.")
         if method.perturbation is not None:
             real = method.perturbation(real, images_seen=images_seen, rng=rng)
         d_real = critic(real)

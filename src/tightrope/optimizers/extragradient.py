@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.optimizers.momentum import check_rate, evaluate
 
 
@@ -61,7 +62,7 @@ class ExtraSGD(Extrapolating):
         lr: Step size of both halves.
 
     Raises:
-        ValueError: A negative step size.
+        UserError: A negative step size.
 
     Example:
         >>> from tightrope.optimizers import ExtraSGD
@@ -98,7 +99,7 @@ class ExtraAdam(Extrapolating):
         eps: Added to the denominator.
 
     Raises:
-        ValueError: A negative step size or betas outside [0, 1).
+        UserError: A negative step size or betas outside [0, 1).
 
     Example:
         >>> from tightrope.optimizers import ExtraAdam
@@ -145,4 +146,4 @@ def adam_direction(state: dict[str, Any], p: Tensor, group: dict[str, Any]) -> T
 def check_betas(betas: tuple[float, float]) -> None:
     """Raise unless both decay rates lie in [0, 1)."""
     if not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"Expected Adam betas in [0, 1), got {betas}; for example (0.5, 0.9).")
+        raise UserError(f"Expected Adam betas in [0, 1), got {betas}; for example (0.5, 0.9).")

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
+
 
 class Momentum(torch.optim.Optimizer):
     """Gradient descent with momentum, which may be negative; torch's own SGD refuses negative values.
@@ -25,7 +27,7 @@ class Momentum(torch.optim.Optimizer):
         dampening: Share of the gradient left out; equal to ``momentum`` it gives Adam's moving average.
 
     Raises:
-        ValueError: A negative step size, or momentum outside (-1, 1).
+        UserError: A negative step size, or momentum outside (-1, 1).
 
     Example:
         >>> from tightrope.optimizers import Momentum
@@ -48,7 +50,7 @@ class Momentum(torch.optim.Optimizer):
     ) -> None:
         check_rate(lr)
         if not -1 < momentum < 1:
-            raise ValueError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
+            raise UserError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})
 
     @torch.no_grad()
@@ -70,7 +72,7 @@ class Momentum(torch.optim.Optimizer):
 def check_rate(lr: float) -> None:
     """Raise unless ``lr`` is a finite number of at least zero."""
     if not 0 <= lr < float("inf"):
-        raise ValueError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
+        raise UserError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
 
 
 def evaluate(closure: Callable[[], float] | None) -> float | None:

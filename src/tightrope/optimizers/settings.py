@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, value_at
 
 Kind = Literal["adam", "rmsprop", "sgd", "momentum", "extra_adam", "extra_sgd", "optimistic_adam", "optimistic_sgd"]
@@ -40,13 +41,13 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"Expected an optimiser out of {', '.join(KINDS)}, got {self.kind!r}.")
+            raise UserError(f"Expected an optimiser out of {', '.join(KINDS)}, got {self.kind!r}.")
         rate = value_at(self.learning_rate, 0)
         if not 0 <= rate < float("inf"):
-            raise ValueError(f"Expected a finite learning rate >= 0, got {rate}; published values lie in 5e-5 to 1e-3.")
+            raise UserError(f"Expected a finite learning rate >= 0, got {rate}; published values lie in 5e-5 to 1e-3.")
         for beta in self.betas:
             if not 0 <= value_at(beta, 0) < 1:
-                raise ValueError(f"Expected Adam betas in [0, 1), got {self.betas}; for example (0.0, 0.9).")
+                raise UserError(f"Expected Adam betas in [0, 1), got {self.betas}; for example (0.0, 0.9).")
 
     @property
     def extrapolates(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import differentiable, input_gradient, module_of, norm, per_sample, squared_norm
 from tightrope.autodiff.types import Critic
 from tightrope.layers.find import find_batch_norm
@@ -15,7 +16,7 @@ def refuse_batch_norm(critic: object, penalty: str) -> None:
     """Raise if ``critic`` is a module with batch normalisation in training mode.
 
     Raises:
-        ValueError: Batch normalisation couples the samples of a batch, so the gradient of one sample's score is not
+        UserError: Batch normalisation couples the samples of a batch, so the gradient of one sample's score is not
             defined per sample and the penalty would constrain something else.
     """
     module = module_of(critic)
@@ -23,7 +24,7 @@ def refuse_batch_norm(critic: object, penalty: str) -> None:
         return
     coupled = [name for name in find_batch_norm(module) if _couples_samples(module.get_submodule(name))]
     if coupled:
-        raise ValueError(
+        raise UserError(
             f"{penalty} needs a gradient per sample, but batch normalisation in training mode couples the samples "
             f"(found {', '.join(coupled[:3])}); use a critic without normalisation or with layer or "
             "group normalisation, or call it in eval mode."
@@ -66,11 +67,11 @@ def gradient_penalty(
         Scalar.
 
     Raises:
-        ValueError: Shapes differ, or the critic has batch normalisation in training mode.
+        UserError: Shapes differ, or the critic has batch normalisation in training mode.
     """
     refuse_batch_norm(critic, "The gradient penalty")
     if real.shape != fake.shape:
-        raise ValueError(
+        raise UserError(
             f"Interpolates need as many real as fake samples: expected one shape, got {tuple(real.shape)} and "
             f"{tuple(fake.shape)}; cut the larger batch."
         )
@@ -113,7 +114,7 @@ def r1(
         Scalar.
 
     Raises:
-        ValueError: The critic has batch normalisation in training mode.
+        UserError: The critic has batch normalisation in training mode.
     """
     refuse_batch_norm(critic, "R1")
     return 0.5 * gamma * squared_norm(input_gradient(critic, differentiable(real))).mean()
@@ -137,7 +138,7 @@ def r2(
         Scalar.
 
     Raises:
-        ValueError: The critic has batch normalisation in training mode.
+        UserError: The critic has batch normalisation in training mode.
     """
     refuse_batch_norm(critic, "R2")
     return 0.5 * gamma * squared_norm(input_gradient(critic, differentiable(fake))).mean()
@@ -176,7 +177,7 @@ def finite_difference_r1(
         Scalar.
 
     Raises:
-        ValueError: ``sigma`` is not positive.
+        UserError: ``sigma`` is not positive.
     """
     return _finite_difference(critic, real, gamma=gamma, sigma=sigma, rng=rng)
 
@@ -196,7 +197,7 @@ def finite_difference_r2(
 
 def _finite_difference(critic: Critic, x: Tensor, *, gamma: float, sigma: float, rng: torch.Generator | None) -> Tensor:
     if sigma <= 0:
-        raise ValueError(f"Expected a step sigma > 0, got {sigma}; 0.01 is the published value.")
+        raise UserError(f"Expected a step sigma > 0, got {sigma}; 0.01 is the published value.")
     change = per_sample(critic(x + sigma * normal_like(x, rng))) - per_sample(critic(x))
     return gamma / (2 * sigma**2) * change.square().mean()
 

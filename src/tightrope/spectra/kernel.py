@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import effective_weight, kernel_shape
 
@@ -24,8 +25,8 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
         matrix. Float32, or float64 for a float64 layer.
 
     Raises:
-        TypeError: The module is no such layer.
-        ValueError: The weight has a non-finite entry.
+        UserTypeError: The module is no such layer.
+        UserError: The weight has a non-finite entry.
 
     Example:
         >>> from tightrope import spectra
@@ -39,7 +40,7 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
     if matrix.dtype in (torch.float16, torch.bfloat16):
         matrix = matrix.float()
     if not bool(torch.isfinite(matrix).all()):
-        raise ValueError("expected a finite weight, got NaN or infinity; look at the steps before")
+        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
     return torch.linalg.svdvals(matrix).reshape(-1).sort(descending=True).values
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.constraints import constrained_layers
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import Layer
@@ -75,7 +76,7 @@ def layer_spectra(
         One entry per layer and distinct input size.
 
     Raises:
-        ValueError: The network has no layer that the forward reaches.
+        UserError: The network has no layer that the forward reaches.
 
     Example:
         >>> from tightrope import constraints, spectra
@@ -94,7 +95,7 @@ def layer_spectra(
         for shape in shapes.get(name, [])
     ]
     if not found:
-        raise ValueError("expected a network whose forward reaches a Linear, Conv or Embedding layer, got none")
+        raise UserError("expected a network whose forward reaches a Linear, Conv or Embedding layer, got none")
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics import Prediction, field_jacobian, gradient_field, predict
 from tightrope.optimizers import SIMULTANEOUS, Order, Step, alternating, outer_step
 from tightrope.toys.variants import PARAMETER, Variant, dirac_variant
@@ -95,12 +96,12 @@ def study(
         **hyperparameters: Of :func:`~tightrope.toys.dirac_variant`: ``gamma``, ``sigma``, ``bound``, ``target``.
 
     Raises:
-        ValueError: Unknown variant, a rate that is not positive, or several critic steps in simultaneous order.
+        UserError: Unknown variant, a rate that is not positive, or several critic steps in simultaneous order.
     """
     if not 0 < learning_rate < math.inf:
-        raise ValueError(f"Expected a positive learning rate, got {learning_rate}; the paper uses 0.2.")
+        raise UserError(f"Expected a positive learning rate, got {learning_rate}; the paper uses 0.2.")
     if order == "simultaneous" and n_critic != 1:
-        raise ValueError(
+        raise UserError(
             f"Expected one critic step when both players move at once, got {n_critic}; use the alternating order."
         )
     chosen = SIMULTANEOUS if order == "simultaneous" else alternating(n_critic)
@@ -186,12 +187,12 @@ def sweep_weight(name: str, weights: Sequence[float], **hyperparameters: float) 
     """Eigenvalues of the field at the equilibrium as a variant's hyperparameter sweeps: complex128 ``[weights, 2]``.
 
     Raises:
-        ValueError: A variant without a hyperparameter, or with a kink at the equilibrium.
+        UserError: A variant without a hyperparameter, or with a kink at the equilibrium.
     """
     parameter = PARAMETER.get(name, "")
     if not parameter:
         known = [key for key, value in PARAMETER.items() if value]
-        raise ValueError(f"Expected a variant with a hyperparameter out of {', '.join(known)}, got {name!r}.")
+        raise UserError(f"Expected a variant with a hyperparameter out of {', '.join(known)}, got {name!r}.")
     rows = []
     for weight in weights:
         variant = dirac_variant(name, theta=0.0, psi=0.0, **(hyperparameters | {parameter: weight}))

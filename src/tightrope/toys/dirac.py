@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import losses as adversarial
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.quadrature import equal_weight_normal, expectation
 from tightrope.losses import Loss
 from tightrope.penalties import Penalty, finite_difference_r1, finite_difference_r2
@@ -188,23 +189,23 @@ def dirac_gan(
         spread: Standard deviation of both distributions (one-dimensional samples); 0 for points.
 
     Raises:
-        ValueError: Sizes that do not fit, or noise or spread in more than one dimension.
+        UserError: Sizes that do not fit, or noise or spread in more than one dimension.
     """
     start, score = _vector(theta), _vector(psi)
     P = None if coupling is None else coupling.to(torch.float64)
     n, m = (score.numel(), score.numel()) if P is None else (P.shape[1], P.shape[0])
     if start.numel() != n or score.numel() != m:
-        raise ValueError(
+        raise UserError(
             f"Expected theta of {n} and psi of {m} numbers, got {start.numel()} and {score.numel()}; without a "
             "coupling both have one size, with P [m, n] theta has n and psi has m."
         )
     if m > 1 and (spread or perturbation is not None):
-        raise ValueError(
+        raise UserError(
             f"Exact expectations over noise need one-dimensional samples, got {m} dimensions; leave out spread and "
             "perturbation."
         )
     if loss.paired and perturbation is not None:
-        raise ValueError(
+        raise UserError(
             f"The {loss.name} loss meets two independent noises at once: expected a loss of one sample per term for an "
             "exact expectation; leave out perturbation."
         )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from tightrope import losses as adversarial
+from tightrope._plumbing.errors import UserError
 from tightrope.constraints import clip_weights_
 from tightrope.dynamics.players import Losses
 from tightrope.losses import Loss
@@ -92,12 +93,12 @@ def dirac_variant(
         psi: Where the critic starts.
 
     Raises:
-        ValueError: Unknown name.
+        UserError: Unknown name.
     """
     if name not in PARAMETER:
         near = difflib.get_close_matches(name, PARAMETER, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"Expected a variant out of {', '.join(PARAMETER)}, got {name!r}{hint}.")
+        raise UserError(f"Expected a variant out of {', '.join(PARAMETER)}, got {name!r}{hint}.")
     noise = InstanceNoise(sigma) if name == "instance_noise" else None
     toy = dirac_gan(
         _LOSS.get(name, adversarial.minimax),

@@ -51,7 +51,7 @@ def start(
 
     Raises:
         UserError: Networks that do not fit each other, the latent size or the data.
-        ValueError: A gradient penalty with a critic that has batch normalisation in training mode.
+            A gradient penalty with a critic that has batch normalisation in training mode.
     """
     size = latent if latent is not None else getattr(generator, "latent", None)
     if not isinstance(size, int) or size < 1:
