@@ -42,7 +42,7 @@ def check_differentiable(
         >>> dynamics.check_differentiable((lambda: x.square().sum(),), ([x],))
         >>> dynamics.check_differentiable((lambda: x.abs().sum(),), ([x],))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        UserError: The game is not differentiable at this point: ...
+        tightrope._plumbing.errors.UserError: The game is not differentiable at this point: ...
     """
     tensors = [p for part in all_parameters(losses, players) for p in part]
     start = flatten([p.detach() for p in tensors]).clone()
