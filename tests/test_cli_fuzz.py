@@ -108,7 +108,10 @@ def tree(folder: Path, besides: Path) -> set[str]:
 
 def ends(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     """What a command says; it ends with a known status, and a refusal is a sentence."""
-    status = main(words)
+    try:
+        status = main(words)
+    except SystemExit as end:  # help was shown
+        status = int(end.code or 0)
     out, err = capsys.readouterr()
     assert status in (0, 2, 3), words
     assert "Traceback" not in out + err and "type matching" not in err, words

@@ -182,7 +182,7 @@ def _least_squares_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Te
 def _paired(d_first: Tensor, d_second: Tensor | None) -> Tensor:
     if d_second is None or d_first.shape != d_second.shape:
         got = "none" if d_second is None else tuple(d_second.shape)
-        raise ValueError(
+        raise UserError(
             f"The relativistic loss pairs scores one to one: expected real and fake scores of one shape, got "
             f"{tuple(d_first.shape)} and {got}; draw as many real as fake samples in both half-steps."
         )

@@ -17,6 +17,9 @@ T = TypeVar("T")
 LARGEST_FILE = 64 << 20
 """Bytes of a JSON file that are read: more is no file of ours."""
 
+DEEPEST = 32
+"""Levels of a JSON file that are read: what shows or compares them goes down by itself."""
+
 _WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -83,6 +86,12 @@ def read_object(path: Path) -> dict[str, Any]:
         raise UserError(f"Expected JSON in {path}, got something else ({error}); restore the file.") from error
     if not isinstance(found, dict):
         raise UserError(f"Expected JSON in {path} that is an object, got {_shown(found)}; restore the file.")
+    level: list[Any] = [found]
+    for _ in range(DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [value for values in inside for value in values if isinstance(value, dict | list)]
+    if level:
+        raise UserError(f"Expected JSON in {path} of at most {DEEPEST} levels, got more; restore the file.")
     return found
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-import traceback
-from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.version import __version__
@@ -54,8 +52,6 @@ def main(arguments: list[str] | None = None) -> int:
         return int(module.run(words[1:]))
     except UserError as error:
         return _fail(str(error))
-    except SystemExit as end:
-        return int(end.code or 0)
     except KeyboardInterrupt:
         return EXIT_STOPPED
     except BrokenPipeError:
@@ -69,8 +65,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str | None:
     """What the system says about files and memory, as a sentence; None for anything else, which is a fault of ours."""
-    if _ours(error):
-        return str(error)
     if isinstance(error, OSError):
         named = f" with {error.filename}" if error.filename else ""
         return f"Could not go on{named}: {error.strerror or error}; check that it exists, may be used and has space."
@@ -100,9 +94,3 @@ def _usage() -> str:
 def _fail(sentence: str) -> int:
     print(f"tightrope: {sentence}", file=sys.stderr)
     return EXIT_USER
-
-
-def _ours(error: BaseException) -> bool:
-    """Whether the library itself raised this: only then is the message a sentence for the user."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])

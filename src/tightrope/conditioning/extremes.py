@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.types import Generator
 from tightrope.conditioning.jacobian import evaluated, one_latent, product
 from tightrope.linalg import krylov
@@ -41,10 +42,10 @@ class Extremes:
         """Natural logarithm of the condition number of ``J^T J``; infinite for a dead direction.
 
         Raises:
-            ValueError: The smallest value cannot be trusted, so neither can the ratio.
+            UserError: The smallest value cannot be trusted, so neither can the ratio.
         """
         if not self.trusted:
-            raise ValueError(
+            raise UserError(
                 f"Expected a smallest gain known to a few percent, got {self.smallest:.3g} +- "
                 f"{self.smallest_error:.2g} after {self.products} products, an upper bound only; allow more steps or "
                 "use conditioning.measure, which decomposes the whole Jacobian."
@@ -92,7 +93,7 @@ def extremes(
     if steps < 2:
         raise ValueError(f"Expected two steps at least, got {steps}; a few dozen find the largest value.")
     if method not in ("krylov", "randomised"):
-        raise ValueError(f"Expected method krylov or randomised, got {method!r}.")
+        raise UserError(f"Expected method krylov or randomised, got {method!r}.")
     labels = None if label is None else torch.full((1,), label, device=z.device)
     shape = tuple(z.shape[1:])
     z = (z if dtype is None else z.to(dtype)).flatten(1)

@@ -146,7 +146,7 @@ def evaluated(
     With a ``shape``, latents come flat ``[n, latent]`` and are brought into it.
 
     Raises:
-        ValueError: Batch normalisation without running statistics couples the samples even in eval mode.
+        UserError: Batch normalisation without running statistics couples the samples even in eval mode.
     """
     if labels is not None:
         generator = View(generator, labels=labels)
@@ -167,7 +167,7 @@ def evaluated(
 def _refuse_batch_statistics(network: nn.Module) -> None:
     for name in find_batch_norm(network):
         if getattr(network.get_submodule(name), "running_mean", None) is None:
-            raise ValueError(
+            raise UserError(
                 f"Expected batch normalisation with running statistics, got none at {name!r}, which couples the "
                 "samples in eval mode too; set track_running_stats=True."
             )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import spectra
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.types import Generator
 from tightrope.conditioning.jacobian import MEMORY, Mode, evaluated, jacobians, one_latent, product
 
@@ -47,7 +48,7 @@ def singular_values(
         float64 ``[batch, latent]``, descending; zeros where there are fewer outputs than latents.
 
     Raises:
-        ValueError: As for :func:`tightrope.conditioning.jacobian`, or a derivative that is not finite.
+        UserError: As for :func:`tightrope.conditioning.jacobian`, or a derivative that is not finite.
     """
     return _values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)[0]
 
@@ -57,7 +58,7 @@ def _values(generator: Generator | nn.Module, z: Tensor, **options: Any) -> tupl
     parts, outputs = [], 0
     for J in jacobians(generator, z, **options):
         if not torch.isfinite(J).all():
-            raise ValueError("Expected finite derivatives, got NaN or infinity; the generator's weights have diverged.")
+            raise UserError("Expected finite derivatives, got NaN or infinity; the generator's weights have diverged.")
         values = torch.linalg.svdvals(J.double())
         parts.append(nn.functional.pad(values, (0, J.shape[2] - values.shape[1])))
         outputs = J.shape[1]
@@ -239,7 +240,7 @@ def pulled_back_distances(
         ``[points - 1]``, in sample units.
 
     Raises:
-        ValueError: Fewer than two points.
+        UserError: Fewer than two points.
     """
     if path.dim() < 2 or len(path) < 2:
         raise ValueError(

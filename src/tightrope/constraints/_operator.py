@@ -64,18 +64,18 @@ def geometry(name: str, layer: Any, input_shape: tuple[int, ...] | None) -> Geom
     """How to build an orthogonal convolution for ``layer``, called ``name``; None if it is a matrix.
 
     Raises:
-        ValueError: A stride above 1 shares a factor with its dilation, so that patches would overlap; or it meets
+        UserError: A stride above 1 shares a factor with its dilation, so that patches would overlap; or it meets
             circular padding and the input size, which it must divide, is unknown.
     """
     if isinstance(layer, (nn.Linear, nn.Embedding)):
         return None
     for s, d, k in zip(layer.stride, layer.dilation, layer.kernel_size, strict=True):
         if k > 1 and math.gcd(s, d) > 1:
-            raise ValueError(
+            raise UserError(
                 f"expected stride and dilation without a common factor, got {s} and {d}; name the layer in `skip`"
             )
     if input_shape is None and not isinstance(layer, TRANSPOSED) and any(_wraps(*axis) for axis in _axes(layer)):
-        raise ValueError(
+        raise UserError(
             f"expected input_shape for layer {name!r}, whose circular padding with stride {tuple(layer.stride)} is "
             "orthogonal only where the stride divides the size, got None; pass the network's input without the batch"
         )

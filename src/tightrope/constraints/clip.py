@@ -11,6 +11,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrize
 
 from tightrope._plumbing.checks import check_bound, check_choice
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED
 
 M = TypeVar("M", bound=nn.Module)

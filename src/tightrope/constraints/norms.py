@@ -72,8 +72,8 @@ def weight_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = (), r
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
-        ValueError: A layer is already constrained, its weight is shared, sparse or not finite, or there is none.
+        UserTypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
+        UserError: A layer is already constrained, its weight is shared, sparse or not finite, or there is none.
 
     **Source**: Salimans and Kingma (arXiv 1602.07868); the comparison of Spectral Normalization (arXiv 1802.05957),
     section 3 and eq. 13, where the gain is left out so that it cannot undo the bound.
@@ -102,8 +102,8 @@ def frobenius_norm(network: M, *, gain: bool = False, skip: tuple[str, ...] = ()
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
-        ValueError: A layer is already constrained, its weight is shared, sparse or not finite, or there is none.
+        UserTypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
+        UserError: A layer is already constrained, its weight is shared, sparse or not finite, or there is none.
 
     **Source**: Spectral Normalization (arXiv 1802.05957), appendix E.
     **Claim**: the squared singular values of each kernel matrix sum to 1, so its largest is at most 1.

@@ -117,9 +117,10 @@ def orthogonal(
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an argument is
+        UserTypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an
+            argument is
             of another type.
-        ValueError: An option is unknown or out of range, a layer is already constrained, or there is none, or its
+        UserError: An option is unknown or out of range, a layer is already constrained, or there is none, or its
             weight is shared, sparse or not finite; for ``norm="operator"`` a stride and a dilation with a common
             factor, or a missing ``input_shape``.
 
@@ -139,7 +140,7 @@ def orthogonal(
         True
     """
     if by not in linalg.ORTHOGONALISERS:
-        raise ValueError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")
+        raise UserError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")
     check_choice("norm", norm, ("kernel", "operator"))
     check_bound(bound)
     check_rng(rng)

@@ -74,9 +74,10 @@ def spectral_norm(
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an argument is
+        UserTypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an
+            argument is
             of another type.
-        ValueError: An option is out of range, a layer is already constrained, or there is no layer, or its weight is
+        UserError: An option is out of range, a layer is already constrained, or there is no layer, or its weight is
             shared with another module, sparse or not finite; for ``norm="operator"`` also a layer that the forward does
             not reach or meets with different input sizes, and an ``input_shape`` that the network cannot take.
 

@@ -63,7 +63,7 @@ def wasserstein_estimate(
         seed: Of the interpolates and far points where the slope is sought.
 
     Raises:
-        ValueError: Fewer than two samples, or shapes that differ.
+        UserError: Fewer than two samples, or shapes that differ.
 
     **Source**: the duality of Wasserstein GAN (arXiv 1701.07875), eq. 2 and 3, with the constant K divided out.
     **Cost**: nine gradients per sample, and an assignment of cubic cost (SciPy).
@@ -78,7 +78,7 @@ def wasserstein_estimate(
         (3.0, 3.0)
     """
     if real.shape[1:] != fake.shape[1:] or min(len(real), len(fake)) < 2:
-        raise ValueError(
+        raise UserError(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
         )
     real, fake = samples(real, critic), samples(fake, critic)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import undisturbed
 from tightrope.autodiff.guard import computed_once
 from tightrope.critics.estimate import mean_gap, steepest, wasserstein_estimate
@@ -104,14 +105,14 @@ def generalisation_scores(
         One entry per method, best held-out estimate first.
 
     Raises:
-        ValueError: No methods or seeds.
+        UserError: No methods or seeds.
 
     **Source**: Orthogonal Wasserstein GANs (arXiv 1911.13060) proposes a metric of critic generalisation on an
     approximated Wasserstein distance; the text available to us has no formula. This is our reading.
     **Cost**: ``len(methods) * len(seeds) * steps`` critic steps, and one assignment of the held-out size per seed.
     """
     if not methods or not seeds:
-        raise ValueError(f"Expected at least one method and one seed, got {len(methods)} and {len(seeds)}.")
+        raise UserError(f"Expected at least one method and one seed, got {len(methods)} and {len(seeds)}.")
     judged: dict[str, list[Judged]] = {name: [] for name in methods}
     for seed in seeds:
         held_out = fakes(len(test), torch.Generator().manual_seed(2**20 + seed)).detach()

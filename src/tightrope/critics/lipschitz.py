@@ -106,7 +106,7 @@ def lipschitz_interval(
     contradict, for example after a wrong declaration, is given up and the layer is named.
 
     Raises:
-        ValueError: ``real`` or ``fake`` is empty, not finite or of another shape, ``keep`` or ``labels`` is not as
+        UserError: ``real`` or ``fake`` is empty, not finite or of another shape, ``keep`` or ``labels`` is not as
             said above, or the critic's weights were made in inference mode.
 
     **Claim**: the true constant lies in the interval, up to rounding of the forward itself.
@@ -161,14 +161,14 @@ def _follow(critic: Critic, scores: Critic, found: tuple[Tensor, Tensor, Tensor]
 
 def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
     if real.shape[1:] != fake.shape[1:] or not (real.dim() and fake.dim()) or not (len(real) and len(fake)):
-        raise ValueError(
+        raise UserError(
             "Expected two batches of at least one sample each, of one shape, "
             f"got {tuple(real.shape)} and {tuple(fake.shape)}; pass samples as [batch, *shape]."
         )
     if not (real.isfinite().all() and fake.isfinite().all()):
-        raise ValueError("Expected finite samples, got NaN or infinity among them; remove those samples.")
+        raise UserError("Expected finite samples, got NaN or infinity among them; remove those samples.")
     if keep < 1:
-        raise ValueError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
+        raise UserError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
     if labels is not None and labels.numel() != 1:
         raise ValueError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
     if any(t.is_inference() for network in networks for t in (*network.parameters(), *network.buffers())):

@@ -139,10 +139,10 @@ class Dataset:
             A :class:`Batch` of newly allocated tensors.
 
         Raises:
-            ValueError: if flips are asked for something that is not an image.
+            UserError: if flips are asked for something that is not an image.
         """
         if flips is not None and self.kind != "images":
-            raise ValueError(f"Flips need images, but {self.name} holds {self.kind}; leave flips out.")
+            raise UserError(f"Flips need images, but {self.name} holds {self.kind}; leave flips out.")
         rows = self.values.index_select(0, indices)
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         if self.kind != "images":

@@ -81,7 +81,7 @@ def open_data(
 
     Raises:
         UserError: on a request or a source that cannot be used, in one sentence.
-        FileNotFoundError: if the path does not exist.
+        UserFileError: if the path does not exist.
 
     Example:
         >>> from tightrope.data import open_data

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tightrope._plumbing.errors import UserError
+
 
 def encode_png(array: NDArray[Any]) -> bytes:
     """The bytes of a PNG file showing an array.
@@ -19,10 +21,10 @@ def encode_png(array: NDArray[Any]) -> bytes:
         A complete file, 8 bits per channel.
 
     Raises:
-        ValueError: for another dtype or shape, or an empty array.
+        UserError: for another dtype or shape, or an empty array.
     """
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
-        raise ValueError(
+        raise UserError(
             f"encode_png expects uint8 [h, w] or [h, w, 3] with at least one pixel, got {array.dtype} "
             f"{list(array.shape)}: convert and reorder the array first"
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import in_functional_transform
 from tightrope.dynamics.spelled import SPELLED, weight_norm
 
@@ -107,7 +108,7 @@ def _require_slope(moment: Tensor, a: Tensor, b: Tensor) -> None:
         return
     before = forward_ad.unpack_dual(moment).primal
     if bool(((before == 0) & (gradient == 0) & (tangent != 0)).any()):
-        raise ValueError(
+        raise UserError(
             "The step's derivative is not finite here: expected a differentiable step; Adam and RMSProp have none "
             "where their second moment is zero, so analyse them after some steps on real gradients."
         )

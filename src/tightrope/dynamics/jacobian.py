@@ -38,7 +38,7 @@ def field_jacobian(
         ``[n, n]``; entry ``(i, j)`` is the derivative of component ``i`` of the field by parameter ``j``.
 
     Raises:
-        ValueError: Not a game, not finite, or not differentiable at this point.
+        UserError: Not a game, not finite, or not differentiable at this point.
 
     Cost: ``n`` products at twice a gradient where reverse mode sees the whole Jacobian, three times otherwise.
 

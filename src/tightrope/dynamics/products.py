@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.detached import Attached
 from tightrope.dynamics.field import descent, gradient_field
 from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten, write_
@@ -57,10 +58,10 @@ class FieldProducts:
         """``J^T u`` for ``u [n]``: reverse over reverse mode on a graph that is kept; about twice a gradient.
 
         Raises:
-            ValueError: Reverse mode cannot see all of the Jacobian, see :meth:`transpose_is_exact`.
+            UserError: Reverse mode cannot see all of the Jacobian, see :meth:`transpose_is_exact`.
         """
         if not self.transpose_is_exact():
-            raise ValueError(
+            raise UserError(
                 "Reverse mode does not see the whole Jacobian of this game: expected losses through which every "
                 f"player's parameters reach every gradient; {_SEEN}, or use products with J instead of its transpose."
             )
@@ -220,7 +221,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 def _finite(product: Tensor) -> Tensor:
     if not bool(torch.isfinite(product).all()):
-        raise ValueError(
+        raise UserError(
             "A derivative of the game's gradient is not finite here: expected a twice differentiable point; move the "
             "parameters a little, or check the weights for overflow."
         )

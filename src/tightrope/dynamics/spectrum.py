@@ -99,7 +99,7 @@ def eigenvalues(
         The spectrum.
 
     Raises:
-        ValueError: Not a game, not finite, not differentiable here, an unknown ``which``, or no convergence.
+        UserError: Not a game, not finite, not differentiable here, an unknown ``which``, or no convergence.
 
     Cost: a product per parameter up to 256 of them. Beyond, ``subspace`` products and about half as many per restart;
     then two per pair of eigenvalues for residuals. A product costs about twice a gradient where reverse mode sees the
@@ -114,7 +114,7 @@ def eigenvalues(
         ['-0.30+0.40j', '-0.30-0.40j']
     """
     if which not in ORDERS or k < 1:
-        raise ValueError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
+        raise UserError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
     parts = all_parameters(losses, players)
     double = parts[0][0].dtype == torch.float64
     if double if check is None else check:
@@ -152,7 +152,7 @@ def arnoldi(
     """Eigenvalues of a real operator and the residuals of their unit eigenvectors, ``[k]`` each.
 
     Raises:
-        ValueError: ARPACK did not converge.
+        UserError: ARPACK did not converge.
     """
     from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigs
 
@@ -162,12 +162,12 @@ def arnoldi(
     try:
         values, vectors = eigs(operator, k=k, which=which, v0=start, ncv=width, maxiter=restarts, tol=tolerance)
     except ArpackNoConvergence as error:
-        raise ValueError(
+        raise UserError(
             f"The eigenvalues did not converge: expected {k} within {restarts} restarts, got {len(error.eigenvalues)}; "
             "raise restarts or subspace, loosen tolerance, or ask for which='LM', which converges fastest."
         ) from error
     except ArpackError as error:
-        raise ValueError(
+        raise UserError(
             f"The eigenvalue iteration broke down ({error}): expected a Krylov space of more than one dimension; check "
             "that the game's Jacobian is not zero here, or use field_jacobian for small games."
         ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, projections
 from tightrope.evaluation.measures import measure
@@ -56,12 +57,12 @@ def networks_for(plan: Plan, shape: tuple[int, ...], network: FeatureNetwork | N
         seed: Seed of the evaluation.
 
     Raises:
-        ValueError: There are fewer samples than a metric needs in the features of this network.
+        UserError: There are fewer samples than a metric needs in the features of this network.
     """
     if network is not None and "frechet_extrapolated" in plan.names:
         least = extrapolation_least(torch.empty(0, network.dimension))
         if min(plan.n_real, plan.n_fake) < least:
-            raise ValueError(
+            raise UserError(
                 f"frechet_extrapolated needs at least {least:,} samples of each set in the "
                 f"{network.dimension} features of {network.name}, but there are {plan.n_real:,} real and "
                 f"{plan.n_fake:,} generated ones; draw more samples or leave it out."

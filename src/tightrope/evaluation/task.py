@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork
 from tightrope.evaluation.features.small_classifier import (
@@ -66,13 +67,13 @@ class Generated:
         for count, own in calls(n, seed):
             x = self.sample(count, own).detach().to("cpu", torch.float32)
             if x.shape != (count, *self.like.shape):
-                raise ValueError(
+                raise UserError(
                     f"The generator must return samples of shape {(count, *self.like.shape)}, but it returned "
                     f"{tuple(x.shape)}; build it for the data's shape."
                 )
             bad = int((~torch.isfinite(x).flatten(1).all(dim=1)).sum())
             if bad:
-                raise ValueError(
+                raise UserError(
                     f"Generated samples must be finite, but {bad} of {count} hold NaN or infinity; the weights have "
                     "diverged, so evaluate an earlier checkpoint."
                 )

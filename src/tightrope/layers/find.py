@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.layers.kernel import LAYERS, Layer, effective_weight, kernel_shape
 from tightrope.layers.torch_own import of_torch, raw_parameters, said
 
@@ -36,7 +37,7 @@ def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, La
         skip: Names of submodules to leave out, with everything below them.
 
     Raises:
-        ValueError: A name in ``skip`` is no submodule, or a lazy layer has no weight yet.
+        UserError: A name in ``skip`` is no submodule, or a lazy layer has no weight yet.
     """
     skipped = _subtrees(network, skip)
     found: dict[str, Layer] = {}
@@ -44,7 +45,7 @@ def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, La
         if not isinstance(module, LAYERS) or name in skipped:
             continue
         if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
-            raise ValueError(f"expected layers with weights, got the lazy layer {name!r}; call the network once before")
+            raise UserError(f"expected layers with weights, got the lazy layer {name!r}; call the network once before")
         found[name] = module
     return found
 
@@ -73,7 +74,7 @@ def constrainable_layers(
         if name not in skipped and not isinstance(module, (*LAYERS, parametrize.ParametrizationList)):
             _refuse_other_weights(name, module, inside_parametrization="parametrizations." in name)
     if not layers:
-        raise ValueError(
+        raise UserError(
             "expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none; check `skip`"
         )
     for name, layer in layers.items():
@@ -119,10 +120,10 @@ def refuse_not_finite(name: str, weight: Tensor) -> None:
     """Refuse a weight with entries that are infinite or no numbers.
 
     Raises:
-        ValueError: It has one.
+        UserError: It has one.
     """
     if not weight.is_meta and not bool(torch.isfinite(weight).all()):
-        raise ValueError(
+        raise UserError(
             f"expected finite weights, got {name!r} with entries that are infinite or no numbers; "
             "start from another initialisation, or from a checkpoint of before the divergence"
         )
@@ -130,7 +131,7 @@ def refuse_not_finite(name: str, weight: Tensor) -> None:
 
 def _refuse_values(name: str, layer: Layer) -> None:
     if isinstance(layer, nn.Embedding) and layer.sparse:
-        raise ValueError(
+        raise UserError(
             f"expected dense gradients, got the Embedding {name!r} with sparse=True, which a constrained weight cannot "
             "have; build it with sparse=False or name it in `skip`"
         )
@@ -147,7 +148,7 @@ def _refuse_shared_weights(layers: dict[str, Layer], modules: Iterable[tuple[str
         names = sorted({name for p in raw_parameters(layer, "weight") for name in owners[id(p)]})
         if len(names) > 1:
             places = " and ".join(map(repr, names))
-            raise ValueError(
+            raise UserError(
                 f"expected a weight of its own in each layer, got one parameter shared by {places}; "
                 "use one module in both places or name all of them in `skip`"
             )
@@ -159,7 +160,7 @@ def _names(skip: Iterable[str]) -> tuple[str, ...]:
         return (skip,)
     names = tuple(skip) if isinstance(skip, Iterable) else (skip,)
     if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"expected names of submodules in `skip`, got {skip!r}; see network.named_modules()")
+        raise UserTypeError(f"expected names of submodules in `skip`, got {skip!r}; see network.named_modules()")
     return names
 
 
@@ -171,7 +172,7 @@ def _subtrees(network: nn.Module, skip: Iterable[str]) -> set[str]:
     for root in names:
         part = {name for name in everything if name == root or name.startswith(f"{root}.")}
         if not part:
-            raise ValueError(f"expected names of submodules in `skip`, got {root!r}; see network.named_modules()")
+            raise UserError(f"expected names of submodules in `skip`, got {root!r}; see network.named_modules()")
         below |= part
     return below
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserTypeError
 from tightrope.autodiff.guard import frozen_constraints
 from tightrope.layers.torch_own import hooked_weight, hooks_of, steady
 from tightrope.linalg import block_add_outer, block_matvec, block_rmatvec, top_singular_pair
@@ -110,10 +111,10 @@ def kernel_shape(layer: nn.Module) -> KernelShape:
     """Kernel-matrix layout of one layer.
 
     Raises:
-        TypeError: ``layer`` is not one of the layers named in this module's first paragraph.
+        UserTypeError: ``layer`` is not one of the layers named in this module's first paragraph.
     """
     if not isinstance(layer, LAYERS):
-        raise TypeError(
+        raise UserTypeError(
             f"expected a Linear, Conv, ConvTranspose or Embedding layer, got {type(layer).__name__}; pass such a layer"
         )
     if isinstance(layer, nn.Linear):

@@ -195,33 +195,33 @@ def linear_map(layer: nn.Module, input_shape: tuple[int, ...]) -> LinearMap:
     """Geometry of ``layer`` applied to inputs of ``input_shape`` (without the batch; ignored for an Embedding).
 
     Raises:
-        TypeError: No Linear, Conv, ConvTranspose or Embedding layer.
-        ValueError: The layer cannot take inputs of this shape, or is not linear (an Embedding with ``max_norm``).
+        UserTypeError: No Linear, Conv, ConvTranspose or Embedding layer.
+        UserError: The layer cannot take inputs of this shape, or is not linear (an Embedding with ``max_norm``).
     """
     input_shape = tuple(int(n) for n in input_shape)
     if isinstance(layer, nn.Linear):
         if not input_shape or input_shape[-1] != layer.in_features:
-            raise ValueError(
+            raise UserError(
                 f"expected an input shape ending in {layer.in_features}, got {input_shape}; leave out the batch"
             )
         shape = (layer.out_features, layer.in_features)
         return LinearMap("dense", input_shape, (*input_shape[:-1], layer.out_features), shape)
     if isinstance(layer, nn.Embedding):
         if layer.max_norm is not None:
-            raise ValueError(
+            raise UserError(
                 "expected a linear layer, got an Embedding with max_norm, which rescales rows; drop max_norm"
             )
         size = (layer.num_embeddings, layer.embedding_dim)
         return LinearMap("lookup", size[:1], size[1:], size)
     if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        raise TypeError(f"expected one of {', '.join(t.__name__ for t in LAYERS)}, got {type(layer).__name__}")
+        raise UserTypeError(f"expected one of {', '.join(t.__name__ for t in LAYERS)}, got {type(layer).__name__}")
     return _convolution(layer, input_shape)
 
 
 def _convolution(layer: Any, input_shape: tuple[int, ...]) -> LinearMap:
     axes = len(layer.kernel_size)
     if len(input_shape) != axes + 1 or input_shape[0] != layer.in_channels:
-        raise ValueError(
+        raise UserError(
             f"expected an input shape of {layer.in_channels} channels and {axes} sizes, got {input_shape}; "
             "leave out the batch"
         )
@@ -239,7 +239,7 @@ def _convolution(layer: Any, input_shape: tuple[int, ...]) -> LinearMap:
             (n - 1) * s - before - after + reach + extra if transposed else (n + before + after - reach) // s + 1
         )
     if min(sizes) < 1:
-        raise ValueError(
+        raise UserError(
             f"expected inputs at least as large as the kernel {taps}, got {input_shape}; use a larger input"
         )
     return LinearMap(

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
+
 
 def as_features(values: Tensor, name: str, *, least: int = 1) -> Tensor:
     """Return features as a detached float64 matrix on the CPU.
@@ -17,22 +19,22 @@ def as_features(values: Tensor, name: str, *, least: int = 1) -> Tensor:
         least: Smallest n that the metric is defined for.
 
     Raises:
-        ValueError: The shape is not [n, d], there are fewer than ``least`` rows, or an entry is not finite.
+        UserError: The shape is not [n, d], there are fewer than ``least`` rows, or an entry is not finite.
     """
     if values.ndim != 2 or values.shape[1] == 0:
-        raise ValueError(
+        raise UserError(
             f"The {name} features must have shape [n, d], but they have shape {tuple(values.shape)}; "
             "flatten each sample or pass them through a feature network first."
         )
     if len(values) < least:
-        raise ValueError(f"At least {least} {name} samples are needed, but there are {len(values)}; draw more samples.")
+        raise UserError(f"At least {least} {name} samples are needed, but there are {len(values)}; draw more samples.")
     matrix = values.detach().to("cpu").to(torch.float64)
     if math.isfinite(float(matrix.sum())):  # one pass; only the sum of huge numbers needs the second look
         return matrix
     bad = ~torch.isfinite(matrix).all(dim=1)
     if bool(bad.any()):
         first = int(bad.nonzero()[0])
-        raise ValueError(
+        raise UserError(
             f"The {name} features must be finite, but {int(bad.sum())} of {len(matrix)} rows hold NaN or infinity "
             f"(first: row {first}); look at those samples before measuring."
         )
@@ -43,7 +45,7 @@ def as_pair(real: Tensor, fake: Tensor, *, least: int = 1) -> tuple[Tensor, Tens
     """Return real [n, d] and fake [m, d] as `as_features` does, refusing different d."""
     a, b = as_features(real, "real", least=least), as_features(fake, "fake", least=least)
     if a.shape[1] != b.shape[1]:
-        raise ValueError(
+        raise UserError(
             f"Real and fake features must have the same dimension, but real has {a.shape[1]} and fake {b.shape[1]}; "
             "use one feature network for both."
         )

@@ -81,7 +81,7 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         notes: Sentences a reader must see beside the number.
 
     Raises:
-        ValueError: The value, the interval or the floor is not finite.
+        UserError: The value, the interval or the floor is not finite.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         numbers = (self.value, *(self.interval or ()), *(() if self.floor is None else (self.floor,)))
         if not all(math.isfinite(number) for number in numbers):
-            raise ValueError(
+            raise UserError(
                 f"A measurement holds finite numbers, but {self.name} has value {self.value}, interval {self.interval} "
                 f"and floor {self.floor}; check the samples for NaN before measuring."
             )

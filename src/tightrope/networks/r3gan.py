@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tightrope._plumbing.errors import UserError
 from tightrope.networks.activations import gain
 from tightrope.networks.initialise import Std, build, fan_in
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape
@@ -136,7 +137,7 @@ def _require_width(width: int) -> None:
     """Refuse widths whose inner channels do not divide into groups of 16."""
     inner = EXPANSION * width
     if inner > GROUP_SIZE and inner % GROUP_SIZE:
-        raise ValueError(f"width must be below 8 or a multiple of 8, for groups of {GROUP_SIZE} channels, got {width}.")
+        raise UserError(f"width must be below 8 or a multiple of 8, for groups of {GROUP_SIZE} channels, got {width}.")
 
 
 def check(shape: tuple[int, ...]) -> None:
@@ -176,7 +177,7 @@ def generator(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     check(shape)
     require_at_least(1, latent=latent, width=width, blocks=blocks, embedding=embedding)
@@ -211,7 +212,7 @@ def critic(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     check(shape)
     require_at_least(1, width=width, blocks=blocks)

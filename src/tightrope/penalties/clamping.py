@@ -59,7 +59,7 @@ def jacobian_clamping(
         Scalar; zero, with zero gradient, where every gain lies within the bounds.
 
     Raises:
-        ValueError: Bounds that are not ``0 <= low <= high``, or a radius that is not positive.
+        UserError: Bounds that are not ``0 <= low <= high``, or a radius that is not positive.
     """
     check_bounds(low, high, epsilon)
     gain = finite_gain(generator, z, epsilon=epsilon, labels=labels, rng=rng)
@@ -69,11 +69,9 @@ def jacobian_clamping(
 def check_bounds(low: float, high: float, epsilon: float) -> None:
     """Raise ``ValueError`` unless ``0 <= low <= high`` and ``epsilon > 0``."""
     if not 0 <= low <= high:
-        raise ValueError(
-            f"Expected bounds 0 <= low <= high, got low {low} and high {high}; the published are 1 and 20."
-        )
+        raise UserError(f"Expected bounds 0 <= low <= high, got low {low} and high {high}; the published are 1 and 20.")
     if epsilon <= 0:
-        raise ValueError(f"Expected a radius epsilon > 0, got {epsilon}; the published value is 1.")
+        raise UserError(f"Expected a radius epsilon > 0, got {epsilon}; the published value is 1.")
 
 
 def finite_gain(

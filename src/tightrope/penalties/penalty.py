@@ -34,7 +34,7 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
         ``every``, otherwise zero, without touching the critic.
 
     Raises:
-        ValueError: ``every`` is less than one.
+        UserError: ``every`` is less than one.
     """
     _check_every(every)
 
@@ -48,7 +48,7 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
 
 def _check_every(every: int) -> None:
     if every < 1:
-        raise ValueError(f"Expected a period of at least one critic step, got {every}; use 1 for every step.")
+        raise UserError(f"Expected a period of at least one critic step, got {every}; use 1 for every step.")
 
 
 @dataclass(frozen=True)

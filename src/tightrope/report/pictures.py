@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tightrope._plumbing.errors import UserError
 from tightrope.drawing.png import encode_png
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _opened(content: bytes) -> Image:
     """All pixels of a PNG, grey or coloured.
 
     Raises:
-        ValueError: So many that decoding them would be unsafe.
+        UserError: So many that decoding them would be unsafe.
     """
     from PIL import Image
 
@@ -77,7 +78,7 @@ def _opened(content: bytes) -> Image:
             with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
                 return file.convert("L" if file.mode in ("1", "L") else "RGB")
         except Image.DecompressionBombError as error:
-            raise ValueError(str(error)) from error
+            raise UserError(str(error)) from error
 
 
 def _uri(content: bytes) -> str:

@@ -25,8 +25,8 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
         matrix. Float32, or float64 for a float64 layer.
 
     Raises:
-        TypeError: The module is no such layer.
-        ValueError: The weight has a non-finite entry.
+        UserTypeError: The module is no such layer.
+        UserError: The weight has a non-finite entry.
 
     Example:
         >>> from tightrope import spectra
@@ -40,7 +40,7 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
     if matrix.dtype in (torch.float16, torch.bfloat16):
         matrix = matrix.float()
     if not bool(torch.isfinite(matrix).all()):
-        raise ValueError("expected a finite weight, got NaN or infinity; look at the steps before")
+        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
     return torch.linalg.svdvals(matrix).reshape(-1).sort(descending=True).values
 
 

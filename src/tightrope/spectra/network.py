@@ -91,7 +91,7 @@ def layer_spectra(
         ``not_understood`` the weights that work in another way.
 
     Raises:
-        ValueError: The network has no layer that the forward reaches.
+        UserError: The network has no layer that the forward reaches.
 
     Example:
         >>> from tightrope import constraints, spectra

@@ -47,8 +47,8 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
         tolerance: Residual, relative to the value, at which the iteration stops.
 
     Raises:
-        TypeError: The module is no such layer.
-        ValueError: ``input_shape`` does not fit the layer.
+        UserTypeError: The module is no such layer.
+        UserError: ``input_shape`` does not fit the layer.
 
     Upper bounds for what cannot be decomposed: a zero-padded convolution is a block of the same convolution wrapped
     around a torus too large for the wrap to matter, whose norm a Fourier transform gives; and a convolution is at most

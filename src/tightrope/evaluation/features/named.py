@@ -47,8 +47,8 @@ def named_features(
 
     Raises:
         UserError: The name is unknown, or there is no weight file where one is needed.
-        FileNotFoundError: The file cannot be read.
-        ValueError: The file holds something else.
+        UserFileError: The file cannot be read.
+            The file holds something else.
     """
     plain, _, detail = name.partition(":")
     if plain in WEIGHTS:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tightrope._plumbing.cache import cache_folder, read_tensors, write_tensors
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork, shrink, weights_digest
 
@@ -90,11 +91,11 @@ def classifier(
         progress: Where to show the training.
 
     Raises:
-        ValueError: A split has no labels or fewer than two classes.
+        UserError: A split has no labels or fewer than two classes.
     """
     for split in (train, test):
         if split.labels is None or len(train.classes) < 2:
-            raise ValueError(
+            raise UserError(
                 f"A classifier needs labels of at least 2 classes, but {split.source} ({split.split}) has "
                 f"{len(split.classes)}; use random_convolutions() or pixels()."
             )
@@ -203,5 +204,5 @@ def _accuracy(network: Convolutional | Dense, data: Dataset) -> float:
 
 def _labels(labels: Tensor | None) -> Tensor:
     if labels is None:
-        raise ValueError("A classifier needs labels, but the batch has none; open the data with its labels.")
+        raise UserError("A classifier needs labels, but the batch has none; open the data with its labels.")
     return labels
