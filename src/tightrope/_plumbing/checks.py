@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
-
 from tightrope._plumbing.errors import UserError, UserTypeError
 
 

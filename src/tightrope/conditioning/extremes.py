@@ -87,11 +87,11 @@ def extremes(
         rng: Source of the starts.
 
     Raises:
-        ValueError: ``z`` is not one latent, fewer than two steps, or an unknown method.
+        UserError: ``z`` is not one latent, fewer than two steps, or an unknown method.
     """
     z = one_latent(z)
     if steps < 2:
-        raise ValueError(f"Expected two steps at least, got {steps}; a few dozen find the largest value.")
+        raise UserError(f"Expected two steps at least, got {steps}; a few dozen find the largest value.")
     if method not in ("krylov", "randomised"):
         raise UserError(f"Expected method krylov or randomised, got {method!r}.")
     labels = None if label is None else torch.full((1,), label, device=z.device)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import View, modules_of, samples_of, twice_differentiable, undisturbed
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
@@ -56,7 +57,7 @@ def jacobian(
         ``[batch, outputs, latent]``, outputs flattened.
 
     Raises:
-        ValueError: ``z`` has no latent axis, or batch normalisation has no running statistics to use.
+        UserError: ``z`` has no latent axis, or batch normalisation has no running statistics to use.
     """
     pieces = list(jacobians(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory))
     return torch.cat(pieces)
@@ -77,12 +78,12 @@ def jacobians(
     caller's hands, too.
     """
     if z.dim() < 2 or not z.numel():
-        raise ValueError(
+        raise UserError(
             f"Expected latents of shape [batch, latent] or [batch, *latent_shape], got {list(z.shape)}; give one row "
             "per sample."
         )
     if mode not in ("auto", "forward", "reverse"):
-        raise ValueError(f"Expected mode auto, forward or reverse, got {mode!r}; auto chooses.")
+        raise UserError(f"Expected mode auto, forward or reverse, got {mode!r}; auto chooses.")
     if labels is not None:
         generator = View(generator, labels=labels)
     shape = tuple(z.shape[1:])
@@ -115,12 +116,12 @@ def one_latent(z: Tensor) -> Tensor:
     """One latent as a batch ``[1, *latent_shape]``, from ``[latent]`` or from such a batch.
 
     Raises:
-        ValueError: It is a batch of several.
+        UserError: It is a batch of several.
     """
     if z.dim() == 1:
         return z.detach()[None]
     if not z.dim() or len(z) != 1:
-        raise ValueError(f"Expected one latent [latent] or [1, *latent_shape], got {list(z.shape)}; give one row.")
+        raise UserError(f"Expected one latent [latent] or [1, *latent_shape], got {list(z.shape)}; give one row.")
     return z.detach()
 
 

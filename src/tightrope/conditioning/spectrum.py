@@ -243,7 +243,7 @@ def pulled_back_distances(
         UserError: Fewer than two points.
     """
     if path.dim() < 2 or len(path) < 2:
-        raise ValueError(
+        raise UserError(
             f"Expected a path of shape [points, *latent_shape] with two points at least, got {list(path.shape)}; "
             "give its points in order."
         )

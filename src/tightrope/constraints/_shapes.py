@@ -49,7 +49,7 @@ def layer_shapes(
         shapes = found.get(name, [])
         if len(shapes) != 1:
             got = " and ".join(map(str, shapes)) or "none, as the forward does not call it as the layer it is"
-            raise ValueError(
+            raise UserError(
                 f"expected one input size for layer {name!r}, got {got}; call the layer itself at one size, or name it "
                 "in `skip`, which leaves it unconstrained"
             )

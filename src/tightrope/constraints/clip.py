@@ -43,7 +43,7 @@ def clip_weights_(
         The same network.
 
     Raises:
-        ValueError: ``bound`` is not positive and finite, ``layers`` is unknown, or a module to clip is constrained or
+        UserError: ``bound`` is not positive and finite, ``layers`` is unknown, or a module to clip is constrained or
             complex.
 
     **Source**: WGAN (arXiv 1701.07875), algorithm 1, line 7.
@@ -73,7 +73,7 @@ def clip_weights_(
     for name, module in clipped.items():
         _refuse_computed_weights(name, module)
         if any(p.is_complex() for p in module.parameters(recurse=False)):
-            raise ValueError(f"expected real parameters, got {name!r} with complex ones; leave it out of the network")
+            raise UserError(f"expected real parameters, got {name!r} with complex ones; leave it out of the network")
     for module in clipped.values():
         for name, parameter in module.named_parameters(recurse=False):
             is_bias = name == "bias"
@@ -87,6 +87,6 @@ def _refuse_computed_weights(name: str, module: nn.Module) -> None:
     """Clipping the raw weight of a layer that computes its weight from it would bound nothing."""
     hooked = isinstance(module, LAYERS) and not isinstance(module._parameters.get("weight"), nn.Parameter)
     if parametrize.is_parametrized(module) or hooked:
-        raise ValueError(
+        raise UserError(
             f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import critic_scores, modules_of, undisturbed
 from tightrope.autodiff.guard import computed_once
 from tightrope.autodiff.types import Critic

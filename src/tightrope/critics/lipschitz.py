@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import module_of, modules_of, undisturbed
 from tightrope.autodiff.guard import computed_once
 from tightrope.autodiff.types import Critic
@@ -170,9 +171,9 @@ def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Te
     if keep < 1:
         raise UserError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
     if labels is not None and labels.numel() != 1:
-        raise ValueError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
+        raise UserError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
     if any(t.is_inference() for network in networks for t in (*network.parameters(), *network.buffers())):
-        raise ValueError(
+        raise UserError(
             "Expected a critic with ordinary weights, got some made in torch.inference_mode(), which have no "
             "gradients; build or load the critic outside of it."
         )

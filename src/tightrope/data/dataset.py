@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import printable
+from tightrope._plumbing.errors import UserError, printable
 from tightrope.data.labels import class_index
 
 __all__ = ["Batch", "Dataset", "Mixture", "fingerprint"]

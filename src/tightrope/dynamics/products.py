@@ -45,13 +45,13 @@ class FieldProducts:
         Where an operation has no forward derivative, by reverse mode alone, for about twice as much.
 
         Raises:
-            ValueError: That is so, and reverse mode cannot see all of the Jacobian.
+            UserError: That is so, and reverse mode cannot see all of the Jacobian.
         """
         pushed = self._push(w)
         if pushed is not None:
             return pushed
         if not self.transpose_is_exact():
-            raise ValueError(f"{str(self._missing).rstrip('.')}, or {_SEEN}.") from self._missing
+            raise UserError(f"{str(self._missing).rstrip('.')}, or {_SEEN}.") from self._missing
         return self._push_by_reverse(w)
 
     def transposed(self, u: Tensor) -> Tensor:

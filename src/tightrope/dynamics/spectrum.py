@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Losses, Player, all_parameters
 from tightrope.dynamics.products import FieldProducts, field_products
 from tightrope.dynamics.smooth import check_differentiable

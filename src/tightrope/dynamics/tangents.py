@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.detached import CarryTangents
 
 

@@ -63,8 +63,9 @@ def constrainable_layers(
         replace: Let constraints of torch pass, which ``torch_own.make_layers_plain`` then takes off.
 
     Raises:
-        TypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the network.
-        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
+        UserTypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the
+            network.
+        UserError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
             without entries, shared with another layer, or not finite, or an Embedding with sparse gradients.
     """
     skip = _names(skip)
@@ -93,16 +94,16 @@ def _refuse_computed(name: str, layer: Layer, *, replace: bool, replaceable: boo
     if replace and theirs and all(map(said, chain)):
         return
     if theirs and replaceable:
-        raise ValueError(
+        raise UserError(
             f"expected plain weights, got {name!r} already constrained by {theirs}; pass replace=True to take that "
             "off first, keeping the weight, or call constraints.remove(network) first"
         )
     if theirs or chain:
-        raise ValueError(
+        raise UserError(
             f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
         )
     if not isinstance(layer.weight, nn.Parameter):
-        raise ValueError(
+        raise UserError(
             f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
             "remove the hook that computes it first"
         )
@@ -110,7 +111,7 @@ def _refuse_computed(name: str, layer: Layer, *, replace: bool, replaceable: boo
 
 def _refuse_kind(name: str, weight: Tensor) -> None:
     if weight.is_complex() or weight.numel() == 0:
-        raise ValueError(
+        raise UserError(
             f"expected real weights with entries, got {name!r} with {weight.dtype} of shape {list(weight.shape)}; "
             "name it in `skip`"
         )
@@ -183,7 +184,7 @@ def _refuse_other_weights(name: str, module: nn.Module, *, inside_parametrizatio
     own = [key for key, p in module.named_parameters(recurse=False) if p.dim() >= 2]
     if isinstance(module, _REFUSED) or own:
         what = f"{type(module).__name__} with {', '.join(own)}" if own else type(module).__name__
-        raise TypeError(
+        raise UserTypeError(
             f"expected weights in Linear, Conv, ConvTranspose or Embedding layers, got {what} at {name!r}; hold them "
             "in such layers, or name it in `skip`, which leaves it unconstrained and the network without the bound"
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import undisturbed
 from tightrope.layers.at_work import observe
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED

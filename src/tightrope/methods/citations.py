@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from tightrope import constraints, optimizers, penalties
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.source import Source
 from tightrope.methods.method import Method
 from tightrope.methods.play import Simultaneous
@@ -59,7 +60,7 @@ def papers() -> Mapping[str, str]:
     """BibTeX entries by number on arXiv, as ``papers.bib`` holds them.
 
     Raises:
-        ValueError: Something in the file is no entry of the one form that is read, or is there twice.
+        UserError: Something in the file is no entry of the one form that is read, or is there twice.
     """
     text = resources.files("tightrope.methods").joinpath("papers.bib").read_text(encoding="utf-8")
     found: dict[str, str] = {}
@@ -67,12 +68,12 @@ def papers() -> Mapping[str, str]:
     for entry in text.strip().split("\n\n"):
         match = _ENTRY.fullmatch(entry)
         if match is None:
-            raise ValueError(
+            raise UserError(
                 f"Expected an @misc entry with {', '.join(_FIELDS)} in papers.bib, got {entry.splitlines()[0]!r}."
             )
         key, number = match[1], match[2 + _FIELDS.index("eprint")]
         if key in keys or number in found:
-            raise ValueError(f"Expected each paper once in papers.bib, got {key} ({number}) again.")
+            raise UserError(f"Expected each paper once in papers.bib, got {key} ({number}) again.")
         keys.add(key)
         found[number] = entry
     return MappingProxyType(found)

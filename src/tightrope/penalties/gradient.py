@@ -204,7 +204,7 @@ def finite_difference_r1(
         Scalar.
 
     Raises:
-        ValueError: ``sigma`` is not positive, or ``draws`` no whole number of at least 1.
+        UserError: ``sigma`` is not positive, or ``draws`` no whole number of at least 1.
     """
     return _finite_difference(critic, real, gamma=gamma, sigma=sigma, draws=draws, rng=rng)
 

@@ -51,8 +51,8 @@ def soft_orthogonality(
         Scalar.
 
     Raises:
-        ValueError: ``form`` is unknown, or the critic has no such layer.
-        TypeError: The critic is a function that holds no module whose weights could be seen.
+        UserError: ``form`` is unknown, or the critic has no such layer.
+        UserTypeError: The critic is a function that holds no module whose weights could be seen.
 
     **Source**: gram: Brock et al. (arXiv 1609.07093), eq. 3, and the orthonormal regularisation that Spectral
     Normalization (arXiv 1802.05957) compares with; off_diagonal: BigGAN (arXiv 1809.11096), eq. 3; srip and

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.at_work import other_weights
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import effective_weight, kernel_shape

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import module_of, undisturbed
 from tightrope.constraints import constrained_layers
 from tightrope.layers.at_work import observe
@@ -112,7 +113,7 @@ def layer_spectra(
         for shape in work.shapes.get(name, [])
     ]
     if not found:
-        raise ValueError(
+        raise UserError(
             "expected a network whose forward reaches a Linear, Conv or Embedding layer, got none"
             + "".join(f"; {name} {why}" for name, why in work.not_understood.items())
         )

@@ -261,7 +261,7 @@ def sweep_weight(name: str, weights: Sequence[float], **hyperparameters: Any) ->
 
     Raises:
         UserError: A method without such a hyperparameter.
-        ValueError: A kink at the equilibrium.
+            A kink at the equilibrium.
     """
     parameter = parameter_of(name)
     if not parameter:
