@@ -121,7 +121,7 @@ def test_hyperparameters_land_where_they_should():
     assert at == {"real": [penalties.r1], "fake": [penalties.r2], "both": [penalties.r1, penalties.r2]}
     rough = build("r1", at="both", approximate=True, sigma=0.2, gamma=3.0).penalties
     assert [p.function for p in rough] == [penalties.finite_difference_r1, penalties.finite_difference_r2]
-    assert [effective(p) for p in rough] == [{"gamma": 3.0, "sigma": 0.2}] * 2
+    assert [effective(p) for p in rough] == [{"gamma": 3.0, "sigma": 0.2, "draws": 1}] * 2
     (penalty,) = build("wgan_gp", weight=2.0, target=0.0, one_sided=True).penalties
     assert effective(penalty) == {"weight": 2.0, "target": 0.0, "one_sided": True}
     assert build("sn_gan", loss="standard").loss is losses.non_saturating

@@ -146,6 +146,9 @@ def evaluated(
 
     With a ``shape``, latents come flat ``[n, latent]`` and are brought into it.
 
+    Yields:
+        The function.
+
     Raises:
         UserError: Batch normalisation without running statistics couples the samples even in eval mode.
     """

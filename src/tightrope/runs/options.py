@@ -93,6 +93,9 @@ def refuse_unknown(
         network: Name of the network, None while the data have not chosen it.
         general: Names that every run knows, of which one may have been meant.
         dashes: Spell options as on the command line.
+
+    Raises:
+        UserError: There is one.
     """
 
     def spelt(name: str) -> str:
