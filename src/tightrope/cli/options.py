@@ -94,7 +94,8 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
             if not wanted:
                 raise UserError(f"Expected options that begin with --, got {word!r}; {remedy}.")
             if not _many(fields[wanted[0]][0]):
-                wanted.pop(0)
+                name = wanted.pop(0)
+                converted(word, fields[name][0], name.upper(), words=True, remedy=remedy)
             continue
         spelt, equals, value = word.partition("=")
         name = spelt[2:].replace("-", "_")
