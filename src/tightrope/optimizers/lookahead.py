@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tightrope.optimizers.momentum import evaluate
+from tightrope.optimizers._rule import evaluate
 
 
 class Lookahead(torch.optim.Optimizer):

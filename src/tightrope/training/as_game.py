@@ -10,7 +10,7 @@ from torch import Tensor
 from tightrope.dynamics import Losses
 from tightrope.methods.game import game_of
 from tightrope.optimizers import SIMULTANEOUS, Step, alternating, extragradient_step, in_sequence, outer_step
-from tightrope.optimizers.extragradient import Extrapolating
+from tightrope.optimizers.extragradient import extrapolating
 from tightrope.training import Run
 
 
@@ -53,9 +53,8 @@ def run_step(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int 
     players, optimizers = (run.generator, run.critic), (run.generator_optimizer, run.critic_optimizer)
     project = {} if method.project is None else {1: partial(method.project, run.critic)}
     step: Step
-    ahead = [optimizer for optimizer in optimizers if isinstance(optimizer, Extrapolating)]
-    if ahead:
-        step = in_sequence(extragradient_step(game, players, ahead), *project.values())
+    if any(extrapolating(optimizer) for optimizer in optimizers):
+        step = in_sequence(extragradient_step(game, players, optimizers), *project.values())
     else:
         order = SIMULTANEOUS if method.order == "simultaneous" else alternating(method.critic_steps(run.step))
         step = outer_step(game, players, optimizers, order, project=project)

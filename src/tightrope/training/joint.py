@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from tightrope.autodiff import bind, gradient_norm
 from tightrope.methods.game import Objective, critic_objective, generator_objective
-from tightrope.optimizers.extragradient import Extrapolating
+from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, to_device
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
@@ -52,18 +52,20 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     for setting, optimizer in zip(settings, optimizers, strict=True):
         setting.schedule_(optimizer, run.images_seen)
     halves = _gradients_(run, descended, seen, real)
-    ahead = [optimizer for optimizer in optimizers if isinstance(optimizer, Extrapolating)]
+    ahead = [found for found in map(extrapolating, optimizers) if found is not None]
     if ahead:
-        for optimizer in ahead:
-            optimizer.extrapolate()
+        for rule in ahead:
+            rule.extrapolate()
         try:
             halves = _gradients_(run, descended, seen, real)
         except NonFiniteError:
-            for optimizer in ahead:
-                optimizer.retreat()
+            for rule in ahead:
+                rule.retreat()
             raise
     for optimizer in optimizers:
         optimizer.step()
+    for rule in ahead:
+        rule.retreat()  # from a step that a wrapper skipped
     run._last |= dict(zip(PLAYERS, halves, strict=True))
     finish_critic(run, real.shape[0])
     finish_step(run)
