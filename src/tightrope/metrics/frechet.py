@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tightrope.metrics._checks import as_pair
+from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics.moments import FeatureStatistics
 
 
@@ -31,7 +31,7 @@ class Frechet:
     rank_deficient: bool
 
 
-def frechet_distance(real: Tensor, fake: Tensor) -> float:
+def frechet_distance(real: Array, fake: Array) -> float:
     """Return the squared 2-Wasserstein distance of the Gaussians fitted to two sets of features.
 
     Called FID only when the features are those of the Inception network of Heusel et al.; see `frechet_parts` for its
@@ -49,7 +49,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     return frechet_parts(real, fake).value
 
 
-def frechet_parts(real: Tensor, fake: Tensor) -> Frechet:
+def frechet_parts(real: Array, fake: Array) -> Frechet:
     """Return the Frechet distance of features with its parts.
 
     Args:

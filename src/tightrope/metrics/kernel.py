@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from tightrope.metrics._checks import as_pair
+from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics._products import product_strips, squared_norms
 from tightrope.metrics.result import Estimate
 
 
-def kernel_distance(real: Tensor, fake: Tensor, *, degree: int = 3, offset: float = 1.0) -> Estimate:
+def kernel_distance(real: Array, fake: Array, *, degree: int = 3, offset: float = 1.0) -> Estimate:
     """Return the unbiased estimate of MMD^2 with the kernel ``(x . y / d + offset)^degree``.
 
     Called KID only when the features are those of the Inception network of the FID literature.
@@ -50,8 +50,8 @@ def kernel_distance(real: Tensor, fake: Tensor, *, degree: int = 3, offset: floa
 
 
 def block_kernel_distance(
-    real: Tensor,
-    fake: Tensor,
+    real: Array,
+    fake: Array,
     *,
     blocks: int = 100,
     size: int = 1000,
