@@ -303,3 +303,28 @@ def test_what_does_not_fit_is_said_before_the_first_step():
     with pytest.raises(ValueError, match=r"(?i)batch.?norm"):
         start(build("r1"), nn.Linear(4, 2), normalised, seed=0, latent=4)
     start(build("dcgan"), nn.Linear(4, 2), normalised, seed=0, latent=4)
+
+
+class Grouped(nn.Module):
+    """A critic with a statistic over groups of four samples, which no other number of samples gives."""
+
+    def __init__(self, error=RuntimeError):
+        super().__init__()
+        self.score, self.error, self.seen = nn.Linear(3, 1), error, []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        if len(x) % 4:
+            raise self.error("groups of 4")
+        spread = x.unflatten(0, (-1, 4)).std(1).mean(1).repeat_interleave(4)
+        return self.score(torch.cat([x, spread[:, None]], 1))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, AssertionError])
+def test_a_network_that_wants_whole_groups_is_tried_with_the_runs_batch(error):
+    critic = Grouped(error)
+    run = start(build("dcgan"), nn.Linear(4, 2), critic, seed=0, latent=4, shape=(2,), batch_size=8)
+    assert critic.seen == [2, 8]
+    critic_step(run, torch.randn(8, 2, generator=rng(0)))
+    with pytest.raises((UserError, error), match="groups of 4"):
+        start(build("dcgan"), nn.Linear(4, 2), Grouped(error), seed=0, latent=4, shape=(2,), batch_size=6)

@@ -68,7 +68,8 @@ def start(
             network.to(memory_format=memory)  # type: ignore[call-overload]
             if next(network.parameters()).device.type == "cpu":
                 use_matrix_weight_gradients_(network)
-    found = _check_fit(generator, critic, size, shape)
+    samples = method.batch_size if batch_size is None else batch_size
+    found = _check_fit(generator, critic, size, shape, samples)
     if method.constrain is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
             torch.random.manual_seed(seed)
@@ -87,7 +88,7 @@ def start(
         method.generator_optimizer.build(generator.parameters()),
         torch.Generator().manual_seed(seed),
         size,
-        method.batch_size if batch_size is None else batch_size,
+        samples,
         precision,
         ema_half_life_images,
         ema_ramp_up,
@@ -102,15 +103,31 @@ def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Looka
     return Lookahead([p for network in (generator, critic) for p in network.parameters()], k=k, alpha=alpha)
 
 
-def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The sample shape, after one sample has gone through both networks."""
+def _check_fit(
+    generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None, batch_size: int
+) -> tuple[int, ...]:
+    """The sample shape, after two samples have gone through both networks, or a whole batch where two do not fit.
+
+    A network may want whole groups, as one with minibatch statistics does, and refuse two.
+    """
+    try:
+        return _pass_through(generator, critic, latent, shape, 2)
+    except (RuntimeError, ValueError, AssertionError):
+        if batch_size == 2:
+            raise
+    return _pass_through(generator, critic, latent, shape, batch_size)
+
+
+def _pass_through(
+    generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None, n: int
+) -> tuple[int, ...]:
     classes = getattr(generator, "classes", 0)
     p = next(generator.parameters())
-    labels = torch.zeros(2, dtype=torch.long, device=p.device) if classes else None
+    labels = torch.zeros(n, dtype=torch.long, device=p.device) if classes else None
     with undisturbed(generator, critic), torch.no_grad():
         generator.eval(), critic.eval()
         try:
-            fake = bind(generator, labels)(torch.zeros(2, latent, device=p.device, dtype=p.dtype))
+            fake = bind(generator, labels)(torch.zeros(n, latent, device=p.device, dtype=p.dtype))
         except RuntimeError as error:
             raise UserError(
                 f"The generator does not accept latents of size {latent} ({str(error).splitlines()[0]}); make its "
@@ -128,9 +145,9 @@ def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tupl
                 f"The critic does not accept samples of shape {tuple(fake.shape[1:])} "
                 f"({str(error).splitlines()[0]}); build both networks for one shape."
             ) from error
-        if scores.dim() < 1 or scores.shape[0] != 2:
+        if scores.dim() < 1 or scores.shape[0] != n:
             raise UserError(
-                f"Expected scores of shape [batch, ...] for a batch of 2, got {tuple(scores.shape)} from the critic; "
+                f"Expected scores of shape [batch, ...] for a batch of {n}, got {tuple(scores.shape)} from the critic; "
                 "return one score (or map of scores) per sample."
             )
     return tuple(fake.shape[1:])
