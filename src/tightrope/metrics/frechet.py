@@ -45,6 +45,12 @@ def frechet_distance(real: Array, fake: Array) -> float:
         ValueError: Shapes do not fit, or an entry is not finite.
 
     **Source** ttur (Heusel et al. 2017), eq. 6; Dowson and Landau 1982.
+
+    Example:
+        >>> from tightrope import metrics
+        >>> real = torch.randn(500, 3)
+        >>> round(metrics.frechet_distance(real, real + torch.tensor([3.0, 0.0, 4.0])), 3)  # |shift|^2
+        25.0
     """
     return frechet_parts(real, fake).value
 

@@ -35,6 +35,13 @@ def kernel_distance(real: Array, fake: Array, *, degree: int = 3, offset: float 
     expectation with less variance, and nothing is random.
     **Claim** Unbiased at every sample size.
     **Cost** (n + m)^2 d multiplications; up to 128 MiB of the kernel matrix.
+
+    Example:
+        >>> from tightrope import metrics
+        >>> real, fake, moved = torch.randn(200, 3), torch.randn(200, 3), torch.randn(200, 3) + 1
+        >>> same, other = metrics.kernel_distance(real, fake), metrics.kernel_distance(real, moved)
+        >>> abs(same.value) < 3 * same.standard_error, other.value > 3 * other.standard_error
+        (True, True)
     """
     x, y = as_pair(real, fake, least=3)
     _check_kernel(degree, offset)

@@ -68,6 +68,13 @@ def precision_recall_density_coverage(real: Array, fake: Array, *, k: int = 5) -
     **Claim** For two sets from one continuous distribution the expected density is 1 and the expected coverage is
     ``1 - prod_{j<k} (n - 1 - j) / (n + m - 1 - j)``, for any n, m and dimension.
     **Cost** (n + m)^2 d multiplications; up to 128 MiB of the distance matrix.
+
+    Example:
+        >>> from tightrope import metrics
+        >>> real = torch.randn(200, 2)
+        >>> found = metrics.precision_recall_density_coverage(real, 0.1 * torch.randn(200, 2))  # good but all alike
+        >>> found.precision > 0.9, found.recall < 0.1
+        (True, True)
     """
     x, y = _centred(real, fake, k + 1)
     radius_x, radius_y = (_knn_squared(v, k).numpy() for v in (x, y))

@@ -189,6 +189,12 @@ def dirac_gan(
 
     Raises:
         ValueError: Sizes that do not fit, or noise or spread in more than one dimension.
+
+    Example:
+        >>> from tightrope import dynamics, toys
+        >>> toy = toys.dirac_gan(theta=0.0, psi=0.0)
+        >>> dynamics.eigenvalues(toy.losses, toy.players).values  # imaginary: training turns and comes no closer
+        tensor([0.+0.5000j, 0.-0.5000j], dtype=torch.complex128)
     """
     start, score = _vector(theta), _vector(psi)
     P = None if coupling is None else coupling.to(torch.float64)

@@ -32,6 +32,14 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
 
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
+
+    Example:
+        >>> from tightrope import methods, training
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> run = training.start(methods.build("r1"), generator, critic, seed=0, latent=4, shape=(2,))
+        >>> half = training.critic_step(run, torch.randn(16, 2))
+        >>> sorted(training.scalars(half)), run.critic_steps, run.step
+        (['d_fake', 'd_real', 'gradient_norm', 'loss', 'penalty'], 1, 0)
     """
     _require_alternating(run)
     real, labels = to_device(run, real, labels)

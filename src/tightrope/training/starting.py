@@ -52,6 +52,13 @@ def start(
     Raises:
         UserError: Networks that do not fit each other, the latent size or the data.
         ValueError: A gradient penalty with a critic that has batch normalisation in training mode.
+
+    Example:
+        >>> from tightrope import methods, training
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> run = training.start(methods.build("r1"), generator, critic, seed=0, latent=4, shape=(2,))
+        >>> run.step, run.images_seen
+        (0, 0)
     """
     size = latent if latent is not None else getattr(generator, "latent", None)
     if not isinstance(size, int) or size < 1:
