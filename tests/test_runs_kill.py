@@ -26,7 +26,8 @@ import dataclasses, os, sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from tightrope import _files, runs
+from tightrope import runs
+from tightrope._plumbing import files
 from tightrope.runs.assemble import describe_data, open_dataset
 import tightrope.metrics
 
@@ -36,7 +37,7 @@ def train(folder, slow):
         def lagging(handle):
             time.sleep(0.01)
             real_fsync(handle)
-        _files.os.fsync = lagging
+        files.os.fsync = lagging
     if (folder / "config.json").exists():
         runs.resume(folder, quiet=True)
         return
