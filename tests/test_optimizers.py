@@ -399,3 +399,13 @@ def test_a_parameter_without_a_gradient_at_the_look_ahead_point_returns():
     optimizer.step()
     assert (x.item(), y.item()) == pytest.approx((0.9, 1.0))
     assert not any("start" in state for state in optimizer.state.values())
+
+
+def test_outer_steps_take_sparse_gradients():
+    table, y = nn.Embedding(3, 1, sparse=True), nn.Parameter(torch.ones(1))
+    start = table.weight.detach().clone()
+    rows = torch.tensor([0, 2])
+    game = (lambda: (table(rows) * y).sum(), lambda: -(table(rows) * y).sum())
+    sgd = [torch.optim.SGD([table.weight], lr=0.5), torch.optim.SGD([y], lr=0.5)]
+    outer_step(game, ([table.weight], [y]), sgd, SIMULTANEOUS)()
+    torch.testing.assert_close(table.weight.detach(), start - 0.5 * torch.tensor([[1.0], [0.0], [1.0]]))

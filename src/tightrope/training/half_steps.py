@@ -144,12 +144,12 @@ def _update(
     with run.autocast(), parametrize.cached():
         now = objective()
     now.total.backward(inputs=[p for p in parameters if p.requires_grad])
+    match_strides_(parameters)
     size = gradient_norm(parameters)
     if not math.isfinite(float(now.total.detach() + size)):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
         where = locate(networks, lambda: again().total, samples=samples)
         raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
-    match_strides_(parameters)
     settings.schedule_(optimizer, run.images_seen)
     optimizer.step()
     half = Half(detached(now), size)

@@ -123,11 +123,11 @@ def _gradients_(
     for (parameters, gradients, total), player, loss in zip(found, PLAYERS, losses, strict=True):
         for p, gradient in zip(parameters, gradients, strict=True):
             p.grad = gradient
+        match_strides_(parameters)
         size = gradient_norm(parameters)
         if not math.isfinite(float(total + size)):
             networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
             where = locate(networks, loss, samples=real)
             raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
-        match_strides_(parameters)
         halves.append(Half(dataclasses.replace(detached(seen[player]), total=total), size))
     return halves[0], halves[1]
