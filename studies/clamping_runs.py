@@ -19,8 +19,7 @@ from tightrope.methods import Method
 from tightrope.methods.game import critic_objective, generator_objective
 from tightrope.metrics import frechet_distance, mode_coverage, wasserstein1
 from tightrope.networks import NETWORKS
-from tightrope.penalties.clamping import jacobian_clamping
-from tightrope.penalties.penalty import GeneratorPenalty
+from tightrope.penalties import Penalty, jacobian_clamping
 
 SEEDS = tuple(range(100, 120))
 POINTS = 800
@@ -163,7 +162,7 @@ def build(setup: Setup, *, clamp: bool, name: str = "dcgan", **options: Any) -> 
     if not clamp:
         return method
     bounds = {"low": setup.bounds[0], "high": setup.bounds[1], "epsilon": setup.epsilon}
-    return replace(method, generator_penalties=(GeneratorPenalty(jacobian_clamping, bounds),))
+    return replace(method, generator_penalties=(Penalty(jacobian_clamping, bounds, player="generator"),))
 
 
 def score(generator: nn.Module, latent: int) -> conditioning.Conditioning:

@@ -44,7 +44,7 @@ def picture(found: dict) -> str:
             plane.dots(
                 [(v, row) for v in values[arm]], colour, radius=2.6, names=[f"{arm} {v:.3f}" for v in values[arm]]
             )
-        picture = plane.render().replace("<svg ", f'<svg x="{110 + column * width}" width="{width}" ', 1)
+        picture = str(plane.render()).replace("<svg ", f'<svg x="{110 + column * width}" width="{width}" ', 1)
         parts.append(picture)
         height = plane.height
         if not column:

@@ -70,8 +70,8 @@ class StackedMLP(nn.Module):
 
 def begin(method: Method, generator: nn.Module, critic: nn.Module, *, latent: int, batch: int, seed: int) -> Run:
     """A run of stacked networks, without the checks of ``training.start``, which expect any batch size to fit."""
-    if method.project is not None:
-        method.project(critic)
+    if method.projection is not None:
+        method.projection(critic)
     return Run(
         method,
         generator,

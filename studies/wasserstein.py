@@ -40,10 +40,10 @@ from torch import Tensor
 from stacked import StackedMLP, batches, begin
 from tightrope import constraints, losses, methods, penalties
 from tightrope.data.toy import TOYS
-from tightrope.methods import Method
+from tightrope.methods import Alternating, Method, Projection
 from tightrope.methods.game import critic_objective
 from tightrope.metrics.transport import wasserstein1
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import Optimizer, UpdateRule
 from tightrope.penalties import Penalty
 from tightrope.training import train
 
@@ -52,31 +52,31 @@ GP = (Penalty(penalties.gradient_penalty, {"weight": 10.0}),)
 THETAS = (-1.0, -0.6, -0.3, -0.1, 0.0, 0.1, 0.3, 0.6, 1.0)
 
 
-def gp(optimizer: Optimizer) -> Method:
+def gp(optimizer: UpdateRule) -> Method:
     return Method("gp", losses.wasserstein, optimizer, optimizer, penalties=GP)
 
 
 def clip(bound: float, rate: float) -> Method:
     optimizer = Optimizer("rmsprop", rate)
     project = partial(constraints.clip_weights_, bound=bound)
-    return Method("clip", losses.wasserstein, optimizer, optimizer, project=project)
+    return Method("clip", losses.wasserstein, optimizer, optimizer, projection=Projection(project))
 
 
-def logistic(optimizer: Optimizer) -> Method:
+def logistic(optimizer: UpdateRule) -> Method:
     return Method("logistic", losses.non_saturating, optimizer, optimizer)
 
 
 def train_critic(method: Method, critic: StackedMLP, draw: Callable[[], tuple[Tensor, Tensor]], steps: int) -> None:
     optimizer = method.critic_optimizer.build(critic.parameters())
     rng = torch.Generator().manual_seed(FIRST_SEED)
-    if method.project is not None:
-        method.project(critic)
+    if method.projection is not None:
+        method.projection(critic)
     for _ in range(steps):
         optimizer.zero_grad()
         critic_objective(method, critic, *draw(), rng=rng).total.backward()
         optimizer.step()
-        if method.project is not None:
-            method.project(critic)
+        if method.projection is not None:
+            method.projection(critic)
 
 
 def c1(seeds: int) -> dict[str, object]:
@@ -182,12 +182,12 @@ def gan(method: Method, data: str, seeds: int, steps: int, checkpoints: int, *, 
     return values, distances
 
 
-def c3(seeds: int, *, steps: int = 1200, ends: int = 5, optimizer: Optimizer | None = None) -> dict[str, object]:
+def c3(seeds: int, *, steps: int = 1200, ends: int = 5, optimizer: UpdateRule | None = None) -> dict[str, object]:
     rmsprop = Optimizer("rmsprop", 5e-4)
     arms = {
-        "gp": replace(gp(optimizer or Optimizer("adam", 1e-4, (0.5, 0.9))), n_critic=5),
-        "clip": replace(clip(0.1, 5e-4), n_critic=5),
-        "non_saturating": replace(logistic(rmsprop), n_critic=5),
+        "gp": replace(gp(optimizer or Optimizer("adam", 1e-4, (0.5, 0.9))), play=Alternating(5)),
+        "clip": replace(clip(0.1, 5e-4), play=Alternating(5)),
+        "non_saturating": replace(logistic(rmsprop), play=Alternating(5)),
     }
     out: dict[str, object] = {}
     for name, method in arms.items():

@@ -94,7 +94,7 @@ def notebook(made, gamma):
 
     def corrected(i):
         score = made.critic(made.generator(made.z)).detach().requires_grad_()
-        (slope,) = torch.autograd.grad(made.loss.generator(score), score, create_graph=True)
+        (slope,) = torch.autograd.grad(made.method.loss.generator(score), score, create_graph=True)
         (p,) = made.players[i].parameters()
         return true[i]() + gamma / 4 * (slope.detach().square().sum() * p.square()).sum()
 

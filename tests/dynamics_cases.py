@@ -46,3 +46,26 @@ def bilinear(seed, m=7, n=5, gamma=0.4, loss=losses.minimax):
         )
     )
     return made, J
+
+
+def tensors_of(players):
+    return [p for player in players for p in player.parameters()]
+
+
+def differences(function, tensors, epsilon=1e-6):
+    """Jacobian of ``function() -> [m]`` by central differences over every entry of ``tensors``."""
+    columns = []
+    with torch.no_grad():
+        for t in tensors:
+            for i in range(t.numel()):
+                flat = t.view(-1)
+                before = flat[i].item()
+                flat[i] = before + epsilon
+                with torch.enable_grad():
+                    ahead = function().detach().clone()
+                flat[i] = before - epsilon
+                with torch.enable_grad():
+                    behind = function().detach().clone()
+                flat[i] = before
+                columns.append((ahead - behind) / (2 * epsilon))
+    return torch.stack(columns, 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "src" / "tightrope"
 ORDER = [
     *("_plumbing", "linalg", "autodiff", "schedules", "perturbations", "losses", "layers", "networks", "data"),
-    *("metrics", "dynamics", "penalties", "constraints", "optimizers", "drawing", "evaluation", "spectra"),
+    *("metrics", "dynamics", "constraints", "penalties", "optimizers", "drawing", "evaluation", "spectra"),
     *("conditioning", "methods", "critics", "toys", "training", "monitor", "runs", "doctor", "report", "studies"),
     *("cli", "__main__"),
 ]

@@ -56,7 +56,7 @@ PUBLISHED = {
         [("gradient_penalty", WGAN_GP)],
         64,
     ),
-    "negative_momentum": ("minimax", ("momentum", 1e-2, 0.99), ("momentum", 1e-2, 0.99), 1, [], None),
+    "negative_momentum": ("minimax", ("momentum", 1e-2, None), ("momentum", 1e-2, None), 1, [], None),
     "lookahead": ("non_saturating", ("adam", 2e-4, (0.5, 0.999)), ("adam", 2e-4, (0.5, 0.999)), 1, [], None),
     "r3gan": (
         "relativistic",

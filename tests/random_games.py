@@ -53,7 +53,13 @@ def network_game(rng):
     z = torch.from_numpy(rng.standard_normal((8, 1)))
     real = generator(z).detach()
     gamma = float(10 ** rng.uniform(-1, 0.5))
-    return toys.Toy(generator, critic, real, z, losses.non_saturating, (Penalty(penalties.r1, {"gamma": gamma}),))
+    return toys.Toy(
+        generator,
+        critic,
+        real,
+        z,
+        toys.under(losses.non_saturating, penalties=(Penalty(penalties.r1, {"gamma": gamma}),)),
+    )
 
 
 def random_training(seed):

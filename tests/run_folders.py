@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tightrope.drawing.samples import write_grid
 
@@ -83,7 +85,6 @@ def row(step: int, last: int, rng: np.random.Generator) -> dict[str, object]:
         "input_gradient_norm_real": 0.02 + 0.6 * math.exp(-4 * t) * math.exp(0.3 * noise[6]),
         "input_gradient_norm_fake": 0.1 + 2.0 * math.exp(-3 * t) * math.exp(0.3 * noise[7]),
         "input_gradient_norm_interpolate": 0.05 + 1.1 * math.exp(-3.5 * t) * math.exp(0.3 * noise[5]),
-        "ema_decay": 0.99557,
         "critic_learning_rate": 2e-4,
         "generator_learning_rate": 2e-4,
         "critic_accuracy": 0.5 + 0.35 * math.exp(-2 * t) + 0.03 * noise[2],
@@ -182,3 +183,9 @@ def make_run(
     }
     (folder / "status.json").write_text(json.dumps(status), encoding="utf-8")
     return folder
+
+
+def pixels(picture: Path | bytes) -> np.ndarray:
+    """The pixels of a PNG."""
+    with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=["PNG"]) as opened:
+        return np.asarray(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import math
 
@@ -9,14 +10,16 @@ import pytest
 import torch
 from torch import nn
 
+import house
 from tightrope import toys
 from tightrope.doctor.probe import tune_gamma
 from tightrope.dynamics import eigenvalues, field_jacobian, predict
 from tightrope.methods import build
-from tightrope.methods.game import critic_objective, game_of, generator_objective
+from tightrope.methods.game import critic_objective, game_of, generator_objective, losses_on
 from tightrope.networks import NETWORKS
 from tightrope.training import start, train
 from tightrope.training.as_game import run_game, run_optimizers, run_step
+from tightrope.training.joint import _draw
 
 F64 = torch.float64
 REAL = torch.randn(12, 2, generator=torch.Generator().manual_seed(9))
@@ -97,8 +100,8 @@ def test_a_runs_step_is_its_methods_step(name):
         other.critic_optimizer.zero_grad()
         critic_loss().backward(inputs=list(other.critic.parameters()))
         other.critic_optimizer.step()
-        if run.method.project is not None:
-            run.method.project(other.critic)
+        if run.method.projection is not None:
+            run.method.projection(other.critic)
     other.generator_optimizer.zero_grad()
     generator_loss().backward(inputs=list(other.generator.parameters()))
     other.generator_optimizer.step()
@@ -187,3 +190,43 @@ def test_tune_gamma_takes_networks_of_any_kind():
         lambda gamma: build("r1", gamma=gamma), own, DATA, latent=3, gammas=(1.0,), steps=2, batch_size=8, seeds=(0,)
     )
     assert advice.gamma == 1.0
+
+
+# -------------------------------------------------------------------------------------------------------- one game
+
+
+def test_the_analysed_generator_batch_is_the_trained_one():
+    """Three fakes per real sample for the generator, as its half-step draws them; labels repeat with them."""
+    method, (G, D) = build("sn_gan", generator_batch_factor=3), networks()
+    rng = torch.Generator().manual_seed(5)
+    for_critic, for_generator = torch.randn(12, 3, generator=rng), torch.randn(36, 3, generator=rng)
+    found = [loss().item() for loss in game_of(method, G, D, REAL, latent=3, seed=5)]
+    assert found[0] == generator_objective(method, G, D, for_generator).total.item()
+    assert found[1] == critic_objective(method, D, REAL, G(for_critic)).total.item()
+
+
+def test_joint_steps_descend_the_game_that_is_analysed():
+    """The two losses of a joint step and of ``game_of``, given the same draws, agree to the bit."""
+    run = start(build("extra_adam"), *networks(), seed=0, latent=3, batch_size=12)
+    draw = _draw(run, REAL, None)
+    seen = {}
+    losses = losses_on(run.method, run.generator, run.critic, draw, detached=True, seen=seen)
+    attached = losses_on(run.method, run.generator, run.critic, draw)
+    for player, loss, other in zip(("generator", "critic"), losses, attached, strict=True):
+        assert loss().item() == other().item() == loss().item() == seen[player].total.item()
+    assert torch.autograd.grad(attached[1](), list(run.generator.parameters()), allow_unused=True)[0] is None
+
+
+def test_what_players_minimise_is_written_in_one_place():
+    """Nothing else evaluates a Method's loss: the law that keeps what is analysed what is trained."""
+    calls = [
+        path.relative_to(house.ROOT).as_posix()
+        for path in house.files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("critic", "generator")
+        and isinstance(node.func.value, ast.Attribute)
+        and node.func.value.attr == "loss"
+    ]
+    assert calls == ["methods/game.py"] * 2

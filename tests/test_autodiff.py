@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from tightrope import autodiff, losses, penalties
-from tightrope.autodiff import Scored, differentiable, frozen, gradient_norm, input_gradient, undisturbed
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import Remembered, differentiable, frozen, gradient_norm, input_gradient, undisturbed
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -83,16 +84,35 @@ def test_an_input_gradient_asked_for_under_no_grad_is_not_silently_zero():
         assert torch.allclose(input_gradient(critic, x, create_graph=False), expected)
 
 
-def test_a_score_that_does_not_depend_on_the_sample_has_gradient_zero():
-    bias = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    x = normal(3, 2)
+def test_scores_that_do_not_depend_on_the_samples_are_refused_and_a_gradient_of_zero_is_not():
+    bias, x, net = torch.tensor(2.0, dtype=torch.float64, requires_grad=True), normal(3, 2), smooth_critic(d=2)
 
-    def constant(x: Tensor) -> Tensor:
-        return bias.expand(len(x))
+    def without_grad(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return net(x)
 
-    assert torch.equal(input_gradient(constant, x), torch.zeros(3, 2))
-    assert penalties.r1(constant, x).item() == 0.0
-    assert penalties.gradient_penalty(constant, x, x, weight=3.0, target=2.0).item() == 12.0
+    no_way_back = {
+        "constant": lambda x: bias.expand(len(x)),
+        "detached samples": lambda x: net(x.detach()),
+        "detached scores": lambda x: net(x).detach(),
+        "detached part": lambda x: net[1:](net[:1](x).detach()),
+        "no_grad": without_grad,
+        "one of two": lambda x: [net(x), bias.expand(len(x))],
+    }
+    for name, critic in no_way_back.items():
+        for penalty in (penalties.r1, penalties.r2, penalties.gradient_penalty):
+            with pytest.raises(UserError, match="depend on the samples"):
+                penalty(critic, x, x)
+            assert name
+    first_only = nn.Linear(2, 1).double()
+    with torch.no_grad():
+        first_only.weight.zero_()
+    assert torch.equal(input_gradient(first_only, x), torch.zeros(3, 2))  # zero weights
+    assert penalties.gradient_penalty(first_only, x, x, weight=3.0, target=2.0).item() == 12.0
+    unused = input_gradient(lambda x: x[:, 0], x)  # an input that nothing reads
+    assert torch.equal(unused, torch.tensor([[1.0, 0.0]]).double().expand(3, 2))
+    frozen_net = smooth_critic(d=2).requires_grad_(False)
+    assert torch.allclose(input_gradient(frozen_net, x), input_gradient(smooth_critic(d=2), x))
 
 
 def test_leaves_are_used_as_they_are_and_everything_else_is_detached():
@@ -104,14 +124,14 @@ def test_leaves_are_used_as_they_are_and_everything_else_is_detached():
     assert not plain.requires_grad
 
 
-def test_scored_remembers_tensors_by_identity():
+def test_remembered_outputs_are_told_apart_by_identity():
     calls, critic = [], smooth_critic()
 
     def counted(x: Tensor) -> Tensor:
         calls.append(x)
         return critic(x)
 
-    scored, x = Scored(counted), normal(2, 3)
+    scored, x = Remembered(counted), normal(2, 3)
     same = x.clone()
     first = scored(x)
     assert scored(x) is first and len(calls) == 1

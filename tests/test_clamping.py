@@ -13,12 +13,12 @@ from torch.func import functional_call, grad, vmap
 
 from tightrope import conditioning, methods, penalties
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import Bound
+from tightrope.autodiff import Remembered, View
 from tightrope.conditioning import reference_gain
 from tightrope.methods import build
 from tightrope.methods.game import generator_objective
 from tightrope.networks import NETWORKS
-from tightrope.penalties.clamping import Remembering, finite_gain, jacobian_clamping
+from tightrope.penalties.clamping import finite_gain, jacobian_clamping
 from tightrope.training import critic_step, generator_step, start
 
 
@@ -135,7 +135,7 @@ def test_labels_are_shared_by_both_forwards():
             return z * (1 + labels[:, None])
 
     labels = torch.tensor([0, 1, 2, 1])
-    for give in (lambda g: (g, labels), lambda g: (Bound(g, labels), None)):
+    for give in (lambda g: (g, labels), lambda g: (View(g, labels=labels), None)):
         g = Conditional()
         generator, given = give(g)
         gains = finite_gain(generator, latents(4), labels=given, rng=rng())
@@ -233,7 +233,7 @@ def test_samples_are_remembered_for_the_latents_of_one_step():
         return 2 * z
 
     z = latents(5)
-    remembering = Remembering(g)
+    remembering = Remembered(g)
     value = jacobian_clamping(remembering, z, low=3.0, rng=rng())
     assert torch.equal(remembering(z), 2 * z) and calls == [10] and value.item() == pytest.approx(1.0)
     assert torch.equal(remembering(z.clone()), 2 * z) and calls == [10, 5]

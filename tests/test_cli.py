@@ -138,7 +138,7 @@ def test_unknown_options_are_refused_before_the_data_are_read(
         ("train digits --method wgan --gamma 1", "method wgan takes --learning-rate, --bound"),
         ("train digits --network resnext", "Expected a network out of"),
         ("train digits --network sn_resnet", "8"),
-        ("train digits --steps -1", "--steps of at least 0"),
+        ("train digits --steps -1", "--steps as a whole number of at least 0"),
         ("train digits --resolution 37", "37"),
         ("train toy:rung", "toy:ring"),
         ("train toy:ring --conditional --dry-run", "needs labels"),

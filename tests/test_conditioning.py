@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import conditioning
-from tightrope.autodiff import Bound
+from tightrope.autodiff import View
 from tightrope.conditioning import Conditioning
 from tightrope.networks import NETWORKS
 
@@ -236,7 +236,7 @@ def test_noise_inside_the_generator_is_the_same_for_every_column():
 def test_labels_may_come_bound():
     g, z, labels = generator("mlp", 3), latents(4, 6), torch.tensor([2, 1, 0, 1])
     given = conditioning.jacobian(g, z, labels=labels, memory=1)
-    assert torch.equal(conditioning.jacobian(Bound(g, labels), z, memory=1), given)
+    assert torch.equal(conditioning.jacobian(View(g, labels=labels), z, memory=1), given)
 
 
 @pytest.mark.parametrize(
@@ -327,6 +327,19 @@ def test_a_smallest_value_that_stands_apart_is_found_and_trusted():
     assert found.log_condition_number == pytest.approx(2 * math.log(10), rel=1e-3)
 
 
+@pytest.mark.parametrize("scale", [0.01, 1.0, 50.0])
+def test_the_smallest_value_is_trusted_by_its_error_relative_to_itself(scale):
+    sigma = scale * torch.cat([torch.linspace(20, 1, 299, dtype=torch.float64), torch.tensor([0.2])])
+    A = spread(300, 400, sigma)
+    z = torch.zeros(300, dtype=torch.float64)
+    found = conditioning.extremes(lambda z: z @ A.mT, z, steps=60)
+    relative = found.smallest_error / found.smallest
+    assert 1e-6 < relative < 10
+    for factor in (0.99, 1.01):
+        again = conditioning.extremes(lambda z: z @ A.mT, z, steps=60, tolerance=factor * relative)
+        assert again.smallest_error == found.smallest_error and again.trusted == (factor > 1)
+
+
 def test_a_dead_direction_is_found_where_outputs_are_few():
     found = conditioning.extremes(lambda z: z[:, :4] * 2, torch.zeros(40, dtype=torch.float64), steps=20)
     assert found.trusted and found.smallest == 0.0 and found.log_condition_number == math.inf
@@ -338,7 +351,8 @@ def test_extremes_of_networks_agree_with_the_whole_spectrum():
     values = conditioning.singular_values(g, z[None].float(), labels=torch.tensor([2]), dtype=torch.float64)[0]
     assert found.largest == pytest.approx(values[0].item(), rel=1e-6)
     assert found.trusted and found.smallest == pytest.approx(values[-1].item(), rel=1e-6)
+    assert conditioning.extremes(g, z[None].float(), label=2, steps=12) == found  # a batch of one
     with pytest.raises(ValueError, match="one latent"):
-        conditioning.extremes(g, z[None])
+        conditioning.extremes(g, z.expand(2, -1))
     with pytest.raises(ValueError, match="krylov"):
         conditioning.extremes(g, z, method="guess")

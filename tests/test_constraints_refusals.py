@@ -271,16 +271,16 @@ def test_orthogonal_wgan_takes_the_defaults_that_a_run_folder_keeps(way):
 
 def test_orthogonal_wgan_reaches_the_one_step_projection():
     method = build("orthogonal_wgan", way="svd", projection="one_step", every=3)
-    assert method.project_every == 3
+    assert method.projection.every == 3
     network = net()
     with torch.no_grad():
         network[0].weight.mul_(20)  # from where one step alone would diverge
-    method.constrain(network)
+    method.constraint(network, (4,))
     start = network[0].weight.detach().clone()
     with torch.no_grad():
         network[0].weight.add_(0.003 * torch.randn(4, 4))
     moved = network[0].weight.detach().clone()
-    method.project(network)
+    method.projection(network)
     assert torch.allclose(network[0].weight, 1.5 * moved - 0.5 * moved @ moved.T @ moved, atol=1e-6)
     for weight in (start, network[0].weight.detach()):
         assert (torch.linalg.svdvals(weight) - 1).abs().max() < 1e-3

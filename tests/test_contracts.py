@@ -15,8 +15,8 @@ ENROLLED = {
     "gradient_penalty": {"weight": 3.0, "target": 0.5, "one_sided": True},
     "r1": {"gamma": 3.0},
     "r2": {"gamma": 3.0},
-    "finite_difference_r1": {"gamma": 3.0, "sigma": 0.2},
-    "finite_difference_r2": {"gamma": 3.0, "sigma": 0.2},
+    "finite_difference_r1": {"gamma": 3.0, "sigma": 0.2, "draws": 2},
+    "finite_difference_r2": {"gamma": 3.0, "sigma": 0.2, "draws": 2},
 }
 SHAPES = ((3,), (2, 4), (2, 4, 4))
 

@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from tightrope import constraints
-from tightrope.critics import lipschitz_interval
+from tightrope.autodiff import View
+from tightrope.critics import _steps, lipschitz_interval
 from tightrope.networks.activations import GroupSort, MaxMin
 
 
@@ -113,7 +114,8 @@ def test_upper_bound_holds_for_a_network_of_all_kinds_of_parts(seed):
     conditional = lipschitz_interval(critic, real, fake, labels=labels)
     assert conditional.lower <= conditional.upper
     assert conditional.upper > found.upper
-    assert {layer.name for layer in found.layers} == {"stem", "block", "skip", "down", "head"}
+    names = {"stem", "block", "skip", "norm", "down", "head", ""}  # the last is the product with a weight of its own
+    assert {layer.name for layer in found.layers} == names
     assert all(layer.attained <= layer.factor * (1 + 1e-9) for layer in found.layers)
     assert sum(layer.share for layer in found.layers) == pytest.approx(1)
     assert "share of the gap" in found.table()
@@ -267,3 +269,78 @@ def test_float32_critics_and_operator_norm_constraints_certify_at_most_one():
     found = lipschitz_interval(critic, real, fake)
     assert found.upper == pytest.approx(1, abs=1e-3)
     assert 0.01 < found.lower <= found.upper
+
+
+def test_functions_are_followed_and_the_modules_they_hold_are_named():
+    net = mlp(nn.Tanh())
+    plain, found = (lipschitz_interval(c, *samples(2), steps=3) for c in (net, lambda x: net(x)))
+    assert found.upper == plain.upper < math.inf and found.lower == plain.lower
+    assert [layer.factor for layer in found.layers] == [layer.factor for layer in plain.layers]
+    alone = lipschitz_interval(lambda x: 3 * x.sum(1), *samples(4))
+    assert alone.upper == pytest.approx(3 * 2, rel=1e-12) and alone.lower == pytest.approx(3 * 2, rel=1e-6)
+
+
+def test_activations_without_a_second_derivative_are_searched_by_the_first():
+    critic = nn.Sequential(nn.Linear(2, 8), nn.Hardsigmoid(), nn.Linear(8, 1)).double()
+    found = lipschitz_interval(critic, *samples(2))
+    a, b = (torch.linalg.matrix_norm(critic[i].weight, 2).item() for i in (0, 2))
+    assert 0 < found.lower <= found.upper and found.upper == pytest.approx(a * b / 6, rel=1e-9)
+
+
+def test_what_has_no_bound_costs_no_norms_and_no_climb(monkeypatch):
+    computed: list[object] = []
+    norm = _steps.map_upper
+    monkeypatch.setattr(_steps, "map_upper", lambda *given: computed.append(given) or norm(*given))
+
+    class Reflected(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(1, 3, 3), nn.Linear(108, 1)
+            self.calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return self.last(self.first(functional.pad(x, (1, 1, 1, 1), "reflect")).flatten(1))
+
+    critic = Reflected().double()
+    found = lipschitz_interval(critic, *samples(1, 6, 6))
+    assert math.isinf(found.upper) and "padding by copies" in found.reasons[0]
+    assert found.lower > 0 and found.layers == () and critic.calls < 5
+    assert not computed
+    lipschitz_interval(nn.Linear(2, 1).double(), *samples(2))
+    assert len(computed) == 1  # the one norm that a bound needs
+
+
+def test_parts_that_no_score_uses_do_not_count():
+    class Features(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.head(x), x.square()
+
+    critic = Features().double()
+    found = lipschitz_interval(View(critic, scores=lambda out: out[0]), *samples(4))
+    assert found.upper == pytest.approx(critic.head.weight.norm().item(), rel=1e-9) and found.reasons == ()
+
+
+@pytest.mark.parametrize("how", ["sum", "mean", "linear"])
+def test_feature_maps_of_size_zero_give_a_bound_or_a_reason(how):
+    class Empty(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head, self.none = nn.Conv2d(1, 2, 3), nn.Linear(32, 1), nn.Linear(2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.conv(x)
+            empty = h[:, :, 5:]
+            extra = {
+                "sum": lambda: empty.sum((1, 2, 3)),
+                "mean": lambda: empty.mean((2, 3)).nan_to_num().sum(1),
+                "linear": lambda: self.none(empty.permute(0, 2, 3, 1)).sum((1, 2, 3)),
+            }[how]()
+            return self.head(h.flatten(1))[:, 0] + extra
+
+    found = lipschitz_interval(Empty().double(), *samples(1, 6, 6), steps=2)
+    assert found.lower > 0 and bool(found.reasons) == math.isinf(found.upper)

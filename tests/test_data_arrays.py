@@ -188,6 +188,88 @@ def test_the_range_is_that_of_both_splits(tmp_path):
     assert int(opened(tmp_path, x_train=train, x_test=test).values[0, 0, 0, 0]) == 0  # 0.5 of 255
 
 
+# --- four axes that are no images
+
+
+def spread(low, high, shape=(40, 1, 6, 10), seed=0):
+    return np.random.default_rng(seed).uniform(low, high, shape)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        spread(-80, 0),
+        spread(0, 23),
+        spread(0, 0.09),
+        spread(-0.4, 0.4),
+        spread(0.1, 0.6),
+        spread(-300, 300),
+        spread(-80, 0, (40, 2, 6, 10)),
+        np.random.default_rng(0).integers(0, 4096, (40, 1, 6, 10)).astype(np.uint16),
+        np.random.default_rng(0).integers(-9, 4096, (40, 1, 6, 10)),
+    ],
+)
+@pytest.mark.parametrize("axis", [1, 3])
+def test_numbers_on_four_axes_are_kept(tmp_path, x, axis):
+    """Spectrograms, heights, 12-bit pixels: the values themselves, scaled by their range in the training split."""
+    data = opened(tmp_path, x if axis == 1 else x.transpose(0, 2, 3, 1))
+    fitted = x[rows_of(40)].astype(np.float64)
+    assert (data.kind, data.shape) == ("signals", x.shape[1:])
+    np.testing.assert_array_equal(data.values, fitted.astype(np.float32))
+    low, high = fitted.min((0, 2, 3)), fitted.max((0, 2, 3))
+    batch = data.batch(torch.arange(len(data))).x
+    expected = 2 * (fitted - low.reshape(-1, 1, 1)) / (high - low).reshape(-1, 1, 1) - 1
+    np.testing.assert_allclose(batch, expected, atol=2e-5)
+    np.testing.assert_allclose(data.to_units(batch), fitted, rtol=1e-4, atol=1e-4)
+    assert "kept as numbers" in data.notes[0]
+    test = opened(tmp_path, x, options={"split": "test"})
+    assert torch.equal(test.offset, data.offset)
+    assert torch.equal(test.scale, data.scale)
+
+
+def test_a_constant_channel_is_kept(tmp_path):
+    x = spread(-80, 0, (40, 3, 4, 4))
+    x[:, 1] = -7
+    data = opened(tmp_path, x)
+    assert (data.batch(torch.arange(9)).x[:, 1] == 0).all()
+    assert "1 of 3 channels are constant" in data.notes[-2]
+
+
+def test_dark_bytes_on_another_scale_are_images(tmp_path):
+    """Whole levels of 256 lose nothing as bytes, however few they are."""
+    dark = noise(20) // 4
+    for x in (dark / 255, dark / 127.5 - 1, (dark / 255).astype(np.float16), dark.astype(np.float32)):
+        data = opened(tmp_path, x)
+        np.testing.assert_array_equal(data.values, chw(dark)[rows_of(20)])
+
+
+def test_a_scale_can_be_written_down(tmp_path):
+    """Samples of a generator that ends in tanh, by chance all bright: nothing but their maker can know."""
+    x = spread(0.1, 0.9, (20, 4, 4, 3))
+    data = opened(tmp_path, x=x, range=[-1, 1])
+    np.testing.assert_array_equal(data.values, np.rint((chw(x)[rows_of(20)] + 1) * 127.5))
+    assert "from -1..1, as the array range says" in data.notes[0]
+    deep = np.random.default_rng(0).integers(0, 4096, (20, 4, 4, 1))
+    data = opened(tmp_path, x=deep, range=[0, 4095])
+    np.testing.assert_array_equal(data.values, np.rint(chw(deep)[rows_of(20)] / 4095 * 255))
+    assert opened(tmp_path, x=x[..., 0], range=[0, 1]).shape == (1, 4, 4)
+    for bad in ([0, 0.5], [1, 0], [0, 1, 2], [np.nan, 1], ["a", "b"], 3):
+        with pytest.raises(UserError, match="range"):
+            opened(tmp_path, x=x, range=bad)
+
+
+def test_the_reading_of_floats_that_may_be_another_is_said(tmp_path):
+    data = opened(tmp_path, spread(0, 1, (20, 4, 4, 3)))
+    assert data.kind == "images"
+    assert "from 0..1 to 0..255" in data.notes[0]
+    assert "if black and white are others, save them as an array range" in data.notes[0]
+
+
+def test_why_a_resolution_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"holds signals \(Numbers from -79.* to .* kept as numbers"):
+        opened(tmp_path, spread(-80, 0), options={"resolution": 8})
+
+
 def test_images_of_arrays_can_be_scaled(tmp_path):
     pytest.importorskip("PIL")
     data = opened(tmp_path, noise(9, 12, 16), options={"resolution": 6, "channels": 1})
@@ -265,7 +347,7 @@ def test_resolution_is_for_images(tmp_path):
 # --- labels
 
 
-@pytest.mark.parametrize("key", ["y", "labels", "Y"])
+@pytest.mark.parametrize("key", ["y", "labels", "Y", "label", "targets", "target"])
 def test_labels_follow_their_rows(tmp_path, key):
     numbers = np.arange(200) % 4
     data = opened(tmp_path, x=table(), **{key: numbers})
@@ -281,6 +363,23 @@ def test_labels_are_numbered_over_both_splits(tmp_path):
     train, test = opened(tmp_path, **arrays), opened(tmp_path, **arrays, options={"split": "test"})
     assert train.classes == test.classes == ("3", "7", "9")
     assert (train.labels.tolist(), test.labels.tolist()) == ([0, 2, 0], [1, 2])
+
+
+def test_label_arrays_of_each_split(tmp_path):
+    arrays = {
+        "train_images": noise(6),
+        "train_labels": np.arange(6) % 2,
+        "test_images": noise(4),
+        "test_label": [1] * 4,
+    }
+    train, test = opened(tmp_path, **arrays), opened(tmp_path, **arrays, options={"split": "test"})
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 1] * 3, [1] * 4)
+
+
+def test_a_number_per_sample_is_no_class(tmp_path):
+    data = opened(tmp_path, x=table(), y=np.arange(200))
+    assert data.labels is None
+    assert "200 different values" in data.notes[0]
 
 
 def test_label_length(tmp_path):

@@ -74,6 +74,76 @@ def test_a_damaged_entry_is_built_again(tmp_path, damage):
     cached(tmp_path, "a", never)
 
 
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("share", [0.25, 0.0])
+@pytest.mark.parametrize("part", ["values.bin", "labels.bin", "meta.json"])
+def test_damage_of_the_same_size_is_seen(tmp_path, capsys, monkeypatch, part, share):
+    """Loaded or mapped: a single bit in what is read back, wherever it is."""
+
+    def labelled(folder):
+        np.arange(3).tofile(folder / "labels.bin")
+        return build(folder) | {"fingerprint": "abc"}
+
+    monkeypatch.setattr(cache_module, "MEMORY_SHARE", share)
+    whole = cached(tmp_path, "a", labelled)
+    values, labels = whole.values.clone(), whole.labels.clone()  # a map shows what becomes of its file
+    entry = next(tmp_path.iterdir())
+    spots = range(4, (entry / part).stat().st_size, 7)
+    for at in spots:
+        flip(entry / part, at)
+        again = cached(tmp_path, "a", labelled)
+        assert torch.equal(again.values, values)
+        assert torch.equal(again.labels, labels)
+        assert again.meta == whole.meta
+        lines = capsys.readouterr().err.splitlines()
+        assert lines == [f"The cache entry {entry} is damaged; it is built again."]
+    cached(tmp_path, "a", never)
+    assert len(spots) > 2
+
+
+def test_a_part_too_many_or_too_few_is_seen(tmp_path):
+    cached(tmp_path, "a", build)
+    entry = next(tmp_path.iterdir())
+    np.arange(3).tofile(entry / "labels.bin")
+    assert cached(tmp_path, "a", build).labels is None
+    assert not (entry / "labels.bin").exists()
+
+
+def test_large_files_are_checked_once_until_they_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "MEMORY_SHARE", 0.0)
+    cached(tmp_path, "a", build)
+    entry = next(tmp_path.iterdir())
+    read = []
+    checksum = cache_module._checksum
+    monkeypatch.setattr(cache_module, "_checksum", lambda path: read.append(path) or checksum(path))
+    cached(tmp_path, "a", never)
+    assert read == []
+    stat = (entry / "values.bin").stat()
+    flip(entry / "values.bin", 3)
+    os.utime(entry / "values.bin", ns=(stat.st_atime_ns, stat.st_mtime_ns))  # with the old date
+    assert cached(tmp_path, "a", build).values[2].tolist() == [4, 5]
+    assert read
+
+
+def test_every_split_has_a_fingerprint(photos):
+    train, test = (open_data(str(photos), split=split, progress=False) for split in ("train", "test"))
+    both = {"train": train.fingerprint, "test": test.fingerprint}
+    assert train.fingerprints() == test.fingerprints() == both
+    for row, image in enumerate(noise(20)):
+        if image.transpose(2, 0, 1).tobytes() in {one.numpy().tobytes() for one in test.values}:
+            (photos / f"{row:02d}.png").write_bytes(encoded(255 - image))
+    after = open_data(str(photos), progress=False)
+    assert after.fingerprint == train.fingerprint  # what a run would compare today
+    assert after.fingerprints()["test"] != both["test"]
+    for source in ("digits", "toy:ring"):
+        assert set(open_data(source).fingerprints()) == {"train", "test"}
+
+
 def test_of_two_builders_the_first_wins(tmp_path):
     def slow(folder):
         cached(tmp_path, "a", build)  # another process finishes while this one builds
@@ -120,7 +190,7 @@ def test_images_are_decoded_once_per_choice(photos, cache, monkeypatch):  # noqa
     assert torch.equal(first.values, again.values)
     assert first.fingerprint == again.fingerprint
     for options in ({"resolution": 4}, {"channels": 1}, {"limit": 3}, {"split": "test"}):
-        with pytest.raises(UserError, match="built again"):
+        with pytest.raises(UserError, match="None of"):  # decoding was tried
             open_data(str(photos), progress=False, **options)
 
 
@@ -183,14 +253,15 @@ def test_fingerprints_see_labels_and_resolution(tmp_path):
 
 
 def test_progress_is_plain_lines_without_a_terminal(photos, capsys, monkeypatch):
+    monkeypatch.setattr("tightrope._plumbing.progress.LINE_SECONDS", 1e-9)
     open_data(str(photos))
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("Reading images: 18 of 18 (")
+    assert err.splitlines()[-1].startswith("images: 18 of 18, ")
     assert "\r" not in err
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     open_data(str(photos), resolution=4)
-    assert "\r[####" in capsys.readouterr().err
+    assert "\rimages: " in capsys.readouterr().err
     open_data(str(photos), resolution=5, progress=False)
     assert capsys.readouterr().err == ""
 

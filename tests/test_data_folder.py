@@ -68,14 +68,16 @@ def test_split_folders(tmp_path, form, train, test):
     assert names_of(pixels, second) == [8, 7, 9]
     assert first.classes == second.classes == ("a", "b")
     assert second.labels.tolist() == [0, 1, 1]
-    assert first.notes == ()
+    top = (train.split("/")[-1], test.split("/")[-1])
+    assert first.notes == second.notes == (f"Training split: folder {top[0]}; test split: folder {top[1]}.",)
 
 
 def test_a_test_folder_is_preferred_to_a_validation_folder():
     names = [f"{side}/{i}.png" for side in ("train", "val", "test") for i in range(3)]
     found = layout(names, "test")
     assert found.names == ("test/0.png", "test/1.png", "test/2.png")
-    assert found.notes == ("3 images outside the folders train and test are not used.",)
+    assert found.notes[0] == "Training split: folder train; test split: folder test."
+    assert found.notes[1] == "3 images that are in neither split are not used."
     assert layout(names, "train").names == ("train/0.png", "train/1.png", "train/2.png")
 
 
@@ -97,7 +99,7 @@ def test_a_test_folder_without_classes():
     assert layout(names, "train").labels.tolist() == [0, 1]
     test = layout(names, "test")
     assert (test.labels, test.classes) == (None, ())
-    assert test.notes == ("The test images are not in class folders, so they have no labels.",)
+    assert test.notes[1:] == ("The test images are not in class folders, so they have no labels.",)
 
 
 def test_a_single_split_folder_is_no_split():

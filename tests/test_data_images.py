@@ -181,3 +181,12 @@ def test_grey_is_pillows_luma_and_rgb_is_repeated():
     grey = pixels[:, :, :1]
     np.testing.assert_array_equal(with_channels(grey, 3), np.concatenate([grey] * 3, axis=2))
     assert with_channels(pixels, 3) is pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_pillow_is_told_the_one_format_to_try(kind, monkeypatch):
+    told = []
+    opened = Image.open
+    monkeypatch.setattr(Image, "open", lambda data, formats=None: told.append(formats) or opened(data, formats=formats))
+    decode(encoded(noise(1)[0], kind))
+    assert told == [[kind]]

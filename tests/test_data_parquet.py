@@ -51,8 +51,8 @@ def test_one_file(tmp_path, group):
         (["train-00000-of-00002", "train-00001-of-00002"], "test", ()),
         (["data/train-00000-of-00002", "data/train-00001-of-00002"], "data/test-00000-of-00001", ()),
         (["plain/train/0000", "plain/train/0001"], "plain/test/0000", ()),
-        (["train_1", "train_2"], "val", ("The test split is the one called val.",)),
-        (["train.1", "train.2"], "validation", ("The test split is the one called validation.",)),
+        (["train_1", "train_2"], "val", ()),
+        (["train.1", "train.2"], "validation", ()),
         (
             ["train-00000-of-00003", "train-00001-of-00003"],
             "test",
@@ -68,7 +68,9 @@ def test_splits_by_name(tmp_path, train, test, note):
     assert rows(first) == list(range(14))
     assert first.labels.tolist() == LABELS[:14]
     assert rows(second) == list(range(14, 20))
-    assert first.notes == note
+    word = "test" if "test" in test else test
+    what = "folder" if "/train" in train[0] and "data" not in train[0] else "file names with"
+    assert first.notes == (f"Training split: {what} train; test split: {what} {word}.", *note)
 
 
 def test_files_without_a_test_split(tmp_path):

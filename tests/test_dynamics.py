@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from dynamics_cases import F64, bilinear, mlp_game
+from dynamics_cases import F64, bilinear, differences, mlp_game, tensors_of
 from tightrope import constraints, losses, penalties
 from tightrope.dynamics import (
     eigenvalues,
@@ -29,29 +29,6 @@ from tightrope.optimizers import (
     outer_step,
     symplectic,
 )
-
-
-def differences(function, tensors, epsilon=1e-6):
-    """Jacobian of ``function() -> [m]`` by central differences over every entry of ``tensors``."""
-    columns = []
-    with torch.no_grad():
-        for t in tensors:
-            for i in range(t.numel()):
-                flat = t.view(-1)
-                before = flat[i].item()
-                flat[i] = before + epsilon
-                with torch.enable_grad():
-                    ahead = function().detach().clone()
-                flat[i] = before - epsilon
-                with torch.enable_grad():
-                    behind = function().detach().clone()
-                flat[i] = before
-                columns.append((ahead - behind) / (2 * epsilon))
-    return torch.stack(columns, 1)
-
-
-def tensors_of(players):
-    return [p for player in players for p in player.parameters()]
 
 
 def test_gradient_field_is_minus_each_players_own_gradient():
@@ -293,3 +270,27 @@ def test_an_optimizer_that_has_not_stepped_is_analysed_and_left_empty():
     assert not optimizers[0].state
     n = J.shape[0]
     torch.testing.assert_close(M[:n, :n], torch.eye(n, dtype=F64) + 0.1 * J, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("which", ["LM", "SM", "LR", "SR", "LI", "SI"])
+@pytest.mark.parametrize("kind", ["rotations of one real part", "no curvature", "linear critic"])
+def test_eigenvalues_of_small_games_need_no_iteration(kind, which):
+    if kind == "linear critic":
+        critic, z = nn.Linear(90, 1, bias=False).to(F64), torch.ones(1, 2, dtype=F64)
+        generator = nn.Linear(2, 40, bias=False).to(F64)
+        pad = torch.eye(40, 90, dtype=F64)
+        game = (lambda: -critic(generator(z) @ pad).sum(), lambda: critic(generator(z) @ pad).sum())
+        players = (generator, critic)
+    elif kind == "no curvature":
+        players = tuple(nn.Linear(60, 1).to(F64) for _ in range(2))
+        game = tuple(lambda p=p: p.weight.sum() + p.bias.sum() for p in players)
+    else:
+        made, _ = bilinear(0, m=75, n=60, gamma=0.3)
+        game, players = made.losses, made.players
+    exact = torch.linalg.eigvals(field_jacobian(game, players))
+    found = eigenvalues(game, players, k=6, which=which)
+    key = {"M": torch.abs, "R": torch.real, "I": lambda v: v.imag.abs()}[which[1]]
+    wanted = key(exact).sort(descending=which[0] == "L").values[:6]
+    torch.testing.assert_close(key(found.values), wanted, rtol=0, atol=1e-7)
+    assert nearest(found.values, exact) < 1e-7
+    assert found.residuals.max() < 1e-9

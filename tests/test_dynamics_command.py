@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from tightrope import losses
 from tightrope.cli import main
 from tightrope.drawing.planes import Plane, span
+from tightrope.methods import METHODS, build
+from tightrope.optimizers.settings import SGD
 from tightrope.runs.dynamics import run_dynamics
 from tightrope.studies.dirac import PUBLISHED, SCHEMES, published, study, sweep_weight
-from tightrope.studies.dirac_page import dirac_page, portrait, rate_path, weight_path
+from tightrope.studies.dirac_page import dirac_page, portrait, rate_path, verdict_of, weight_path
+from tightrope.toys import VARIANTS
 
 TINY = ["--steps", "6", "--batch-size", "8", "--latent", "2", "--width", "4", "--depth", "1", "--network", "mlp",
         "--evaluate-n", "60", "--checkpoint-every", "2", "--threads", "1", "--quiet"]  # fmt: skip
@@ -112,8 +118,62 @@ def test_a_trajectory_that_leaves_is_cut():
     assert "nan" not in portrait(found)
 
 
+def test_both_spellings_say_the_same(capsys):
+    words = ["dirac", "--method", "r1", "--gamma", "0.3", "--steps", "12"]
+    assert printed(capsys, "toy", *words) == printed(capsys, "dynamics", *words)
+    assert printed(capsys, "toy", *words) == printed(capsys, "dynamics", *words[1:], "dirac")
+
+
+def test_a_run_that_contradicts_the_local_verdict_is_told(capsys):
+    """Consensus with five critic steps contracts at the equilibrium; from the authors' start it runs away."""
+    words = ["toy", "dirac", "--method", "consensus", "--n-critic", "5"]
+    text = printed(capsys, *words)
+    assert "near the equilibrium convergent" in text and "the verdict is local" in text
+    assert re.search(r"the run from \(1, -1\) left: after 500 steps it has been 10\.\d+ away", text)
+    (found,) = json.loads(printed(capsys, *words, "--json"))
+    assert (found["verdict"], found["outcome"]) == ("convergent", "left")
+    agreeing = printed(capsys, "toy", "dirac", "--method", "r1")
+    assert "local" not in agreeing and "left" not in agreeing
+    diverging = printed(capsys, "toy", "dirac", "--method", "gan", "--order", "simultaneous")
+    assert "divergent" in diverging and "left" in diverging and "local" not in diverging
+
+
+def test_slow_is_not_called_a_contradiction():
+    """By hand: a factor of 0.99 leaves 0.9 of the distance after ten steps, as the run then shows."""
+    found = study("r1", gamma=0.1, steps=10)
+    assert found.prediction.verdict == "convergent" and found.outcome == "stayed away"
+    assert "too few steps" in verdict_of(found)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in VARIANTS])
+def test_methods_that_train_images_play_the_dirac_gan_by_their_own_rules(name):
+    found = study(name, steps=3)
+    assert found.method.name == name and len(found.trajectory) == 4
+    assert torch.isfinite(found.trajectory).all() and not torch.equal(found.trajectory[0], found.trajectory[-1])
+    assert found.scheme.startswith("simultaneous" if found.method.simultaneous else "alternating")
+    assert verdict_of(found)
+
+
+def test_the_rules_of_the_game_are_found_at_the_equilibrium():
+    """Rates of each optimiser's paper, on the linear game of strength 1: as in ``test_methods_games``."""
+    assert study("negative_momentum", loss="minimax", steps=2).prediction is not None
+    linear = replace(losses.wasserstein, needs_lipschitz=False)
+    extra = replace(build("extra_adam", rule="sgd"), loss=linear, penalties=())
+    found = study(extra, learning_rate=0.5, steps=40)
+    assert found.prediction.rate == pytest.approx(0.901387819, abs=1e-8) and found.scheme == "simultaneous"
+    assert found.radius == pytest.approx(math.sqrt(2) * 0.901387819**33, rel=1e-6)  # the last 8 of 41 places
+    slow = replace(build("lookahead", loss="minimax"), critic_optimizer=SGD(0.5), generator_optimizer=SGD(0.5))
+    assert study(replace(slow, loss=linear), steps=2).prediction.rate == pytest.approx(0.302576824, abs=1e-8)
+    assert "no equilibrium" in study("sn_gan", steps=2).kink
+
+
 def test_mistakes_are_told_in_one_sentence(capsys, tmp_path):
-    assert "did you mean 'r1'" in refused(capsys, "dynamics", "dirac", "--method", "r11")
+    assert "takes none" in refused(capsys, "toy", "dirac", "--method", "gan", "--gamma", "3")
+    assert "did you mean --share" in refused(capsys, "toy", "dirac", "--method", "lookahead", "--shar", "0.3")
+    assert "--gamma beside --all" in refused(capsys, "toy", "dirac", "--all", "--gamma", "1")
+    assert "dirac" in refused(capsys, "toy", "pong")
+    assert "did you mean --method" in refused(capsys, "toy", "dirac", "--methd", "r1")
+    assert "did you mean r1" in refused(capsys, "dynamics", "dirac", "--method", "r11")
     assert "positive learning rate" in refused(capsys, "dynamics", "dirac", "--lr", "0")
     assert "one critic step" in refused(capsys, "dynamics", "dirac", "--order", "simultaneous", "--n-critic", "5")
     assert "--k" in refused(capsys, "dynamics", "dirac", "--k", "3")

@@ -25,7 +25,7 @@ def test_unused_parameters_are_neutral_under_preconditioning(kind):
         lambda: (0.2 * y.square() - x * y).sum() + (unused - unused.detach()).sum() * 0,
     )
     players = ([x], [y, unused])
-    optimizers = [Optimizer(kind, 1e-3, (0.5, 0.9)).build(p) for p in players]
+    optimizers = [Optimizer(kind, 1e-3, None if kind == "rmsprop" else (0.5, 0.9)).build(p) for p in players]
     build = extragradient_step if kind.startswith("extra") else outer_step
     step = build(game, players, optimizers, SIMULTANEOUS)
     for _ in range(3):
@@ -48,7 +48,7 @@ def test_a_gradient_that_leaves_zero_is_refused(kind):
     """At an exact equilibrium the root of the second moment has a kink: no derivative, and no number."""
     x, y = map(point, (0.0, 0.0))
     players = ([x], [y])
-    optimizers = [Optimizer(kind, 1e-3, (0.5, 0.9)).build(p) for p in players]
+    optimizers = [Optimizer(kind, 1e-3, None if kind == "rmsprop" else (0.5, 0.9)).build(p) for p in players]
     step = outer_step((lambda: (x * y).sum(), lambda: -(x * y).sum()), players, optimizers, SIMULTANEOUS)
     with pytest.raises(ValueError, match="second moment is zero"):
         update_jacobian(step, players, optimizers)

@@ -14,9 +14,9 @@ from torch import nn
 from tightrope import losses, optimizers, toys
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics import predict
-from tightrope.methods import Method, build
+from tightrope.methods import Alternating, Method, Projection, Simultaneous, WarmUp, build
 from tightrope.networks import NETWORKS
-from tightrope.optimizers.settings import Optimizer
+from tightrope.optimizers.settings import Lookahead, Optimizer
 from tightrope.runs.serialize import read_state, write_state
 from tightrope.training import critic_step, generator_step, joint_step, start, train
 from tightrope.training.as_game import run_optimizers, run_step
@@ -48,32 +48,38 @@ def everything(run):
 def dirac(loss, kind, h, **pieces):
     """A run of the Dirac-GAN at its equilibrium; the identity as a projection lets a Wasserstein loss do without."""
     made = toys.dirac_gan(loss, theta=0.0, psi=0.0)
-    settings = Optimizer(kind, h, momentum=-0.5 if kind == "momentum" else 0.0)
-    method = Method("mine", loss, settings, settings, project=lambda critic: critic, **pieces)
+    settings = Optimizer(kind, h)
+    method = Method("mine", loss, settings, settings, projection=Projection(lambda critic: critic), **pieces)
     return start(method, *made.players, seed=0, latent=1, batch_size=1)
 
 
-SIMULTANEOUS = {"order": "simultaneous"}
+SIMULTANEOUS = {"play": Simultaneous()}
 RATES = {  # section 2 of 1801.04406 and 1705.10461; bilinear rates of each optimiser's paper
     "simultaneous": (losses.minimax, "sgd", 0.2, SIMULTANEOUS, 1.004987562),
     "consensus": (
         losses.minimax,
         "sgd",
         0.2,
-        SIMULTANEOUS | {"correction": partial(optimizers.consensus, gamma=1.0)},
+        {"play": Simultaneous(partial(optimizers.consensus, gamma=1.0))},
         0.955248659,
     ),
     "symplectic": (
         losses.wasserstein,
         "sgd",
         0.2,
-        SIMULTANEOUS | {"correction": partial(optimizers.symplectic, weight=1.0)},
+        {"play": Simultaneous(partial(optimizers.symplectic, weight=1.0))},
         0.824621125,
     ),
     "extragradient": (losses.wasserstein, "extra_sgd", 0.5, SIMULTANEOUS, 0.901387819),
     "optimistic": (losses.wasserstein, "optimistic_sgd", 0.2, SIMULTANEOUS, 0.978906313),
     "negative momentum": (losses.wasserstein, "momentum", 0.2, {}, 0.994062510),
-    "lookahead": (losses.wasserstein, "sgd", 0.5, {"lookahead": (5, 0.5)}, 0.302576824),  # per cycle of five
+    "lookahead": (
+        losses.wasserstein,
+        "sgd",
+        0.5,
+        {"play": Alternating(lookahead=Lookahead(5, 0.5))},
+        0.302576824,
+    ),  # per cycle of five
 }
 
 
@@ -146,7 +152,7 @@ def by_hand(run, correction=None, looks=0):
 def test_a_joint_step_is_its_written_out_form(kind, correction, looks):
     settings = Optimizer(kind, 1e-2)
     term = partial(optimizers.consensus, gamma=correction) if correction else None
-    method = Method("mine", losses.non_saturating, settings, settings, correction=term, order="simultaneous")
+    method = Method("mine", losses.non_saturating, settings, settings, Simultaneous(term))
     run, other = begun(method), begun(method)
     for _ in range(3):
         joint_step(run, REAL)
@@ -159,7 +165,7 @@ def test_a_joint_step_is_its_written_out_form(kind, correction, looks):
 def test_a_simultaneous_step_differs_from_an_alternating_one_only_in_where_the_gradient_is_taken():
     """Seen from the critic the first step is the same; the generator's gradient is the one before that step."""
     settings = Optimizer("sgd", 0.1)
-    simultaneous = begun(Method("mine", losses.non_saturating, settings, settings, order="simultaneous"))
+    simultaneous = begun(Method("mine", losses.non_saturating, settings, settings, Simultaneous()))
     before = [p.detach().clone() for p in simultaneous.critic.parameters()]
     alternating = begun(Method("mine", losses.non_saturating, settings, settings))
     joint_step(simultaneous, REAL)
@@ -251,17 +257,42 @@ def test_half_steps_of_a_simultaneous_method_are_refused():
 @pytest.mark.parametrize(
     "pieces",
     [
-        {"order": "both"},
-        {"order": "simultaneous", "n_critic": 5},
-        {"order": "simultaneous", "warm_up": (100, 25, 500)},
-        {"correction": optimizers.consensus},
         {"critic_optimizer": Optimizer("extra_adam"), "generator_optimizer": Optimizer("extra_adam")},
-        {"order": "simultaneous", "critic_optimizer": Optimizer("extra_adam")},
+        {"play": Simultaneous(), "critic_optimizer": Optimizer("extra_adam")},
+        {"play": Simultaneous(), "generator_optimizer": Optimizer("extra_sgd")},
     ],
 )
-def test_orders_that_do_not_fit_are_refused(pieces):
-    with pytest.raises(UserError, match=r"Expected an order|expected n_critic 1|order='simultaneous'"):
+def test_extragradient_that_does_not_fit_the_play_is_refused(pieces):
+    with pytest.raises(UserError, match="Extragradient looks ahead with both players"):
         replace(build("dcgan"), **pieces)
+
+
+def test_contradictions_cannot_be_written():
+    """Each option belongs to the one thing that reads it; beside anything else Python itself knows no such argument."""
+    for function, options in (
+        (Simultaneous, {"n_critic": 5}),
+        (Simultaneous, {"warm_up": WarmUp()}),
+        (Alternating, {"correction": optimizers.consensus}),
+        (partial(replace, build("dcgan")), {"project_every": 7}),
+    ):
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            function(**options)
+    for function, options in (
+        (Alternating, {"n_critic": 0}),
+        (Alternating, {"generator_batch_factor": 0}),
+        (partial(Projection, lambda critic: critic), {"every": 0}),
+        (WarmUp, {"steps": 0}),
+        (WarmUp, {"every": 0}),
+        (Lookahead, {"k": 0}),
+        (Lookahead, {"share": 0.0}),
+        (partial(build, "optimistic_adam"), {"n_critic": 5}),
+        (partial(build, "optimistic_adam"), {"order": "both"}),
+    ):
+        with pytest.raises(UserError, match=r"Expected|expected"):
+            function(**options)
+
+
+def test_kinds_of_optimisers_are_listed():
     with pytest.raises(ValueError, match="extra_adam"):
         Optimizer("extra-adam")
 
@@ -282,7 +313,7 @@ def test_a_look_ahead_that_is_not_finite_is_taken_back():
             return super().forward(x) + (self.weight.sum() - 100.0).clamp(min=0).sqrt() * torch.inf
 
     settings = Optimizer("extra_sgd", 1e4)
-    method = Method("mine", losses.hinge, settings, settings, order="simultaneous")
+    method = Method("mine", losses.hinge, settings, settings, Simultaneous())
     run = start(method, nn.Linear(1, 1), Trap(1, 1), seed=0, latent=1, batch_size=4)
     real = torch.full((4, 1), 3.0)
     with torch.no_grad():

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 
+import msgspec
 import pytest
 
 from tightrope._plumbing.errors import UserError
@@ -23,10 +23,10 @@ def test_compare_is_the_difference_under_one_protocol():
     assert Measurement("frechet", 3.0, PROTOCOL).compare(Measurement("frechet", 1.0, PROTOCOL)) == 2.0
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Protocol)])
+@pytest.mark.parametrize("field", Protocol.__struct_fields__)
 def test_compare_refuses_every_difference_and_names_it(field):
-    changed = dataclasses.replace(PROTOCOL, **{field: 7 if field in ("n_real", "n_fake", "seed") else "other"})
-    others = {key for key in dataclasses.asdict(PROTOCOL) if key != field}
+    changed = msgspec.structs.replace(PROTOCOL, **{field: 7 if field in ("n_real", "n_fake", "seed") else "other"})
+    others = {key for key in PROTOCOL.to_json() if key != field}
     with pytest.raises(UserError, match=f"{field}: .*measure both again") as caught:
         Measurement("frechet", 3.0, PROTOCOL).compare(Measurement("frechet", 1.0, changed))
     assert not any(f"{other}:" in str(caught.value) for other in others)
@@ -44,9 +44,16 @@ def test_non_finite_values_never_enter_a_file():
                 Measurement(name="frechet", protocol=PROTOCOL, **keywords)
 
 
-def test_a_protocol_of_another_version_is_refused():
-    stored = PROTOCOL.to_json()
-    with pytest.raises(UserError, match="seed"):
-        Protocol.from_json({key: value for key, value in stored.items() if key != "seed"})
-    with pytest.raises(UserError, match="resize"):
-        Protocol.from_json({**stored, "resize": 299})
+def test_a_measurement_of_another_version_is_refused():
+    stored = Measurement("frechet", 1.5, PROTOCOL).to_json()
+    protocol = stored["protocol"]
+    for change, why in (
+        ({"protocol": {key: value for key, value in protocol.items() if key != "seed"}}, "seed"),
+        ({"protocol": {**protocol, "resize": 299}}, "resize"),
+        ({"value": "low"}, r"got `str` - at `\$.value`"),
+        ({"value": math.nan}, "finite numbers"),
+    ):
+        with pytest.raises(UserError, match=f"Expected a stored measurement.*{why}.*measure again"):
+            Measurement.from_json(stored | change)
+    without = {key: value for key, value in protocol.items() if key != "data"}
+    assert Measurement.from_json(stored | {"protocol": without}).protocol == PROTOCOL

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import math
 from itertools import pairwise
 
@@ -118,6 +119,9 @@ def test_sn_resnet_concat_follows_the_third_block():
 def test_mescheder_widths():
     generator = make("mescheder_resnet", "generator", (3, 64, 64), width=4, max_width=16)
     critic = make("mescheder_resnet", "critic", (3, 64, 64), width=4, max_width=16, classes=7)
+    for player in ("generator", "critic"):  # the authors' settings of LSUN: nfilter 64, nfilter_max 1024
+        options = inspect.signature(getattr(mescheder, player)).parameters
+        assert (options["width"].default, options["max_width"].default) == (64, 1024)
     assert generator.latent == 256
     channels = [(b.conv1.in_channels, b.conv1.out_channels, b.conv2.out_channels) for b in generator.blocks]
     assert channels == [(16, 16, 16), (16, 16, 16), (16, 8, 8), (8, 4, 4), (4, 4, 4)]
@@ -250,7 +254,10 @@ def test_r3gan_block_and_resampling():
     up, down = r3gan.Resample(up=True).double(), r3gan.Resample(up=False).double()
     row = torch.tensor([1.0, 3.0, 5.0, 9.0], dtype=torch.float64)
     out = up(row.expand(1, 1, 4, 4))
-    torch.testing.assert_close(out[0, 0, 2], torch.tensor([1, 2, 3, 4, 5, 7, 9, 4.5], dtype=torch.float64))
+    expected = torch.tensor([0.75, 1.5, 2.5, 3.5, 4.5, 6.0, 8.0, 6.75], dtype=torch.float64)  # 1/4 and 3/4, 0 outside
+    torch.testing.assert_close(out[0, 0, 2], expected)
+    halved = down(torch.arange(8, dtype=torch.float64).expand(1, 1, 8, 8))  # (1, 3, 3, 1) / 8, written out
+    torch.testing.assert_close(halved[0, 0, 1], torch.tensor([5 / 8, 2.5, 4.5, 44 / 8], dtype=torch.float64))
     y = torch.randn(2, 16, 8, 8, dtype=torch.float64, generator=rng())
     torch.testing.assert_close((up(x) * y).sum(), 4 * (x * down(y)).sum())
     assert not up.state_dict()

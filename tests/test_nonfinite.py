@@ -14,7 +14,7 @@ from tightrope.training import Run, critic_step, generator_step, start, train
 from tightrope.training.nonfinite import NonFiniteError, locate
 
 BATCH = 16
-HALVES = [name for name in METHODS if build(name).order == "alternating"]  # the others move both players at once
+HALVES = [name for name in METHODS if not build(name).simultaneous]  # the others move both players at once
 
 
 def begin(name: str = "r1", critic: nn.Module | None = None, generator: nn.Module | None = None) -> Run:

@@ -7,14 +7,15 @@ import math
 import pytest
 import torch
 
-from tightrope.optimizers.settings import Optimizer
+from tightrope._plumbing.errors import UserError
+from tightrope.optimizers.settings import RULES, Optimizer, UpdateRule
 from tightrope.optimizers.strides import match_strides_
 from tightrope.schedules import Cosine, Linear
 
 GRADIENTS = [0.5, -0.2, 0.9, 0.05, -1.4]
 
 
-def run(settings: Optimizer, start: float = 1.0) -> list[float]:
+def run(settings: UpdateRule, start: float = 1.0) -> list[float]:
     p = torch.full((3,), start, dtype=torch.float64, requires_grad=True)
     optimizer, path = settings.build([p]), []
     for g in GRADIENTS:
@@ -104,11 +105,41 @@ def test_rates_and_betas_follow_their_schedules():
         {"learning_rate": math.inf},
         {"betas": (0.0, 1.0)},
         {"betas": (-0.1, 0.9)},
+        {"betas": (0.0, Linear(0.9, 1.0, 100))},  # a schedule that ends where Adam divides by zero
+        {"betas": (0.9,)},
+        {"learning_rate": Cosine(1e-3, -1e-3, 100)},
+        {"eps": -1e-8},
+        {"kind": "rmsprop", "alpha": 1.0},
+        {"kind": "sgd", "momentum": -0.5},
+        {"kind": "momentum", "momentum": -1.0},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options):
-    with pytest.raises(ValueError):
-        Optimizer(**options).build([torch.ones(1, requires_grad=True)])
+    with pytest.raises(UserError):
+        Optimizer(**options)
+
+
+FIELDS = {  # what each published rule reads besides its rate
+    "adam": {"betas", "eps"}, "extra_adam": {"betas", "eps"}, "optimistic_adam": {"betas", "eps"},
+    "rmsprop": {"alpha", "eps", "momentum"}, "sgd": {"momentum"}, "momentum": {"momentum"},
+    "extra_sgd": set(), "optimistic_sgd": set(),
+}  # fmt: skip
+VALUES = {"betas": (0.5, 0.9), "eps": 1e-6, "alpha": 0.5, "momentum": 0.25}
+
+
+@pytest.mark.parametrize("kind", list(RULES))
+def test_a_rule_takes_what_it_reads_and_refuses_the_rest(kind):
+    assert set(FIELDS) == set(RULES)
+    for name, value in VALUES.items():
+        if name in FIELDS[kind]:
+            settings = Optimizer(kind, 0.1, **{name: value})
+            assert type(settings) is RULES[kind] and getattr(settings, name) == value
+            assert settings.build([torch.ones(1, requires_grad=True)]).param_groups[0].get(name, value) == value
+        else:
+            with pytest.raises(UserError, match=f"the optimiser {kind} reads.*got {name}.*leave it out"):
+                Optimizer(kind, 0.1, **{name: value})
+    with pytest.raises(UserError, match=r"got learning_rat \(did you mean learning_rate\?\)"):
+        Optimizer(kind, learning_rat=0.1)
 
 
 @pytest.mark.parametrize("kind", ["adam", "rmsprop", "sgd"])

@@ -220,7 +220,13 @@ def small_network_game(seed=0):
         for p in [*generator.parameters(), *critic.parameters()]:
             p.copy_(torch.randn(p.shape, generator=rng, dtype=F64))
     z, real = (torch.randn(6, 1, generator=rng, dtype=F64) for _ in range(2))
-    return toys.Toy(generator, critic, real, z, losses.non_saturating, (Penalty(penalties.r1, {"gamma": 0.4}),))
+    return toys.Toy(
+        generator,
+        critic,
+        real,
+        z,
+        toys.under(losses.non_saturating, penalties=(Penalty(penalties.r1, {"gamma": 0.4}),)),
+    )
 
 
 def dense_gradient_derivative(made):
@@ -264,6 +270,16 @@ def test_aligned_symplectic_sign(a, sign):
         torch.testing.assert_close(found, xi + 0.7 * factor * adjustment)
 
 
+@pytest.mark.parametrize(("squares", "sign"), [(0.22, 1.0), (0.227, -1.0)])
+def test_aligned_symplectic_sign_near_zero(squares, sign):
+    """``-|xi|^4 / 2 + 0.1`` with ``|xi|^2 = 2 (x^2 + y^2)``: zero at a sum of squares of 0.2236."""
+    x, y = (nn.Parameter(torch.tensor([v * squares**0.5], dtype=F64)) for v in (0.6, 0.8))
+    game = (lambda: (-x * x / 2 + x * y).sum(), lambda: (-y * y / 2 - x * y).sum())
+    xi = torch.tensor([(y - x).item(), (-x - y).item()], dtype=F64)
+    found = -gradient_field(symplectic(game, ([x], [y]), weight=0.7, align=True), ([x], [y])).detach()
+    torch.testing.assert_close(found, xi + 0.7 * sign * torch.stack([-xi[1], xi[0]]))
+
+
 def test_lead_reads_the_other_players_last_move():
     made = bilinear()
     optimizers = [Momentum(p.parameters(), lr=0.2, momentum=0.1) for p in made.players]
@@ -283,8 +299,8 @@ def test_a_clone_of_the_terms_under_detached_fakes():
 
     def detached():
         fake = made.generator(made.z).detach()
-        total = made.loss.critic(made.critic(made.real), made.critic(fake))
-        return total + made.penalties[0](made.critic, made.real, fake)
+        total = made.method.loss.critic(made.critic(made.real), made.critic(fake))
+        return total + made.method.penalties[0](made.critic, made.real, fake)
 
     for term in (consensus, symplectic):
         plain = gradient_field(term(made.losses, made.players), made.players)

@@ -275,6 +275,13 @@ def test_batch_normalisation_in_training_mode_is_refused(name):
         assert torch.isfinite(penalties.PENALTIES[name](other, x, y))
 
 
+@pytest.mark.parametrize("name", ["gradient_penalty", "r1", "r2"])
+def test_batch_normalisation_without_running_statistics_is_refused_in_evaluation_mode_too(name):
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 1)).double().eval()
+    with pytest.raises(ValueError, match=r"found 1\)"):
+        penalties.PENALTIES[name](net, normal(6, 3), normal(6, 3, seed=1))
+
+
 def test_shapes_that_do_not_match_are_refused():
     critic = smooth_critic()
     with pytest.raises(ValueError, match="shape"):

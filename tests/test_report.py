@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ import pytest
 from run_folders import CONFIG, evaluation, make_run, row, write_rows
 from tightrope._plumbing.errors import UserError
 from tightrope.drawing.numbers import number, plain
+from tightrope.metrics import Measurement
 from tightrope.report import read_run, summary, write_report
 from tightrope.report.sections import sections
 from tightrope.report.verdict import facts, tone, verdict
@@ -94,7 +96,7 @@ def test_page_has_every_part_and_every_anchor_exists(page):
         assert title in page
     charts = [attributes for tag, attributes in outline.tags if tag == "svg" and attributes.get("role") == "img"]
     assert len(charts) >= 15 and all(chart["aria-label"] and chart["viewbox"] for chart in charts)
-    assert "Constant throughout: EMA decay 0.99557; critic learning rate" in page and "Learning rates" not in page
+    assert "Constant throughout: critic learning rate 2·10⁻⁴; generator" in page and "Learning rates" not in page
     assert "Critic gap" not in page  # equal to the Wasserstein estimate in this run, so one chart says both
 
 
@@ -145,7 +147,8 @@ def test_text_from_users_is_escaped(tmp_path):
     set_config(run, **config)
     set_status(run, state="stopped", reason=nasty)
     one = evaluation(80, 80)
-    one["measurements"][0] |= {"name": nasty + "distance", "notes": [nasty], "protocol": {"features": nasty, nasty: 1}}
+    protocol = one["measurements"][0]["protocol"] | {"features": nasty, "split": nasty, "data": nasty}
+    one["measurements"][0] |= {"name": nasty + "distance", "notes": [nasty], "protocol": protocol}
     write_rows(run / "evaluations.jsonl", [evaluation(40, 80), one, {**one, "step": 90}])
     rows = [{**row(step, 80, np.random.default_rng(0)), nasty: float(step)} for step in (10, 20, 30)]
     rows[-1]["spectra"] = {nasty: {"sigma": 1.0, "stable_rank": 1.0, "values": [1.0, 0.5]}}
@@ -164,7 +167,7 @@ def test_the_reproducing_command_survives_tags_and_spaces(tmp_path):
     text = write_report(run).read_text(encoding="utf-8")
     block = re.search(r"<pre>(.*?)</pre>", text, re.DOTALL).group(1)
     plain = re.sub(r"<[^>]+>", "", block)
-    assert plain.replace("&quot;", '"').replace("&#x27;", "'") == command
+    assert html.unescape(plain) == command
 
 
 # --- missing and broken parts
@@ -226,25 +229,47 @@ def test_rows_of_a_resumed_run_replace_what_they_overlap_and_one_step_is_one_row
     assert series.values.tolist() == [0, 1, 4, 5, 7]
 
 
-def test_values_that_are_no_finite_numbers_are_passed_over(tmp_path):
+def test_a_line_that_is_no_row_is_left_out_and_the_sentence_says_what_is_wrong_and_where(tmp_path):
     run = small(tmp_path / "run")
-    odd = [
-        '{"step": 1, "images_seen": 64, "gap": NaN, "critic_loss": "high", "d_real": true, "spectra": {"a": 3}}',
-        '{"step": 2, "images_seen": null, "gap": 1e999, "critic_loss": 1, "spectra": {"a": {"sigma": NaN}}}',
-        '{"step": 3, "gap": 2.0, "spectra": {"a": {"sigma": Infinity, "values": [1, null, NaN]}, "b": {}}}',
-        '{"step": NaN, "gap": 2.0}',
-        '{"gap": 2.0}',
-    ]
-    (run / "metrics.jsonl").write_text("\n".join(odd))
-    (run / "evaluations.jsonl").write_text(
-        '{"step": 3, "measurements": [{"name": "fid", "value": NaN}, {"value": 2, "interval": [1], "floor": "x"}, 5]}\n'
-        '{"step": 4, "measurements": 7}\n{"step": 5, "measurements": [{"name": "kid", "value": -0.1}]}'
-    )
-    record = read_run(run)
-    assert record.series("gap").values.tolist() == [2.0]
-    assert len(record.series("d_real")) == 0
-    assert [len(one.readings) for one in record.evaluations] == [1, 0, 1]
+    good = '{"step": 3, "gap": 2.0, "spectra": {"a": {"sigma": 1.5, "values": [1.5, 1]}, "b": {}}}'
+    odd = {
+        '{"step": 1, "gap": NaN}': "line 1: JSON is malformed",
+        '{"step": 1, "gap": "high"}': "line 1: Expected `int | float | object`, got `str` - at `$.gap`",
+        '{"step": 1, "d_real": true}': "got `bool` - at `$.d_real`",
+        '{"step": 1, "gap": 1e999}': "line 1: Number out of range",
+        '{"step": 1, "spectra": {"a": 3}}': "got `int` - at `$.spectra",
+        '{"step": 1, "spectra": {"a": {"sigma": "x"}}}': "got `str` - at `$.spectra",
+        '{"gap": 2.0}': "a row without a step",
+        "[1, 2]": "got `array`",
+    }
+    for line, why in odd.items():
+        (run / "metrics.jsonl").write_text(f"{line}\n{good}\n")
+        record = read_run(run)
+        assert [row["step"] for row in record.rows] == [3] and record.series("gap").values.tolist() == [2.0]
+        assert any("metrics.jsonl: 1 line is left out" in said and why in said for said in record.problems), why
     Outline(write_report(run).read_text(encoding="utf-8"))
+
+
+def test_a_measurement_without_its_protocol_is_left_out_and_said(tmp_path):
+    run = small(tmp_path / "run")
+    whole = evaluation(40, 80)
+    for change, why in (
+        ({"protocol": {}}, "missing required field `metric` - at `$.measurements[0].protocol`"),
+        ({"protocol": whole["measurements"][0]["protocol"] | {"resize": 7}}, "unknown field `resize`"),
+        ({"value": "low"}, "Expected `float`, got `str` - at `$.measurements[0].value`"),
+        ({"interval": [1.0]}, "at `$.measurements[0].interval`"),
+        ({"floor": "x"}, "at `$.measurements[0].floor`"),
+    ):
+        one = evaluation(80, 80)
+        one["measurements"][0] |= change
+        write_rows(run / "evaluations.jsonl", [whole, one])
+        record = read_run(run)
+        assert [one.step for one in record.evaluations] == [40]
+        assert any(said.startswith("evaluations.jsonl: 1 line is left out: line 2") and why in said
+                   for said in record.problems), (why, record.problems)  # fmt: skip
+    write_rows(run / "evaluations.jsonl", [whole])
+    (stored, _) = whole["measurements"]
+    assert read_run(run).evaluations[0].measurements[0] == Measurement.from_json(stored)
 
 
 @pytest.mark.parametrize("content", ["not json", "[]", ""])
@@ -315,7 +340,7 @@ def test_verdict_without_a_floor_with_a_negative_floor_and_with_few_classes(tmp_
     write_rows(run / "evaluations.jsonl", [one])
     assert "measured without a floor" in verdict(read_run(run))
     assert "reach 7 of 10 classes" in verdict(read_run(run))
-    one["measurements"][0] |= {"name": "kid", "value": 0.02, "floor": -0.001}
+    one["measurements"][0] |= {"name": "kernel", "value": 0.02, "floor": -0.001, "interval": None}
     one["measurements"][1] |= {"floor": None}
     write_rows(run / "evaluations.jsonl", [one])
     assert "0.02 against a train-versus-test floor of −0.001" in verdict(read_run(run))

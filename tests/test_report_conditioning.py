@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from run_folders import pixels
 from tightrope import cli, conditioning, runs
-from tightrope.drawing.png import decode_png
 from tightrope.report import read_run, write_report
 from tightrope.report.conditioning import conditioning as section
-from tightrope.report.conditioning import line_of, rows_of
+from tightrope.report.conditioning import line_of, quantile, rows_of
 from tightrope.report.directions import REACH, STRIP, write_directions
 from tightrope.runs import rows as records
 from tightrope.runs.conditioning import RECORD, draw_latents
+from tightrope.runs.rows import Followed
 
 TRAIN = "--width 16 --latent 6 --batch-size 16 --evaluate-every 0 --evaluate-n 30 --threads 1 --quiet --steps 10"
 
@@ -37,14 +38,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_the_section_shows_training_spectrum_and_cost(pair):
     record = read_run(pair[0])
     rows = rows_of(record)
-    assert [row["step"] for row in rows] == [0, 5, 10]
+    assert [row.step for row in rows] == [0, 5, 10]
     html = section(record)
     assert html.count("<svg") >= 3 and "condition number" in html and "% of the time" in html
-    line = line_of(rows, "mean", None)
-    assert line is not None and line.x.tolist() == [row["images_seen"] for row in rows]
-    assert line.y.tolist() == [row["mean"] for row in rows]
-    upper = line_of(rows, "95 %", 4)
-    assert upper is not None and upper.y.tolist() == [row["quantiles"][4] for row in rows]
+    line = line_of(rows, "mean", lambda row: row.mean)
+    assert line is not None and line.x.tolist() == [row.images_seen for row in rows]
+    assert line.y.tolist() == [row.mean for row in rows]
+    upper = line_of(rows, "95 %", quantile(4))
+    assert upper is not None and upper.y.tolist() == [row.quantiles[4] for row in rows]
     page = write_report(pair[0]).read_text()
     assert "Generator conditioning" in page and html in page
 
@@ -57,8 +58,9 @@ def test_what_is_missing_is_said(pair, tmp_path):
         if row:
             records.append(folder / RECORD, row)
         assert expected in section(read_run(folder))
-    rows = [{"step": 1, "mean": None, "quantiles": [1.0, None, None, None, None], "values": [1.0], "dead_latents": 2}]
-    assert line_of(rows, "mean", None) is None and line_of(rows, "5 %", 0).y.tolist() == [1.0]
+    rows = [Followed(1, mean=None, quantiles=(1.0, None, None, None, None), values=(1.0,), dead_latents=2)]
+    assert line_of(rows, "mean", lambda row: row.mean) is None
+    assert line_of(rows, "5 %", quantile(0)).y.tolist() == [1.0] and line_of(rows, "95 %", quantile(4)) is None
 
 
 def test_the_command_prints_a_table_and_writes_page_and_strips(pair, tmp_path, capsys):
@@ -87,7 +89,7 @@ def test_json_and_the_default_folder(pair, capsys):
 def test_rows_of_the_picture_follow_the_directions_of_largest_and_smallest_gain(pair, tmp_path):
     generator = runs.load(pair[0])
     path, said = write_directions(tmp_path / "d.png", generator, seed=1, shown=1)
-    picture = decode_png(path.read_bytes())
+    picture = pixels(path)
     z, _ = draw_latents(1, 6, 0, 1)
     values, directions = conditioning.latent_directions(generator.generator, z[0])
     assert f"{float(values[0]):.3g}" in said and f"{float(values[5]):.3g}" in said

@@ -15,17 +15,9 @@ from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import build_networks
-from tightrope.runs.conditioning import (
-    RECORD,
-    SHARE,
-    draw_latents,
-    follow,
-    measure_trained,
-    measurements,
-    plan,
-    with_data_scale,
-)
+from tightrope.runs.conditioning import RECORD, draw_latents, follow, measure_trained, measurements
 from tightrope.runs.config import MethodSettings
+from tightrope.runs.resolve import SHARE, plan, with_data_scale
 from tightrope.training.convolution import use_matrix_weight_gradients_
 
 TRAIN = "train digits --method dcgan --width 16 --latent 6 --batch-size 16 --evaluate-every 0 --threads 1 --quiet"

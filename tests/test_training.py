@@ -18,7 +18,7 @@ from tightrope.optimizers.settings import Optimizer
 from tightrope.training import Run, critic_step, generator_step, scalars, start, train
 from training_cases import BATCH, MLP, batches, begin, networks, rng
 
-HALVES = [name for name in METHODS if build(name).order == "alternating"]  # the others move both players at once
+HALVES = [name for name in METHODS if not build(name).simultaneous]  # the others move both players at once
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def test_critic_steps_widen_the_gap_and_a_generator_step_raises_the_fakes_scores
     generator, critic = networks(seed)
     with torch.no_grad():
         generator.last.bias.add_(torch.tensor([1.5, -0.5]))
-        if from_zero := method.constrain is None:
+        if from_zero := method.constraint is None:
             critic.head.dense.weight.zero_()
     run = start(method, generator, critic, seed=seed, batch_size=256)
-    if run.method.project is not None:
-        run.method.project(run.critic)
+    if run.method.projection is not None:
+        run.method.projection(run.critic)
     real, z = ring[:256], torch.randn(256, 4, generator=rng(9))
     before = gap(run, real, z)
     for _ in range(20):

@@ -7,9 +7,14 @@ Submodules are imported on first use, so that ``import tightrope`` costs nothing
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
+from tightrope._plumbing import errors as _errors
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.version import __version__
+
+sys.modules.setdefault(f"{__name__}._errors", _errors)  # where code written before there was a release finds it
 
 _SUBMODULES = (
     "autodiff",
@@ -43,17 +48,19 @@ _SUBMODULES = (
 _NAMES = {
     "METHODS": "methods",
     "Method": "methods",
+    "View": "autodiff",
     "load": "runs",
     "start": "training",
     "train": "training",
 }
 
 if TYPE_CHECKING:
+    from tightrope.autodiff import View
     from tightrope.methods import METHODS, Method
     from tightrope.runs import load
     from tightrope.training import start, train
 
-__all__ = ["METHODS", "Method", "__version__", "load", "start", "train"]
+__all__ = ["METHODS", "Method", "UserError", "View", "__version__", "load", "start", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,10 @@ name                   critic                                         generator
 Scores have any shape ``[batch, ...]`` and the mean is over all their entries. Real and fake scores meet elementwise in
 ``relativistic`` alone, so batches may differ in size everywhere else. Scores of half precision are widened first.
 
+Several critics give lists of scores, one tensor per critic, and losses add over critics:
+``hinge.critic([a, b], [c, d])`` is ``hinge.critic(a, c) + hinge.critic(b, d)``, half of it with ``reduce="mean"``. The
+one rule of what is a score is :func:`tightrope.autodiff.scores_of`.
+
 With scores of 1 for real samples and -1 for fake ones:
 
 >>> from tightrope.losses import LOSSES
@@ -34,15 +38,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from tightrope._plumbing.checks import check_choice
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.source import Source
+from tightrope.autodiff import scores_of
+
 __all__ = [
     "LOSSES",
     "Loss",
+    "OverCritics",
+    "Reduce",
     "hinge",
     "least_squares",
     "minimax",
@@ -51,6 +62,48 @@ __all__ = [
     "wasserstein",
 ]
 
+Reduce = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class OverCritics:
+    """A loss of one critic's scores as a loss of several critics' scores.
+
+    Attributes:
+        function: Of one or two tensors of scores, the second of which may be None.
+        reduce: Whether the critics' losses are summed or averaged, unless the call says otherwise.
+    """
+
+    function: Callable[..., Tensor]
+    reduce: Reduce = "sum"
+
+    def __post_init__(self) -> None:
+        check_choice("reduce", self.reduce, ("sum", "mean"))
+
+    def __call__(self, first: Any, second: Any = None, *, reduce: Reduce | None = None) -> Tensor:
+        """The loss of two critics' outputs: tensors, or lists with one tensor per critic.
+
+        Raises:
+            UserError: No scores, see ``scores_of``, or not as many critics in both.
+        """
+        if isinstance(first, Tensor) and isinstance(second, Tensor | None) and first.is_floating_point():
+            return self.function(first, second)
+        if reduce is None:
+            reduce = self.reduce
+        else:
+            check_choice("reduce", reduce, ("sum", "mean"))
+        firsts = scores_of(first)
+        seconds = (None,) * len(firsts) if second is None else scores_of(second)
+        if len(firsts) != len(seconds):
+            raise UserError(
+                f"Expected scores of the same critics, got those of {len(firsts)} and {len(seconds)}; pass what one "
+                "critic returned for both batches."
+            )
+        total = self.function(firsts[0], seconds[0])
+        for k in range(1, len(firsts)):
+            total = total + self.function(firsts[k], seconds[k])
+        return total / len(firsts) if reduce == "mean" and len(firsts) > 1 else total
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -58,11 +111,12 @@ class Loss:
 
     Attributes:
         name: Key in :data:`LOSSES`.
-        critic: ``(d_real, d_fake) -> scalar``.
-        generator: ``(d_fake, d_real=None) -> scalar``.
+        critic: ``(d_real, d_fake, *, reduce=None) -> scalar``; given as a function of one critic's scores.
+        generator: ``(d_fake, d_real=None, *, reduce=None) -> scalar``; likewise.
         paired: The generator's loss needs real scores of the same shape as the fake ones.
         needs_lipschitz: The critic's loss has no minimum unless a constraint, projection or penalty bounds the critic.
         source: Paper and equation.
+        reduce: What both losses do over several critics, ``"sum"`` or ``"mean"``, unless a call says otherwise.
 
     Example:
         >>> from tightrope import losses
@@ -75,11 +129,18 @@ class Loss:
     """
 
     name: str
-    critic: Callable[[Tensor, Tensor], Tensor]
+    critic: Callable[..., Tensor]
     generator: Callable[..., Tensor]
     paired: bool = False
     needs_lipschitz: bool = False
-    source: str = ""
+    source: Source | None = None
+    reduce: Reduce = "sum"
+
+    def __post_init__(self) -> None:
+        for name in ("critic", "generator"):
+            given = getattr(self, name)
+            one = given.function if isinstance(given, OverCritics) else given
+            object.__setattr__(self, name, OverCritics(one, self.reduce))
 
 
 def _wide(scores: Tensor) -> Tensor:
@@ -121,7 +182,7 @@ def _least_squares_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Te
 def _paired(d_first: Tensor, d_second: Tensor | None) -> Tensor:
     if d_second is None or d_first.shape != d_second.shape:
         got = "none" if d_second is None else tuple(d_second.shape)
-        raise ValueError(
+        raise UserError(
             f"The relativistic loss pairs scores one to one: expected real and fake scores of one shape, got "
             f"{tuple(d_first.shape)} and {got}; draw as many real as fake samples in both half-steps."
         )
@@ -136,34 +197,30 @@ def _relativistic_generator(d_fake: Tensor, d_real: Tensor | None = None) -> Ten
     return _paired(d_fake, d_real)
 
 
-minimax: Final = Loss(
-    "minimax", _logistic_critic, _minimax_generator, source="Goodfellow et al. 2014 (1406.2661), eq. 1"
-)
+minimax: Final = Loss("minimax", _logistic_critic, _minimax_generator, source=Source("1406.2661", "eq. 1"))
 non_saturating: Final = Loss(
-    "non_saturating", _logistic_critic, _non_saturating_generator, source="Goodfellow et al. 2014 (1406.2661), sec. 3"
+    "non_saturating", _logistic_critic, _non_saturating_generator, source=Source("1406.2661", "section 3")
 )
 wasserstein: Final = Loss(
     "wasserstein",
     _wasserstein_critic,
     _mean_score_generator,
     needs_lipschitz=True,
-    source="Arjovsky et al. 2017 (1701.07875), eq. 3 and algorithm 1",
+    source=Source("1701.07875", "eq. 3 and algorithm 1"),
 )
-hinge: Final = Loss(
-    "hinge", _hinge_critic, _mean_score_generator, source="Miyato et al. 2018 (1802.05957), eq. 16 and 17"
-)
+hinge: Final = Loss("hinge", _hinge_critic, _mean_score_generator, source=Source("1802.05957", "eq. 16 and 17"))
 least_squares: Final = Loss(
     "least_squares",
     _least_squares_critic,
     _least_squares_generator,
-    source="Mao et al. 2017 (1611.04076) with targets -1, 1 and 1 and without the factor 1/2",
+    source=Source("1611.04076", "with targets -1, 1 and 1 and without the factor 1/2"),
 )
 relativistic: Final = Loss(
     "relativistic",
     _relativistic_critic,
     _relativistic_generator,
     paired=True,
-    source="Jolicoeur-Martineau 2018 (1807.00734), pairing as in Huang et al. 2025 (2501.05441)",
+    source=Source("1807.00734", "pairing as in 2501.05441"),
 )
 
 LOSSES: Final[dict[str, Loss]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, value_at
 
 __all__ = ["InstanceNoise", "instance_noise", "normal_like"]
@@ -25,7 +26,7 @@ def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = Non
         rng: Source of the noise; it may live on the CPU whatever the device of ``x``.
 
     Raises:
-        ValueError: ``sigma`` is negative.
+        UserError: ``sigma`` is negative.
 
     Example:
         >>> from tightrope.perturbations import instance_noise
@@ -35,7 +36,7 @@ def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = Non
         0.5
     """
     if sigma < 0:
-        raise ValueError(f"Expected a noise level sigma >= 0, got {sigma}; use 0 for no noise.")
+        raise UserError(f"Expected a noise level sigma >= 0, got {sigma}; use 0 for no noise.")
     if sigma == 0:
         return x
     return x + sigma * normal_like(x, rng)

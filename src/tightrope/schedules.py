@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tightrope._plumbing.errors import UserError
+
 __all__ = ["Cosine", "Linear", "Value", "ramp", "value_at"]
 
 
@@ -17,9 +19,7 @@ class _Ramp:
 
     def __post_init__(self) -> None:
         if self.images <= 0:
-            raise ValueError(
-                f"Expected a schedule over a positive number of images, got {self.images}; set its length."
-            )
+            raise UserError(f"Expected a schedule over a positive number of images, got {self.images}; set its length.")
 
     def _share(self, images_seen: int) -> float:
         """Part of the way that is done, from 0 to 1."""
@@ -77,7 +77,7 @@ def ramp(start: float, end: float | None, images: int | None, shape: str = "cosi
     """The constant ``start`` if ``end`` is None, otherwise a schedule from ``start`` to ``end`` over ``images``.
 
     Raises:
-        ValueError: An end without a length (or the other way round), or an unknown shape.
+        UserError: An end without a length (or the other way round), or an unknown shape.
 
     Example:
         >>> from tightrope.schedules import ramp
@@ -88,16 +88,16 @@ def ramp(start: float, end: float | None, images: int | None, shape: str = "cosi
     """
     if end is None:
         if images is not None:
-            raise ValueError(
+            raise UserError(
                 f"A schedule over {images} images needs its end: expected a final value beside {start}, got none; give "
                 "one or leave out the length."
             )
         return start
     if images is None or images <= 0:
-        raise ValueError(
+        raise UserError(
             f"A schedule from {start} to {end} needs its length: expected a positive number of images, got {images}; "
             "set schedule_images."
         )
     if shape not in ("linear", "cosine"):
-        raise ValueError(f"Expected a schedule shape 'linear' or 'cosine', got {shape!r}; choose one of the two.")
+        raise UserError(f"Expected a schedule shape 'linear' or 'cosine', got {shape!r}; choose one of the two.")
     return Linear(start, end, images) if shape == "linear" else Cosine(start, end, images)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from pathlib import Path
 
 from torch import Tensor
+
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded, make_folder, write_atomically
 
 
 def cache_folder(cache: Path | None = None) -> Path:
@@ -15,7 +17,7 @@ def cache_folder(cache: Path | None = None) -> Path:
     if cache is not None:
         return Path(cache)
     if chosen := os.environ.get("TIGHTROPE_CACHE"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "tightrope"
 
@@ -32,21 +34,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors as safetensors so that a reader sees the whole file or none; warn when the folder is read-only."""
+    """Write tensors as safetensors so that a reader sees the whole file or none; warn where they cannot be kept."""
     from safetensors.torch import save
 
     data = save({key: value.contiguous() for key, value in tensors.items()}, metadata)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        warnings.warn(f"{path} could not be written ({error}), so it will be computed again next time.", stacklevel=2)
+        write_atomically(make_folder(path.parent) / path.name, data)
+    except UserError as error:
+        warnings.warn(f"{path} could not be written, so it will be computed again next time: {error}", stacklevel=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -46,12 +47,40 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) 
     return path
 
 
-def remove_leftovers(folder: Path) -> list[Path]:
-    """Delete temporary files that a killed process left in ``folder`` or below it; returns what was deleted."""
-    leftovers = sorted(folder.rglob(".*.part"))
-    for path in leftovers:
-        path.unlink(missing_ok=True)
-    return leftovers
+def leftover(name: str) -> re.Pattern[str]:
+    """Names of the temporary files that :func:`write_atomically` leaves if it is killed while it writes ``name``.
+
+    Args:
+        name: Regular expression of the final names.
+    """
+    return re.compile(rf"\.({name})\.[a-z0-9_]{{8}}\.part")
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder and those above it where they are missing; returns it.
+
+    Raises:
+        UserError: It cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Could not create {folder} ({error.strerror or error}); choose another place.") from error
+    return folder
+
+
+def expanded(path: Path | str) -> Path:
+    """A path with ``~`` and ``~name`` replaced by the home they stand for.
+
+    Raises:
+        UserError: There is no such user, or the path cannot be one.
+    """
+    if "\0" in str(path):
+        raise UserError(f"Expected a path, got {str(path)!r}, which holds a zero character; leave it out.")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"Expected a path, got {path}, and there is no such home folder; write it out.") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,65 +1,21 @@
-"""One line on stderr that says how far a long read has come."""
+"""How far something has come: a bar on a terminal or in a notebook, a plain line every ten seconds in a log."""
 
 from __future__ import annotations
 
+import io
 import sys
-import time
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
-__all__ = ["Progress", "Stages"]
+__all__ = ["Progress", "clock"]
 
-BAR = 30  # characters
-REDRAW_SECONDS = 0.1  # on a terminal
-LINE_SECONDS = 10.0  # in a log file
+LINE_SECONDS = 10.0
+"""Between two lines of a log."""
 
 
 class Progress:
-    """Counts to a total: a bar redrawn in place on a terminal, otherwise a plain line now and then."""
-
-    def __init__(self, total: int, what: str, show: bool = True) -> None:
-        """Start the clock.
-
-        Args:
-            total: how many steps there will be.
-            what: plural noun, such as ``images``.
-            show: False prints nothing.
-        """
-        self.total, self.what, self.show = total, what, show
-        self.done = 0
-        self._terminal = sys.stderr.isatty()
-        self._start = self._last = time.monotonic()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def step(self) -> None:
-        """One more is done."""
-        self.done += 1
-        now = time.monotonic()
-        if self.show and now - self._last >= (REDRAW_SECONDS if self._terminal else LINE_SECONDS):
-            self._last = now
-            self._print(now)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.show and self.done:
-            self._print(time.monotonic())
-            if self._terminal:
-                print(file=sys.stderr)
-
-    def _print(self, now: float) -> None:
-        rate = self.done / max(now - self._start, 1e-9)
-        text = f"Reading {self.what}: {self.done:,} of {self.total:,} ({rate:,.0f}/s)"
-        if self._terminal:
-            filled = BAR * self.done // max(self.total, 1)
-            print(f"\r[{'#' * filled}{' ' * (BAR - filled)}] {text}\033[K", end="", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)
-
-
-class Stages:
-    """Counts through one stage after another: redrawn in place on a terminal, otherwise a plain line now and then."""
+    """Counts through one stage after another."""
 
     def __init__(self, *, show: bool = False) -> None:
         """Start without a stage.
@@ -68,35 +24,76 @@ class Stages:
             show: False prints nothing.
         """
         self.show = show
-        self._terminal = show and sys.stderr.isatty()
-        self._what, self._total, self._done, self._width = "", 0, 0, 0
-        self._start = self._last = time.monotonic()
+        self._bar: Any = None
 
-    def stage(self, what: str, total: int) -> None:
-        """Begin to count to ``total``; ``what`` is a plural noun, such as ``generated samples``."""
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
-        self._what, self._total, self._done = what, total, 0
-        self._start = self._last = time.monotonic()
 
-    def advance(self, count: int = 1) -> None:
-        """Count some more as done."""
-        self._done += count
-        now = time.monotonic()
-        if self.show and now - self._last >= (REDRAW_SECONDS if self._terminal else LINE_SECONDS):
-            self._last = now
-            self._print(now)
+    def stage(self, what: str, total: int | None, *, done: int = 0) -> None:
+        """Begin to count to ``total``, None for no end that is known.
+
+        Args:
+            what: plural noun, such as ``generated samples``.
+            total: how many there will be.
+            done: how many there are already.
+        """
+        self.close()
+        if self.show:
+            self._bar = _bar(what, total, done)
+
+    def advance(self, count: int = 1, numbers: Mapping[str, float] | None = None) -> None:
+        """Count some more as done; ``numbers`` are shown behind the count until others come."""
+        if self._bar is not None:
+            if numbers:
+                self._bar.set_postfix_str("  ".join(f"{key} {value:.4g}" for key, value in numbers.items()), False)
+            self._bar.update(count)
+
+    def say(self, text: str) -> None:
+        """Print a line of its own."""
+        if not self.show:
+            return
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
-        """Wipe the line of a terminal."""
-        if self._terminal and self._width:
-            print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
-        self._width = 0
+        """End the stage and wipe its line from a terminal."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
 
-    def _print(self, now: float) -> None:
-        left = (now - self._start) / self._done * (self._total - self._done)
-        text = f"{self._what}: {self._done:,} of {self._total:,}, about {left:,.0f} s left"
-        if self._terminal:
-            print("\r" + text.ljust(self._width), end="", file=sys.stderr, flush=True)
-            self._width = len(text)
-        else:
-            print(text, file=sys.stderr, flush=True)
+
+def clock(seconds: float) -> str:
+    """A duration as ``1:02:03`` or ``02:03``."""
+    from tqdm.std import tqdm
+
+    return str(tqdm.format_interval(round(seconds)))
+
+
+class _Lines(io.TextIOBase):
+    """What tqdm draws over and over in place, as lines of stderr."""
+
+    def write(self, text: str) -> int:
+        if line := text.strip("\r\n "):
+            print(line, file=sys.stderr, flush=True)
+        return len(text)
+
+
+def _bar(what: str, total: int | None, done: int) -> Any:
+    from tqdm import auto
+
+    class Bar(auto.tqdm):  # type: ignore[misc, unused-ignore]
+        monitor_interval = 0  # no thread that watches the bars: runs fork and count themselves
+
+    shared = {"desc": what, "total": total, "initial": done, "leave": False, "miniters": 1}
+    if sys.stderr.isatty() or auto.notebook_tqdm is not auto.std_tqdm:
+        return Bar(**shared, file=sys.stderr, dynamic_ncols=True)
+    left = "" if total is None else " of {total_fmt}, {remaining} left"
+    line = "{desc}: {n_fmt}" + left + ", {elapsed} so far, {rate_fmt}{postfix}"
+    return Bar(**shared, file=_Lines(), mininterval=LINE_SECONDS, delay=LINE_SECONDS, bar_format=line)

@@ -1,43 +1,62 @@
-"""Derivatives with respect to inputs, per-sample norms, and the guard that lets a diagnostic look without touching."""
+"""Derivatives with respect to inputs, how critics are called, and the guard that lets a diagnostic look undisturbed."""
 
 from __future__ import annotations
 
 from tightrope.autodiff.guard import constraints_are_frozen, frozen_constraints, undisturbed
 from tightrope.autodiff.inputs import (
-    Bound,
-    Scored,
-    bind,
+    NoGradientError,
+    critic_scores,
     differentiable,
     frozen,
     gradient_norm,
     in_functional_transform,
     input_gradient,
-    module_of,
+    input_gradients,
     norm,
+    packed,
     per_sample,
     squared_norm,
-    unbound,
+    twice_differentiable,
 )
-from tightrope.autodiff.types import Critic, Generator, PenaltyFunction
+from tightrope.autodiff.types import Critic, Generator, PenaltyFunction, Scores
+from tightrope.autodiff.view import (
+    Remembered,
+    View,
+    labelled,
+    module_of,
+    modules_of,
+    rows_of,
+    samples_of,
+    scores_of,
+)
 
 __all__ = [
-    "Bound",
     "Critic",
     "Generator",
+    "NoGradientError",
     "PenaltyFunction",
-    "Scored",
-    "bind",
+    "Remembered",
+    "Scores",
+    "View",
     "constraints_are_frozen",
+    "critic_scores",
     "differentiable",
     "frozen",
     "frozen_constraints",
     "gradient_norm",
     "in_functional_transform",
     "input_gradient",
+    "input_gradients",
+    "labelled",
     "module_of",
+    "modules_of",
     "norm",
+    "packed",
     "per_sample",
+    "rows_of",
+    "samples_of",
+    "scores_of",
     "squared_norm",
-    "unbound",
+    "twice_differentiable",
     "undisturbed",
 ]

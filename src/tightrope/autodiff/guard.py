@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
+
+from tightrope.autodiff.view import modules_of
 
 _frozen = 0
 
@@ -23,12 +27,34 @@ def frozen_constraints() -> Iterator[None]:
 
 
 def constraints_are_frozen() -> bool:
-    """Whether the code runs inside :func:`frozen_constraints`."""
-    return _frozen > 0
+    """Whether the code runs inside :func:`frozen_constraints`, or in a backward, where checkpoints call again."""
+    return _frozen > 0 or (not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1)
 
 
 @contextmanager
-def undisturbed(*modules: nn.Module) -> Iterator[None]:
+def computed_once(*networks: nn.Module, within: AbstractContextManager[Any] | None = None) -> Iterator[None]:
+    """Compute every parametrised weight here, once; forwards *and backwards* in the block use that one tensor.
+
+    ``parametrize.cached`` alone computes a weight where it is first used. If that is inside an activation checkpoint,
+    the recomputation in the backward does not find what the forward saved; if it is under ``no_grad``, later uses have
+    no gradient.
+
+    Args:
+        *networks: Whose weights are computed.
+        within: Context of the computation, such as an autocast.
+    """
+    with parametrize.cached():
+        with within or nullcontext():
+            for network in networks:
+                for module in network.modules():
+                    if "parametrizations" in module._modules:
+                        for name in module.parametrizations:  # type: ignore[union-attr]
+                            getattr(module, name)
+        yield
+
+
+@contextmanager
+def undisturbed(*modules: object) -> Iterator[None]:
     """Leave everything a training run depends on exactly as found, whatever happens inside the block.
 
     Restores of these modules: train or eval mode of every submodule, buffers (objects and values), parameter gradients
@@ -37,9 +63,9 @@ def undisturbed(*modules: nn.Module) -> Iterator[None]:
     diagnostic that edits weights works on a ``deepcopy``.
 
     Args:
-        *modules: Networks that the block calls. Plain functions are ignored.
+        *modules: Networks that the block calls, or functions that call networks, see :func:`modules_of`.
     """
-    networks = [m for m in modules if isinstance(m, nn.Module)]
+    networks: tuple[nn.Module, ...] = modules_of(*modules)
     modes = [(m, m.training) for network in networks for m in network.modules()]
     buffers = [
         (module, name, buffer, buffer.detach().clone())

@@ -1,20 +1,27 @@
-"""Derivatives with respect to inputs, per-sample norms, and the guard that lets a diagnostic look without touching.
+"""Derivatives with respect to inputs, and per-sample norms.
 
-Every gradient penalty and every gradient diagnostic goes through :func:`input_gradient`, so that one place decides
-how scores of any shape are summed, in which precision, and how the second derivative is kept.
+Every gradient penalty and every gradient diagnostic goes through :func:`input_gradients`, so that one place decides
+how scores of any shape are summed, in which precision, how the second derivative is kept, and what is no gradient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.types import Critic
+from tightrope.autodiff.view import rows_of, scores_of
+
+_HALF = (torch.bfloat16, torch.float16)
+
+
+class NoGradientError(UserError):
+    """The scores do not depend on the samples, so far as reverse mode can see."""
 
 
 def per_sample(scores: Tensor) -> Tensor:
@@ -44,10 +51,18 @@ def norm(x: Tensor) -> Tensor:
 def differentiable(x: Tensor) -> Tensor:
     """Return ``x`` itself if it is a leaf that requires a gradient, otherwise a detached leaf that does.
 
-    A caller who has already scored ``x`` may thus share that forward pass with a penalty, see :class:`Scored`.
+    A caller who has already scored ``x`` may thus share that forward pass with a penalty, see :class:`Remembered`.
+
+    Raises:
+        UserError: ``x`` holds whole numbers, which have no gradient.
     """
     if in_functional_transform() or (x.requires_grad and x.is_leaf):
         return x
+    if not x.is_floating_point():
+        raise UserError(
+            f"Expected samples in floating point on the training scale, got {x.dtype}; convert them, for example "
+            "x.float() / 127.5 - 1."
+        )
     return x.detach().requires_grad_()
 
 
@@ -57,89 +72,167 @@ def in_functional_transform() -> bool:
     return torch.compiler.is_compiling() or (level is not None and level() is not None)
 
 
+class twice_differentiable:  # noqa: N801 (used like a function)
+    """Let ``scaled_dot_product_attention`` use its plain form, the only one whose derivative has a derivative."""
+
+    def __enter__(self) -> None:
+        use = torch.backends.cuda
+        self._found = None
+        if use.flash_sdp_enabled() or use.mem_efficient_sdp_enabled() or use.cudnn_sdp_enabled():
+            self._found = use.flash_sdp_enabled(), use.mem_efficient_sdp_enabled(), use.cudnn_sdp_enabled()
+            self._math = use.math_sdp_enabled()
+            _set_attention(False, False, False)
+            use.enable_math_sdp(True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._found is not None:
+            _set_attention(*self._found)
+            torch.backends.cuda.enable_math_sdp(self._math)
+
+
+def _set_attention(flash: bool, efficient: bool, cudnn: bool) -> None:
+    torch.backends.cuda.enable_flash_sdp(flash)
+    torch.backends.cuda.enable_mem_efficient_sdp(efficient)
+    torch.backends.cuda.enable_cudnn_sdp(cudnn)
+
+
+def critic_scores(critic: Critic, x: Tensor, rows: int | None = None) -> list[Tensor]:
+    """Every critic's scores of ``x`` ``[batch, *shape]``, summed per sample (or pack): ``[batch / rows]`` each.
+
+    ``rows`` says how many samples a pack has where ``critic`` cannot tell, see :func:`rows_of`.
+
+    Raises:
+        UserError: No scores, see :func:`scores_of`, or not one row of them per sample.
+    """
+    rows = rows_of(critic) if rows is None else rows
+    return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(critic(x))]
+
+
+def _checked(scores: Tensor, samples: int, rows: int) -> Tensor:
+    """``scores``, if there is one row of them per ``rows`` samples."""
+    if scores.dim() and scores.shape[0] * rows == samples:
+        return scores
+    shape = list(scores.shape)
+    if scores.dim() and shape[0] and not samples % (shape[0] * rows):
+        pack = samples // shape[0]
+        raise UserError(
+            f"Expected one row of scores per {_samples(rows)}, got {shape[0]} for {samples}; return one each, or say "
+            f"that the critic judges {pack} samples together: View(critic, rows={pack})."
+        )
+    raise UserError(
+        f"Expected one row of scores per {_samples(rows)}, got scores of shape {shape} for {samples}; return them as "
+        "[batch, ...], neither squeezed nor averaged over the batch."
+    )
+
+
+def _samples(rows: int) -> str:
+    return "sample" if rows == 1 else f"{rows} samples"
+
+
 def input_gradient(critic: Critic, x: Tensor, *, create_graph: bool = True) -> Tensor:
-    """Gradient of each sample's summed score with respect to that sample.
+    """Gradient of each sample's summed score, over all critics, with respect to that sample.
 
     Correct per sample only if the critic treats samples independently: batch normalisation in training mode does not,
-    and is refused by the penalties that can see it.
+    and is refused by the penalties.
 
     Args:
-        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``.
-        x: Where to differentiate, ``[batch, *shape]``. A leaf that requires a gradient is used as it is.
+        critic: Maps ``[batch, *shape]`` to ``[batch, ...]``, or to a list of such scores; see :class:`View`.
+        x: Where to differentiate, ``[batch, *shape]``. A leaf that requires a gradient is used as it is, and samples of
+            half precision are differentiated in float32.
         create_graph: Keep the graph, so that the result can be differentiated with respect to the critic's parameters.
 
     Returns:
-        Gradient of the same shape as ``x``; zero where the score does not depend on ``x``.
+        Gradient of the same shape as ``x``, in float32 or better.
+
+    Raises:
+        UserError: The scores are none, are not one row per sample, or (:class:`NoGradientError`) do not depend on the
+            samples.
 
     Cost: one forward and one backward through the critic; differentiating the result costs about two more backwards.
     Inside ``torch.compile`` and ``torch.func`` transforms the same value comes from ``torch.func.vjp``, the only form
     that they can differentiate again.
     """
+    return _gradients(critic, x, create_graph, together=True)[0]
+
+
+def input_gradients(critic: Critic, x: Tensor, *, create_graph: bool = True) -> list[Tensor]:
+    """:func:`input_gradient` of each critic's own scores, ``[batch, *shape]`` each.
+
+    Of a critic that judges packs the gradient of a pack is one sample: ``[batch / rows, rows, *shape]``.
+
+    Cost: one forward, and a backward per critic.
+    """
+    found = _gradients(critic, x, create_graph, together=False)
+    rows = rows_of(critic)
+    return found if rows == 1 else [packed(g, rows) for g in found]
+
+
+def packed(x: Tensor, rows: int) -> Tensor:
+    """``[batch, *shape] -> [batch / rows, rows, *shape]``: samples that are judged together as one sample."""
+    return x.reshape(x.shape[0] // rows, rows, *x.shape[1:])
+
+
+def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool) -> list[Tensor]:
     if in_functional_transform():
-        pulled: tuple[Any, ...] = torch.func.vjp(lambda point: per_sample(critic(point)), x)
-        gradient: Tensor = pulled[1](torch.ones_like(pulled[0]))[0]
-        return gradient
-    with torch.enable_grad():  # a diagnostic called under no_grad must not read zeros
-        x = differentiable(x)
-        total = per_sample(critic(x)).sum()
-        if not total.requires_grad:
-            return torch.zeros_like(x)
-        (found,) = torch.autograd.grad(total, x, create_graph=create_graph, allow_unused=True)
-    return torch.zeros_like(x) if found is None else found
+        return _pulled_back(critic, x, together)
+    with torch.enable_grad(), twice_differentiable() if create_graph else nullcontext():
+        if x.dtype in _HALF:
+            leaf = x.detach().float().requires_grad_()
+            given = leaf if torch.is_autocast_enabled(x.device.type) else leaf.to(x.dtype)
+        else:
+            given = leaf = differentiable(x)
+        totals = [scores.sum() for scores in critic_scores(critic, given)]
+        if together:
+            totals = [_sum(totals)]
+        return [_gradient(total, leaf, create_graph, k + 1 < len(totals)) for k, total in enumerate(totals)]
 
 
-class Scored:
-    """A critic that remembers the scores of the tensors it has seen, by identity, for the length of one step.
-
-    R1 needs the gradient at the very points whose scores the loss already computed. Calling the critic again would
-    cost a forward pass; handing penalties this wrapper in its place saves it and changes no penalty's signature.
-    """
-
-    def __init__(self, critic: Critic) -> None:
-        self.critic = critic
-        self._seen: list[tuple[Tensor, Tensor]] = []
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Scores of ``x`` ``[batch, *shape]``; computed once per tensor object."""
-        for point, scores in self._seen:
-            if point is x:
-                return scores
-        scores = self.critic(x)
-        self._seen.append((x, scores))
-        return scores
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A conditional network with its labels, as a function of its first argument.
-
-    Attributes:
-        network: Called as ``network(x, labels)``.
-        labels: Classes ``[batch]``.
-    """
-
-    network: nn.Module
-    labels: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """``network(x, labels)``."""
-        result: Tensor = self.network(x, self.labels)
-        return result
+def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tensor:
+    found = None
+    if total.requires_grad:
+        try:
+            (found,) = torch.autograd.grad(
+                total, x, create_graph=create_graph, retain_graph=create_graph or more, allow_unused=True
+            )
+        except RuntimeError as problem:
+            if "use_reentrant" not in str(problem):
+                raise
+            raise UserError(
+                "Expected a critic whose gradient by its samples can be taken, got one with reentrant checkpointing, "
+                "where torch cannot; pass use_reentrant=False to the checkpoint."
+            ) from problem
+    if found is None:
+        raise NoGradientError(
+            "Expected scores that depend on the samples, got scores without a way back to them, whose gradient would "
+            "be zero whatever the critic; look for detach, no_grad or inference_mode inside the critic."
+        )
+    if found.grad_fn is not None and found.grad_fn.name().startswith("CompiledFunction"):
+        raise UserError(
+            "Expected a critic that can be differentiated twice, got one compiled by torch.compile, whose backward "
+            "cannot be; pass the network it was made from (critic._orig_mod), or compile with backend='eager'."
+        )
+    return found
 
 
-def module_of(critic: object) -> nn.Module | None:
-    """The module behind a critic as penalties receive it (itself, :class:`Scored` or :class:`Bound`), None if none."""
-    while not isinstance(critic, nn.Module):
-        inner = getattr(critic, "critic", None) if isinstance(critic, Scored) else getattr(critic, "network", None)
-        if inner is None:
-            return None
-        critic = inner
-    return critic
+def _pulled_back(critic: Critic, x: Tensor, together: bool) -> list[Tensor]:
+    def totals(point: Tensor) -> tuple[Tensor, ...]:
+        found = critic_scores(critic, point)
+        return (_sum(found),) if together else tuple(found)
+
+    pulled: tuple[Any, ...] = torch.func.vjp(totals, x)
+    values = pulled[0]
+    ones = [torch.ones_like(v) for v in values]
+    return [
+        pulled[1](tuple(one if k == i else torch.zeros_like(one) for i, one in enumerate(ones)))[0]
+        for k in range(len(values))
+    ]
 
 
-def unbound(network: Any, labels: Tensor | None) -> tuple[Any, Tensor | None]:
-    """A network and its labels: those of a :class:`Bound`, otherwise what was given."""
-    return (network.network, network.labels) if isinstance(network, Bound) else (network, labels)
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
 
 
 @contextmanager
@@ -165,10 +258,3 @@ def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     if not gradients:
         return torch.zeros(())
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-
-
-def bind(network: nn.Module, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """The network as a function of its first argument; the module itself without labels or classes."""
-    if labels is None or not getattr(network, "classes", 0):
-        return network
-    return Bound(network, labels)

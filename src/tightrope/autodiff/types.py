@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
-Critic: TypeAlias = Callable[[Tensor], Tensor]
-"""Maps samples ``[batch, *shape]`` to scores ``[batch, ...]``; real scores high. A module, or any function of ``x``."""
+Scores: TypeAlias = Tensor | tuple[Tensor, ...]
+"""One critic's scores ``[batch, ...]``, or those of several critics."""
 
-Generator: TypeAlias = Callable[[Tensor], Tensor]
+Critic: TypeAlias = Callable[[Tensor], Any]
+"""Maps samples ``[batch, *shape]`` to scores ``[batch, ...]``, or to a list of them with one tensor per critic; real
+scores high. A module, a :class:`~tightrope.autodiff.View` of one, or any function of ``x``."""
+
+Generator: TypeAlias = Callable[[Tensor], Any]
 """Maps latents ``[batch, latent]`` to samples ``[batch, *shape]``."""
 
 PenaltyFunction: TypeAlias = Callable[..., Tensor]

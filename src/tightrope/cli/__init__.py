@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
-import traceback
-from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.version import __version__
@@ -17,7 +16,8 @@ COMMANDS = {
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
-    "dynamics": "Does it contract, and how does it turn: the Dirac-GAN under a method, or a run.",
+    "dynamics": "Does a run's game contract, and how does it turn.",
+    "toy": "A small game under a method: the Dirac-GAN's spectra, verdict and trajectory.",
     "conditioning": "How runs' generators stretch latent space: condition numbers, spectra, directions.",
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
@@ -32,6 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     0: done. 2: a mistake in what was given, told in one sentence. 3: training met a value that is not finite.
     130: stopped by a signal, after saving.
     """
+    if arguments is None:
+        for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter gets its code instead
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -41,20 +45,34 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
+    if nul := [word for word in words if "\0" in word]:
+        return _fail(f"Expected words without zero characters, got {nul[0]!r}; leave them out.")
     try:
         module = importlib.import_module(f"tightrope.cli.{words[0]}_command")
         return int(module.run(words[1:]))
     except UserError as error:
-        return _fail(str(error))
-    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        if not _ours(error):
-            raise
         return _fail(str(error))
     except KeyboardInterrupt:
         return EXIT_STOPPED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except (OSError, MemoryError, RuntimeError, ValueError) as error:
+        if (sentence := _sentence(error)) is None:
+            raise
+        return _fail(sentence)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What the system says about files and memory, as a sentence; None for anything else, which is a fault of ours."""
+    if isinstance(error, OSError):
+        named = f" with {error.filename}" if error.filename else ""
+        return f"Could not go on{named}: {error.strerror or error}; check that it exists, may be used and has space."
+    if isinstance(error, UnicodeError):
+        return f"Expected names and texts that can be written as UTF-8, got others ({error}); rename the file."
+    if isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error):
+        return f"Could not go on: memory is full ({str(error).partition(chr(10))[0]}); give smaller numbers."
+    return None
 
 
 def _usage() -> str:
@@ -76,9 +94,3 @@ def _usage() -> str:
 def _fail(sentence: str) -> int:
     print(f"tightrope: {sentence}", file=sys.stderr)
     return EXIT_USER
-
-
-def _ours(error: BaseException) -> bool:
-    """Whether the library itself raised this: only then is the message a sentence for the user."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])

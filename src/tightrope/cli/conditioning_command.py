@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
 from tightrope.cli.options import parse
@@ -29,9 +30,9 @@ class ConditioningOptions:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Run folders."""
-    n: int = 64
+    n: Annotated[int, Meta(ge=2, le=100_000)] = 64
     """Latents to measure at."""
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     """Of the latents."""
     out: Path | None = None
     """Folder for page and pictures; RUN/conditioning for one run, ./conditioning for several, if not given."""

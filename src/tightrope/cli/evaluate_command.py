@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
-from tightrope.cli.options import closest, parse
+from tightrope._plumbing.progress import clock
+from tightrope._plumbing.words import closest
+from tightrope.cli.options import parse
 
 if TYPE_CHECKING:
     from tightrope.evaluation.features import FeatureNetwork
@@ -30,15 +33,17 @@ class EvaluateOptions:
     """Generated samples, of the same kind and size."""
     training: str | None = None
     """Other real samples, such as the training set: for floors at the same sizes, and for memorisation."""
+    data: str | None = None
+    """Where the run's data are now, if not where it began; they must be the same."""
     split: str = "all"
     """Part of --real: all, train or test."""
     metrics: str | None = None
     """Names with commas between them (prdc stands for four); those that suit the data if not given."""
     features: str | None = None
     """Feature network, such as cifar_resnet:FILE, inception:FILE or classifier:SOURCE; what suits if not given."""
-    n: int | None = None
+    n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     """Generated samples; as many as the floor can match if not given. Of two sources, at most so many of each."""
-    seed: int | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     """Of the samples and chosen subsets; the run's own, or 0, if not given."""
     resolution: int | None = None
     """Side that images of --real and --fake are scaled and cropped to."""
@@ -87,6 +92,8 @@ def _check(options: EvaluateOptions) -> None:
     if not options.run and len(given) < 2:
         got = f"only --{given[0]}" if given else "neither"
         raise UserError(f"Expected a run folder, or --real and --fake, got {got}; see tightrope evaluate --help.")
+    if not options.run and options.data is not None:
+        raise UserError("Expected a run folder for --data, got none; say with --real and --fake what to compare.")
     if options.run:
         others = ("real", "fake", "training", "resolution", "channels")
         wrong = [name for name in others if getattr(options, name) is not None]
@@ -101,17 +108,19 @@ def _check(options: EvaluateOptions) -> None:
 def _evaluate(options: EvaluateOptions, folder: Path) -> list[Measurement]:
     from tightrope.evaluation import evaluate, expected_seconds
     from tightrope.runs import GENERATOR_MEASURES, load
-    from tightrope.runs.assemble import open_dataset
+    from tightrope.runs.assemble import open_data_of, outside, with_source
     from tightrope.runs.evaluate import sample_function
 
     generator = load(folder)
-    config = generator.config
+    config = with_source(generator.config, options.data)
     asked = _names(options, tuple(GENERATOR_MEASURES))
     names = None if asked is None else [name for name in asked if name not in GENERATOR_MEASURES]
     seed = config.training.seed if options.seed is None else options.seed
     found: list[Measurement] = []
     if names != []:
-        train, test = (open_dataset(config.data, split) for split in ("train", "test"))
+        if options.data is None and (note := outside(folder, config)):
+            print(f"note: {note}", file=sys.stderr)
+        train, test = (open_data_of(config, split) for split in ("train", "test"))
         features, sample = _features(options, train.shape), sample_function(generator)
         _announce(expected_seconds(sample, train, test, n=options.n, seed=seed, features=features, metrics=names))
         found = evaluate(sample, train, test, n=options.n, seed=seed, features=features, metrics=names, progress=True)
@@ -177,8 +186,6 @@ def _features(options: EvaluateOptions, shape: tuple[int, ...]) -> FeatureNetwor
 
 
 def _announce(seconds: float) -> None:
-    from tightrope.runs.progress import clock
-
     print(
         f"Measuring takes about {clock(max(seconds, 1.0))}; features of real samples are kept for the next time.",
         file=sys.stderr,

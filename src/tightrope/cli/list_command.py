@@ -26,7 +26,7 @@ def run(words: list[str]) -> int:
     if options.what in ("all", "methods"):
         from tightrope.methods import METHODS
 
-        sections["methods"] = {name: (inspect.getdoc(b) or "").splitlines()[0] for name, b in METHODS.items()}
+        sections["methods"] = {name: (inspect.getdoc(b) or "").partition("\n")[0] for name, b in METHODS.items()}
     if options.what in ("all", "networks"):
         from tightrope.networks import NETWORKS
 

@@ -1,19 +1,20 @@
-"""Command-line options derived from typed signatures: of option classes, and of method and network builders."""
+"""Command lines as typed options: tyro parses, and what it refuses is said in one sentence."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
-import inspect
 import io
+import itertools
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.typed import converted, in_words
+from tightrope._plumbing.words import closest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -21,128 +22,128 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 
-def parse(options: type[T], command: str, words: Sequence[str], description: str = "") -> T:
-    """Parse all of ``words`` into an option class; anything unknown ends with exit status 2 and the valid options."""
-    found, rest = parse_known(options, command, words, description)
-    if rest:
-        name = rest[0].split("=")[0]
-        valid = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(options)]
-        raise UserError(
-            f"tightrope {command} has no option {name!r}{closest(name, valid)}; valid are {', '.join(valid)}."
-        )
-    return found
+def parse(
+    options: type[T], command: str, words: Sequence[str], unknown: Callable[[str], None] = lambda name: None
+) -> T:
+    """Parse the words of a command into its option class.
 
+    Args:
+        options: Dataclass; fields of a dataclass type are groups of options.
+        command: For messages.
+        words: What was typed after the command.
+        unknown: Called with the Python name of an unknown option, to raise a better sentence.
 
-def parse_known(options: type[T], command: str, words: Sequence[str], description: str = "") -> tuple[T, list[str]]:
-    """Parse ``words`` into an option class and hand back the words that belong to none of its options."""
-    with _in_a_sentence():
-        found, rest = tyro.cli(
-            options,
-            prog=f"tightrope {command}",
-            description=description or None,
-            args=list(words),
-            return_unknown_args=True,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
-    return found, list(rest)
-
-
-@contextlib.contextmanager
-def _in_a_sentence() -> Iterator[None]:
-    """Turn the box that tyro draws around a mistake into a :class:`UserError`; help goes through untouched."""
-    drawn = io.StringIO()
+    Raises:
+        UserError: Something is unknown, missing, of another type or out of range.
+        SystemExit: Help was asked for and printed.
+    """
     try:
-        with contextlib.redirect_stderr(drawn):
-            yield
+        with contextlib.redirect_stderr(io.StringIO()):
+            found = tyro.cli(
+                options, prog=f"tightrope {command}", args=list(words), config=(tyro.conf.OmitArgPrefixes,)
+            )
     except SystemExit as end:
         if not end.code:
             raise
-        blocks: list[list[str]] = [[]]
-        for line in drawn.getvalue().splitlines():
-            if "──" in line or "-----" in line:
-                blocks.append([])
-            else:
-                blocks[-1].append(line.strip("│| "))
-        text = " ".join(blocks[1] if len(blocks) > 1 else []).partition("Got errors:")[0].strip()
-        text = text or "Expected other options"
-        raise UserError(f"{text[0].upper()}{text[1:].rstrip('.')}; see --help.") from None
+        _explain(options, command, words, unknown)
+        raise UserError(f"Expected other options than {' '.join(words)!r}; see tightrope {command} --help.") from None
+    for name, (hint, positional) in _fields(options).items():
+        if not positional and (value := getattr(found, name, None)) is not None:
+            converted(value, hint, _dashed(name), remedy=f"see tightrope {command} --help")
+    return found
 
 
-def closest(given: str, valid: Sequence[str]) -> str:
-    """``" (did you mean ...?)"``, or nothing when no valid name is near."""
-    near = difflib.get_close_matches(given, valid, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def given_options(words: Sequence[str]) -> list[str]:
-    """Names of the long options in ``words``, as Python identifiers, in order."""
-    names = [word[2:].split("=")[0].replace("-", "_") for word in words if word.startswith("--")]
-    stray = words[0] if words and not words[0].startswith("--") else None
-    if stray is not None:
-        raise UserError(f"Expected options that begin with --, got {stray!r}; see --help.")
-    return names
-
-
-def read_typed(hints: Mapping[str, Any], words: Sequence[str], command: str) -> dict[str, Any]:
-    """Convert the given options by their type hints.
+def group(title: str, options: Mapping[str, Any], taken: Sequence[str]) -> type:
+    """A dataclass of options for one group of the help, without the names that are taken.
 
     Args:
-        hints: Type of every option that may appear, by name.
-        words: Options and their values.
-        command: Shown in messages.
-
-    Returns:
-        Values by name, of the options that were given.
+        title: Sentence above the group.
+        options: By name; each has a ``hint``, a ``default`` and a ``sentence``.
+        taken: Names that mean something else.
     """
-    names = given_options(words)
-    booleans = {name: name.removeprefix("no_") for name in names if name not in hints and name.startswith("no_")}
-    wanted = dict.fromkeys(booleans.get(name, name) for name in names)
-    if not wanted:
-        return {}
     fields = [
-        (name, hints[name], dataclasses.field(default=False)) if hints[name] is bool else (name, hints[name])
-        for name in sorted(wanted, key=lambda name: hints[name] is bool)
+        (key, Annotated[option.hint, tyro.conf.arg(help=option.sentence)], dataclasses.field(default=option.default))
+        for key, option in options.items()
+        if key not in taken
     ]
-    cls = dataclasses.make_dataclass("Options", fields)
-    with _in_a_sentence():
-        found: Any = tyro.cli(cls, prog=f"tightrope {command}", args=list(words))
-    return {name: getattr(found, name) for name in wanted}
+    return dataclasses.make_dataclass("Group", fields, frozen=True, namespace={"__doc__": title})
 
 
-def hints_of(builder: Callable[..., Any], names: Sequence[str]) -> dict[str, Any]:
-    """Resolved type hints of some parameters of a builder."""
-    hints = typing.get_type_hints(builder)
-    return {name: hints[name] for name in names}
+def given(words: Sequence[str], group: Any) -> dict[str, Any]:
+    """The options of a group that were typed, by name."""
+    typed = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
+    names = [field.name for field in dataclasses.fields(group)]
+    return {name: getattr(group, name) for name in names if name in typed or f"no_{name}" in typed}
 
 
-def describe(builder: Callable[..., Any], names: Sequence[str]) -> list[str]:
-    """One line per parameter for ``--help``: option, default, and its sentence from the docstring."""
-    parameters = inspect.signature(builder).parameters
-    sentences = argument_sentences(inspect.getdoc(builder) or "")
-    lines = []
-    for name in names:
-        option = f"--{name.replace('_', '-')}"
-        default = parameters[name].default
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-        lines.append(f"  {option:<28} {sentences.get(name, '')} (default: {shown})")
-    return lines
+def after(words: Sequence[str], option: str) -> str | None:
+    """The word after an option, or behind its equals sign; None if it was not given."""
+    found = [later for word, later in itertools.pairwise(words) if word == option]
+    found += [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+    return found[-1] if found else None
 
 
-def argument_sentences(docstring: str) -> dict[str, str]:
-    """The sentences of a Google-style ``Args:`` section by argument name."""
-    found: dict[str, str] = {}
-    inside, current = False, ""
-    for line in docstring.splitlines():
-        if line.strip() == "Args:":
-            inside = True
+def _explain(options: type, command: str, words: Sequence[str], unknown: Callable[[str], None]) -> None:
+    """Raise a sentence about the first word that does not fit."""
+    fields, remedy = _fields(options), f"see tightrope {command} --help"
+    wanted = [name for name, (_, positional) in fields.items() if positional]
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        if not word.startswith("--"):
+            if not wanted:
+                raise UserError(f"Expected options that begin with --, got {word!r}; {remedy}.")
+            if not _many(fields[wanted[0]][0]):
+                wanted.pop(0)
             continue
-        if inside and line and not line.startswith("    "):
-            break
-        if not inside or not line.strip():
+        spelt, equals, value = word.partition("=")
+        name = spelt[2:].replace("-", "_")
+        hint = fields[name][0] if name in fields else None
+        if hint is bool or (name.startswith("no_") and fields.get(name[3:], (None,))[0] is bool):
             continue
-        if line.startswith("        ") and current:
-            found[current] += " " + line.strip()
+        if hint is None or fields[name][1]:
+            unknown(name)
+            valid = [_dashed(key) for key, (_, positional) in fields.items() if not positional]
+            raise UserError(
+                f"tightrope {command} has no option {spelt!r}{closest(spelt, valid)}; valid are {', '.join(valid)}."
+            )
+        values, count = [value] if equals else [], len(_arguments(hint)) or 1
+        while len(values) < count and queue and not queue[0].startswith("--"):
+            values.append(queue.pop(0))
+        if len(values) < count:
+            raise UserError(f"Expected {in_words(hint)} after {spelt}, got {len(values)} of {count} values; {remedy}.")
+        converted(values if _arguments(hint) else values[0], hint, spelt, words=True, remedy=remedy)
+    if wanted and not (_many(fields[wanted[0]][0]) and len(words) > 0):
+        raise UserError(f"Expected {', '.join(wanted).upper()}, got none; {remedy}.")
+
+
+def _fields(options: Any) -> dict[str, tuple[Any, bool]]:
+    """Type of every option, its groups unfolded, and whether it is positional."""
+    found: dict[str, tuple[Any, bool]] = {}
+    for name, hint in typing.get_type_hints(options, include_extras=True).items():
+        if dataclasses.is_dataclass(hint):
+            found |= _fields(hint)
         else:
-            current, _, text = line.strip().partition(":")
-            found[current] = text.strip()
-    return found
+            marks = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
+            found[name] = (hint, any("ositional" in str(mark) for mark in marks))
+    plain = {name: (_plain(hint), positional) for name, (hint, positional) in found.items()}
+    return {name: (hint if hint is bool else found[name][0], positional) for name, (hint, positional) in plain.items()}
+
+
+def _plain(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+
+
+def _arguments(hint: Any) -> tuple[Any, ...]:
+    """Types of the values of a tuple of fixed length; none for anything else."""
+    plain = _plain(hint)
+    arguments = typing.get_args(plain)
+    return arguments if typing.get_origin(plain) is tuple and Ellipsis not in arguments else ()
+
+
+def _many(hint: Any) -> bool:
+    return Ellipsis in typing.get_args(_plain(hint))
+
+
+def _dashed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

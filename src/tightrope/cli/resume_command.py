@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from msgspec import Meta
 
 from tightrope.cli.options import parse
 
@@ -17,12 +19,14 @@ class ResumeOptions:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder."""
-    steps: int | None = None
+    steps: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """New total of generator updates; any of the three replaces the run's budget."""
-    images: int | None = None
+    images: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """New total of real images."""
-    minutes: float | None = None
+    minutes: Annotated[float, Meta(ge=0)] | None = None
     """New total of minutes."""
+    data: str | None = None
+    """Where the data are now, if not where the run began; they must be the same."""
     quiet: bool = False
     """Print no progress."""
 
@@ -32,10 +36,19 @@ def run(words: list[str]) -> int:
     options = parse(ResumeOptions, "resume", words)
     from tightrope import runs
     from tightrope.cli.finish import finish
+    from tightrope.runs.assemble import outside
+
+    if options.data is None and (note := outside(options.run, runs.read_config(options.run))):
+        print(f"note: {note}", file=sys.stderr)
 
     def go_on() -> runs.Outcome:
         return runs.resume(
-            options.run, steps=options.steps, images=options.images, minutes=options.minutes, quiet=options.quiet
+            options.run,
+            steps=options.steps,
+            images=options.images,
+            minutes=options.minutes,
+            data=options.data,
+            quiet=options.quiet,
         )
 
     return finish(options.run, go_on, quiet=options.quiet)

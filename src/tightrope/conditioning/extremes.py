@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.types import Generator
-from tightrope.conditioning.jacobian import evaluated, product
+from tightrope.conditioning.jacobian import evaluated, one_latent, product
 from tightrope.linalg import krylov
 
 
@@ -41,10 +42,10 @@ class Extremes:
         """Natural logarithm of the condition number of ``J^T J``; infinite for a dead direction.
 
         Raises:
-            ValueError: The smallest value cannot be trusted, so neither can the ratio.
+            UserError: The smallest value cannot be trusted, so neither can the ratio.
         """
         if not self.trusted:
-            raise ValueError(
+            raise UserError(
                 f"Expected a smallest gain known to a few percent, got {self.smallest:.3g} +- "
                 f"{self.smallest_error:.2g} after {self.products} products, an upper bound only; allow more steps or "
                 "use conditioning.measure, which decomposes the whole Jacobian."
@@ -77,7 +78,7 @@ def extremes(
 
     Args:
         generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``; evaluated in eval mode, left as found.
-        z: One latent ``[latent]``.
+        z: One latent ``[latent]`` or ``[1, *latent_shape]``.
         label: Its class.
         method: ``"krylov"``, or ``"randomised"`` for the largest value from one block.
         steps: Rounds per start, or directions in the block.
@@ -86,17 +87,19 @@ def extremes(
         rng: Source of the starts.
 
     Raises:
-        ValueError: ``z`` is not ``[latent]``, fewer than two steps, or an unknown method.
+        UserError: ``z`` is not one latent, fewer than two steps, or an unknown method.
     """
-    if z.dim() != 1 or steps < 2:
-        raise ValueError(f"Expected one latent [latent] and two steps, got {list(z.shape)} and {steps}; give one row.")
+    z = one_latent(z)
+    if steps < 2:
+        raise UserError(f"Expected two steps at least, got {steps}; a few dozen find the largest value.")
     if method not in ("krylov", "randomised"):
-        raise ValueError(f"Expected method krylov or randomised, got {method!r}.")
+        raise UserError(f"Expected method krylov or randomised, got {method!r}.")
     labels = None if label is None else torch.full((1,), label, device=z.device)
-    z = (z if dtype is None else z.to(dtype)).detach()[None]
+    shape = tuple(z.shape[1:])
+    z = (z if dtype is None else z.to(dtype)).flatten(1)
     rng = torch.Generator().manual_seed(0) if rng is None else rng
     steps = min(steps, z.shape[1])
-    with evaluated(generator, labels, dtype) as function:
+    with evaluated(generator, labels, dtype, shape) as function:
         forward, adjoint = _products(function, z)
         if method == "krylov":
             return _krylov(forward, adjoint, z, steps, tolerance, rng)

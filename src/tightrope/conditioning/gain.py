@@ -6,6 +6,8 @@ import math
 
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
+
 
 def reference_gain(real: Tensor, *, latent: int) -> float:
     """``sqrt(tr Cov(x) / latent)``: rms gain of a linear generator with the data's total variance; the scale of bounds.
@@ -18,8 +20,8 @@ def reference_gain(real: Tensor, *, latent: int) -> float:
         latent: Size of the latents.
 
     Raises:
-        ValueError: Fewer than two samples, or a latent size below one.
+        UserError: Fewer than two samples, or a latent size below one.
     """
     if len(real) < 2 or latent < 1:
-        raise ValueError(f"Expected two samples and one latent at least, got {len(real)} and {latent}; give more data.")
+        raise UserError(f"Expected two samples and one latent at least, got {len(real)} and {latent}; give more data.")
     return math.sqrt(float(real.flatten(1).double().var(0).sum()) / latent)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from tightrope.autodiff import module_of, unbound, undisturbed
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import View, modules_of, samples_of, twice_differentiable, undisturbed
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
 
@@ -42,7 +44,8 @@ def jacobian(
 
     Args:
         generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, latent]``, or of any other shape ``[batch, *latent_shape]``, such as images; they count
+            flattened.
         labels: Classes ``[batch]`` of a conditional generator.
         mode: ``"forward"``; ``"reverse"``, one pass per output, for modules without forward-mode derivatives; or
             ``"auto"``: forward, and reverse where forward fails.
@@ -54,7 +57,7 @@ def jacobian(
         ``[batch, outputs, latent]``, outputs flattened.
 
     Raises:
-        ValueError: ``z`` is not ``[batch, latent]``, or batch normalisation has no running statistics to use.
+        UserError: ``z`` has no latent axis, or batch normalisation has no running statistics to use.
     """
     pieces = list(jacobians(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory))
     return torch.cat(pieces)
@@ -74,19 +77,28 @@ def jacobians(
     Arguments, and what is raised, as for :func:`jacobian`. The generator is undisturbed while a piece is in the
     caller's hands, too.
     """
-    if z.dim() != 2 or not z.numel():
-        raise ValueError(f"Expected latents of shape [batch, latent], got {list(z.shape)}; give one row per sample.")
+    if z.dim() < 2 or not z.numel():
+        raise UserError(
+            f"Expected latents of shape [batch, latent] or [batch, *latent_shape], got {list(z.shape)}; give one row "
+            "per sample."
+        )
     if mode not in ("auto", "forward", "reverse"):
-        raise ValueError(f"Expected mode auto, forward or reverse, got {mode!r}; auto chooses.")
-    generator, labels = unbound(generator, labels)
-    z = z.detach() if dtype is None else z.detach().to(dtype)
-    at_once, columns = _plan(generator, z, labels, dtype, memory)
+        raise UserError(f"Expected mode auto, forward or reverse, got {mode!r}; auto chooses.")
+    if labels is not None:
+        generator = View(generator, labels=labels)
+    shape = tuple(z.shape[1:])
+    z = z.detach().flatten(1) if dtype is None else z.detach().flatten(1).to(dtype)
+    at_once, columns = _plan(generator, z, shape, dtype, memory)
     for start in range(0, len(z), at_once):
         rows = slice(start, start + at_once)
-        some = None if labels is None else labels[rows]
-        with evaluated(generator, some, dtype) as function:
+        with evaluated(_rows_of(generator, rows), dtype=dtype, shape=shape) as function:
             piece = _one(function, z[rows], mode, columns)
         yield piece
+
+
+def _rows_of(generator: Generator | nn.Module, rows: slice) -> Generator | nn.Module:
+    """The generator for some of the latents: with their labels, where it has labels."""
+    return generator.with_labels(lambda labels: labels[rows]) if isinstance(generator, View) else generator
 
 
 def _one(function: Generator, z: Tensor, mode: Mode, columns: int) -> Tensor:
@@ -98,6 +110,19 @@ def _one(function: Generator, z: Tensor, mode: Mode, columns: int) -> Tensor:
         if mode == "forward" or not lacks_forward_mode(error):
             raise
         return _reverse(function, z)
+
+
+def one_latent(z: Tensor) -> Tensor:
+    """One latent as a batch ``[1, *latent_shape]``, from ``[latent]`` or from such a batch.
+
+    Raises:
+        UserError: It is a batch of several.
+    """
+    if z.dim() == 1:
+        return z.detach()[None]
+    if not z.dim() or len(z) != 1:
+        raise UserError(f"Expected one latent [latent] or [1, *latent_shape], got {list(z.shape)}; give one row.")
+    return z.detach()
 
 
 def lacks_forward_mode(error: RuntimeError) -> bool:
@@ -112,42 +137,64 @@ def lacks_forward_mode(error: RuntimeError) -> bool:
 
 @contextmanager
 def evaluated(
-    generator: Generator | nn.Module, labels: Tensor | None = None, dtype: torch.dtype | None = None
+    generator: Generator | nn.Module,
+    labels: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    shape: tuple[int, ...] = (),
 ) -> Iterator[Generator]:
     """The generator as a smooth function of its latents: eval mode, labels bound, nothing disturbed afterwards.
 
+    With a ``shape``, latents come flat ``[n, latent]`` and are brought into it.
+
+    Yields:
+        The function.
+
     Raises:
-        ValueError: Batch normalisation without running statistics couples the samples even in eval mode.
+        UserError: Batch normalisation without running statistics couples the samples even in eval mode.
     """
-    network = module_of(generator)
-    if network is None:
-        conditional: Callable[..., Tensor] = generator
-        with undisturbed():
-            yield generator if labels is None else lambda z: conditional(z, labels)
-        return
+    if labels is not None:
+        generator = View(generator, labels=labels)
+    networks = modules_of(generator)
+    for network in networks:
+        _refuse_batch_statistics(network)
+    called: Callable[[Tensor], Any] = generator if dtype is None or not networks else _in_type(generator, dtype)
+
+    def function(z: Tensor) -> Tensor:
+        return samples_of(called(z.reshape(z.shape[0], *shape) if len(shape) > 1 else z))
+
+    with undisturbed(*networks), twice_differentiable():
+        for network in networks:
+            network.eval().requires_grad_(False)
+        yield function
+
+
+def _refuse_batch_statistics(network: nn.Module) -> None:
     for name in find_batch_norm(network):
         if getattr(network.get_submodule(name), "running_mean", None) is None:
-            raise ValueError(
+            raise UserError(
                 f"Expected batch normalisation with running statistics, got none at {name!r}, which couples the "
                 "samples in eval mode too; set track_running_stats=True."
             )
-    _, labels = unbound(generator, labels)
-    arguments = () if labels is None else (labels,)
-    state: dict[str, Tensor] = {}
-    if dtype is not None:
-        everything = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-        state = {name: t.detach().to(dtype) for name, t in everything.items() if t.is_floating_point()}
-    with undisturbed(network):
-        network.eval().requires_grad_(False)
 
-        def function(z: Tensor) -> Tensor:
-            if state:
-                result: Tensor = torch.func.functional_call(network, state, (z, *arguments))
-                return result
-            called: Tensor = network(z, *arguments)
-            return called
 
-        yield function
+class _Calls(nn.Module):
+    """A call of a generator as a module that owns everything the call reaches."""
+
+    def __init__(self, generator: Generator | nn.Module) -> None:
+        super().__init__()
+        self.held = nn.ModuleList(modules_of(generator))
+        self._call = partial(lambda function, z: function(z), generator)
+
+    def forward(self, z: Tensor) -> Any:
+        return self._call(z)
+
+
+def _in_type(generator: Generator | nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Any]:
+    """The generator with parameters and buffers of another type, while its own stay as they are."""
+    whole = _Calls(generator)
+    everything = {**dict(whole.named_parameters()), **dict(whole.named_buffers())}
+    state = {name: t.detach().to(dtype) for name, t in everything.items() if t.is_floating_point()}
+    return lambda z: torch.func.functional_call(whole, state, (z,))
 
 
 def _forward(function: Generator, z: Tensor, columns: int) -> Tensor:
@@ -180,10 +227,10 @@ def _reverse(function: Generator, z: Tensor) -> Tensor:
 
 
 def _plan(
-    generator: Generator | nn.Module, z: Tensor, labels: Tensor | None, dtype: torch.dtype | None, memory: int
+    generator: Generator | nn.Module, z: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None, memory: int
 ) -> tuple[int, int]:
     """How many samples, and how many columns of each, fit the budget: three of the largest activations per column."""
-    largest, some = z.shape[1], None if labels is None else labels[:1]
+    largest = z.shape[1]
 
     def look(module: nn.Module, given: Any, output: Any) -> None:
         nonlocal largest
@@ -195,10 +242,9 @@ def _plan(
 
         tree_map_only(Tensor, measure, output)
 
-    network = module_of(generator)
-    hooks = [m.register_forward_hook(look) for m in network.modules()] if network is not None else []
+    hooks = [m.register_forward_hook(look) for network in modules_of(generator) for m in network.modules()]
     try:
-        with evaluated(generator, some, dtype) as function, torch.no_grad():
+        with evaluated(_rows_of(generator, slice(1)), dtype=dtype, shape=shape) as function, torch.no_grad():
             largest = max(largest, function(z[:1]).numel())
     finally:
         for hook in hooks:
@@ -216,7 +262,7 @@ def pushed_forward(
     labels: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """``J_z d`` for each sample: ``[batch, *shape]`` from latents and directions ``[batch, latent]``."""
+    """``J_z d`` for each sample: ``[batch, *shape]`` from latents and directions ``[batch, *latent_shape]``."""
     with evaluated(generator, labels, dtype) as function:
         return product(function)(z.detach(), direction)
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import spectra
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.types import Generator
-from tightrope.conditioning.jacobian import MEMORY, Mode, evaluated, jacobians, product
+from tightrope.conditioning.jacobian import MEMORY, Mode, evaluated, jacobians, one_latent, product
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Which quantiles over latents are reported."""
@@ -36,7 +37,7 @@ def singular_values(
     Args:
         generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``; modules are evaluated in eval mode and
             left as found.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, *latent_shape]``.
         labels: Classes ``[batch]``.
         mode: As for :func:`tightrope.conditioning.jacobian`.
         dtype: Type the generator is evaluated in. Its own (None) gives values to about 1e-7 of the largest in float32;
@@ -47,7 +48,7 @@ def singular_values(
         float64 ``[batch, latent]``, descending; zeros where there are fewer outputs than latents.
 
     Raises:
-        ValueError: As for :func:`tightrope.conditioning.jacobian`, or a derivative that is not finite.
+        UserError: As for :func:`tightrope.conditioning.jacobian`, or a derivative that is not finite.
 
     Example:
         >>> from tightrope import conditioning
@@ -64,7 +65,7 @@ def _values(generator: Generator | nn.Module, z: Tensor, **options: Any) -> tupl
     parts, outputs = [], 0
     for J in jacobians(generator, z, **options):
         if not torch.isfinite(J).all():
-            raise ValueError("Expected finite derivatives, got NaN or infinity; the generator's weights have diverged.")
+            raise UserError("Expected finite derivatives, got NaN or infinity; the generator's weights have diverged.")
         values = torch.linalg.svdvals(J.double())
         parts.append(nn.functional.pad(values, (0, J.shape[2] - values.shape[1])))
         outputs = J.shape[1]
@@ -207,7 +208,7 @@ def measure(
     """
     values, outputs = _values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)
     floor = 1e-14 if (dtype or z.dtype) == torch.float64 else 1e-7
-    return Conditioning(values, floor, max(0, z.shape[1] - outputs))
+    return Conditioning(values, floor, max(0, values.shape[1] - outputs))
 
 
 def mean_metric(
@@ -224,7 +225,8 @@ def mean_metric(
     Its spectrum says which latent directions matter on average; a direction that is dead at each point may differ from
     point to point, and then shows here as alive.
     """
-    total = torch.zeros(z.shape[1], z.shape[1], dtype=torch.float64, device=z.device)
+    latent = z[:1].numel()
+    total = torch.zeros(latent, latent, dtype=torch.float64, device=z.device)
     for J in jacobians(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory):
         tall = J.double().flatten(0, 1)
         total += tall.mT @ tall
@@ -245,7 +247,7 @@ def pulled_back_distances(
 
     Args:
         generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``.
-        path: Points in order ``[points, latent]``, two at least.
+        path: Points in order ``[points, *latent_shape]``, two at least.
         label: Class of a conditional generator, the same along the path.
         dtype: Type the generator is evaluated in.
 
@@ -253,10 +255,13 @@ def pulled_back_distances(
         ``[points - 1]``, in sample units.
 
     Raises:
-        ValueError: Fewer than two points.
+        UserError: Fewer than two points.
     """
-    if path.dim() != 2 or len(path) < 2:
-        raise ValueError(f"Expected a path of shape [points, latent] with two points, got {list(path.shape)}.")
+    if path.dim() < 2 or len(path) < 2:
+        raise UserError(
+            f"Expected a path of shape [points, *latent_shape] with two points at least, got {list(path.shape)}; "
+            "give its points in order."
+        )
     path = path.detach() if dtype is None else path.detach().to(dtype)
     steps = path[1:] - path[:-1]
     labels = None if label is None else torch.full((len(steps),), label, device=path.device)
@@ -276,7 +281,7 @@ def latent_directions(
 
     Args:
         generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``.
-        z: One latent ``[latent]``.
+        z: One latent ``[latent]`` or ``[1, *latent_shape]``; directions are those of the flattened latent.
         label: Its class.
         dtype: Type the generator is evaluated in.
 
@@ -284,7 +289,7 @@ def latent_directions(
         float64 values ``[latent]``, descending, and unit vectors ``[latent, latent]``, one per row in the same order.
     """
     labels = None if label is None else torch.full((1,), label, device=z.device)
-    (J,) = jacobians(generator, z[None], labels=labels, dtype=dtype)
+    (J,) = jacobians(generator, one_latent(z), labels=labels, dtype=dtype)
     tall = J[0].double()
     if tall.shape[0] < tall.shape[1]:
         tall = nn.functional.pad(tall, (0, 0, 0, tall.shape[1] - tall.shape[0]))

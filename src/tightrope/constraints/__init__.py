@@ -4,6 +4,7 @@ Parametrisations (the layer's weight becomes a function of the raw weight): :fun
 :func:`weight_norm`, :func:`frobenius_norm`.
 Projections (call them after the critic's optimiser step): :func:`clip_weights_`, :func:`bound_singular_values_`.
 :func:`remove` leaves plain weights with the same outputs; :func:`export` does so on a copy.
+:func:`constrained_layers` and :func:`unconstrained_weights` say what is constrained and what is not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from tightrope.constraints.clip import clip_weights_
 from tightrope.constraints.norms import frobenius_norm, weight_norm
 from tightrope.constraints.orthogonal import orthogonal
 from tightrope.constraints.project import bound_singular_values_
-from tightrope.constraints.remove import constrained_layers, export, remove
+from tightrope.constraints.remove import constrained_layers, export, remove, unconstrained_weights
 from tightrope.constraints.spectral import spectral_norm
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "orthogonal",
     "remove",
     "spectral_norm",
+    "unconstrained_weights",
     "weight_norm",
 ]

@@ -7,7 +7,6 @@ may be read at any time. Small layers cost what their operations cost to start, 
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tightrope.constraints._transforms import numbers_can_be_read
+from tightrope.linalg._matrices import bind_at_once
 from tightrope.linalg.precision import full_precision
 
 SMALLEST = 1e-12  # a sigma that is no larger is that of a zero weight
@@ -109,8 +109,7 @@ class Normalise(torch.autograd.Function):
         return _tangent(ctx, t)
 
 
-# torch binds the arguments to the signature at every call; without this it derives the signature anew each time
-vars(Normalise.forward)["__signature__"] = inspect.signature(Normalise.forward)
+bind_at_once(Normalise)
 
 
 class AdvanceAndNormalise(torch.autograd.Function):

@@ -23,9 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tightrope import linalg
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import TRANSPOSED
 from tightrope.layers.linear_map import padding_cells, padding_gain, ring_fits
 from tightrope.linalg.precision import full_precision
+
+TOLERANCE = 0.03  # orthogonality of what Cayley's transform gives in half precision
 
 
 @dataclass(frozen=True)
@@ -61,29 +64,31 @@ def geometry(name: str, layer: Any, input_shape: tuple[int, ...] | None) -> Geom
     """How to build an orthogonal convolution for ``layer``, called ``name``; None if it is a matrix.
 
     Raises:
-        ValueError: A stride above 1 shares a factor with its dilation, so that patches would overlap; or it meets
+        UserError: A stride above 1 shares a factor with its dilation, so that patches would overlap; or it meets
             circular padding and the input size, which it must divide, is unknown.
     """
     if isinstance(layer, (nn.Linear, nn.Embedding)):
         return None
     for s, d, k in zip(layer.stride, layer.dilation, layer.kernel_size, strict=True):
         if k > 1 and math.gcd(s, d) > 1:
-            raise ValueError(
+            raise UserError(
                 f"expected stride and dilation without a common factor, got {s} and {d}; name the layer in `skip`"
             )
     if input_shape is None and not isinstance(layer, TRANSPOSED) and any(_wraps(*axis) for axis in _axes(layer)):
-        raise ValueError(
+        raise UserError(
             f"expected input_shape for layer {name!r}, whose circular padding with stride {tuple(layer.stride)} is "
             "orthogonal only where the stride divides the size, got None; pass the network's input without the batch"
         )
     groups, kernel, stride = layer.groups, tuple(layer.kernel_size), tuple(layer.stride)
-    rows, columns = layer.weight.shape[0] // groups, layer.weight.shape[1]
+    transposed = isinstance(layer, TRANSPOSED)
+    outer, inner = (layer.in_channels, layer.out_channels) if transposed else (layer.out_channels, layer.in_channels)
+    rows, columns = outer // groups, inner // groups
     base = tuple(min(k, s) for k, s in zip(kernel, stride, strict=True))
     behind = rows >= columns
     extra = [k - b for k, b in zip(kernel, base, strict=True)]
     coarse = tuple(e // s if behind and rows > 1 else 0 for e, s in zip(extra, stride, strict=True))
     fine = tuple(e - s * q if columns > 1 else 0 for e, s, q in zip(extra, stride, coarse, strict=True))
-    gain = 1.0 if isinstance(layer, TRANSPOSED) else padding_gain(layer, input_shape)
+    gain = 1.0 if transposed else padding_gain(layer, input_shape)
     wide = rows <= columns * math.prod(base)
     whole = _outputs_apart(layer, input_shape) if wide else _inputs_whole(layer, input_shape)
     return Geometry(groups, rows, columns, kernel, base, fine, coarse, stride, gain, whole)
@@ -156,9 +161,11 @@ class OrthogonalConvolution(nn.Module):
             taps = taps.narrow(3 + axis, 0, size)
         start = (taps.reshape(self.of.groups, self.of.rows, -1), *self._start)
         self._start = None
-        if self.by == "cayley":
-            return tuple(x.clone() for x in start)
-        return tuple(linalg.polar(x).clone() for x in start)
+        if self.by != "cayley":
+            return tuple(linalg.polar(x).contiguous() for x in start)
+        for x in start:
+            require_cayley(x)
+        return tuple(x.clone(memory_format=torch.contiguous_format) for x in start)
 
     def forward(self, R: Tensor, *projectors: Tensor) -> Tensor:
         """Weight ``[groups * rows, columns, *kernel]``."""
@@ -172,12 +179,29 @@ class OrthogonalConvolution(nn.Module):
                 K = _factors(K, bases.pop(0), of.coarse, of.stride)
             missing = [k - size for k, size in zip(of.kernel, K.shape[3:], strict=True)]
             K = functional.pad(K, [cells for m in reversed(missing) for cells in (m // 2, m - m // 2)])
-            return (self.bound / of.gain) * K.reshape(of.groups * of.rows, of.columns, *of.kernel)
+            return ((self.bound / of.gain) * K.reshape(of.groups * of.rows, of.columns, *of.kernel)).contiguous()
 
     def extra_repr(self) -> str:
         """What was achieved, for ``print(network)``."""
         what = "orthogonal as an operator" if self.of.orthogonal else "1-Lipschitz as an operator, orthogonal inside"
         return f"{what}, by {self.by}, bound {self.bound:g}"
+
+
+def require_cayley(matrix: Tensor) -> None:
+    """Refuse a raw matrix that is too large for Cayley's transform, whose linear system then loses all digits.
+
+    Raises:
+        UserError: It is.
+    """
+    if matrix.is_meta:
+        return
+    Q = linalg.cayley(matrix).double()
+    small = Q.mT @ Q if Q.shape[-2] >= Q.shape[-1] else Q @ Q.mT
+    if not bool((small - torch.eye(small.shape[-1], device=small.device)).abs().max() <= TOLERANCE):
+        raise UserError(
+            "expected a raw weight of ordinary size for by='cayley', got entries up to "
+            f"{float(matrix.detach().abs().max()):.1e}; scale it down or use by='polar'"
+        )
 
 
 def _factors(K: Tensor, U: Tensor, counts: tuple[int, ...], taps: tuple[int, ...]) -> Tensor:

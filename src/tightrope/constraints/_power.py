@@ -7,11 +7,13 @@ Both norms share it, by a :class:`~tightrope.constraints._normalise.Map`: of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_assigned
 from tightrope.autodiff import constraints_are_frozen
 from tightrope.constraints._normalise import (
     SMALLEST,
@@ -23,7 +25,16 @@ from tightrope.constraints._normalise import (
     fingerprint,
     formula,
 )
-from tightrope.constraints._transforms import batch_levels, level, outside_derivatives, plain, undifferentiated
+from tightrope.constraints._transforms import (
+    batch_levels,
+    capturing,
+    level,
+    one_by_one,
+    outside_derivatives,
+    plain,
+    undifferentiated,
+    untraced,
+)
 from tightrope.layers.kernel import KernelShape
 from tightrope.layers.linear_map import LinearMap
 from tightrope.linalg.precision import full_precision
@@ -78,10 +89,20 @@ def _blocks(x: Tensor, groups: int) -> Tensor:
     return x.reshape(groups, -1)
 
 
+def _lengths(blocks: Tensor) -> Tensor:
+    """Euclidean length of every row, ``[rows, 1]``, where its square leaves the range too."""
+    traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if blocks.device.type == "cpu" and plain(blocks) and not traced:
+        lengths = torch.linalg.vector_norm(blocks, dim=1, keepdim=True)
+        if bool(((lengths > 1e-15) & (lengths < 1e15)).all()):
+            return lengths
+    return torch.linalg.vector_norm(blocks, dim=1, keepdim=True, dtype=torch.float64).to(blocks.dtype)
+
+
 def _units(x: Tensor, groups: int, otherwise: Tensor) -> Tensor:
     """``x`` with every block scaled to unit length; blocks of ``otherwise`` where ``x`` is zero or not finite."""
     blocks = _blocks(x, groups)
-    lengths = torch.linalg.vector_norm(blocks, dim=1, keepdim=True)
+    lengths = _lengths(blocks)
     usable = (lengths > 0) & torch.isfinite(lengths)
     return torch.where(usable, blocks / lengths, _blocks(otherwise, groups)).reshape(x.shape)
 
@@ -89,7 +110,7 @@ def _units(x: Tensor, groups: int, otherwise: Tensor) -> Tensor:
 def _winner(of: Map, weight: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors ``u``, ``v`` for all blocks together, zero but in the block of the largest sigma."""
     image, u = _blocks(of.apply(weight, v), of.groups), _blocks(u, of.groups)
-    lengths = torch.linalg.vector_norm(image, dim=1, keepdim=True)
+    lengths = _lengths(image)
     stale = ((u * image).sum(1, keepdim=True) < STALE * lengths) & (lengths > SMALLEST)
     used = torch.where(stale, image / lengths, u)
     if of.groups > 1:
@@ -111,13 +132,16 @@ def power_rounds(of: Map, weight: Tensor, u: Tensor, v: Tensor, rounds: int) -> 
 
 
 def advance(
-    of: Map, weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, rounds: int, always: bool
+    of: Map, weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, rounds: int, always: bool, write: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Advance the buffers in place if the weight changed since ``seen``; returns the singular pair to use.
 
-    Without a branch on the flag wherever reading it would cost a synchronisation or stop a transform.
+    Without a branch on the flag wherever reading it would cost a synchronisation or stop a transform. Without ``write``
+    the buffers stay as they are, and the pair is that of :func:`belonging`.
     """
-    if rounds:
+    if not write:
+        u, v = one_by_one(partial(belonging, of), weight, u, v, seen)
+    elif rounds:
         now = fingerprint(weight)
         readable = now.device.type == "cpu" and plain(now, seen)
         if always or not readable or now.item() != seen.item():
@@ -131,16 +155,51 @@ def advance(
     return _winner(of, weight, u, v)
 
 
+_CONVERGED: dict[Map, dict[tuple[object, ...], tuple[Tensor, Tensor]]] = {}
+_KEPT = 32  # converged pairs per map: as many layers of one geometry are evaluated again and again without a search
+
+
+@torch.no_grad()
+def belonging(of: Map, weight: Tensor, u: Tensor, v: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """``u``, ``v``, or in their place, where they are those of another weight, its own; nothing is written.
+
+    Averaged weights, weights loaded without vectors and means of state dicts come with vectors that are not theirs.
+    """
+    if weight.is_meta:
+        return u, v
+    if capturing(weight):  # of a CUDA graph, in which no flag can be read
+        moved, (new_u, new_v) = (
+            fingerprint(weight) != seen,
+            power_rounds(of, weight, u, v, 2 * _ROUNDS_FOR_A_NEW_WEIGHT),
+        )
+        return torch.where(moved, new_u, u), torch.where(moved, new_v, v)
+    with untraced():
+        found = fingerprint(weight).item()
+        if found == seen.item():
+            return u, v
+        kept, key = _CONVERGED.setdefault(of, {}), (found, weight.dtype, weight.device)
+        if key not in kept:
+            if not bool(torch.isfinite(weight).all()):
+                return u, v
+            pair = of.top_pair(weight if weight.element_size() >= 4 else weight.float())
+            kept[key] = pair[0].to(weight), pair[1].to(weight)
+            if len(kept) > _KEPT:
+                del kept[next(iter(kept))]
+        return kept[key]
+
+
 # Opaque to the compiler, which would otherwise recompute u in the backward from a buffer that has moved on by then.
 @torch.library.custom_op("tightrope::singular_pair", mutates_args=("u", "v", "seen"))
 def _singular_pair(
-    weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, of: str, rounds: int, always: bool
+    weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, of: str, rounds: int, always: bool, write: bool
 ) -> tuple[Tensor, Tensor]:
-    return advance(_MAPS[of], weight, u, v, seen, rounds, always)
+    return advance(_MAPS[of], weight, u, v, seen, rounds, always, write)
 
 
 @_singular_pair.register_fake
-def _(weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, of: str, rounds: int, always: bool) -> tuple[Tensor, Tensor]:
+def _(
+    weight: Tensor, u: Tensor, v: Tensor, seen: Tensor, of: str, rounds: int, always: bool, write: bool
+) -> tuple[Tensor, Tensor]:
     return torch.empty_like(u), torch.empty_like(v)
 
 
@@ -174,7 +233,7 @@ class SpectralNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.goal, self.steps, self.update, self.exact = Goal(of, bound, at_most), steps, update, exact
-        self.key = repr(of)
+        self.key, self.weight_shape = repr(of), weight.shape
         _MAPS[self.key] = of
         with torch.no_grad():
             if not exact:
@@ -206,14 +265,16 @@ class SpectralNorm(nn.Module):
     def _normalised(self, weight: Tensor) -> Tensor:
         compiling = torch.compiler.is_compiling()
         if self._runs_here(weight) and not compiling:
-            buffers = self._buffers
+            buffers: Any = self._buffers
             state = buffers["u"], buffers["v"], buffers["seen"]
             rounds = self.steps if self.training and not constraints_are_frozen() else 0
+            if not self.training:
+                state = *belonging(self.goal.of, weight.detach(), *state), buffers["seen"]
             together: tuple[Tensor, Tensor] = AdvanceAndNormalise.apply(
                 weight, state, rounds, self.update == "forward", self.goal
             )
             return together[0]
-        u, v = self._pair(weight, compiling)
+        u, v = self.goal.of.top_pair(weight) if self.exact else self._pair(weight, compiling)
         # the compiler fuses the formula itself, and cannot trace a Function with a jvp
         normalise = formula if compiling else Normalise.apply
         normalised: Tensor = normalise(weight, u, v, self.goal)[0]
@@ -227,6 +288,7 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Assigning a weight stores it raw, with new singular vectors; it is normalised when read."""
+        check_assigned(weight, self.weight_shape)
         if not (self.exact or constraints_are_frozen()):
             u, v = power_rounds(self.goal.of, weight.detach(), self.u, self.v, _ROUNDS_FOR_A_NEW_WEIGHT)
             self.u.copy_(u)
@@ -240,10 +302,11 @@ class SpectralNorm(nn.Module):
         weight = weight.detach()
         if self.exact:
             return self.goal.of.top_pair(weight)
-        rounds, always = self.steps if self.training and not constraints_are_frozen() else 0, self.update == "forward"
+        write, always = self.training, self.update == "forward"
+        rounds = self.steps if write and not constraints_are_frozen() else 0
         if compiling and level() is None:
             operator = torch.ops.tightrope.singular_pair
-            u, v = operator(weight, self.u, self.v, self.seen, self.key, rounds, always)
+            u, v = operator(weight, self.u, self.v, self.seen, self.key, rounds, always, write)
             return u, v
         # the buffers take values, not derivatives; one vector cannot follow the several weights of a vmap over them
         weight = undifferentiated(weight)
@@ -252,9 +315,9 @@ class SpectralNorm(nn.Module):
         if not all(apart <= batch_levels(x) for x in (u, v, seen)):
             rounds = 0
         if compiling or level() is None:
-            return advance(self.goal.of, weight, u, v, seen, rounds, always)
+            return advance(self.goal.of, weight, u, v, seen, rounds, always, write)
         with outside_derivatives():
-            return advance(self.goal.of, weight, u, v, seen, rounds, always)
+            return advance(self.goal.of, weight, u, v, seen, rounds, always, write)
 
     def extra_repr(self) -> str:
         """Settings, for ``print(network)``."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.layers.linear_map import input_shapes
 
 
@@ -20,12 +21,12 @@ def layer_shapes(
     A conditional critic of this library (attribute ``classes``) is called with label 0 as well.
 
     Raises:
-        TypeError: ``input_shape`` is no tuple of whole numbers.
-        ValueError: ``input_shape`` is missing or refused by the network, a layer is not reached, or it meets inputs of
+        UserTypeError: ``input_shape`` is no tuple of whole numbers.
+        UserError: ``input_shape`` is missing or refused by the network, a layer is not reached, or it meets inputs of
             different sizes.
     """
     if input_shape is None:
-        raise ValueError(
+        raise UserError(
             "expected input_shape for the operator norm, got None; pass the network's input without the batch"
         )
     input_shape = _checked(input_shape)
@@ -40,15 +41,18 @@ def layer_shapes(
         found = input_shapes(network, call)
     except Exception as error:
         said = str(error).partition("\n")[0]
-        raise ValueError(
+        raise UserError(
             f"expected an input_shape that the network can be called with, got {input_shape}, at which it stopped with "
             f"{type(error).__name__}: {said}; pass the shape of one sample, without the batch"
         ) from error
     for name in names:
         shapes = found.get(name, [])
         if len(shapes) != 1:
-            got = "none" if not shapes else " and ".join(map(str, shapes))
-            raise ValueError(f"expected one input size for layer {name!r}, got {got}; leave it out with `skip`")
+            got = " and ".join(map(str, shapes)) or "none, as the forward does not call it as the layer it is"
+            raise UserError(
+                f"expected one input size for layer {name!r}, got {got}; call the layer itself at one size, or name it "
+                "in `skip`, which leaves it unconstrained"
+            )
     return {name: found[name][0] for name in names}
 
 
@@ -56,9 +60,9 @@ def _checked(input_shape: Any) -> tuple[int, ...]:
     """``input_shape`` as a tuple of positive whole numbers."""
     sizes = tuple(input_shape) if isinstance(input_shape, Sequence) and not isinstance(input_shape, str) else None
     if sizes is None or not all(isinstance(n, Integral) for n in sizes):
-        raise TypeError(
+        raise UserTypeError(
             f"expected input_shape as a tuple of whole numbers, got {input_shape!r}; for example (3, 32, 32)"
         )
     if not sizes or min(sizes) < 1:
-        raise ValueError(f"expected positive sizes in input_shape, got {input_shape!r}; for example (3, 32, 32)")
+        raise UserError(f"expected positive sizes in input_shape, got {input_shape!r}; for example (3, 32, 32)")
     return tuple(int(n) for n in sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -57,3 +57,42 @@ def numbers_can_be_read(*tensors: Tensor) -> bool:
     legacy = any(_functorch.is_legacy_batchedtensor(x) for x in tensors)  # is_grads_batched=True
     forward_mode = torch.autograd.forward_ad._current_level >= 0
     return tensors[0].device.type == "cpu" and level() is None and not (legacy or forward_mode)
+
+
+def one_by_one(f: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """``f`` of plain tensors outside all transforms, called once for each of those that ``vmap`` has stacked."""
+    if plain(*tensors):
+        with ExitStack() as left:
+            while level() is not None:
+                left.enter_context(pyfunctorch.temporarily_pop_interpreter_stack())
+            return f(*tensors)
+    inner = max(max(batch_levels(x), default=0) for x in tensors)
+    stacked = [_functorch.is_batchedtensor(x) and _functorch.maybe_get_level(x) == inner for x in tensors]
+    opened = [
+        _functorch.get_unwrapped(x).movedim(_functorch.maybe_get_bdim(x), 0) if among else x
+        for x, among in zip(tensors, stacked, strict=True)
+    ]
+    count = next(len(x) for x, among in zip(opened, stacked, strict=True) if among)
+    found = [
+        one_by_one(f, *(x[i] if among else x for x, among in zip(opened, stacked, strict=True))) for i in range(count)
+    ]
+    return tuple(_functorch._add_batch_dim(torch.stack(parts), 0, inner) for parts in zip(*found, strict=True))
+
+
+def capturing(x: Tensor) -> bool:
+    """Whether a CUDA graph is being recorded, which no number can be read from."""
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Keep what is computed inside out of a ``torch.jit.trace``, as a constant of the trace."""
+    state = torch._C._get_tracing_state()
+    if state is None:
+        yield
+        return
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]

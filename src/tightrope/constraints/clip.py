@@ -11,6 +11,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrize
 
 from tightrope._plumbing.checks import check_bound, check_choice
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED
 
 M = TypeVar("M", bound=nn.Module)
@@ -42,7 +43,8 @@ def clip_weights_(
         The same network.
 
     Raises:
-        ValueError: ``bound`` is not positive and finite, ``layers`` is unknown, or a module to clip is constrained.
+        UserError: ``bound`` is not positive and finite, ``layers`` is unknown, or a module to clip is constrained or
+            complex.
 
     **Source**: WGAN (arXiv 1701.07875), algorithm 1, line 7.
     **Departures**: none in this order. The authors' code clips *before* each critic step, so that the generator is
@@ -70,6 +72,8 @@ def clip_weights_(
     }
     for name, module in clipped.items():
         _refuse_computed_weights(name, module)
+        if any(p.is_complex() for p in module.parameters(recurse=False)):
+            raise UserError(f"expected real parameters, got {name!r} with complex ones; leave it out of the network")
     for module in clipped.values():
         for name, parameter in module.named_parameters(recurse=False):
             is_bias = name == "bias"
@@ -83,7 +87,6 @@ def _refuse_computed_weights(name: str, module: nn.Module) -> None:
     """Clipping the raw weight of a layer that computes its weight from it would bound nothing."""
     hooked = isinstance(module, LAYERS) and not isinstance(module._parameters.get("weight"), nn.Parameter)
     if parametrize.is_parametrized(module) or hooked:
-        raise ValueError(
-            f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first "
-            "(or torch's own removal for a constraint of torch)"
+        raise UserError(
+            f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
         )

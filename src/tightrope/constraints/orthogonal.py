@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tightrope import linalg
-from tightrope._plumbing.checks import check_bound, check_choice, check_rng
-from tightrope.constraints._operator import OrthogonalConvolution, geometry
+from tightrope._plumbing.checks import check_assigned, check_bound, check_choice, check_rng
+from tightrope._plumbing.errors import UserError
+from tightrope.constraints._operator import TOLERANCE, OrthogonalConvolution, geometry, require_cayley
 from tightrope.constraints._shapes import layer_shapes
 from tightrope.layers.find import constrainable_layers
 from tightrope.layers.kernel import KernelShape, kernel_shape
+from tightrope.layers.torch_own import make_layers_plain
 from tightrope.linalg.precision import full_precision
 
 M = TypeVar("M", bound=nn.Module)
@@ -27,9 +29,9 @@ By = Literal["polar", "bjorck", "qr", "cayley"]
 class OrthogonalKernel(nn.Module):
     """Parametrisation whose kernel matrix has an orthonormal smaller side, times ``bound``."""
 
-    def __init__(self, shape: KernelShape, by: By, bound: float) -> None:
+    def __init__(self, weight: Tensor, shape: KernelShape, by: By, bound: float) -> None:
         super().__init__()
-        self.shape, self.by, self.bound = shape, by, bound
+        self.shape, self.by, self.bound, self.weight_shape = shape, by, bound, weight.shape
         self.fresh = True
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -41,17 +43,38 @@ class OrthogonalKernel(nn.Module):
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Raw weight for an assigned one: of its polar factor, so that an orthogonal one comes back unchanged."""
-        if self.by == "cayley" and self.fresh:
+        check_assigned(weight, self.weight_shape)
+        matrix = self.shape.matrix(weight)
+        if self.by != "cayley":
+            return self.shape.weight(linalg.polar(matrix), weight.shape)
+        if self.fresh:
             self.fresh = False
+            require_cayley(matrix)
             return weight
-        matrix = linalg.polar(self.shape.matrix(weight))
-        if self.by == "cayley":
-            matrix = linalg.cayley_inverse(matrix)
-        return self.shape.weight(matrix, weight.shape).clone()
+        return self.shape.weight(_cayley_inverse(linalg.polar(matrix)), weight.shape)
 
     def extra_repr(self) -> str:
         """Settings, for ``print(network)``."""
         return f"orthogonal kernel matrix by {self.by}, bound {self.bound:g}"
+
+
+def _cayley_inverse(Q: Tensor) -> Tensor:
+    """:func:`linalg.cayley_inverse` where that is possible.
+
+    Raises:
+        UserError: It is not.
+    """
+    try:
+        raw = linalg.cayley_inverse(Q)
+        reached = raw.is_meta or bool((linalg.cayley(raw) - Q).abs().max() <= TOLERANCE)
+    except RuntimeError:  # exactly singular
+        reached = False
+    if not reached:
+        raise UserError(
+            "expected a weight that Cayley's transform reaches, got one whose square block turns a direction round; "
+            "assign another one, or use by='polar', which reaches all of them"
+        )
+    return raw
 
 
 def orthogonal(
@@ -62,6 +85,7 @@ def orthogonal(
     bound: float = 1.0,
     input_shape: tuple[int, ...] | None = None,
     skip: tuple[str, ...] = (),
+    replace: bool = False,
     rng: torch.Generator | None = None,
 ) -> M:
     """Make the weight of every layer orthogonal at each use, in place and removably.
@@ -73,7 +97,6 @@ def orthogonal(
         network: The critic; Linear, Conv1d/2d/3d, ConvTranspose and Embedding layers are made orthogonal.
         by: ``"polar"`` and ``"bjorck"`` give the same matrix, the nearest orthogonal one; ``"polar"`` is several times
             cheaper. ``"qr"`` is Gram-Schmidt, ``"cayley"`` a smooth chart that starts elsewhere than the weight.
-            ``"polar"`` and ``"qr"`` have no forward-mode derivative (``torch.func.jvp``).
         norm: ``"kernel"`` makes the reshaped weight ``[outputs, inputs * kernel]`` orthogonal, block by block if
             grouped; a convolution's operator norm is then up to ``ceil(kernel / stride)`` per axis pair without
             dilation, and more where reflect, replicate or circular padding feeds it copies of a cell.
@@ -86,15 +109,18 @@ def orthogonal(
             bound of reflect, replicate and odd circular padding, whose copies would otherwise be assumed to be as
             many as can be. What is said of a layer then holds for inputs of this shape.
         skip: Names of submodules to leave alone.
+        replace: Take torch's own spectral norm, weight norm or orthogonal map off first (parametrisations and older
+            hooks), keeping the weights of evaluation mode; weight norm and hooks leave new parameters.
         rng: Source of the starting convolutions of ``norm="operator"``; the global one by default.
 
     Returns:
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an argument is
+        UserTypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an
+            argument is
             of another type.
-        ValueError: An option is unknown or out of range, a layer is already constrained, or there is none, or its
+        UserError: An option is unknown or out of range, a layer is already constrained, or there is none, or its
             weight is shared, sparse or not finite; for ``norm="operator"`` a stride and a dilation with a common
             factor, or a missing ``input_shape``.
 
@@ -114,21 +140,22 @@ def orthogonal(
         True
     """
     if by not in linalg.ORTHOGONALISERS:
-        raise ValueError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")
+        raise UserError(f"expected by={', '.join(sorted(linalg.ORTHOGONALISERS))}, got {by!r}; 'polar' is the default")
     check_choice("norm", norm, ("kernel", "operator"))
     check_bound(bound)
     check_rng(rng)
-    layers = constrainable_layers(network, skip=skip)
+    layers = constrainable_layers(network, skip=skip, replace=replace)
     known = input_shape is not None and norm == "operator"
     shapes = layer_shapes(network, list(layers), input_shape) if known else {}
     maps = {
         name: geometry(name, layer, shapes.get(name)) if norm == "operator" else None for name, layer in layers.items()
     }
+    make_layers_plain(layers)
     for name, layer in layers.items():
         found = maps[name]
         parametrization: nn.Module
         if found is None:  # a matrix, whose two norms are one
-            parametrization = OrthogonalKernel(kernel_shape(layer), by, bound)
+            parametrization = OrthogonalKernel(layer.weight, kernel_shape(layer), by, bound)
         else:
             parametrization = OrthogonalConvolution(layer.weight, found, by, bound, rng)
         parametrize.register_parametrization(layer, "weight", parametrization)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tightrope import linalg
 from tightrope._plumbing.checks import check_choice, check_whole
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.find import constrainable_layers, refuse_not_finite
 from tightrope.layers.kernel import kernel_shape
 
@@ -45,9 +46,9 @@ def bound_singular_values_(
         The same network.
 
     Raises:
-        ValueError: ``epsilon`` is negative or not finite, ``every`` is no positive whole number, ``by`` is unknown,
+        UserError: ``epsilon`` is negative or not finite, ``every`` is no positive whole number, ``by`` is unknown,
             ``step`` is missing when it is needed, or a weight by ``"svd"`` is not finite.
-        TypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
+        UserTypeError: A module keeps a weight matrix that no constraint here knows; name it in ``skip``.
 
     **Source**: singular value bounding, Jia et al. (arXiv 1611.06013), algorithm 1. Orthogonal Wasserstein GANs (arXiv
     1911.13060) names an iterative orthogonalisation by SVD without a formula in the text available to us: this is our
@@ -65,11 +66,11 @@ def bound_singular_values_(
         True
     """
     if not isinstance(epsilon, Real) or not 0 <= float(epsilon) < math.inf:
-        raise ValueError(f"expected a finite epsilon >= 0, got {epsilon!r}; 0.05 is the default")
+        raise UserError(f"expected a finite epsilon >= 0, got {epsilon!r}; 0.05 is the default")
     check_whole("every", every, 1, 1)
     check_choice("by", by, ("svd", "one_step"))
     if every > 1 and step is None:
-        raise ValueError(f"expected the number of the optimiser step with every={every}, got None; pass step=")
+        raise UserError(f"expected the number of the optimiser step with every={every}, got None; pass step=")
     if step is not None and step % every:
         return network
     for name, layer in constrainable_layers(network, skip=skip, in_place=True).items():

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from typing import TypeVar
 
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tightrope.autodiff import frozen_constraints
+from tightrope.layers.at_work import other_weights
+from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import LAYERS
+from tightrope.layers.torch_own import copied, hooks_of, make_plain, of_torch
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def constrained_layers(network: nn.Module) -> dict[str, str]:
-    """Layers whose weight a constraint of this library computes, by name, each with its constraint in words.
+    """Layers whose weight a constraint computes, by name, each with its constraint in words, torch's own included.
 
     Example:
         >>> from tightrope import constraints
@@ -26,23 +27,45 @@ def constrained_layers(network: nn.Module) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, module in network.named_modules():
-        if isinstance(module, LAYERS) and parametrize.is_parametrized(module, "weight"):
-            ours = [p for p in module.parametrizations["weight"] if _is_ours(p)]  # type: ignore[index]
-            if ours:
-                found[name] = ", ".join(str(p) for p in ours)
+        if isinstance(module, LAYERS):
+            words = [str(p) for p in _chain(module, "weight") if _is_ours(p)]
+            words += filter(None, [of_torch(module).get("weight")])
+            if words:
+                found[name] = ", ".join(words)
+    return found
+
+
+def unconstrained_weights(network: nn.Module) -> dict[str, str]:
+    """Weights with two axes or more that no constraint computes, by qualified name, each with the class that holds it.
+
+    What was named in ``skip`` is among them: a network with such weights has the bound of its constraint nowhere behind
+    them.
+    """
+    constrained = constrained_layers(network)
+    plain = {name: layer for name, layer in find_layers(network).items() if name not in constrained}
+    found = {
+        f"{name}.weight".lstrip("."): type(layer).__name__.removeprefix("Parametrized") for name, layer in plain.items()
+    }
+    for name, held in other_weights(network).items():
+        owner, _, inside = name.partition("parametrizations.")
+        if not inside or inside.partition(".")[0] not in of_torch(network.get_submodule(owner.rstrip("."))):
+            found[name] = held
     return found
 
 
 def remove(network: M) -> M:
     """Replace every constrained weight by its present value, a plain parameter; outputs stay bit-identical.
 
-    A weight of one raw tensor keeps its parameter, so an optimiser built under the constraint goes on working: all of
-    :func:`spectral_norm`, :func:`weight_norm`, :func:`frobenius_norm`, and :func:`orthogonal` except for convolutions
-    with ``norm="operator"``. Those are computed from several tensors of other shapes; their weight becomes a new
-    parameter, which a warning says: build a new optimiser then. Power iterations do not advance.
+    The present value is that of evaluation mode: power iterations do not advance. A weight of one raw tensor keeps its
+    parameter, so an optimiser built under the constraint goes on working: all of :func:`spectral_norm`,
+    :func:`weight_norm`, :func:`frobenius_norm`, and :func:`orthogonal` except for convolutions with
+    ``norm="operator"``. Those are computed from several tensors of other shapes; their weight becomes a new
+    parameter, which a warning says: build a new optimiser then.
 
     Args:
-        network: Constrained network, edited in place. Layers without our constraints are left alone.
+        network: Constrained network, edited in place. Torch's own spectral norm, weight norm and orthogonal map, as
+            parametrisations or as the older hooks, are taken off too. Other parametrisations stay, which a warning
+            says.
 
     Returns:
         The same network.
@@ -74,31 +97,42 @@ def export(network: M) -> M:
         >>> len(constraints.constrained_layers(plain)), len(constraints.constrained_layers(critic))
         (0, 1)
     """
-    copied = copy.deepcopy(network)
-    _remove(copied)
-    return copied
+    exported = copied(network)
+    _remove(exported)
+    return exported
 
 
 def _remove(network: nn.Module) -> list[str]:
     """Edit ``network``; names of the layers whose weight did not keep its parameter."""
-    modules = dict(network.named_modules())
-    replaced = []
-    with frozen_constraints():
-        for name in constrained_layers(network):
-            module = modules[name]
-            _give_own_class(module)
+    replaced, left = [], []
+    for name, module in list(network.named_modules()):
+        for tensor in _computed(module):
+            if not (tensor in of_torch(module) or any(map(_is_ours, _chain(module, tensor)))):
+                left.append(name)
+                continue
             known = {id(p) for p in module.parameters()}
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
-            if id(module.weight) not in known:
+            make_plain(module, tensor)
+            if id(getattr(module, tensor)) not in known:
                 replaced.append(name)
+    if left:
+        warnings.warn(
+            f"the parametrisations of {', '.join(map(repr, left))} are no constraints known here and stay; take them "
+            "off by torch.nn.utils.parametrize.remove_parametrizations",
+            stacklevel=3,
+        )
     return replaced
 
 
-def _give_own_class(module: nn.Module) -> None:
-    """Undo the sharing of torch's injected class with deep copies, whose weight the removal would delete as well."""
-    cls = type(module)
-    attributes = {key: value for key, value in vars(cls).items() if key not in ("__dict__", "__weakref__")}
-    module.__class__ = type(cls.__name__, cls.__bases__, attributes)
+def _computed(module: nn.Module) -> list[str]:
+    """Names of the module's tensors that something computes from others."""
+    chains = list(module.parametrizations) if parametrize.is_parametrized(module) else []  # type: ignore[arg-type]
+    return [*hooks_of(module), *chains]
+
+
+def _chain(module: nn.Module, tensor: str) -> list[nn.Module]:
+    if not parametrize.is_parametrized(module, tensor):
+        return []
+    return list(module.parametrizations[tensor])  # type: ignore[index]
 
 
 def _is_ours(parametrization: nn.Module) -> bool:

@@ -23,6 +23,7 @@ from tightrope.constraints._shapes import layer_shapes
 from tightrope.layers.find import constrainable_layers
 from tightrope.layers.kernel import Layer, kernel_shape
 from tightrope.layers.linear_map import linear_map
+from tightrope.layers.torch_own import make_layers_plain
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -40,6 +41,7 @@ def spectral_norm(
     warmup: int = 15,
     input_shape: tuple[int, ...] | None = None,
     skip: tuple[str, ...] = (),
+    replace: bool = False,
     rng: torch.Generator | None = None,
 ) -> M:
     """Divide the weight of every layer by its largest singular value, in place and removably.
@@ -55,7 +57,7 @@ def spectral_norm(
         update: When ``u`` advances in training mode. ``"optimizer_step"``: at the first use after the weight changed,
             so that real, fake and penalty forwards of one step see the same weights. ``"forward"``: at each use.
         exact: Largest singular pair by a float64 eigendecomposition at each use; no state, no iteration error.
-            Value and first derivative are exact; a second derivative in the weights takes the pair for constant.
+            Derivatives are exact where the largest value is single; of large operators there is the first alone.
         at_most: Divide by ``max(1, sigma / bound)``, so that smaller layers are left alone.
         gain: Learn one scalar per layer that multiplies the result, starting where the output is unchanged.
             The network is then no longer Lipschitz-bounded by this constraint.
@@ -64,15 +66,18 @@ def spectral_norm(
         input_shape: Shape of the network's input without the batch, needed for ``norm="operator"``: one forward on
             zeros finds each layer's own.
         skip: Names of submodules to leave alone.
+        replace: Take torch's own spectral norm, weight norm or orthogonal map off first (parametrisations and older
+            hooks), keeping the weights of evaluation mode; weight norm and hooks leave new parameters.
         rng: Source of the starting ``u``; the global one by default.
 
     Returns:
         The same network.
 
     Raises:
-        TypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an argument is
+        UserTypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an
+            argument is
             of another type.
-        ValueError: An option is out of range, a layer is already constrained, or there is no layer, or its weight is
+        UserError: An option is out of range, a layer is already constrained, or there is no layer, or its weight is
             shared with another module, sparse or not finite; for ``norm="operator"`` also a layer that the forward does
             not reach or meets with different input sizes, and an ``input_shape`` that the network cannot take.
 
@@ -80,13 +85,17 @@ def spectral_norm(
     **Departures**: ``u`` advances once per optimiser step (the authors' code: on each forward, ``update="forward"``),
     and never in evaluation mode or inside a diagnostic (their linear layer does). 15 warm-up rounds (theirs: none).
     Groups are normalised as the block-diagonal matrix they are, with vectors for every block. A gain starts at sigma,
-    as in their code. A zero weight stays as it is. Vectors that belong to another weight (cosine of ``u`` and ``W v``
-    below 0.5, without an advance) give way to ``W v`` itself. Assigning a weight runs 15 rounds.
+    as in their code. A zero weight stays as it is. In evaluation mode a weight that is not the one last advanced on (an
+    average, one loaded without vectors, one after an optimiser step) is divided by its exact sigma, as with ``exact``,
+    and the state stays (while a CUDA graph is recorded, by that of 30 rounds). In training mode vectors of another
+    weight (cosine of ``u`` and ``W v`` below 0.5, without an advance) give way to ``W v`` itself. Assigning a weight
+    runs 15 rounds.
     **Claim**: after any number of steps the kernel norm of each effective weight is ``bound`` up to the lag of the
     power iteration; the autograd gradient is the paper's eq. 12.
     **Cost**: one advance reads the weight three times and gives sigma; a use without one, twice. The division and its
     backward read and write it once each. The operator norm puts one input (not a batch) through the layer for each
-    product.
+    product. In evaluation mode a use reads the weight once more, to know whether it changed, which on a GPU waits for
+    the device; if it did, the first use finds sigma as ``exact`` does, and the following ones keep it.
 
     Example:
         >>> from tightrope import constraints
@@ -100,8 +109,9 @@ def spectral_norm(
     check_choice("update", update, ("optimizer_step", "forward"))
     check_choice("norm", norm, ("kernel", "operator"))
     check_rng(rng)
-    layers = constrainable_layers(network, skip=skip)
+    layers = constrainable_layers(network, skip=skip, replace=replace)
     maps = _maps(network, layers, norm, input_shape)
+    make_layers_plain(layers)
     for name, layer in layers.items():
         parametrization = SpectralNorm(
             layer.weight,

@@ -28,12 +28,17 @@ _HARMLESS = frozenset([  # functions of a signal that return no tensor and tell 
     "is_complex", "is_signed", "element_size", "get_device", "__len__", "__hash__", "is_same_size", "is_tensor",
     "is_storage", "type", "has_names", "is_inference", "is_pinned", "is_conj", "is_neg", "is_set_to",
 ])  # fmt: skip
+_UNFOLLOWED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_LAYERS = frozenset([*(f"conv{axes}d" for axes in (1, 2, 3)), "linear", "matmul", "__matmul__", "mm", "batch_norm"])
 _SAME_ENTRIES = frozenset(["T", "mT", "H", "mH", "data", "real"])  # attributes that are tensors of the same entries
 
 
 @dataclass
 class Step:
-    """One layer that was passed: how much it may stretch, and how much it stretched along the witness direction."""
+    """One layer that was passed: how much it may stretch, and how much it stretched along the witness direction.
+
+    A function that does a layer's work counts as one, under the name of the module that calls it.
+    """
 
     name: str
     kind: str
@@ -59,8 +64,9 @@ class Trace:
 class _Watch(TorchFunctionMode):
     """Carries bounds from tensor to tensor; modules with a rule of their own are treated as one step."""
 
-    def __init__(self) -> None:
+    def __init__(self, norms: bool) -> None:
         super().__init__()
+        self.norms = norms  # whether layers' norms are wanted, or only whether there is a bound
         self.bounds: dict[int, tuple[Tensor, float]] = {}  # tensors are kept, so that ids are not used twice
         self.memory = Memory()
         self.inside: list[str] = []  # names of the modules being called
@@ -122,7 +128,12 @@ class _Watch(TorchFunctionMode):
         elif name in SHAPED and call.source[0] is not call.first:
             return  # a constant brought into the form of a signal
         elif _holds_tensor(call.result):
-            self.set(call.result, self._follow(name, call, tensors, changed))
+            bound, before = self._follow(name, call, tensors, changed), call.source[1]
+            self.set(call.result, bound)
+            if name in _LAYERS and 0 < before < math.inf:
+                with torch._C.DisableTorchFunction():
+                    stretched = stretch(call.source[0], call.result)
+                self.steps.append(Step(self.inside[-1] if self.inside else "", name, bound / before, stretched))
         elif changed:
             self.give_up(name, "writes in place in a way that is not understood")
         elif name not in _HARMLESS:
@@ -162,7 +173,7 @@ class _Watch(TorchFunctionMode):
             why = in_place_problem(call, tensors, changed)
         except NoBoundError as problem:
             why = str(problem)
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as problem:
+        except _UNFOLLOWED as problem:
             why = f"is called in a way that is not understood ({_first_line(problem)})"
         if not why and not math.isfinite(bound):
             why = f"has the factor {bound}"
@@ -195,7 +206,9 @@ def _first_line(problem: Exception) -> str:
     return next(iter(str(problem).splitlines()), type(problem).__name__)
 
 
-def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Trace:
+def trace(
+    network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor, *, norms: bool = True
+) -> Trace:
     """Follow one call, with the bound 1 on ``x`` and the tangent ``direction`` beside it.
 
     Args:
@@ -203,8 +216,10 @@ def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direc
         call: The forward to watch, for example ``network`` itself; calls ``network``.
         x: One sample ``[1, *shape]``.
         direction: Unit tangent at ``x`` of the same shape, along which layers' attained stretch is measured.
+        norms: Whether layers' norms are computed; otherwise 1 stands for them, which tells at the cost of a forward
+            whether there is a bound.
     """
-    watch = _Watch()
+    watch = _Watch(norms)
     handles = []
     for name, module in network.named_modules():
         known = is_step(module)
@@ -218,7 +233,7 @@ def trace(network: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor, direc
             with watch:
                 result = call(dual)
             bound = max((bound for _, bound in watch.tracked([result], "the result")), default=0.0)
-    except (RuntimeError, ValueError) as problem:  # no forward derivative, or it needs more than one sample
+    except _UNFOLLOWED as problem:  # no forward derivative, or it needs more than one sample
         bound = watch.refuse("an operation", f"cannot be followed ({_first_line(problem)})")
     finally:
         for handle in handles:
@@ -260,8 +275,10 @@ def _pass(watch: _Watch, module: nn.Module, inputs: list[Tensor], result: Any) -
         return
     x, before = tracked[0]
     try:
-        times = factor(module, x, result)
+        times = factor(module, x, result, norms=watch.norms)
     except NoBoundError as why:
         times = watch.refuse(kind, str(why))
+    except _UNFOLLOWED as problem:
+        times = watch.refuse(kind, f"is called in a way that is not understood ({_first_line(problem)})")
     watch.steps.append(Step(name, kind, times, stretch(x, result)))
     watch.set(result, times * before if before else 0.0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tightrope.autodiff import input_gradient, norm
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import NoGradientError, input_gradient, norm
 from tightrope.autodiff.types import Critic
 
 
@@ -30,20 +31,32 @@ def gradient_norms(critic: Critic, x: Tensor, batch: int = 256) -> tuple[Tensor,
     return norm(gradients), gradients
 
 
+def slopes(critic: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`gradient_norms`, zero where scores do not depend on the samples so far as reverse mode can see."""
+    try:
+        return gradient_norms(critic, x)
+    except NoGradientError:
+        return torch.zeros_like(x.flatten(1)[:, 0]), torch.zeros_like(x)
+
+
+def steepest(critic: Critic, points: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``keep`` steepest of the points; returns them, their norms and gradients, steepest first."""
+    norms, gradients = slopes(critic, points)
+    best = norms.argsort(descending=True)[:keep]
+    return points[best], norms[best], gradients[best]
+
+
 def climb(
-    critic: Critic, points: Tensor, rng: torch.Generator, *, steps: int, keep: int
+    critic: Critic, found: tuple[Tensor, Tensor, Tensor], scale: float, rng: torch.Generator, *, steps: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Move the ``keep`` steepest points to steeper ones; returns points, norms and gradients, steepest first.
+    """Move what :func:`steepest` found to steeper points; returns points, norms and gradients, steepest first.
 
     Proposals per point and step: along and against its gradient (where a piecewise linear critic switches on more
     units), up the gradient of the gradient's norm (zero for such a critic), and at random; a proposal is taken if it is
     steeper. Step sizes grow on success and shrink otherwise.
     """
-    norms, gradients = gradient_norms(critic, points)
-    best = norms.argsort(descending=True)[:keep]
-    x, value, g = points[best], norms[best], gradients[best]
-    scale = points.flatten(1).std().clamp(min=1e-6)
-    size = torch.full_like(value, float(scale))
+    x, value, g = found
+    size = torch.full_like(value, scale)
     ones = [1] * (x.dim() - 1)
     for _ in range(steps):
         reach = (size / value.clamp(min=1e-12)).reshape(-1, *ones)
@@ -53,7 +66,7 @@ def climb(
         noise = noise / norm(noise).reshape(-1, *ones)
         radius = size.reshape(-1, *ones)
         proposals = torch.stack([x + reach * g, x - reach * g, x + radius * uphill, x + radius * noise])
-        new, new_g = gradient_norms(critic, proposals.flatten(0, 1))
+        new, new_g = slopes(critic, proposals.flatten(0, 1))
         new, new_g = new.reshape(len(proposals), -1), new_g.reshape(proposals.shape)
         top = new.argmax(0)
         rows = torch.arange(len(x), device=x.device)
@@ -68,11 +81,17 @@ def climb(
 
 
 def _ascent(critic: Critic, x: Tensor) -> Tensor:
-    """Gradient of the gradient's norm; zero where the critic is locally linear."""
+    """Gradient of the gradient's norm; zero where the critic is locally linear or has no second derivative."""
+    up = None
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        steepness = norm(input_gradient(critic, leaf)).sum()
-        if not steepness.requires_grad:
-            return torch.zeros_like(x)
-        (up,) = torch.autograd.grad(steepness, leaf, allow_unused=True)
+        try:
+            steepness = norm(input_gradient(critic, leaf)).sum()
+            if steepness.requires_grad:
+                (up,) = torch.autograd.grad(steepness, leaf, allow_unused=True)
+        except UserError:  # compiled, or constant: no derivative to follow
+            up = None
+        except RuntimeError as problem:
+            if "not implemented" not in str(problem):
+                raise
     return torch.zeros_like(x) if up is None else up.detach()

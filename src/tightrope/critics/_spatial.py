@@ -9,7 +9,7 @@ import torch
 
 from tightrope.critics._call import Call, NoBoundError, Rule, broadcast
 from tightrope.layers.linear_map import LinearMap
-from tightrope.spectra.operator import map_norm
+from tightrope.spectra.operator import map_upper
 
 
 def convolved(axes: int) -> Rule:
@@ -28,7 +28,7 @@ def convolved(axes: int) -> Rule:
         shapes = tuple(x.shape[1:]), tuple(call.result.shape[1:]), tuple(weight.shape)
         groups = int(call.option("groups", 6, 1))
         of = LinearMap("convolution", *shapes, stride, cells, dilation, (0,) * axes, "zeros", groups)
-        return map_norm(of, weight).upper * bound
+        return map_upper(of, weight) * bound
 
     return rule
 

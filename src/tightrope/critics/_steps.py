@@ -13,23 +13,20 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
-from torch.nn.utils.spectral_norm import SpectralNorm
-from torch.nn.utils.weight_norm import WeightNorm
 
 from tightrope.critics._call import NoBoundError
+from tightrope.layers.at_work import runs
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, effective_weight
 from tightrope.layers.linear_map import linear_map
-from tightrope.spectra.operator import map_norm
-
-_PARTS = ("_conv_forward", "_output_padding")  # what a convolution's forward calls
-_SETTERS = (SpectralNorm, WeightNorm)  # hooks that only set the weight
+from tightrope.layers.torch_own import HOOKS
+from tightrope.spectra.operator import map_upper
 
 
 def is_step(module: nn.Module) -> bool:
     """Whether the module is accounted for as a whole: a plain layer, or one that declares its constant."""
     if _hooked(module):
         return False
-    return _runs(module, LAYERS) or _declares(module)
+    return runs(module, LAYERS) or _declares(module)
 
 
 def _declares(module: nn.Module) -> bool:
@@ -45,32 +42,23 @@ def _declares(module: nn.Module) -> bool:
 
 
 def _hooked(module: nn.Module) -> bool:
-    own = [h for h in module._forward_pre_hooks.values() if not isinstance(h, _SETTERS)]
+    own = [h for h in module._forward_pre_hooks.values() if not isinstance(h, HOOKS)]  # those only set the weight
     everywhere = hooks._global_forward_hooks or hooks._global_forward_pre_hooks
     return bool(own or module._forward_hooks or everywhere)
 
 
-def _runs(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> bool:
-    """Whether a call of the module runs exactly the code of one of these classes."""
-    known = next((c for c in classes if isinstance(module, c)), None)
-    if known is None or type(module).__call__ is not nn.Module.__call__:
-        return False
-    own = ("forward", *_PARTS)
-    return not any(name in vars(module) for name in own) and all(
-        getattr(type(module), name, None) is getattr(known, name, None) for name in own
-    )
-
-
-def factor(module: nn.Module, x: Tensor, result: Any) -> float:
+def factor(module: nn.Module, x: Tensor, result: Any, *, norms: bool = True) -> float:
     """How much a step may stretch the distance between two inputs of the shape of ``x``.
+
+    Without ``norms`` 1 stands for every layer that has one.
 
     Raises:
         NoBoundError: There is no bound, or the call differs from what the layer's geometry says.
     """
-    if _runs(module, (nn.Embedding,)):
+    if runs(module, (nn.Embedding,)):
         raise NoBoundError("a lookup of a signal may jump")
-    if _runs(module, LAYERS):
-        return _operator_norm(module, x, result)
+    if runs(module, LAYERS):
+        return _operator_norm(module, x, result, norms)
     declared: Any = module.lipschitz
     try:
         value = float(declared)
@@ -81,7 +69,7 @@ def factor(module: nn.Module, x: Tensor, result: Any) -> float:
     return value
 
 
-def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
+def _operator_norm(module: nn.Module, x: Tensor, result: Any, norms: bool) -> float:
     weight = effective_weight(module).detach()
     if isinstance(module, CONVOLUTIONS) and x.dim() != weight.dim():
         raise NoBoundError("a convolution of a sample without a batch axis is not understood")
@@ -91,7 +79,7 @@ def _operator_norm(module: nn.Module, x: Tensor, result: Any) -> float:
         raise NoBoundError(str(problem)) from problem
     if tuple(of.weight_shape) != tuple(weight.shape) or of.output_shape != tuple(result.shape[1:]):
         raise NoBoundError(f"gives {tuple(result.shape[1:])}, where its settings say {of.output_shape}")
-    return map_norm(of, weight).upper
+    return map_upper(of, weight) if norms else 1.0
 
 
 def stretch(x: Tensor, result: Any) -> float:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import Tensor
 
-from tightrope.autodiff import per_sample, undisturbed
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import critic_scores, modules_of, undisturbed
+from tightrope.autodiff.guard import computed_once
+from tightrope.autodiff.types import Critic
 from tightrope.critics._search import gradient_norms, starting_points
+from tightrope.critics._seen import function_of, samples
 
 _MOST_EXACT = 4096  # an assignment of this size takes about ten seconds and half a GiB
 
@@ -45,7 +48,7 @@ class WassersteinEstimate:
 
 
 def wasserstein_estimate(
-    critic: nn.Module, real: Tensor, fake: Tensor, *, exact: bool = True, seed: int = 0
+    critic: Critic, real: Tensor, fake: Tensor, *, exact: bool = True, seed: int = 0
 ) -> WassersteinEstimate:
     """A critic's Wasserstein-1 estimate on samples, and the exact distance between those samples where computable.
 
@@ -53,14 +56,15 @@ def wasserstein_estimate(
     above zero, and the more so the higher the dimension. It therefore judges the critic, not the generator.
 
     Args:
-        critic: Any module from ``[batch, *shape]`` to scores; left exactly as found, judged in evaluation mode.
+        critic: Any module, ``View`` of one, or function from ``[batch, *shape]`` to scores; left exactly as found,
+            judged in evaluation mode. Several critics count as their sum, and a pack of samples is one sample.
         real: ``[n, *shape]``.
         fake: ``[n, *shape]``.
         exact: Also solve the assignment, if both sets have one size of at most 4,096 samples.
         seed: Of the interpolates and far points where the slope is sought.
 
     Raises:
-        ValueError: Fewer than two samples, or shapes that differ.
+        UserError: Fewer than two samples, or shapes that differ.
 
     **Source**: the duality of Wasserstein GAN (arXiv 1701.07875), eq. 2 and 3, with the constant K divided out.
     **Cost**: nine gradients per sample, and an assignment of cubic cost (SciPy).
@@ -75,25 +79,30 @@ def wasserstein_estimate(
         (3.0, 3.0)
     """
     if real.shape[1:] != fake.shape[1:] or min(len(real), len(fake)) < 2:
-        raise ValueError(
+        raise UserError(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
         )
-    with undisturbed(critic), torch.no_grad(), parametrize.cached():
-        critic.eval()
-        raw = mean_gap(critic, real, fake)
-        slope = steepest(critic, real, fake, seed=seed)
+    real, fake = samples(real, critic), samples(fake, critic)
+    with undisturbed(critic), torch.no_grad(), computed_once(*(network.eval() for network in modules_of(critic))):
+        raw = mean_gap(function_of(critic), real, fake)
+        slope = steepest(function_of(critic), real, fake, seed=seed)
     distance, reason = (None, "not asked for") if not exact else _exact(real, fake)
     return WassersteinEstimate(raw, slope, raw / slope if slope > 0 else 0.0, distance, reason)
 
 
-def mean_gap(critic: nn.Module, real: Tensor, fake: Tensor) -> float:
+def mean_gap(critic: Critic, real: Tensor, fake: Tensor) -> float:
     """``mean D(real) - mean D(fake)`` without gradients, in float64 over the samples."""
     with torch.no_grad():
-        scores = [torch.cat([per_sample(critic(part)) for part in x.split(512)]).double().mean() for x in (real, fake)]
-    return float(scores[0] - scores[1])
+        means = [torch.cat([_summed(critic, part) for part in x.split(512)]).double().mean() for x in (real, fake)]
+    return float(means[0] - means[1])
 
 
-def steepest(critic: nn.Module, real: Tensor, fake: Tensor, *, seed: int = 0) -> float:
+def _summed(critic: Critic, x: Tensor) -> Tensor:
+    """All critics' scores of each sample together ``[batch]``."""
+    return torch.stack(critic_scores(critic, x)).sum(0)
+
+
+def steepest(critic: Critic, real: Tensor, fake: Tensor, *, seed: int = 0) -> float:
     """Largest gradient norm over data, fakes, interpolates and points three times as far out."""
     points = starting_points(real, fake, torch.Generator().manual_seed(seed))
     return float(gradient_norms(critic, points)[0].max())

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import undisturbed
+from tightrope.autodiff.guard import computed_once
 from tightrope.critics.estimate import mean_gap, steepest, wasserstein_estimate
 from tightrope.methods import Method
 from tightrope.methods.game import critic_objective
@@ -104,22 +105,21 @@ def generalisation_scores(
         One entry per method, best held-out estimate first.
 
     Raises:
-        ValueError: No methods or seeds.
+        UserError: No methods or seeds.
 
     **Source**: Orthogonal Wasserstein GANs (arXiv 1911.13060) proposes a metric of critic generalisation on an
     approximated Wasserstein distance; the text available to us has no formula. This is our reading.
     **Cost**: ``len(methods) * len(seeds) * steps`` critic steps, and one assignment of the held-out size per seed.
     """
     if not methods or not seeds:
-        raise ValueError(f"Expected at least one method and one seed, got {len(methods)} and {len(seeds)}.")
+        raise UserError(f"Expected at least one method and one seed, got {len(methods)} and {len(seeds)}.")
     judged: dict[str, list[Judged]] = {name: [] for name in methods}
     for seed in seeds:
         held_out = fakes(len(test), torch.Generator().manual_seed(2**20 + seed)).detach()
         exact: float | None = None
         for index, (name, (method, network)) in enumerate(methods.items()):
             critic = train_critic(method, network(seed), train, fakes, steps=steps, batch_size=batch_size, seed=seed)
-            with undisturbed(critic), parametrize.cached():
-                critic.eval()
+            with undisturbed(critic), computed_once(critic.eval()):
                 if index == 0:
                     exact = wasserstein_estimate(critic, test, held_out).exact
                 slope = max(steepest(critic, x, held_out) for x in (train, test))
@@ -150,28 +150,27 @@ def train_critic(
         seed: Of batches, fakes and interpolates.
     """
     rng = torch.Generator().manual_seed(seed)
-    if method.constrain is not None:
-        where = {"input_shape": tuple(real.shape[1:])} if method.constrain_by_shape else {}
+    if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(seed)
-            critic = method.constrain(critic, **where)
-    if method.project is not None:
-        method.project(critic)
+            critic = method.constraint(critic, tuple(real.shape[1:]))
+    if method.projection is not None:
+        method.projection(critic)
     parameters = [p for p in critic.parameters() if p.requires_grad]
     optimizer = method.critic_optimizer.build(parameters)
     critic.train()
     for step in range(steps):
         batch = real[torch.randint(len(real), (batch_size,), generator=rng)]
         fake = fakes(batch_size, rng).detach()
-        with parametrize.cached():
+        with computed_once(critic):
             objective = critic_objective(method, critic, batch, fake, critic_step=step, rng=rng)
-        gradients = torch.autograd.grad(objective.total, parameters, allow_unused=True)
+            gradients = torch.autograd.grad(objective.total, parameters, allow_unused=True)
         for p, gradient in zip(parameters, gradients, strict=True):
             p.grad = gradient
         match_strides_(parameters)
         optimizer.step()
-        if method.project is not None and (step + 1) % method.project_every == 0:
-            method.project(critic)
+        if method.projection is not None and method.projection.due(step + 1):
+            method.projection(critic)
     return critic
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from tightrope.autodiff import undisturbed
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import module_of, modules_of, undisturbed
+from tightrope.autodiff.guard import computed_once
+from tightrope.autodiff.types import Critic
 from tightrope.critics._certify import Trace, trace
-from tightrope.critics._search import climb, starting_points
+from tightrope.critics._search import climb, starting_points, steepest
+from tightrope.critics._seen import function_of, samples, total
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class LayerShare:
 
     Attributes:
         name: Qualified name.
-        kind: Class.
+        kind: Class, or the function's name.
         factor: Proven operator norm.
         attained: How much the layer stretches the witness' direction; at most ``factor``.
         share: ``log(factor / attained)`` over that of all layers: the part of the budget wasted here, summing to 1.
@@ -42,7 +46,9 @@ class LipschitzInterval:
         upper: Proven bound; infinite if some part has none.
         witnesses: Points where the gradient is steepest ``[points, *shape]``, steepest first.
         slopes: Gradient norms there ``[points]``.
-        layers: The layers in the order of the forward, where the bound is finite or not.
+        layers: The layers in the order of the forward; none where something else has no bound. A function that does a
+            layer's work (``F.conv2d(x, self.weight)``, ``x @ self.weight``, batch normalisation) is one of them, under
+            the name of the module that calls it.
         reasons: What makes ``upper`` infinite, by name; empty if it is finite.
     """
 
@@ -56,17 +62,17 @@ class LipschitzInterval:
     def table(self) -> str:
         """Aligned text: the interval, one line per layer, and the reasons if there is no bound."""
         lines = [f"Lipschitz constant in [{self.lower:.6g}, {self.upper:.6g}]"]
-        width = max([len(layer.name) for layer in self.layers], default=5)
+        width = max([len(layer.name or "(itself)") for layer in self.layers], default=5)
         lines += [
-            f"  {layer.name:<{width}}  {layer.kind:<16} at most {layer.factor:<10.4g} attained {layer.attained:<10.4g} "
-            f"share of the gap {layer.share:6.1%}"
+            f"  {layer.name or '(itself)':<{width}}  {layer.kind:<16} at most {layer.factor:<10.4g} "
+            f"attained {layer.attained:<10.4g} share of the gap {layer.share:6.1%}"
             for layer in self.layers
         ]
         return "\n".join(lines + [f"  no bound: {reason}" for reason in self.reasons])
 
 
 def lipschitz_interval(
-    critic: nn.Module,
+    critic: Critic,
     real: Tensor,
     fake: Tensor,
     *,
@@ -78,12 +84,13 @@ def lipschitz_interval(
     """Bound the Lipschitz constant of a critic from both sides.
 
     Args:
-        critic: Any module from ``[batch, *shape]`` to scores; left exactly as found. Judged in evaluation mode. Several
-            scores per sample count as their sum.
+        critic: Any module, ``View`` of one, or function from ``[batch, *shape]`` to scores; left exactly as found.
+            Judged in evaluation mode. Several scores per sample, and several critics, count as their sum; a pack is one
+            sample.
         real: ``[batch, *shape]``, where the search starts.
         fake: ``[batch, *shape]``, likewise.
         labels: One label ``[1]`` for a conditional critic: the interval then holds for that class.
-        steps: Climbing steps; 0 takes the steepest of the starting points.
+        steps: Climbing steps; 0 takes the steepest of the starting points, as does a critic without an upper bound.
         keep: Points that climb, and witnesses returned.
         seed: Of the search's own generator.
 
@@ -100,11 +107,12 @@ def lipschitz_interval(
     contradict, for example after a wrong declaration, is given up and the layer is named.
 
     Raises:
-        ValueError: ``real`` or ``fake`` is empty, not finite or of another shape, ``keep`` or ``labels`` is not as
+        UserError: ``real`` or ``fake`` is empty, not finite or of another shape, ``keep`` or ``labels`` is not as
             said above, or the critic's weights were made in inference mode.
 
     **Claim**: the true constant lies in the interval, up to rounding of the forward itself.
-    **Cost**: ``5 * keep * steps`` gradients, and one operator norm per layer.
+    **Cost**: one operator norm per layer, nine gradients per sample, and ``5 * keep * steps`` more where there is an
+    upper bound.
 
     Example:
         >>> from tightrope import constraints, critics
@@ -113,49 +121,59 @@ def lipschitz_interval(
         >>> 0 < interval.lower <= interval.upper < 1.001
         True
     """
-    _check(critic, real, fake, labels, keep)
-    dtype = next((p.dtype for p in critic.parameters()), real.dtype)
+    critic = getattr(critic, "_orig_mod", critic)  # compiled code cannot be followed; it is this network's
+    networks = modules_of(critic)
+    _check(networks, real, fake, labels, keep)
+    dtype = next((p.dtype for network in networks for p in network.parameters()), real.dtype)
     rng = torch.Generator().manual_seed(seed)
-    with torch.inference_mode(False), undisturbed(critic), parametrize.cached():  # weights do not change here
-        real, fake = real.detach().clone(), fake.detach().clone()  # tensors of inference mode have no gradients
-        given = None if labels is None else labels.clone()
-
-        def scores(x: Tensor) -> Tensor:
-            out: Tensor = critic(x) if given is None else critic(x, given.expand(len(x)))
-            return out
-
-        critic.eval()
-        points = starting_points(real.to(dtype), fake.to(dtype), rng)
-        witnesses, slopes, gradients = climb(scores, points, rng, steps=steps, keep=keep)
-        size = float(slopes[0])
-        direction = gradients[:1] / size if size and math.isfinite(size) else torch.zeros_like(gradients[:1])
-        followed = trace(critic, lambda x: scores(x).sum(), witnesses[:1], direction)
+    with torch.inference_mode(False), undisturbed(critic), computed_once(*(n.eval() for n in networks)):
+        real, fake = (samples(x.detach().clone().to(dtype), critic) for x in (real, fake))
+        scores = function_of(critic, labels)
+        points = starting_points(real, fake, rng)
+        found = steepest(scores, points, keep)
+        followed = _follow(critic, scores, found, norms=False)
+        if bounded := math.isfinite(followed.upper):  # otherwise neither norms nor steeper points tell anything
+            scale = float(points.flatten(1).std().clamp(min=1e-6))
+            found = climb(scores, found, scale, rng, steps=steps)
+            followed = _follow(critic, scores, found)
+    witnesses, slopes, _ = found
+    size = float(slopes[0])
     lower = size * (1 - 20 * torch.finfo(dtype).eps)
-    contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps))
+    contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps)) if bounded else []
     return LipschitzInterval(
         lower=lower if contradictions else min(lower, followed.upper),
         upper=math.inf if contradictions else followed.upper,
         witnesses=witnesses,
         slopes=slopes,
-        layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]),
-        reasons=(*followed.reasons, *contradictions),
+        layers=_shares([(s.name, s.kind, s.factor, s.attained) for s in followed.steps]) if bounded else (),
+        reasons=(*followed.reasons, *contradictions) if contradictions or math.isinf(followed.upper) else (),
     )
 
 
-def _check(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
+def _follow(critic: Critic, scores: Critic, found: tuple[Tensor, Tensor, Tensor], *, norms: bool = True) -> Trace:
+    """The certificate, with the stretch of every layer along the steepest point's gradient."""
+    witnesses, slopes, gradients = found
+    size = float(slopes[0])
+    direction = gradients[:1] / size if size and math.isfinite(size) else torch.zeros_like(gradients[:1])
+    return trace(
+        module_of(critic) or nn.ModuleList(), lambda x: total(scores(x)), witnesses[:1], direction, norms=norms
+    )
+
+
+def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
     if real.shape[1:] != fake.shape[1:] or not (real.dim() and fake.dim()) or not (len(real) and len(fake)):
-        raise ValueError(
+        raise UserError(
             "Expected two batches of at least one sample each, of one shape, "
             f"got {tuple(real.shape)} and {tuple(fake.shape)}; pass samples as [batch, *shape]."
         )
     if not (real.isfinite().all() and fake.isfinite().all()):
-        raise ValueError("Expected finite samples, got NaN or infinity among them; remove those samples.")
+        raise UserError("Expected finite samples, got NaN or infinity among them; remove those samples.")
     if keep < 1:
-        raise ValueError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
+        raise UserError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
     if labels is not None and labels.numel() != 1:
-        raise ValueError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
-    if any(t.is_inference() for t in (*critic.parameters(), *critic.buffers())):
-        raise ValueError(
+        raise UserError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
+    if any(t.is_inference() for network in networks for t in (*network.parameters(), *network.buffers())):
+        raise UserError(
             "Expected a critic with ordinary weights, got some made in torch.inference_mode(), which have no "
             "gradients; build or load the critic outside of it."
         )

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from tightrope.data.dataset import Batch, Dataset, Mixture
+from tightrope.data.labels import class_index
 from tightrope.data.open import DATASETS, open_data
 from tightrope.data.sampler import Sampler
 
-__all__ = ["DATASETS", "Batch", "Dataset", "Mixture", "Sampler", "open_data"]
+__all__ = ["DATASETS", "Batch", "Dataset", "Mixture", "Sampler", "class_index", "open_data"]

@@ -7,12 +7,12 @@ labels from 1 in a file of their own.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from tightrope._plumbing.errors import UserError
+from tightrope.data.files import is_file, read_file
 from tightrope.data.idx import idx_prefix, open_idx
 from tightrope.data.source import ImageSource, Pixels, identity, pixel_reader
 
@@ -48,11 +48,14 @@ def open_binary(path: Path, split: str) -> ImageSource | None:
         prefix = idx_prefix(path.name)
         if prefix is not None:
             return open_idx(path.parent, prefix, split)
-        beside = {file.name: file for file in path.parent.glob("*") if file.name.endswith(("_y.bin", ".txt"))}
+        beside = {
+            file.name: file
+            for file in path.parent.iterdir()
+            if file.name.endswith(("_y.bin", ".txt")) and is_file(file)
+        }
         return _open({**beside, path.name: path}, path.stem, split)
     for folder in (path, *(path / below for below in _FOLDERS if (path / below).is_dir())):
-        with os.scandir(folder) as entries:
-            files = {entry.name: folder / entry.name for entry in entries if entry.is_file()}
+        files = {file.name: file for file in sorted(folder.iterdir()) if is_file(file)}
         prefixes = sorted({prefix for name in files if (prefix := idx_prefix(name)) is not None})
         if len(prefixes) > 1:
             raise UserError(f"Expected one idx data set in {folder}, got {len(prefixes)}; give one of the files.")
@@ -119,7 +122,7 @@ def _open_stl(parts: dict[str, Path], files: dict[str, Path], name: str, split: 
     classes: tuple[str, ...] = ()
     pixels = _records(parts[side], 3 * _STL_SIDE**2).reshape(-1, 3, _STL_SIDE, _STL_SIDE).transpose(0, 3, 2, 1)
     if (file := files.get(f"{side}_y.bin")) is not None:
-        labels, paths = np.fromfile(file, dtype=np.uint8).astype(np.int64) - 1, [*paths, file]
+        labels, paths = np.frombuffer(read_file(file), dtype=np.uint8).astype(np.int64) - 1, [*paths, file]
         classes = _class_names(files, "class_names.txt") or tuple(str(number) for number in range(1, 11))
         if len(labels) != len(pixels) or labels.min() < 0 or labels.max() >= len(classes):
             raise UserError(
@@ -150,4 +153,7 @@ def _records(file: Path, size: int) -> Pixels:
 
 def _class_names(files: dict[str, Path], name: str) -> tuple[str, ...]:
     """The lines of a file of class names; empty if it is not there."""
-    return tuple(line.strip() for line in files[name].read_text().splitlines() if line.strip()) if name in files else ()
+    if name not in files:
+        return ()
+    text = read_file(files[name]).decode("utf-8", "surrogateescape")
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -8,12 +8,16 @@ reaches training as ``(value - offset) / scale``.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from tightrope._plumbing.errors import UserError, printable
+from tightrope.data.labels import class_index
 
 __all__ = ["Batch", "Dataset", "Mixture", "fingerprint"]
 
@@ -65,6 +69,10 @@ class Dataset:
         mixture: the modes of a synthetic set, if it has any.
         broken: names of the files that could not be read and were skipped.
         notes: sentences the user should see, such as how the test split was made.
+        reopen: opens another split of the same source in the same way, called with ``split``; None for a set that was
+            made by hand.
+
+    Names, classes and notes are made fit for a terminal; see ``printable``.
 
     Example:
         >>> from tightrope.data import open_data
@@ -86,6 +94,12 @@ class Dataset:
     mixture: Mixture | None = field(default=None, repr=False)
     broken: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    reopen: Callable[..., Dataset] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("classes", "broken", "notes"):
+            object.__setattr__(self, name, tuple(printable(text) for text in getattr(self, name)))
+        object.__setattr__(self, "name", printable(self.name))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,6 +108,25 @@ class Dataset:
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
+
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of every split of the source, ``train`` and ``test``, to see later whether one has changed.
+
+        Cost: opens the other split, which decodes it if it is not in the cache.
+        """
+        prints = {self.split: self.fingerprint}
+        if self.reopen is not None:
+            other = "test" if self.split == "train" else "train"
+            prints[other] = self.reopen(split=other).fingerprint
+        return prints
+
+    def class_index(self, wanted: str | int) -> int:
+        """The number of a class by its name or, if no class is called so, by its number.
+
+        Raises:
+            UserError: if it is neither.
+        """
+        return class_index(self.classes, wanted)
 
     def batch(self, indices: Tensor, flips: Tensor | None = None) -> Batch:
         """Gather samples and bring them to training scale.
@@ -106,10 +139,10 @@ class Dataset:
             A :class:`Batch` of newly allocated tensors.
 
         Raises:
-            ValueError: if flips are asked for something that is not an image.
+            UserError: if flips are asked for something that is not an image.
         """
         if flips is not None and self.kind != "images":
-            raise ValueError(f"Flips need images, but {self.name} holds {self.kind}; leave flips out.")
+            raise UserError(f"Flips need images, but {self.name} holds {self.kind}; leave flips out.")
         rows = self.values.index_select(0, indices)
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         if self.kind != "images":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tightrope._plumbing.errors import UserError
 __all__ = ["PREFIX", "download"]
 
 PREFIX = "hub:"
+_PART = re.compile(r"\w[\w.+ -]{0,199}")  # so no *, [ or ? either, which would be patterns
 CONVERTED = "refs/convert/parquet"  # the hub's own conversion of data sets stored in other formats
 
 
@@ -26,6 +28,12 @@ def download(source: str) -> Path:
     name, _, configuration = rest.partition("/")
     if not owner or not name:
         raise UserError(f"Expected hub:owner/name or hub:owner/name/configuration, got {source}; give both parts.")
+    parts = [owner, name, *(configuration.split("/") if configuration else ())]
+    if not all(_PART.fullmatch(part) and part.strip(".") for part in parts):
+        raise UserError(
+            f"Expected names of letters, digits, dots, dashes and underscores in hub:owner/name/configuration, got "
+            f"{source}; leave out what else is in it, such as .. and empty parts."
+        )
     try:
         import huggingface_hub
     except ImportError as error:

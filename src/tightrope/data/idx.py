@@ -7,8 +7,8 @@ integers, then the values.
 from __future__ import annotations
 
 import gzip
+import math
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tightrope._plumbing.errors import UserError
+from tightrope.data.files import damaged, is_file, require_memory
 from tightrope.data.labels import encode
 from tightrope.data.source import ImageSource, identity, pixel_reader
 from tightrope.data.splits import Rows
@@ -42,7 +43,7 @@ def open_idx(folder: Path, prefix: str, split: str) -> ImageSource:
     found: dict[tuple[str, str], Path] = {}
     for file in sorted(folder.iterdir(), reverse=True):  # the unpacked file comes after its .gz and counts
         match = _NAME.fullmatch(file.name)
-        if match and match["set"] == prefix:
+        if match and match["set"] == prefix and is_file(file):
             found["train" if match["split"] == "train" else "test", match["part"]] = file
     sides = [side for side in ("train", "test") if (side, "images") in found]
     if not sides:
@@ -59,7 +60,7 @@ def open_idx(folder: Path, prefix: str, split: str) -> ImageSource:
         paths.append(found[side, "labels"])
         other = [found[key] for key in (("train", "labels"), ("test", "labels")) if key in found]
         labels, classes = _numbered([read_idx(path) for path in (paths[1], *other)])
-        if len(labels) != len(images):
+        if labels.ndim != 1 or len(labels) != len(images):
             raise UserError(
                 f"Expected one label for each of {len(images):,} images of {file}, got {len(labels):,} in {paths[1]}; "
                 "check the files."
@@ -83,23 +84,34 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         UserError: on a wrong magic number, another type than bytes, or missing bytes.
     """
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"Expected a gzip file, but {path} is damaged ({error}); download it again.") from error
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _BYTES or not 1 <= data[3] <= 4:
-        raise UserError(
-            f"Expected an idx file of bytes, which starts with 00 00 08 and the dimensions, but {path} starts "
-            f"with {data[:4].hex(' ') or 'nothing'}; check that it is the right file."
-        )
-    header = 4 + 4 * data[3]
-    if len(data) < header:
-        raise UserError(f"Expected a header of {header} bytes in {path}, got {len(data)}; download it again.")
-    shape = tuple(int(size) for size in np.frombuffer(data[4:header], dtype=">u4"))
-    expected = header + int(np.prod(shape, dtype=np.int64))
-    if len(data) != expected:
-        raise UserError(f"Expected {expected:,} bytes in {path}, got {len(data):,}; download it again.")
-    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
+    zipped = path.suffix == ".gz"
+    kind = "gzip" if zipped else "idx"
+    with (
+        damaged(f"Expected a {kind} file, but {path} is damaged; download it again."),
+        gzip.open(path) if zipped else path.open("rb") as file,
+    ):
+        start = file.read(4)
+        if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _BYTES or not 1 <= start[3] <= 4:
+            raise UserError(
+                f"Expected an idx file of bytes, which starts with 00 00 08 and the dimensions, but {path} starts "
+                f"with {start.hex(' ') or 'nothing'}; check that it is the right file."
+            )
+        header = file.read(4 * start[3])
+        if len(header) < 4 * start[3]:
+            got = 4 + len(header)
+            raise UserError(f"Expected a header of {4 + 4 * start[3]} bytes in {path}, got {got}; download it again.")
+        shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4"))
+        expected = math.prod(shape)
+        require_memory(expected, path)
+        size = 4 + len(header)
+        if not zipped and path.stat().st_size != size + expected:
+            there = path.stat().st_size
+            raise UserError(f"Expected {size + expected:,} bytes in {path}, got {there:,}; download it again.")
+        data = file.read(expected)
+        if len(data) < expected or file.read(1):
+            many = f"{size + len(data):,}" if len(data) < expected else "more"
+            raise UserError(f"Expected {size + expected:,} bytes in {path}, got {many}; download it again.")
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
 def _numbered(parts: Sequence[npt.NDArray[np.uint8]]) -> tuple[Rows, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tightrope._plumbing.errors import UserError
+from tightrope.data.files import UnreadableError, require_memory
 from tightrope.data.source import Pixels
 
 if TYPE_CHECKING:
@@ -35,8 +36,25 @@ REMARKS = {
 }
 """What happened to an image -> how the user is told."""
 
+PIXEL_SHARE = 1 / 16
+"""Of memory, for the pixels of one image; several threads decode one each."""
+
 _PNG = b"\x89PNG\r\n\x1a\n"
-_STARTS = {_PNG: "PNG", b"\xff\xd8": "JPEG", b"RIFF": "WEBP"}  # known from the first bytes, so that Pillow need not try
+_STARTS = {
+    _PNG: "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"\0\0\0\x0cjP  ": "JPEG2000",
+    **{b"P%d" % kind: "PPM" for kind in range(1, 7)},
+}
+"""First bytes of the formats that are read. Pillow is told which one it is: left to guess, it would also try formats
+for which it starts other programs."""
 _PNG_DEPTH = 24  # where a PNG file keeps its bits per pixel
 
 
@@ -69,13 +87,20 @@ def decode(data: bytes) -> Picture:
         data: the file's content.
 
     Raises:
-        ValueError: if the pixels have no agreed meaning (32-bit integers, floats outside 0..1).
+        UnreadableError: if its first bytes are of none of these formats, or its pixels have no agreed meaning (32-bit
+            integers, floats outside 0..1).
         Exception: whatever Pillow raises on broken data; it has no common type.
     """
     from PIL import ExifTags, Image, ImageOps
 
-    formats = [name for start, name in _STARTS.items() if data.startswith(start)] or None
-    with Image.open(io.BytesIO(data), formats=formats) as image:
+    kind = _kind(data)
+    Image.preinit()
+    if kind not in Image.OPEN:
+        Image.init()
+    if kind not in Image.OPEN:
+        raise UnreadableError(f"{kind} is not read by the Pillow that is installed")
+    with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        require_memory(4 * image.width * image.height, "the pixels", PIXEL_SHARE)
         remarks = {"animated"} if getattr(image, "is_animated", False) else set()
         if data.startswith(_PNG) and data[_PNG_DEPTH] == 16:
             remarks.add("deep")
@@ -92,6 +117,24 @@ def decode(data: bytes) -> Picture:
             mode = "L" if image.mode in ("1", "L") else "RGB"
             pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return Picture(pixels if pixels.ndim == 3 else pixels[:, :, None], frozenset(remarks))
+
+
+def _kind(data: bytes) -> str:
+    """The format of an image file by its first bytes.
+
+    Raises:
+        UnreadableError: if it is none that is read.
+    """
+    for start, name in _STARTS.items():
+        if data.startswith(start):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[4:8] == b"ftyp":
+        if {b"avif", b"avis"} & {data[at : at + 4] for at in (8, 16, 20, 24, 28)}:
+            return "AVIF"
+        raise UnreadableError("a HEIC image or a film, which is not read; convert it to JPEG or PNG")
+    raise UnreadableError("no image of a format that is read" if data else "an empty file")
 
 
 def fit(picture: Picture, resolution: int) -> Picture:
@@ -143,10 +186,10 @@ def _numeric(values: Any, mode: str) -> tuple[Pixels, str]:
     low, high = values.min(), values.max()
     if mode.startswith("F"):
         if not (low >= 0 and high <= 1):
-            raise ValueError(f"floating-point pixels from {low:.3g} to {high:.3g}, expected 0 to 1")
+            raise UnreadableError(f"floating-point pixels from {low:.3g} to {high:.3g}, expected 0 to 1")
         return np.rint(values * 255).astype(np.uint8), "float"
     if low < 0 or high > 65_535:
-        raise ValueError(f"integer pixels from {low} to {high}, expected 0 to 65535")
+        raise UnreadableError(f"integer pixels from {low} to {high}, expected 0 to 65535")
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8), "deep"
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
+import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserFileError
+from tightrope._plumbing.files import expanded
+from tightrope._plumbing.words import nearest
 from tightrope.data.archive import open_zip
 from tightrope.data.arrays import open_arrays
 from tightrope.data.binary import open_binary
 from tightrope.data.dataset import Dataset
 from tightrope.data.digits import digit_images, open_digits
-from tightrope.data.folder import open_folder, walk
+from tightrope.data.files import is_file, walk
+from tightrope.data.folder import open_folder
 from tightrope.data.hub import PREFIX, download
 from tightrope.data.images import SUFFIXES
+from tightrope.data.label_files import is_label_file
+from tightrope.data.layout import is_image
 from tightrope.data.parquet import open_parquet
 from tightrope.data.source import ImageSource, Request
 from tightrope.data.store import open_images
@@ -32,10 +39,10 @@ DATASETS: dict[str, str] = {
     "toy:line": "segment of the x-axis (2-D)",
     "toy:segments": "four radial segments (2-D)",
     "toy:gaussian": "standard normal (2-D)",
-    "FOLDER": "images, also in sub-folders: one class each, or train and test",
+    "FOLDER": "images, also in sub-folders: one class each, or train and test; labels also in metadata or labels files",
     "FILE.zip": "images in a zip file, laid out like a folder",
     "FILE.parquet": "image and label columns as on the Hugging Face hub; also a folder of train-* and test-* files",
-    "FILE.npz, FILE.npy": "images, signals [n, channels, length] or vectors [n, d]; labels under y or labels",
+    "FILE.npz, FILE.npy": "images, signals [n, channels, length] or [n, c, h, w], vectors [n, d]; labels as y",
     "MNIST": "folder or file of train-images-idx3-ubyte and so on, also .gz (MNIST, Fashion-MNIST, KMNIST, EMNIST)",
     "CIFAR": "folder of the binary version of CIFAR-10 or CIFAR-100",
     "STL-10": "folder of the binary files train_X.bin and so on",
@@ -74,7 +81,7 @@ def open_data(
 
     Raises:
         UserError: on a request or a source that cannot be used, in one sentence.
-        FileNotFoundError: if the path does not exist.
+        UserFileError: if the path does not exist.
 
     Example:
         >>> from tightrope.data import open_data
@@ -85,14 +92,37 @@ def open_data(
     _check(split, resolution, channels, limit)
     source = str(source)
     request = Request(source, split, resolution, channels, skip_broken, cache, limit, progress)
+    data = _open(request)
+    grey = data.kind == "images" and channels is None and split == "train"
+    again = partial(
+        open_data,
+        source,
+        resolution=resolution,
+        channels=data.shape[0] if grey else channels,
+        skip_broken=skip_broken,
+        cache=cache,
+        progress=progress,
+    )
+    return replace(data, reopen=again)
+
+
+def _open(request: Request) -> Dataset:
+    source, split = request.source, request.split
     if source.startswith("toy:"):
-        if resolution is not None or channels is not None:
+        if request.resolution is not None or request.channels is not None:
             raise UserError(f"Resolution and channels are for images, but {source} holds points; leave them out.")
-        return open_toy(source.removeprefix("toy:"), split, limit)
-    if source == "digits" and resolution is None and channels in (None, 1):
-        return open_digits(split, limit)
-    found = digit_images(split) if source == "digits" else _find(request)
-    return found if isinstance(found, Dataset) else open_images(found, request)
+        return open_toy(source.removeprefix("toy:"), split, request.limit)
+    if source == "digits" and request.resolution is None and request.channels in (None, 1):
+        return open_digits(split, request.limit)
+    try:
+        found = digit_images(split) if source == "digits" else _find(request)
+        return found if isinstance(found, Dataset) else open_images(found, request)
+    except FileNotFoundError as error:
+        if error.errno is None:  # said below, in a sentence
+            raise
+        raise _unreadable(request, error) from error
+    except OSError as error:
+        raise _unreadable(request, error) from error
 
 
 def _find(request: Request) -> ImageSource | Dataset:
@@ -101,23 +131,52 @@ def _find(request: Request) -> ImageSource | Dataset:
         folder = download(request.source)
         files = sorted(folder.rglob("*.parquet"))
         return open_parquet(files, folder, request.split, request.source.split("/")[1])
-    path = Path(request.source).expanduser()
-    if not path.exists():
-        near = difflib.get_close_matches(request.source, list(DATASETS), n=1) or [
-            name for name in DATASETS if name == f"toy:{request.source}"
-        ]
-        hint = f"did you mean {near[0]}?" if near else "tightrope list shows what there is."
-        raise FileNotFoundError(f"Expected a built-in name or an existing path, got {request.source}; {hint}")
+    path = _path(request.source)
     if not path.is_dir() and not path.is_file():
         raise UserError(f"Expected a file or a folder, got {path}, which is neither; give the data as a file.")
     return _folder(path, request) if path.is_dir() else _file(path, request)
 
 
+def _path(source: str) -> Path:
+    """The path of a file or folder that is there."""
+    if not source.strip():
+        raise UserError("Expected a built-in name or a path, got an empty one; tightrope list shows what there is.")
+    try:
+        path = expanded(source)
+        path.lstat()
+        there = path.exists()  # not if it is a link that leads nowhere
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    except UserError:
+        raise
+    except ValueError as error:  # a character that no name can have
+        raise UserError(
+            f"Expected a built-in name or a path, got {source}, which can be neither; correct it."
+        ) from error
+    if not there:
+        near = f"toy:{source}" if f"toy:{source}" in DATASETS else nearest(source[:200], DATASETS)
+        hint = f"did you mean {near}?" if near else "tightrope list shows what there is."
+        raise UserFileError(f"Expected a built-in name or an existing path, got {source}; {hint}")
+    return path
+
+
+def _unreadable(request: Request, error: OSError) -> UserError:
+    where = request.source if error.filename is None else os.fsdecode(error.filename)
+    reason = error.strerror or type(error).__name__
+    return UserError(f"Expected data in {request.source[:500]}, but {where[:500]} cannot be read ({reason}); check it.")
+
+
 def _folder(path: Path, request: Request) -> ImageSource:
     if (known := open_binary(path, request.split)) is not None:
         return known
-    if parquet := [file for file in walk(path) if file.suffix.lower() == ".parquet"]:
-        return open_parquet(parquet, path, request.split)
+    names = [file.relative_to(path).as_posix() for file in walk(path)]
+    parquet = [path / name for name in names if name.lower().endswith(".parquet") and is_file(path / name)]
+    images = sum(map(is_image, names))
+    tables = [file for file in parquet if is_label_file(file.name)] if images else []
+    if len(parquet) > len(tables):
+        found = open_parquet([file for file in parquet if file not in tables], path, request.split)
+        note = f"{images:,} image files beside the parquet files are not used."
+        return replace(found, notes=(*found.notes, note)) if images else found
     return open_folder(path, request.split)
 
 

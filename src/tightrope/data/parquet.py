@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from tightrope._plumbing.errors import UserError
-from tightrope.data.folder import SPLITS
+from tightrope.data.files import UnreadableError, common, damaged, require_memory
 from tightrope.data.labels import encode
 from tightrope.data.source import ImageSource, Pixels, identity
+from tightrope.data.split_names import TRAIN, keyword, parts_of
 from tightrope.data.splits import Rows
 
-__all__ = ["open_parquet"]
+__all__ = ["open_parquet", "table_columns"]
 
 IMAGE_NAMES = ("image", "img")
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "target")
+_ROW_BYTES = 32  # of memory per row, for its label and place
 READ_ROWS = 64  # rows turned into Python objects at a time
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})$")
@@ -78,24 +80,23 @@ def _parts(files: Sequence[Path], path: Path) -> tuple[dict[str, list[Path]], li
     """Files per split, and notes; without any test split all under ``train``."""
     if len(files) == 1 and files[0] == path:
         return {"train": [path]}, []
-    named: dict[str, list[Path]] = {}
-    for file in files:
-        words = [file.stem, *reversed(file.relative_to(path).parts[:-1])]
-        named.setdefault(next((word for word in map(_side, words) if word), ""), []).append(file)
-    train = next((named[word] for word in SPLITS["train"] if word in named), None)
-    word = next((word for word in SPLITS["test"] if word in named), None)
-    if train is None or word is None:
-        unused = [] if train is None else [file for file in files if file not in train]
-        note = f"{len(unused)} parquet files that are no training files are not used."
+    names = {file.relative_to(path).as_posix(): file for file in files}
+    words = {
+        name: next((w for part in name.rpartition(".")[0].split("/")[::-1] if (w := keyword(part)[0])), "")
+        for name in names
+    }
+    named = [name for name in names if words[name]]
+    base = len(common(named))
+    found = parts_of([name[base:] for name in named], "parquet files") if named else None
+    left = len(names) - len(named)
+    if found is None or not found.names.get("test"):
+        train = [names[name] for name in named if words[name] in TRAIN]
+        unused = len(files) - len(train) if train else 0
+        note = f"{unused} parquet files that are no training files are not used."
         return {"train": train or list(files)}, [note] if unused else []
-    notes = [] if word == "test" else [f"The test split is the one called {word}."]
-    return {"train": train, "test": named[word]}, [*notes, *_missing(train), *_missing(named[word])]
-
-
-def _side(word: str) -> str | None:
-    """The split that a file's or folder's name starts with."""
-    first = re.split(r"[-_.]", word.lower())[0]
-    return first if any(first in names for names in SPLITS.values()) else None
+    parts = {side: [names[name] for name in named if name[base:] in set(its)] for side, its in found.names.items()}
+    notes = [*found.notes, *([f"{left} parquet files that name no split are not used."] if left else [])]
+    return parts, [*notes, *_missing(parts["train"]), *_missing(parts["test"])]
 
 
 def _missing(files: Sequence[Path]) -> list[str]:
@@ -105,18 +106,24 @@ def _missing(files: Sequence[Path]) -> list[str]:
     return [f"Only {len(shards)} of {expected} shards of {files[0].name} are here."] if len(shards) < expected else []
 
 
-def _open(file: Path) -> Any:
+def _open(file: Path, data: bytes | None = None) -> Any:
+    """A parquet file, or the content of one."""
     try:
         import pyarrow.parquet
-        from pyarrow.lib import ArrowException
     except ImportError as error:
         raise UserError(
             "Reading parquet files needs pyarrow, which is not installed; run pip install 'tightrope[images]'."
         ) from error
-    try:
-        return pyarrow.parquet.ParquetFile(file)
-    except (ArrowException, OSError) as error:
-        raise UserError(f"Expected a parquet file, but {file} is not one or is cut off; download it again.") from error
+    if data is None and not file.is_file():
+        raise UserError(f"Expected a parquet file, but {file} is none that can be read; remove it.")
+    sentence = f"Expected a parquet file, but {file} is not one or is cut off; download it again."
+    with damaged(sentence):
+        parquet = pyarrow.parquet.ParquetFile(file if data is None else pyarrow.BufferReader(data))
+        groups = [parquet.metadata.row_group(index).num_rows for index in range(parquet.num_row_groups)]
+        if min(groups, default=0) < 0 or sum(groups) != parquet.metadata.num_rows:
+            raise UserError(sentence)
+        require_memory(_ROW_BYTES * parquet.metadata.num_rows, file)
+    return parquet
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
@@ -124,7 +131,7 @@ def _features(schema: Any) -> dict[str, dict[str, Any]]:
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -165,12 +172,13 @@ def _labels(parts: dict[str, list[Path]], split: str) -> tuple[Rows | None, tupl
     if mine is None or (mine.dtype.kind == "i" and len(mine) and mine.min() < 0):
         return None, (), [f"Column {column} has empty or negative labels, so there are no labels."]
     names = features.get(column, {}).get("names")
-    if names and mine.dtype.kind == "i" and mine.max() < len(names):
+    if isinstance(names, list) and len(mine) and mine.dtype.kind in "iu" and mine.max() < len(names):
         return mine.astype(np.int64), tuple(str(name) for name in names), []
-    encoded = encode([mine, *(side for side in sides.values() if side is not None)])
+    there = [side for side in sides if sides[side] is not None]
+    encoded = encode([sides[side] for side in there])
     if isinstance(encoded, str):
         return None, (), [f"Column {column} is not used as labels: {encoded}."]
-    return encoded[0][0], encoded[1], []
+    return encoded[0][there.index(split)], encoded[1], []
 
 
 def _column(files: Sequence[Path], column: str) -> Any:
@@ -180,10 +188,11 @@ def _column(files: Sequence[Path], column: str) -> Any:
         parquet = _open(file)
         if column not in parquet.schema_arrow.names:
             return None
-        table = parquet.read(columns=[column]).column(0)
-        if table.null_count:
-            return None
-        pieces.append(table.to_numpy())
+        with damaged(f"Column {column} of {file} is damaged; download the file again."):
+            table = parquet.read(columns=[column]).column(0)
+            if table.null_count:
+                return None
+            pieces.append(table.to_numpy())
     values = np.concatenate(pieces)
     if values.dtype.kind != "O":
         return values
@@ -199,19 +208,21 @@ def _read(file: Path, image: str, rows: Rows) -> Iterator[tuple[str, Callable[[]
         values = _values(parquet, group, image, file) if chosen else iter(())
         for row, value in enumerate(values):
             if row in chosen:
+                chosen.remove(row)
                 yield _item(value.as_py(), f"{file.name} row {start + row}")
+        if chosen:
+            raise UserError(f"Row group {group} of {file} is damaged: it lacks rows; download the file again.")
         start += count
 
 
 def _values(parquet: Any, group: int, column: str, file: Path) -> Iterator[Any]:
     """A column of a row group, a few rows at a time."""
-    from pyarrow.lib import ArrowException
-
-    try:
+    chunks = [parquet.metadata.row_group(group).column(index) for index in range(parquet.metadata.num_columns)]
+    size = sum(one.total_uncompressed_size for one in chunks if one.path_in_schema.split(".")[0] == column)
+    require_memory(size, f"row group {group} of {file}")
+    with damaged(f"Row group {group} of {file} is damaged; download the file again."):
         for batch in parquet.iter_batches(READ_ROWS, row_groups=[group], columns=[column], use_threads=False):
             yield from batch.column(0)
-    except (ArrowException, OSError) as error:
-        raise UserError(f"Row group {group} of {file} is damaged ({error}); download the file again.") from error
 
 
 def _item(value: Any, name: str) -> tuple[str, Callable[[], bytes | Pixels]]:
@@ -222,5 +233,18 @@ def _item(value: Any, name: str) -> tuple[str, Callable[[], bytes | Pixels]]:
 
 def _bytes(data: bytes | None) -> bytes:
     if data is None:
-        raise ValueError("the row holds no image bytes")
+        raise UnreadableError("the row holds no image bytes")
     return data
+
+
+def table_columns(data: bytes, name: str) -> tuple[list[str], list[list[Any]]]:
+    """Column names and rows of a small parquet file, for its columns of single values.
+
+    Raises:
+        UserError: without pyarrow, or if the file is broken.
+    """
+    parquet = _open(Path(name), data)
+    schema = parquet.schema_arrow
+    columns = [column for column in schema.names if not schema.field(column).type.num_fields]
+    table = parquet.read(columns=columns)
+    return columns, [list(row) for row in zip(*(table.column(column).to_pylist() for column in columns), strict=True)]

@@ -1,4 +1,9 @@
-"""Which axis of an array of images holds the channels, and what its numbers mean as bytes."""
+"""Whether an array of four axes holds images, on which axis its channels are, and what its numbers mean as bytes.
+
+Bytes are images. Other numbers are, if they are bytes on another scale (0..1, -1..1, 0..255), or if they fill most of
+such a scale, so that rounding to 256 levels loses little. Whatever else there is, such as spectrograms in decibels or
+heights, keeps its numbers.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +16,39 @@ import numpy.typing as npt
 
 from tightrope._plumbing.errors import UserError
 from tightrope.data.source import Pixels
+from tightrope.data.standardise import chunks
 
-__all__ = ["image_axes", "to_bytes"]
+__all__ = ["CHANNELS", "MANY", "image_axes", "to_bytes"]
+
+Array = npt.NDArray[Any]
 
 CHANNELS = (1, 3)
+SCALES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+FILLED = 0.75
+"""Share of a scale that numbers which are no bytes must span to be read as images on it: 192 levels."""
+
+MANY = 16  # channels that data other than images may have
 _SLACK = 1e-3  # how far outside its range a rounded float image may reach
+_ON_LEVEL = {2: 0.1}  # how far off a level bytes may be, by the bytes of a number: in half precision up to 0.06
 
 
-def image_axes(array: npt.NDArray[Any], path: Path) -> npt.NDArray[Any]:
+def image_axes(array: Array, path: Path, most: int = 0) -> Array:
     """A view ``[n, h, w, c]`` of images with the channels last, first, or not there.
+
+    Args:
+        array: of three or four axes.
+        path: for messages.
+        most: with up to this many channels the shorter end holds them, for data that are no images.
 
     Raises:
         UserError: if neither end has 1 or 3 channels.
     """
     if array.ndim == 3:
         return array[..., None]
-    if array.shape[3] in CHANNELS:
+    first, last = array.shape[1], array.shape[3]
+    if last in CHANNELS or (first not in CHANNELS and last < first and last <= most):
         return array
-    if array.shape[1] in CHANNELS:
+    if first in CHANNELS or (first < last and first <= most):
         return array.transpose(0, 2, 3, 1)
     raise UserError(
         f"Expected images with 1 or 3 channels, [n, h, w, c] or [n, c, h, w], in {path}, got shape {[*array.shape]}; "
@@ -37,43 +57,80 @@ def image_axes(array: npt.NDArray[Any], path: Path) -> npt.NDArray[Any]:
 
 
 def to_bytes(
-    ranges: Sequence[tuple[float, float]], dtype: npt.DTypeLike, path: Path
-) -> tuple[Callable[[npt.NDArray[Any]], Pixels], list[str]]:
-    """How numbers become bytes, decided from the range of the whole file; and the sentence that says so.
+    data: Sequence[Array], bounds: tuple[float, float], declared: tuple[float, float] | None, path: Path
+) -> tuple[Callable[[Array], Pixels] | None, list[str]]:
+    """How numbers become bytes, decided from the whole file; and the sentence that says so.
 
     Args:
-        ranges: smallest and largest value per split.
-        dtype: type of the numbers.
+        data: every split.
+        bounds: smallest and largest value of all.
+        declared: what black and white are, if the file says so.
         path: for messages.
 
+    Returns:
+        None instead of a function if the numbers are not to be read as images.
+
     Raises:
-        UserError: if the range is none that images usually have.
+        UserError: if numbers lie outside the declared range, or are all the same.
     """
-    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-    kind = np.dtype(dtype).kind
+    (low, high), kind = bounds, data[0].dtype.kind
+    if declared is not None:
+        bottom, top = declared
+        if low < bottom - _SLACK * (top - bottom) or high > top + _SLACK * (top - bottom):
+            raise UserError(
+                f"Expected pixels from {bottom:g} to {top:g} in {path}, as its array range says, got {low:.4g} to "
+                f"{high:.4g}; correct the range."
+            )
+        note = f"Pixels were scaled from {bottom:g}..{top:g}, as the array range says, to 0..255 and rounded."
+        return _Rescale(bottom, 255.0 / (top - bottom)), [note]
     if kind == "b":
         return lambda values: values.astype(np.uint8) * np.uint8(255), []
     if kind in "iu" and low >= 0 and high <= 255:
-        return lambda values: values.astype(np.uint8), []
-    if kind in "iu" and low >= 0 and high <= 65_535:
+        dark = ["Pixels are whole numbers up to 1, read as nearly black of 0..255; save masks as booleans."]
+        return lambda values: values.astype(np.uint8), dark if high <= 1 else []
+    if kind in "iu" and low >= 0 and 32_768 <= high <= 65_535:
         note = f"16-bit pixels, up to {high:.0f}, were reduced to 8 bits, the full range 0..65535 to 0..255."
         return lambda values: ((values.astype(np.uint32) + 128) // 257).astype(np.uint8), [note]
-    if kind == "f":
-        for bottom, top in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
-            if low >= bottom - _SLACK and high <= top + _SLACK:
-                note = f"Floating-point pixels were scaled from {bottom:g}..{top:g} to 0..255 and rounded to bytes."
-                return _Rescale(bottom, 255.0 / (top - bottom)), [note]
-    raise UserError(
-        f"Expected pixels within 0..1, -1..1 or 0..255 in {path}, got {low:.4g} to {high:.4g}; rescale the images."
-    )
+    scales = [
+        (bottom, top) for bottom, top in SCALES if kind == "f" and low >= bottom - _SLACK and high <= top + _SLACK
+    ]
+    fine = [(b, t) for b, t in scales if low == high or (high - low) * 255 > t - b]  # more than one level is there
+    chosen = next((scale for scale in fine if _are_bytes(data, *scale)), None)
+    doubt = ""
+    if chosen is None:
+        chosen = next((scale for scale in scales if high - low >= FILLED * (scale[1] - scale[0])), None)
+        doubt = f" They are from {low:.4g} to {high:.4g}; if black and white are others, save them as an array range."
+    if chosen is not None:
+        bottom, top = chosen
+        note = f"Floating-point pixels were scaled from {bottom:g}..{top:g} to 0..255 and rounded to bytes.{doubt}"
+        return _Rescale(bottom, 255.0 / (top - bottom)), [note]
+    if low == high:
+        raise UserError(
+            f"Expected pixels within 0..1, -1..1 or 0..255 in {path}, got {low:.4g} to {high:.4g}; rescale the images."
+        )
+    return None, [
+        f"Numbers from {low:.4g} to {high:.4g} fill none of 0..1, -1..1 and 0..255 and are kept as numbers, not read "
+        "as images; if they are images, save them as bytes, or with an array range that says what black and white are."
+    ]
+
+
+def _are_bytes(data: Sequence[Array], bottom: float, top: float) -> bool:
+    """Whether all numbers are whole levels of a scale of 256."""
+    allowed = _ON_LEVEL.get(data[0].dtype.itemsize, 0.01)
+    for array in data:
+        for _, chunk in chunks(array, None):
+            level = (chunk.astype(np.float64) - bottom) * (255 / (top - bottom))
+            if (np.abs(level - np.rint(level)) > allowed).any():
+                return False
+    return True
 
 
 class _Rescale:
-    """Floats of a known range to bytes."""
+    """Numbers of a known range to bytes."""
 
     def __init__(self, bottom: float, factor: float) -> None:
         self.bottom, self.factor = bottom, factor
 
-    def __call__(self, values: npt.NDArray[Any]) -> Pixels:
+    def __call__(self, values: Array) -> Pixels:
         scaled = (values.astype(np.float64) - self.bottom) * self.factor
         return np.rint(scaled).clip(0, 255).astype(np.uint8)

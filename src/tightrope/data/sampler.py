@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.data.dataset import Batch, Dataset
 
 __all__ = ["Sampler"]
@@ -42,16 +43,16 @@ class Sampler:
             flip: mirror each image left to right with probability 1/2.
 
         Raises:
-            ValueError: on an empty set, a batch size below 1, a negative seed, or flips of something that is no image.
+            UserError: on an empty set, a batch size below 1, a negative seed, or flips of something that is no image.
         """
         if len(dataset) < 1:
-            raise ValueError(f"A sampler needs at least 1 sample, but {dataset.name} is empty; check the data source.")
+            raise UserError(f"A sampler needs at least 1 sample, but {dataset.name} is empty; check the data source.")
         if batch_size < 1:
-            raise ValueError(f"The batch size must be at least 1, got {batch_size}; give a positive number.")
+            raise UserError(f"The batch size must be at least 1, got {batch_size}; give a positive number.")
         if seed < 0:
-            raise ValueError(f"The seed must not be negative, got {seed}; give an integer from 0.")
+            raise UserError(f"The seed must not be negative, got {seed}; give an integer from 0.")
         if flip and dataset.kind != "images":
-            raise ValueError(f"Flips need images, but {dataset.name} holds {dataset.kind}; set flip=False.")
+            raise UserError(f"Flips need images, but {dataset.name} holds {dataset.kind}; set flip=False.")
         self.dataset, self.batch_size, self.seed, self.flip = dataset, batch_size, seed, flip
         self.batches = 0
         self._rng = torch.Generator()  # holds no state of its own: seeded anew for every draw
@@ -81,10 +82,10 @@ class Sampler:
         """Go on from a saved :meth:`state_dict`.
 
         Raises:
-            ValueError: if the state has no ``batches`` counter.
+            UserError: if the state has no ``batches`` counter.
         """
         if "batches" not in state:
-            raise ValueError(f"A sampler state holds 'batches', got {sorted(state)}; pass a Sampler's own state_dict.")
+            raise UserError(f"A sampler state holds 'batches', got {sorted(state)}; pass a Sampler's own state_dict.")
         self.batches = int(state["batches"])
 
     def _permutation(self, epoch: int) -> Tensor:

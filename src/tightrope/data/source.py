@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -83,6 +84,10 @@ def identity(paths: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        stat = path.stat()
-        digest.update(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}\n".encode())
+        try:
+            stat = path.stat()
+            state = f"{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}"
+        except OSError as error:  # a link that leads nowhere: a file that cannot be read, to be named later
+            state = f"error {error.errno}"
+        digest.update(os.fsencode(os.path.realpath(path)) + f"|{state}\n".encode())
     return digest.hexdigest()

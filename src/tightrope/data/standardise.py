@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,12 +16,11 @@ from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
 from tightrope.data.cache import cached, fits_in_memory, synced
 from tightrope.data.dataset import Dataset, fingerprint
+from tightrope.data.npy import Array
 from tightrope.data.source import Request, identity
 from tightrope.data.splits import Rows, held_out, limited
 
-__all__ = ["Array", "Numbers", "finite_range", "fit_scale", "standardised"]
-
-Array: TypeAlias = npt.NDArray[Any]
+__all__ = ["Numbers", "chunks", "finite_range", "fit_scale", "standardised"]
 
 CHUNK_BYTES = 1 << 24  # read at a time, as float64
 _FAR = 1e5  # an offset this many times the scale leaves fewer than two decimal digits in 32-bit numbers
@@ -72,7 +70,8 @@ def standardised(numbers: Numbers, request: Request) -> Dataset:
     else:
         array, fitted = data[request.split], None
         rows = np.arange(len(array), dtype=np.int64)
-    offset, scale, said = fit_scale(data["train"], fitted)
+    fit = fit_range if data["train"].ndim == 4 else fit_scale
+    offset, scale, said = fit(data["train"], fitted)
     rows = limited(rows, request.limit)
     values = _table(array, rows, numbers, f"{request.split} {whole} {request.limit}", request.cache)
     labels = None if numbers.labels is None else torch.from_numpy(numbers.labels[rows])
@@ -105,11 +104,11 @@ def fit_scale(array: Array, rows: Rows | None = None) -> tuple[Tensor, Tensor, l
     axes, shape = (0, *range(2, array.ndim)), (-1, *[1] * (array.ndim - 2))
     count = (len(array) if rows is None else len(rows)) * int(np.prod(array.shape[2:]))
     low, high, total = np.inf, -np.inf, np.zeros(array.shape[1])
-    for _, chunk in _chunks(array, rows):
+    for _, chunk in chunks(array, rows):
         low, high = np.minimum(low, chunk.min(axis=axes)), np.maximum(high, chunk.max(axis=axes))
         total += chunk.sum(axis=axes, dtype=np.float64)
     mean, square = total / count, np.zeros(array.shape[1])
-    for _, chunk in _chunks(array, rows):
+    for _, chunk in chunks(array, rows):
         square += np.square(chunk - mean.reshape(shape)).sum(axis=axes)
     constant = np.asarray(low == high)
     deviation = np.where(constant, 1.0, np.sqrt(square / count))
@@ -125,6 +124,28 @@ def fit_scale(array: Array, rows: Rows | None = None) -> tuple[Tensor, Tensor, l
     return offset, scale, notes
 
 
+def fit_range(array: Array, rows: Rows | None = None) -> tuple[Tensor, Tensor, list[str]]:
+    """Offset and scale per channel that bring the smallest value to -1 and the largest to 1, as networks end in tanh.
+
+    Args:
+        array: ``[n, channels, height, width]``.
+        rows: the rows to fit on; None for all.
+
+    Returns:
+        float32 ``[channels, 1, 1]``, twice, and notes. A constant channel has scale 1, so it is kept as 0.
+    """
+    low, high = np.full(array.shape[1], np.inf), np.full(array.shape[1], -np.inf)
+    for _, chunk in chunks(array, rows):
+        low, high = np.minimum(low, chunk.min(axis=(0, 2, 3))), np.maximum(high, chunk.max(axis=(0, 2, 3)))
+    middle, half = low / 2 + high / 2, high / 2 - low / 2
+    notes = (
+        [f"{int((half == 0).sum())} of {len(half)} channels are constant; they are kept."] if (half == 0).any() else []
+    )
+    half = np.where(half == 0, 1.0, half)
+    offset, scale = (torch.from_numpy(fitted.reshape(-1, 1, 1).astype(np.float32)) for fitted in (middle, half))
+    return offset, scale, [*notes, "Every channel is scaled by its range in the training split to -1..1."]
+
+
 def finite_range(array: Array, path: Path) -> tuple[float, float]:
     """Smallest and largest value of ``[n, ...]``.
 
@@ -132,7 +153,7 @@ def finite_range(array: Array, path: Path) -> tuple[float, float]:
         UserError: naming row and column of the first NaN, infinity, or number too large for 32 bits.
     """
     low, high = np.inf, -np.inf
-    for start, chunk in _chunks(array, None):
+    for start, chunk in chunks(array, None):
         with np.errstate(over="ignore"):
             bad = ~np.isfinite(chunk.astype(np.float32))
         if bad.any():
@@ -158,14 +179,14 @@ def _table(array: Array, rows: Rows, numbers: Numbers, choices: str, cache: Path
     shape = (len(rows), *array.shape[1:])
     if fits_in_memory(4 * int(np.prod(shape, dtype=np.int64))):
         values, filled = np.empty(shape, dtype=np.float32), 0
-        for _, chunk in _chunks(array, rows):
+        for _, chunk in chunks(array, rows):
             values[filled : filled + len(chunk)] = chunk
             filled += len(chunk)
         return torch.from_numpy(values)
 
     def build(folder: Path) -> dict[str, Any]:
         with synced(folder / "values.bin") as file:
-            for _, chunk in _chunks(array, rows):
+            for _, chunk in chunks(array, rows):
                 file.write(np.ascontiguousarray(chunk, dtype=np.float32).data)
         return {"shape": shape, "dtype": "float32"}
 
@@ -173,7 +194,7 @@ def _table(array: Array, rows: Rows, numbers: Numbers, choices: str, cache: Path
     return cached(cache_folder(cache), key, build).values
 
 
-def _chunks(array: Array, rows: Rows | None) -> Iterator[tuple[int, Array]]:
+def chunks(array: Array, rows: Rows | None) -> Iterator[tuple[int, Array]]:
     """Pieces of some rows of an array (None: all), each with the position where it starts."""
     count = len(array) if rows is None else len(rows)
     step = max(1, CHUNK_BYTES // max(1, 8 * int(np.prod(array.shape[1:], dtype=np.int64))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
 from tightrope.data.cache import cached, map_values
 from tightrope.data.dataset import Dataset, fingerprint
+from tightrope.data.files import UnreadableError
 from tightrope.data.images import REMARKS, Picture, decode, fit, has_colour, require_pillow, with_channels
 from tightrope.data.source import ImageSource, Pixels, Request
 from tightrope.data.splits import Rows, check_size, held_out, limited
@@ -47,7 +49,8 @@ def open_images(source: ImageSource, request: Request) -> Dataset:
         notes.append(note)
     rows = limited(rows, request.limit)
     choices = [request.split, request.resolution, request.channels, request.limit]
-    key = json.dumps([source.identity, source.whole, source.classes, choices])
+    labelled = None if source.labels is None else zlib.crc32(source.labels[rows].astype(np.int64).tobytes())
+    key = json.dumps([source.identity, source.whole, source.classes, labelled, choices])
     table = cached(cache_folder(request.cache), key, lambda folder: _build(source, rows, request, folder))
     broken = tuple(table.meta["broken"])
     if broken and not request.skip_broken:
@@ -77,8 +80,9 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
     with (
         warnings.catch_warnings(action="ignore"),
         _ImageFile(folder / "values.bin", request.channels) as file,
-        Progress(len(rows), "images", request.progress) as progress,
+        Progress(show=request.progress) as progress,
     ):
+        progress.stage("images", len(rows))
         for row, (name, picture) in zip(rows.tolist(), pictures, strict=True):
             if isinstance(picture, Picture):
                 file.append(picture.pixels, name)
@@ -86,7 +90,7 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
                 kept.append(row)
             else:
                 broken.append((name, picture))
-            progress.step()
+            progress.advance()
     if not kept:
         raise UserError(
             f"None of {len(rows):,} images in {request.source} can be read, such as {broken[0][0]} ({broken[0][1]}); "
@@ -126,10 +130,10 @@ def _picture(read: Callable[[], bytes | Pixels], resolution: int | None) -> Pict
         data = read()
         picture = decode(data) if isinstance(data, bytes) else Picture(data)
         return picture if resolution is None else fit(picture, resolution)
-    except UserError:
-        raise
-    except Exception as error:  # Pillow's decoders share no exception type
-        return str(error) or type(error).__name__
+    except (UnreadableError, UserError) as error:
+        return str(error)
+    except Exception as error:  # Pillow's decoders share no exception type, and their texts are not for users
+        return (error.strerror or "" if isinstance(error, OSError) else "") or "it is damaged"
 
 
 class _ImageFile:
@@ -201,6 +205,6 @@ def _size(shape: Sequence[int]) -> str:
 def _broken(names: Sequence[str], reason: str, count: int, source: str) -> str:
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
     return (
-        f"{len(names):,} of {count:,} images in {source} cannot be read: {listed} ({reason}); "
+        f"Expected images, but {len(names):,} of {count:,} images in {source} cannot be read: {listed} ({reason}); "
         "repair or remove them, or ask for broken files to be skipped (skip_broken)."
     )

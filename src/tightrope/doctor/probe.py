@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import undisturbed
 from tightrope.dynamics import Spectrum, eigenvalues
 from tightrope.methods import Method
@@ -89,7 +90,7 @@ def tune_gamma(
         The advice.
 
     Raises:
-        ValueError: No probe stayed finite.
+        UserError: No probe stayed finite.
 
     Cost: ``len(gammas) * len(seeds) * steps`` training steps and as many small eigenvalue problems as probes.
 
@@ -116,7 +117,7 @@ def tune_gamma(
         trials.append(GammaTrial(gamma, tuple(distance for distance, _ in probes), spectra))
     finite = [t for t in trials if t.distance < float("inf")]
     if not finite:
-        raise ValueError(
+        raise UserError(
             f"No probe stayed finite: expected at least one weight out of {list(gammas)} to train for {steps} steps; "
             "lower the learning rate."
         )

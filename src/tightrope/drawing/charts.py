@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from markupsafe import Markup
 
+from tightrope.drawing.axes import Axes, Floats, Frame, line_through
 from tightrope.drawing.numbers import number, short_count
-from tightrope.drawing.scales import Scale, choose_scale, linear_ticks
+from tightrope.drawing.scales import Scale, bounded, choose_scale, linear_ticks
+from tightrope.drawing.svg import tag
 from tightrope.drawing.thinning import downsample, medians
-
-Floats = NDArray[np.float64]
 
 CALM_ROWS = 120  # curves with more rows get a line of medians over them
 _BANDS = 60  # tooltips per chart
+_MARKED = 30  # points on a curve up to which each is marked
 _STYLES = 12  # combinations of colour and dash in the style sheet
 
 
@@ -48,28 +48,6 @@ class Reference:
     level: float
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Size of a chart and the room around its plot, in units of its view box."""
-
-    width: int = 440
-    height: int = 236
-    left: int = 58
-    right: int = 14
-    top: int = 10
-    bottom: int = 42
-
-    @property
-    def across(self) -> int:
-        """Width of the plot itself."""
-        return self.width - self.left - self.right
-
-    @property
-    def down(self) -> int:
-        """Height of the plot itself."""
-        return self.height - self.top - self.bottom
-
-
 SMALL = Frame(220, 136, 48, 8, 8, 22)
 
 
@@ -81,7 +59,7 @@ def line_chart(
     log: bool = False,
     references: Sequence[Reference] = (),
     tip: Callable[[float], str] | None = None,
-) -> str:
+) -> Markup:
     """A chart with its legend, as HTML.
 
     Args:
@@ -97,23 +75,28 @@ def line_chart(
         many rows is drawn thin, with the medians of its parts as a thick line. Values that a logarithmic axis cannot
         show are counted in the caption.
     """
+    lines = [replace(line, x=bounded(line.x)) for line in lines]
     ends = [part for line in lines for part in (line.y, line.low, line.high) if part is not None]
     scale = choose_scale(np.concatenate([*ends, np.asarray([r.level for r in references], np.float64)]), log=log)
     shown = [_visible(line, scale) for line in lines]
     hidden = sum(len(line.y) for line in lines) - sum(len(line.y) for line in shown)
-    frame, span = Frame(), _span(shown)
-    body = [_axes(frame, scale, span, x_label)]
-    body += [_reference(frame, scale, reference, index) for index, reference in enumerate(references)]
-    body += [_curve(frame, scale, span, line, index) for index, line in enumerate(shown)]
-    body.append(_bands(frame, span, shown, tip or short_count))
+    axes = Axes(Frame(), _span(shown), scale)
+    frame = axes.frame
+    body = [axes.levels(scale.ticks()), _floor(frame)]
+    body.append(axes.uprights([(x, short_count(x)) for x, _ in linear_ticks(axes.x.low, axes.x.high)], mark=4))
+    body.append(axes.names(x_label))
+    for index, reference in enumerate(references):
+        level = f"M{frame.left} {axes.level(reference.level):.1f}h{frame.across}"
+        body.append(tag("path", cls=f"floor f{index % 2}", d=level))
+    body += [_curve(axes, line, index) for index, line in enumerate(shown)]
+    body.append(_bands(axes, shown, tip or short_count))
     notes = ", ".join(note for note, true in _notes(scale, shown, hidden) if true)
     spoken = "; ".join(f"{line.name}: last {number(float(line.y[-1]))}" for line in lines)
-    caption = f"<figcaption>{escape(title)}{f' <small>{notes}</small>' if notes else ''}</figcaption>"
-    picture = _svg(frame, f"{title}. {spoken}", "".join(body))
-    return f'<figure class="chart">{caption}{picture}{_legend(lines, references)}</figure>'
+    caption = tag("figcaption", title, *((" ", tag("small", notes)) if notes else ()))
+    return tag("figure", caption, _svg(frame, f"{title}. {spoken}", body), _legend(lines, references), cls="chart")
 
 
-def spectrum_chart(name: str, newest: Floats, first: Floats | None, scale: Scale) -> str:
+def spectrum_chart(name: str, newest: Floats, first: Floats | None, scale: Scale) -> Markup:
     """A small chart of the singular values of one layer, descending, over their position in the spectrum.
 
     Args:
@@ -125,20 +108,23 @@ def spectrum_chart(name: str, newest: Floats, first: Floats | None, scale: Scale
     Returns:
         A ``figure`` element.
     """
-    span = (0.0, 1.0)
-    body = [_axes(SMALL, scale, span, "", sparse=True)]
+    axes = Axes(SMALL, Scale(0.0, 1.0), scale)
+    spoken = f"Singular values of {name}: largest {number(float(newest[0]))}, smallest {number(float(newest[-1]))}"
+    ticks = scale.ticks()
+    named = {text for level, text in ticks if scale.kind == "log" and level == 10.0 ** round(math.log10(level))}
+    body = [tag("title", spoken), axes.levels(ticks, named if len(named) > 1 else {text for _, text in ticks[::2]})]
+    body.append(_floor(SMALL))
     for anchor, place, word in (("start", SMALL.left, "largest"), ("end", SMALL.left + SMALL.across, "smallest")):
-        body.append(f'<text x="{place}" y="{SMALL.height - 5}" text-anchor="{anchor}">{word}</text>')
+        body.append(tag("text", word, x=place, y=SMALL.height - 5, text_anchor=anchor))
     for values, style in ((first, "early"), (newest, "s0")):
         if values is not None and len(values):
             x = np.linspace(0.0, 1.0, len(values)) if len(values) > 1 else np.asarray([0.0])
             line = _visible(Line(name, x, values), scale)
-            body.append(f'<path class="line {style}" d="{_path(*_place(SMALL, scale, span, line.x, line.y))}"/>')
+            places = axes.place(line.x, line.y)
+            body.append(tag("path", cls=f"line {style}", d=line_through(*places)))
             if style == "s0":
-                body.append(_markers(*_place(SMALL, scale, span, line.x, line.y), 0, small=True))
-    spoken = f"Singular values of {name}: largest {number(float(newest[0]))}, smallest {number(float(newest[-1]))}"
-    picture = _svg(SMALL, spoken, f"<title>{escape(spoken)}</title>" + "".join(body))
-    return f'<figure class="small"><figcaption>{escape(name)}</figcaption>{picture}</figure>'
+                body.append(_markers(*places, 0, small=True))
+    return tag("figure", tag("figcaption", name), _svg(SMALL, spoken, body), cls="small")
 
 
 def _visible(line: Line, scale: Scale) -> Line:
@@ -150,11 +136,12 @@ def _visible(line: Line, scale: Scale) -> Line:
     )
 
 
-def _span(lines: Sequence[Line]) -> tuple[float, float]:
+def _span(lines: Sequence[Line]) -> Scale:
     places = np.concatenate([line.x for line in lines])
     low, high = float(places.min()), float(places.max())
     low = 0.0 if 0 <= low < 0.25 * high else low
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    room = 0.0 if high > low else max(0.5, 1e-6 * abs(high))
+    return Scale(low - room, high + room)
 
 
 def _notes(scale: Scale, lines: Sequence[Line], hidden: int) -> list[tuple[str, bool]]:
@@ -166,76 +153,37 @@ def _notes(scale: Scale, lines: Sequence[Line], hidden: int) -> list[tuple[str, 
     ]
 
 
-def _svg(frame: Frame, spoken: str, body: str) -> str:
-    return f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{escape(spoken)}">{body}</svg>'
+def _svg(frame: Frame, spoken: str, body: Sequence[Markup]) -> Markup:
+    return tag("svg", *body, viewBox=f"0 0 {frame.width} {frame.height}", role="img", aria_label=spoken)
 
 
-def _place(frame: Frame, scale: Scale, span: tuple[float, float], x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    across = frame.left + frame.across * (x - span[0]) / (span[1] - span[0])
-    return across, frame.top + frame.down * (1.0 - np.clip(scale.place(y), -0.02, 1.02))
+def _floor(frame: Frame) -> Markup:
+    return tag("path", cls="axis", d=f"M{frame.left} {frame.floor}H{frame.left + frame.across}")
 
 
-def _path(x: Floats, y: Floats) -> str:
-    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True)) if len(x) else ""
-
-
-def _axes(frame: Frame, scale: Scale, span: tuple[float, float], x_label: str, sparse: bool = False) -> str:
-    right, floor = frame.left + frame.across, frame.top + frame.down
-    parts = []
-    ticks = scale.ticks()
-    named = {text for level, text in ticks if scale.kind == "log" and level == 10.0 ** round(math.log10(level))}
-    if not sparse or len(named) < 2:
-        named = {text for _, text in (ticks[::2] if sparse else ticks)}
-    for level, text in ticks:
-        y = frame.top + frame.down * (1.0 - float(scale.place(np.asarray(level))))
-        zero = " zero" if level == 0 else ""
-        parts.append(f'<path class="grid{zero}" d="M{frame.left} {y:.1f}H{right}"/>')
-        if text in named:
-            parts.append(f'<text x="{frame.left - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
-    parts.append(f'<path class="axis" d="M{frame.left} {floor}H{right}"/>')
-    if x_label:
-        for place, _ in linear_ticks(*span):
-            x = frame.left + frame.across * (place - span[0]) / (span[1] - span[0])
-            anchor = "end" if x > right - 12 else "middle"
-            parts.append(f'<path class="axis" d="M{x:.1f} {floor}v4"/>')
-            shift = min(x + 10, frame.width - 2) if anchor == "end" else x
-            parts.append(f'<text x="{shift:.1f}" y="{floor + 17}" text-anchor="{anchor}">{short_count(place)}</text>')
-        middle = frame.left + frame.across / 2
-        parts.append(
-            f'<text class="name" x="{middle:.0f}" y="{frame.height - 6}" text-anchor="middle">{escape(x_label)}</text>'
-        )
-    return "".join(parts)
-
-
-def _reference(frame: Frame, scale: Scale, reference: Reference, index: int) -> str:
-    y = frame.top + frame.down * (1.0 - float(scale.place(np.asarray(reference.level))))
-    return f'<path class="floor f{index % 2}" d="M{frame.left} {y:.1f}h{frame.across}"/>'
-
-
-def _curve(frame: Frame, scale: Scale, span: tuple[float, float], line: Line, index: int) -> str:
+def _curve(axes: Axes, line: Line, index: int) -> Markup:
     style = f"s{index % _STYLES}"
-    x, y = _place(frame, scale, span, *downsample(line.x, line.y))
+    x, y = axes.place(*downsample(line.x, line.y))
     parts = []
     if line.low is not None and line.high is not None:
-        parts += [_whisker(frame, scale, span, *ends) for ends in zip(line.x, line.low, line.high, strict=True)]
-    if len(line.y) > CALM_ROWS:
-        parts.append(f'<path class="line raw {style}" d="{_path(x, y)}"/>')
-        parts.append(f'<path class="line {style}" d="{_path(*_place(frame, scale, span, *medians(line.x, line.y)))}"/>')
-    else:
-        parts.append(f'<path class="line {style}" d="{_path(x, y)}"/>')
-    if len(line.y) <= 30:
+        parts += [_whisker(axes, *ends) for ends in zip(line.x, line.low, line.high, strict=True)]
+    calm = len(line.y) > CALM_ROWS
+    parts.append(tag("path", cls=f"line {'raw ' if calm else ''}{style}", d=line_through(x, y)))
+    if calm:
+        parts.append(tag("path", cls=f"line {style}", d=line_through(*axes.place(*medians(line.x, bounded(line.y))))))
+    if len(line.y) <= _MARKED:
         parts.append(_markers(x, y, index))
-    return "".join(parts)
+    return Markup("").join(parts)
 
 
-def _whisker(frame: Frame, scale: Scale, span: tuple[float, float], x: float, low: float, high: float) -> str:
-    ends = np.clip([low, high], scale.low, scale.high)  # a logarithmic axis has no place for an end below zero
-    places, levels = _place(frame, scale, span, np.asarray([x, x]), ends)
+def _whisker(axes: Axes, x: float, low: float, high: float) -> Markup:
+    ends = np.clip([low, high], axes.y.low, axes.y.high)  # a logarithmic axis has no place for an end below zero
+    places, levels = axes.place(np.asarray([x, x]), ends)
     a, b, c = float(places[0]), float(levels[0]), float(levels[1])
-    return f'<path class="whisker" d="M{a - 3:.1f} {b:.1f}h6M{a:.1f} {b:.1f}V{c:.1f}M{a - 3:.1f} {c:.1f}h6"/>'
+    return tag("path", cls="whisker", d=f"M{a - 3:.1f} {b:.1f}h6M{a:.1f} {b:.1f}V{c:.1f}M{a - 3:.1f} {c:.1f}h6")
 
 
-def _markers(x: Floats, y: Floats, index: int, *, small: bool = False) -> str:
+def _markers(x: Floats, y: Floats, index: int, *, small: bool = False) -> Markup:
     r = 1.6 if small else 3.0
     shape = (
         f"m{-r} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0",
@@ -244,14 +192,15 @@ def _markers(x: Floats, y: Floats, index: int, *, small: bool = False) -> str:
         f"m0 {-1.4 * r:.1f}l{1.4 * r:.1f} {1.4 * r:.1f}l{-1.4 * r:.1f} {1.4 * r:.1f}l{-1.4 * r:.1f} {-1.4 * r:.1f}z",
     )[index % 4]
     marks = "".join(f"M{a:.1f} {b:.1f}{shape}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    return f'<path class="mark s{index % _STYLES}" d="{marks}"/>'
+    return tag("path", cls=f"mark s{index % _STYLES}", d=marks)
 
 
-def _bands(frame: Frame, span: tuple[float, float], lines: Sequence[Line], tip: Callable[[float], str]) -> str:
+def _bands(axes: Axes, lines: Sequence[Line], tip: Callable[[float], str]) -> Markup:
     """Invisible upright strips, each with the values of the row in its middle as a tooltip."""
+    frame = axes.frame
     places = np.unique(np.concatenate([line.x for line in lines]))
     places = places[np.unique(np.linspace(0, len(places) - 1, min(_BANDS, len(places))).round().astype(int))]
-    across = frame.left + frame.across * (places - span[0]) / (span[1] - span[0])
+    across = frame.left + frame.across * axes.x.place(places)
     edges = [float(frame.left), *((across[1:] + across[:-1]) / 2).tolist(), float(frame.left + frame.across)]
     parts = []
     for place, left, right in zip(places.tolist(), edges, edges[1:], strict=False):
@@ -259,23 +208,25 @@ def _bands(frame: Frame, span: tuple[float, float], lines: Sequence[Line], tip: 
         for line in (line for line in lines if len(line.x)):
             nearest = int(np.abs(line.x - place).argmin())
             values.append(f"{line.name}: {number(float(line.y[nearest]))}")
-        text = escape("\n".join([tip(place), *values]), quote=False)
-        size = f'x="{left:.1f}" y="{frame.top}" width="{right - left:.1f}" height="{frame.down}"'
-        parts.append(f"<rect {size}><title>{text}</title></rect>")
-    return f'<g class="bands">{"".join(parts)}</g>'
+        text = tag("title", "\n".join([tip(place), *values]))
+        width = f"{right - left:.1f}"
+        parts.append(tag("rect", text, x=f"{left:.1f}", y=frame.top, width=width, height=frame.down))
+    return tag("g", *parts, cls="bands")
 
 
-def _legend(lines: Sequence[Line], references: Sequence[Reference]) -> str:
+def _legend(lines: Sequence[Line], references: Sequence[Reference]) -> Markup:
     items = []
     for index, line in enumerate(lines):
-        few = _markers(np.asarray([14.0]), np.asarray([6.0]), index) if len(line.y) <= 30 else ""
-        swatch = f'<path class="line s{index % _STYLES}" d="M0 6H28"/>{few}'
+        swatch = [tag("path", cls=f"line s{index % _STYLES}", d="M0 6H28")]
+        if len(line.y) <= _MARKED:
+            swatch.append(_markers(np.asarray([14.0]), np.asarray([6.0]), index))
         items.append(_item(swatch, line.name, float(line.y[-1])))
     for index, reference in enumerate(references):
-        items.append(_item(f'<path class="floor f{index % 2}" d="M0 6H28"/>', reference.name, reference.level))
-    return f'<ul class="legend">{"".join(items)}</ul>'
+        swatch = [tag("path", cls=f"floor f{index % 2}", d="M0 6H28")]
+        items.append(_item(swatch, reference.name, reference.level))
+    return tag("ul", *items, cls="legend")
 
 
-def _item(swatch: str, name: str, value: float) -> str:
-    picture = f'<svg viewBox="0 0 28 12" aria-hidden="true">{swatch}</svg>'
-    return f"<li>{picture}{escape(name)} <b>{number(value)}</b></li>"
+def _item(swatch: Sequence[Markup], name: str, value: float) -> Markup:
+    picture = tag("svg", *swatch, viewBox="0 0 28 12", aria_hidden="true")
+    return tag("li", picture, name, " ", tag("b", number(value)))

@@ -22,6 +22,8 @@ def picture_size(dataset: Dataset) -> int:
 def write_samples(path: Path, x: Tensor, dataset: Dataset) -> Path:
     """Write samples as a PNG: a grid of images, a scatter of vectors over real ones, lines of signals.
 
+    Signals ``[c, h, w]`` are drawn as images, -1 black and 1 white, the first channel alone unless there are 1 or 3.
+
     Args:
         path: Where it ends up.
         x: Samples ``[n, *shape]`` in training scale.
@@ -32,6 +34,9 @@ def write_samples(path: Path, x: Tensor, dataset: Dataset) -> Path:
     """
     if dataset.kind == "images":
         return write_grid(path, dataset.to_units(x))
+    if len(dataset.shape) == 3:
+        levels = x.clamp(-1, 1).add(1).mul(127.5).round().byte()
+        return write_grid(path, levels if levels.shape[1] in (1, 3) else levels[:, :1])
     if dataset.kind == "signals":
         real = real_examples(dataset)
         return write_lines(path, x[:16], limits=(float(real.min()), float(real.max())))
@@ -39,5 +44,13 @@ def write_samples(path: Path, x: Tensor, dataset: Dataset) -> Path:
 
 
 def real_examples(dataset: Dataset) -> Tensor:
-    """The first real samples ``[n, *shape]`` in training scale, as many as a picture shows."""
-    return dataset.batch(torch.arange(min(picture_size(dataset), len(dataset)))).x
+    """Real samples ``[n, *shape]`` in training scale, as many as a picture shows."""
+    return dataset.batch(shuffled_rows(dataset, picture_size(dataset))).x
+
+
+def shuffled_rows(dataset: Dataset, n: int) -> Tensor:
+    """At most ``n`` rows drawn at random, the same ones each time.
+
+    Data often lie class by class, and the first rows are of one class.
+    """
+    return torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:n]

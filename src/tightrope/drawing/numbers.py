@@ -52,7 +52,7 @@ def plain(text: str) -> str:
     level = {ord(mark): ordinary for mark, ordinary in zip(raised, "-0123456789", strict=True)}
     text = re.sub(f"·10([{raised}]+)", lambda power: "e" + power.group(1).translate(level), text)
     text = re.sub(f"\\b10([{raised}]+)", lambda power: "1e" + power.group(1).translate(level), text)
-    return text.translate({ord(MINUS): "-", ord("×"): "x", ord("é"): "e"})
+    return text.translate({ord(MINUS): "-", ord("×"): "x", ord("–"): "-", ord("é"): "e"})
 
 
 def count(value: float) -> str:

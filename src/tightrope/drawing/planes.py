@@ -8,13 +8,25 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 
-from tightrope.drawing.scales import linear_ticks
+import numpy as np
+from markupsafe import Markup
+from torch import Tensor
+
+from tightrope.drawing.axes import Axes, Frame, Pen, line_through
+from tightrope.drawing.scales import Scale, linear_ticks
+from tightrope.drawing.svg import tag
 
 COLOURS = ("#0b62a8", "#c4500a", "#1f7a4d", "#7b3fa0")
 INK, SOFT, GRID = "#16202b", "#56636f", "#e6e9ed"
 Points = Sequence[tuple[float, float]]
+
+_PEN = Pen(
+    grid={"stroke": GRID, "stroke_width": ".6"},
+    zero={"stroke": SOFT, "stroke_width": ".6"},
+    number={"fill": SOFT},
+    name={"fill": INK},
+)
 
 
 @dataclass
@@ -41,24 +53,23 @@ class Plane:
     width: int = 300
     equal: bool = True
     levels: bool = True
-    parts: list[str] = field(default_factory=list)
+    parts: list[Markup] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._left, self._top, self._right, self._bottom = 44, 26, 12, 36
-        self._across = self.width - self._left - self._right
+        frame = Frame(self.width, 0, 44, 12, 26, 36)
         share = (self.y[1] - self.y[0]) / (self.x[1] - self.x[0])
-        self._down = round(self._across * min(max(share, 0.4), 1.6)) if self.equal else round(0.62 * self._across)
+        down = round(frame.across * min(max(share, 0.4), 1.6)) if self.equal else round(0.62 * frame.across)
         if self.equal:  # a very long picture shows more of the short axis instead
-            want = (self.x[1] - self.x[0]) * self._down / self._across
+            want = (self.x[1] - self.x[0]) * down / frame.across
             middle = (self.y[0] + self.y[1]) / 2
             self.y = (middle - want / 2, middle + want / 2)
-        self.height = self._down + self._top + self._bottom
+        self.height = down + frame.top + frame.bottom
+        frame = Frame(self.width, self.height, frame.left, frame.right, frame.top, frame.bottom)
+        self._axes = Axes(frame, Scale(*self.x), Scale(*self.y), reach=9.0, pen=_PEN)
 
     def place(self, point: tuple[float, float]) -> tuple[float, float]:
         """Where a point of the plane lies in the picture; far outside it is brought to a finite place."""
-        shares = ((value - low) / (high - low) for value, (low, high) in zip(point, (self.x, self.y), strict=True))
-        a, b = (min(max(share, -9.0), 10.0) for share in shares)
-        return self._left + self._across * a, self._top + self._down * (1 - b)
+        return self._axes.at(*point)
 
     def arrows(self, points: Points, vectors: Points, length: float, colour: str = "#9aa5b1") -> None:
         """An arrow per point, all of one length: directions of a field."""
@@ -71,65 +82,47 @@ class Plane:
             e, f = 0.35 * (c - a), 0.35 * (d - b)
             left, right = (c - e - f * 0.6, d - f + e * 0.6), (c - e + f * 0.6, d - f - e * 0.6)
             head = f"M{left[0]:.1f} {left[1]:.1f}L{c:.1f} {d:.1f}L{right[0]:.1f} {right[1]:.1f}"
-            self.parts.append(f'<path d="M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}{head}" stroke="{colour}" fill="none"/>')
+            self.parts.append(tag("path", d=f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}{head}", stroke=colour, fill="none"))
 
     def path(self, points: Points, colour: str = COLOURS[0], *, width: float = 1.4, dashed: bool = False) -> None:
         """A line through points."""
-        text = "L".join("{:.1f} {:.1f}".format(*self.place(p)) for p in points)
-        dash = ' stroke-dasharray="4 3"' if dashed else ""
-        self.parts.append(f'<path d="M{text}" stroke="{colour}" stroke-width="{width}" fill="none"{dash}/>')
+        line = line_through(*self._axes.place(*np.asarray(points, np.float64).reshape(-1, 2).T))
+        dash = "4 3" if dashed else None
+        self.parts.append(tag("path", d=line, stroke=colour, stroke_width=width, fill="none", stroke_dasharray=dash))
 
     def dots(self, points: Points, colour: str = COLOURS[0], *, radius: float = 3.0, names: Sequence[str] = ()) -> None:
         """A filled circle per point, with a tooltip each if there are names."""
         for k, point in enumerate(points):
             a, b = self.place(point)
-            tip = f"<title>{escape(names[k])}</title>" if names else ""
-            self.parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{radius}" fill="{colour}">{tip}</circle>')
+            tip = (tag("title", names[k]),) if names else ()
+            self.parts.append(tag("circle", *tip, cx=f"{a:.1f}", cy=f"{b:.1f}", r=radius, fill=colour))
 
     def rings(self, points: Points, radii: Sequence[float], colour: str = COLOURS[1]) -> None:
         """A circle per point with a radius in units of the plane: error bars."""
         for point, radius in zip(points, radii, strict=True):
             a, b = self.place(point)
-            r = self._across * radius / (self.x[1] - self.x[0])
+            r = self._axes.frame.across * radius / (self.x[1] - self.x[0])
             if r > 0.5:
-                self.parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{r:.1f}" stroke="{colour}" fill="none"/>')
+                self.parts.append(tag("circle", cx=f"{a:.1f}", cy=f"{b:.1f}", r=f"{r:.1f}", stroke=colour, fill="none"))
 
-    def render(self) -> str:
+    def render(self) -> Markup:
         """The picture as one ``svg`` element."""
-        box = f'x="{self._left}" y="{self._top}" width="{self._across}" height="{self._down}"'
-        body = "".join(self.parts)
-        clip = f"clip{zlib.crc32((self.title + body).encode()):08x}"
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" role="img" '
-            f'aria-label="{escape(self.title)}" font-family="sans-serif" font-size="11">'
-            f'<rect width="{self.width}" height="{self.height}" fill="#ffffff"/>'
-            f'<defs><clipPath id="{clip}"><rect {box}/></clipPath></defs>{self._axes()}'
-            f'<g clip-path="url(#{clip})">{body}</g>'
-            f'<rect {box} fill="none" stroke="{SOFT}"/>'
-            f'<text x="{self._left}" y="17" fill="{INK}" font-weight="600">{escape(self.title)}</text></svg>'
-        )
-
-    def _axes(self) -> str:
-        parts = []
-        floor, right = self._top + self._down, self._left + self._across
-        for place, text in linear_ticks(*self.x, most=4):
-            a, _ = self.place((place, self.y[0]))
-            strong = SOFT if place == 0 else GRID
-            parts.append(f'<path d="M{a:.1f} {self._top}V{floor}" stroke="{strong}" stroke-width=".6"/>')
-            parts.append(f'<text x="{a:.1f}" y="{floor + 13}" text-anchor="middle" fill="{SOFT}">{text}</text>')
-        for place, text in linear_ticks(*self.y, most=4) if self.levels else []:
-            _, b = self.place((self.x[0], place))
-            strong = SOFT if place == 0 else GRID
-            parts.append(f'<path d="M{self._left} {b:.1f}H{right}" stroke="{strong}" stroke-width=".6"/>')
-            parts.append(f'<text x="{self._left - 5}" y="{b + 4:.1f}" text-anchor="end" fill="{SOFT}">{text}</text>')
-        middle = f'x="{self._left + self._across / 2:.0f}" y="{self.height - 6}" text-anchor="middle"'
-        parts.append(f'<text {middle} fill="{INK}">{escape(self.x_label)}</text>')
-        half = self._top + self._down / 2
-        parts.append(
-            f'<text x="11" y="{half:.0f}" text-anchor="middle" fill="{INK}" transform="rotate(-90 11 {half:.0f})">'
-            f"{escape(self.y_label)}</text>"
-        )
-        return "".join(parts)
+        frame = self._axes.frame
+        body = Markup("").join(self.parts)
+        clip = f"clip{zlib.crc32((self.title + str(body)).encode(errors='replace')):08x}"
+        return tag(
+            "svg",
+            tag("rect", width=frame.width, height=frame.height, fill="#ffffff"),
+            tag("defs", tag("clipPath", tag("rect", **frame.box), id=clip)),
+            self._axes.uprights(linear_ticks(*self.x, most=4)),
+            self._axes.levels(linear_ticks(*self.y, most=4) if self.levels else ()),
+            self._axes.names(self.x_label, self.y_label),
+            tag("g", body, clip_path=f"url(#{clip})"),
+            tag("rect", **frame.box, fill="none", stroke=SOFT),
+            tag("text", self.title, x=frame.left, y=17, fill=INK, font_weight=600),
+            xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {frame.width} {frame.height}", role="img",
+            aria_label=self.title, font_family="sans-serif", font_size=11,
+        )  # fmt: skip
 
 
 def span(values: Sequence[float], *, least: float = 0.0, margin: float = 0.08) -> tuple[float, float]:
@@ -137,3 +130,10 @@ def span(values: Sequence[float], *, least: float = 0.0, margin: float = 0.08) -
     low, high = min([*values, -least]), max([*values, least])
     room = margin * ((high - low) or abs(high) or 1.0)
     return low - room, high + room
+
+
+def pairs(values: Tensor) -> Points:
+    """Points ``[n, 2]``, or complex values ``[n]``, as pairs."""
+    return [(complex(v).real, complex(v).imag) for v in values.tolist()] if values.dim() == 1 else [
+        (float(a), float(b)) for a, b in values.tolist()
+    ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
 from tightrope.drawing.png import encode_png
 
@@ -39,11 +40,11 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
         ``path``.
 
     Raises:
-        ValueError: for another dtype, shape or number of channels.
+        UserError: for another dtype, shape or number of channels.
     """
     values = _numpy(images)
     if values.dtype != np.uint8 or values.ndim != 4 or values.shape[1] not in (1, 3) or not values.size:
-        raise ValueError(
+        raise UserError(
             f"write_grid expects uint8 [n, c, h, w] with 1 or 3 channels, got {values.dtype} {list(values.shape)}: "
             "convert training images with Dataset.to_units first"
         )
@@ -82,12 +83,12 @@ def write_scatter(path: Path, points: Array | Tensor, real: Array | Tensor | Non
         ``path``.
 
     Raises:
-        ValueError: if an argument is not ``[n, d]`` or the two have different ``d``.
+        UserError: if an argument is not ``[n, d]`` or the two have different ``d``.
     """
     above = _vectors(points, "points")
     below = _vectors(real, "real") if real is not None else above[:0]
     if real is not None and above.shape[1] != below.shape[1]:
-        raise ValueError(
+        raise UserError(
             f"write_scatter expects points and real with the same number of coordinates, got {above.shape[1]} and "
             f"{below.shape[1]}: give vectors of one data set"
         )
@@ -160,12 +161,12 @@ def write_lines(
         ``path``.
 
     Raises:
-        ValueError: for another shape.
+        UserError: for another shape.
     """
     values = _numpy(signals).astype(float)
     values = values[:, None] if values.ndim == 2 else values
     if values.ndim != 3 or not values.size:
-        raise ValueError(
+        raise UserError(
             f"write_lines expects signals [n, t] or [n, c, t], got {list(values.shape)}: reshape them first"
         )
     finite: Array = values[np.isfinite(values)]
@@ -202,7 +203,7 @@ def _framed(canvas: Array) -> Array:
 def _vectors(values: Array | Tensor, name: str) -> Array:
     array = _numpy(values).astype(float)
     if array.ndim != 2 or not array.shape[1]:
-        raise ValueError(f"write_scatter expects {name} [n, d], got {list(array.shape)}: flatten each sample first")
+        raise UserError(f"write_scatter expects {name} [n, d], got {list(array.shape)}: flatten each sample first")
     kept: Array = array[np.isfinite(array).all(1)]
     return kept
 

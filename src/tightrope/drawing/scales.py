@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tightrope.drawing.numbers import MINUS, number, scientific
 
 Kind = Literal["linear", "log", "asinh"]
+_FAR = 1e100  # what lies beyond, or nearer to zero than its inverse, is drawn there: products stay finite
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Scale:
     def place(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Values as shares of the axis, 0 at ``low`` and 1 at ``high``."""
         ends = self._bend(np.asarray([self.low, self.high], np.float64))
-        placed: NDArray[np.float64] = (self._bend(np.asarray(values, np.float64)) - ends[0]) / (ends[1] - ends[0])
+        placed: NDArray[np.float64] = (self._bend(bounded(values)) - ends[0]) / (ends[1] - ends[0])
         return placed
 
     def _bend(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.kind == "log":
-            return np.asarray(np.log10(values))
+            return np.asarray(np.log10(np.maximum(values, 1 / _FAR)))
         if self.kind == "asinh":
             return np.asarray(np.arcsinh(values / self.width))
         return values
@@ -65,6 +66,12 @@ class Scale:
         return [(level, _power(level)) for level in sorted(chosen)]
 
 
+def bounded(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Values brought into the range in which axes can be computed."""
+    near = np.clip(np.asarray(values, np.float64), -_FAR, _FAR)
+    return np.where(np.abs(near) < 1 / _FAR, 0.0, near)
+
+
 def choose_scale(values: NDArray[np.float64], *, log: bool = False) -> Scale:
     """The axis on which some values are easiest to read.
 
@@ -76,6 +83,7 @@ def choose_scale(values: NDArray[np.float64], *, log: bool = False) -> Scale:
         A logarithmic axis where asked for; an asinh axis when a few values reach 30 times farther than the middle
         nine tenths; else a linear one, from zero if the values are close to it.
     """
+    values = bounded(values)
     positive = values[values > 0]
     if log and len(positive) and positive.max() > 20 * positive.min():
         return Scale(float(positive.min()) / 1.15, float(positive.max()) * 1.15, "log")

@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import in_functional_transform
+from tightrope.dynamics.spelled import SPELLED, weight_norm
 
 _DETACH = (torch.Tensor.detach, torch.detach)
 _ROOTS = (torch.Tensor.sqrt, torch.sqrt)
@@ -61,6 +63,7 @@ class CarryTangents(TorchFunctionMode):
             return _root(args[0])
         if func is torch.Tensor.addcmul_ and not torch.is_grad_enabled():
             _require_slope(*args[:3])
+        func = SPELLED.get(func, func)
         if func.__name__ in _ARITHMETIC:
             args = _with_tangents(func.__name__, args)
         return func(*args, **kwargs)
@@ -105,7 +108,7 @@ def _require_slope(moment: Tensor, a: Tensor, b: Tensor) -> None:
         return
     before = forward_ad.unpack_dual(moment).primal
     if bool(((before == 0) & (gradient == 0) & (tangent != 0)).any()):
-        raise ValueError(
+        raise UserError(
             "The step's derivative is not finite here: expected a differentiable step; Adam and RMSProp have none "
             "where their second moment is zero, so analyse them after some steps on real gradients."
         )
@@ -141,4 +144,6 @@ class Attached(TorchFunctionMode):
     ) -> Any:
         if func in _DETACH:
             return args[0].view_as(args[0])
+        if func is torch._weight_norm:
+            func = weight_norm
         return func(*args, **(kwargs or {}))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Losses, Player, all_parameters, flatten
 
 
@@ -24,7 +25,7 @@ def gradient_field(losses: Losses, players: Sequence[Player], *, create_graph: b
         ``[n]``: all players' parameters one after the other; zero for a parameter that its loss does not use.
 
     Raises:
-        ValueError: A loss that is not a finite scalar or does not depend on its player.
+        UserError: A loss that is not a finite scalar or does not depend on its player.
 
     Cost: one forward and backward per player.
 
@@ -45,16 +46,16 @@ def descent(
     """Minus one player's gradient, a tensor per parameter; ``player`` is the number that errors name."""
     value: object = loss()
     if not isinstance(value, Tensor):
-        raise ValueError(
+        raise UserError(
             f"Expected the loss of player {player} to return a tensor, got {type(value).__name__}; do not call .item() "
             "on it."
         )
     if value.numel() != 1:
-        raise ValueError(
+        raise UserError(
             f"Expected a scalar loss of player {player}, got shape {tuple(value.shape)}; return a mean over the batch."
         )
     if not bool(torch.isfinite(value.detach()).all()):
-        raise ValueError(
+        raise UserError(
             f"The loss of player {player} is {float(value.detach())}: expected a finite number; look at the weights "
             "and inputs before analysing the game."
         )
@@ -62,14 +63,14 @@ def descent(
     if value.requires_grad:
         found = torch.autograd.grad(value.reshape(()), list(parameters), create_graph=create_graph, allow_unused=True)
     if all(g is None for g in found):
-        raise ValueError(
+        raise UserError(
             f"The loss of player {player} does not depend on that player's parameters: expected a differentiable "
             "function of them; check the order of losses and players and that nothing is detached or under no_grad."
         )
     found = [g if g is None or g.layout == torch.strided else g.to_dense() for g in found]
     own = [torch.zeros_like(p) if g is None else -g for p, g in zip(parameters, found, strict=True)]
     if not all(bool(torch.isfinite(g.detach()).all()) for g in own):
-        raise ValueError(
+        raise UserError(
             f"The gradient of player {player} is not finite although its loss is {float(value.detach()):.4g}: expected "
             "a differentiable point; move the parameters a little or use a loss that is smooth here."
         )

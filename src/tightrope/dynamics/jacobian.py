@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tightrope.dynamics.players import Losses, Player, all_parameters, flatten
+from tightrope.dynamics.players import Losses, Player
 from tightrope.dynamics.products import field_products
 from tightrope.dynamics.smooth import check_differentiable
 
@@ -38,7 +38,7 @@ def field_jacobian(
         ``[n, n]``; entry ``(i, j)`` is the derivative of component ``i`` of the field by parameter ``j``.
 
     Raises:
-        ValueError: Not a game, not finite, or not differentiable at this point.
+        UserError: Not a game, not finite, or not differentiable at this point.
 
     Cost: ``n`` products at twice a gradient where reverse mode sees the whole Jacobian, three times otherwise.
 
@@ -53,8 +53,4 @@ def field_jacobian(
     if check:
         check_differentiable(losses, players, generators=generators)
     with field_products(losses, players, generators=generators) as products:
-        like = flatten([p.detach() for part in all_parameters(losses, players) for p in part])
-        basis = torch.eye(products.size, dtype=like.dtype, device=like.device)
-        if products.transpose_is_exact():
-            return torch.stack([products.transposed(row) for row in basis])
-        return torch.stack([products.forward(column) for column in basis], dim=1)
+        return products.dense()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.field import gradient_field
 from tightrope.dynamics.players import Losses, Player, flatten, parameters_of, repeatable, write_
 
@@ -52,7 +53,7 @@ def path_angle(
         generators: Random-number generators that the losses draw from.
 
     Raises:
-        ValueError: The two points are one, or have another size than the game.
+        UserError: The two points are one, or have another size than the game.
 
     Cost: ``points`` gradients; everything is left as found.
 
@@ -67,14 +68,14 @@ def path_angle(
     tensors = [p for player in players for p in parameters_of(player)]
     found = flatten([p.detach() for p in tensors]).clone()
     if start.shape != found.shape or end.shape != found.shape:
-        raise ValueError(
+        raise UserError(
             f"Expected two points of {found.numel()} parameters, got {tuple(start.shape)} and {tuple(end.shape)}; "
             "flatten all players' parameters in order."
         )
     line = (end - start).to(found)
     length = torch.linalg.vector_norm(line)
     if not float(length) > 0:
-        raise ValueError("Expected two different points, got the same twice; take checkpoints further apart.")
+        raise UserError("Expected two different points, got the same twice; take checkpoints further apart.")
     positions = torch.linspace(0, 1 + beyond, points, dtype=torch.float64)
     cosines, norms = [], []
     with repeatable(players, generators) as rewind:

@@ -14,7 +14,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import undisturbed
+from tightrope.dynamics.spelled import differentiable_kernels
 
 Player: TypeAlias = nn.Module | Sequence[Tensor]
 """A module, of which every parameter that requires a gradient is played, or the played tensors themselves."""
@@ -34,23 +36,23 @@ def all_parameters(losses: Losses, players: Sequence[Player]) -> list[list[Tenso
     """The tensors of every player, one list per player, after checking that the game is complete.
 
     Raises:
-        ValueError: Not one loss per player, a player without parameters, a tensor that is no leaf with a gradient, or
+        UserError: Not one loss per player, a player without parameters, a tensor that is no leaf with a gradient, or
             a parameter with two players.
     """
     if len(losses) != len(players):
-        raise ValueError(
+        raise UserError(
             f"Expected one loss per player, got {len(losses)} losses and {len(players)} players; pass "
             "losses=(generator_loss, critic_loss) and players=(generator, critic)."
         )
     found = [parameters_of(player) for player in players]
     for index, tensors in enumerate(found):
         if not tensors:
-            raise ValueError(
+            raise UserError(
                 f"Player {index} has no parameter that requires a gradient: expected at least one, got none; unfreeze "
                 "the module or leave the player out."
             )
         if any(not p.requires_grad or not p.is_leaf for p in tensors):
-            raise ValueError(
+            raise UserError(
                 f"Player {index} holds a tensor that is no parameter: expected leaf tensors that require a gradient; "
                 "pass the module, or list(module.parameters())."
             )
@@ -63,7 +65,7 @@ def _refuse_shared(parts: list[list[Tensor]]) -> None:
     for index, tensors in enumerate(parts):
         for p in tensors:
             if owner.setdefault(id(p), index) != index:
-                raise ValueError(
+                raise UserError(
                     f"Players {owner[id(p)]} and {index} share a parameter of shape {tuple(p.shape)}: expected each "
                     "parameter to have one player; untie it, or give it to one of them as a list of tensors."
                 )
@@ -117,7 +119,7 @@ def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] 
 
     gradients = [(p, p.grad) for p in tensors]
     try:
-        with undisturbed(*modules_of(players)):
+        with undisturbed(*modules_of(players)), differentiable_kernels():
             yield rewind
     finally:
         rewind()

@@ -94,7 +94,7 @@ def predict(
         The prediction.
 
     Raises:
-        ValueError: A step that is not differentiable here, or no convergence of the eigenvalues.
+        UserError: A step that is not differentiable here, or no convergence of the eigenvalues.
 
     Example:
         >>> from tightrope import dynamics, toys

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.detached import Attached
 from tightrope.dynamics.field import descent, gradient_field
-from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten
-from tightrope.dynamics.tangents import push_forward
+from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten, write_
+from tightrope.dynamics.tangents import ForwardDerivativeError, push_forward
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
+
+_SEEN = "compute the fakes inside the critic's loss, without no_grad"
 
 
 class FieldProducts:
@@ -32,27 +35,35 @@ class FieldProducts:
         self._tensors = [p for part in self._parts for p in part]
         self._field: Tensor | None = None
         self._exact: bool | None = None
+        self._missing: ForwardDerivativeError | None = None
         self.size = sum(p.numel() for p in self._tensors)
         self.count = 0
 
     def forward(self, w: Tensor) -> Tensor:
-        """``J w`` for ``w [n]``: forward over reverse mode; about three times the cost of a gradient."""
-        self._field = None  # the products below write into the parameters, which ends the life of a kept graph
-        self._rewind()
-        self.count += 1
-        return _finite(flatten(push_forward(self._gradients, self._tensors, unflatten(w, self._tensors))))
+        """``J w`` for ``w [n]``: forward over reverse mode; about three times the cost of a gradient.
+
+        Where an operation has no forward derivative, by reverse mode alone, for about twice as much.
+
+        Raises:
+            UserError: That is so, and reverse mode cannot see all of the Jacobian.
+        """
+        pushed = self._push(w)
+        if pushed is not None:
+            return pushed
+        if not self.transpose_is_exact():
+            raise UserError(f"{str(self._missing).rstrip('.')}, or {_SEEN}.") from self._missing
+        return self._push_by_reverse(w)
 
     def transposed(self, u: Tensor) -> Tensor:
         """``J^T u`` for ``u [n]``: reverse over reverse mode on a graph that is kept; about twice a gradient.
 
         Raises:
-            ValueError: Reverse mode cannot see all of the Jacobian, see :meth:`transpose_is_exact`.
+            UserError: Reverse mode cannot see all of the Jacobian, see :meth:`transpose_is_exact`.
         """
         if not self.transpose_is_exact():
-            raise ValueError(
+            raise UserError(
                 "Reverse mode does not see the whole Jacobian of this game: expected losses through which every "
-                "player's parameters reach every gradient; compute the fakes inside the critic's loss, without "
-                "no_grad, or use products with J instead of its transpose."
+                f"player's parameters reach every gradient; {_SEEN}, or use products with J instead of its transpose."
             )
         return self._pull_back(u)
 
@@ -65,6 +76,13 @@ class FieldProducts:
         if self._exact is None:
             self._exact = self._same_gradient() and all(self._adjoint(j) for j in range(len(self._parts)))
         return self._exact
+
+    def dense(self) -> Tensor:
+        """``J [n, n]``, by ``n`` products of the cheaper kind."""
+        basis = torch.eye(self.size, dtype=self._tensors[0].dtype, device=self._tensors[0].device)
+        if self.transpose_is_exact():
+            return torch.stack([self.transposed(row) for row in basis])
+        return torch.stack([self.forward(column) for column in basis], dim=1)
 
     def linear_operator(self) -> LinearOperator:
         """This object as a real SciPy operator ``[n, n]`` with ``matvec`` and ``rmatvec``."""
@@ -82,6 +100,49 @@ class FieldProducts:
 
         matvec = _numpy(self.transposed, self._tensors[0])
         return LinearOperator((self.size, self.size), matvec=matvec, dtype="float64")
+
+    def _push(self, w: Tensor) -> Tensor | None:
+        """``J w`` in forward mode; None where an operation has no forward derivative."""
+        if self._missing is not None:
+            return None
+        self._field = None  # the products below write into the parameters, which ends the life of a kept graph
+        self._rewind()
+        self.count += 1
+        try:
+            return _finite(flatten(push_forward(self._gradients, self._tensors, unflatten(w, self._tensors))))
+        except ForwardDerivativeError as error:
+            self._missing = error
+            return None
+
+    def _push_by_reverse(self, w: Tensor) -> Tensor:
+        """``J w`` as the derivative of ``<J^T u, w>`` by ``u``."""
+        self._rewind()
+        self.count += 1
+        with Attached():
+            field = gradient_field(self._losses, self._players, create_graph=True)
+        if not field.requires_grad:
+            return torch.zeros_like(w)
+        u = torch.zeros_like(field).requires_grad_()
+        pulled = torch.autograd.grad(field, self._tensors, u, create_graph=True, allow_unused=True)
+        total = [(g * x).sum() for g, x in zip(pulled, unflatten(w, self._tensors), strict=True) if g is not None]
+        (found,) = torch.autograd.grad(torch.stack(total).sum(), u)
+        return _finite(found)
+
+    def _difference(self, w: Tensor) -> Tensor:
+        """``J w`` by central differences, with which :meth:`transpose_is_exact` makes do without forward mode."""
+        self._field = None
+        start = flatten([p.detach() for p in self._tensors])
+        step = (1e-5 if start.dtype == torch.float64 else 2e-3) / float(torch.linalg.vector_norm(w))
+        ends = []
+        try:
+            for side in (step, -step):
+                self._rewind()
+                write_(self._tensors, start + side * w)
+                ends.append(gradient_field(self._losses, self._players).detach())
+        finally:
+            write_(self._tensors, start)
+        self.count += 1
+        return (ends[0] - ends[1]) / (2 * step)
 
     def _gradients(self) -> list[Tensor]:
         return [g for i, part in enumerate(self._parts) for g in descent(self._losses[i], part, i)]
@@ -114,7 +175,8 @@ class FieldProducts:
         masks = [torch.full((p.numel(),), float(j == player)) for j, part in enumerate(self._parts) for p in part]
         mask = torch.cat(masks).to(self._tensors[0])
         w = torch.randn(self.size, generator=draw).to(mask) * mask
-        answer = self.forward(w)
+        pushed = self._push(w)
+        answer = self._difference(w) if pushed is None else pushed
         for u in (answer * (1 - mask), answer * mask):
             if not _close((answer * u).sum(), (self._pull_back(u) * w).sum()):
                 return False
@@ -159,7 +221,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 def _finite(product: Tensor) -> Tensor:
     if not bool(torch.isfinite(product).all()):
-        raise ValueError(
+        raise UserError(
             "A derivative of the game's gradient is not finite here: expected a twice differentiable point; move the "
             "parameters a little, or check the weights for overflow."
         )

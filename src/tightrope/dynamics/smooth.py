@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.field import gradient_field
 from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, write_
 from tightrope.dynamics.state import Replay
@@ -31,7 +32,7 @@ def check_differentiable(
         directions: Random directions to try.
 
     Raises:
-        ValueError: The field jumps or has a kink here, or repeated evaluations differ.
+        UserError: The field jumps or has a kink here, or repeated evaluations differ.
 
     Cost: ``2 + 4 * directions`` gradients.
 
@@ -41,7 +42,7 @@ def check_differentiable(
         >>> dynamics.check_differentiable((lambda: x.square().sum(),), ([x],))
         >>> dynamics.check_differentiable((lambda: x.abs().sum(),), ([x],))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        ValueError: The game is not differentiable at this point: ...
+        tightrope._plumbing.errors.UserError: The game is not differentiable at this point: ...
     """
     tensors = [p for part in all_parameters(losses, players) for p in part]
     start = flatten([p.detach() for p in tensors]).clone()
@@ -62,7 +63,7 @@ def check_step(step: Callable[[], object], at: Replay) -> None:
     """:func:`check_differentiable` of one training step in the parameters, along one direction, memory as it is.
 
     Raises:
-        ValueError: The step jumps or has a kink here, or repeated steps differ.
+        UserError: The step jumps or has a kink here, or repeated steps differ.
     """
     start = flatten([p.detach() for p in at.parameters]).clone()
 
@@ -106,7 +107,7 @@ def _require_smooth(
     kink = gaps[1] > 0.5 * gaps[0] and gaps[1] > max(tolerance * slopes[1], floor)
     if jump or kink:
         found = f"its {'gradient' if what == 'game' else 'result'} {'jumps' if jump else 'has a kink'}"
-        raise ValueError(
+        raise UserError(
             f"The {what} is not differentiable at this point: along a random direction {found} (one-sided "
             f"slopes differ by {gaps[1]:.3g}, slope {slopes[0]:.3g} grows to {slopes[1]:.3g} as the step shrinks); "
             "move the parameters off it, for example away from a zero gradient under a one-centred penalty."
@@ -116,7 +117,7 @@ def _require_smooth(
 def _require_repeatable(first: Tensor, second: Tensor, tolerance: float) -> None:
     difference = _norm(first - second)
     if difference > tolerance * _norm(first):
-        raise ValueError(
+        raise UserError(
             f"The losses gave values that differ by {difference:.3g} at one and the same point: expected a "
             "deterministic game; draw latents and noise once outside the losses, or pass the generators they use as "
             "`generators`."

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
-from tightrope.dynamics.jacobian import field_jacobian
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Losses, Player, all_parameters
-from tightrope.dynamics.products import field_products
+from tightrope.dynamics.products import FieldProducts, field_products
 from tightrope.dynamics.smooth import check_differentiable
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
+
+DENSE: Final = 256  # parameters up to which the iteration, which may fail, saves nothing worth having
 
 ORDERS: Final = {
     "LM": lambda values: -values.abs(),
@@ -88,8 +90,9 @@ def eigenvalues(
         batches: Losses of the same players on other minibatches, to measure noise; each costs as much again.
         tolerance: Relative accuracy asked of ARPACK; None for 1e-10 in float64 and 1e-3 in float32.
         restarts: Arnoldi restarts before giving up.
-        subspace: Size of the Krylov space; None for ``max(3 k, 20)``, or all of it up to 100 parameters. Ties, such
-            as the one real part that all rotations of a game may share, need a larger one.
+        subspace: Size of the Krylov space; None for ``max(3 k, 20)``, and for no iteration at all up to 256
+            parameters, where the whole Jacobian is decomposed. Ties, such as the one real part that all rotations of a
+            game may share, need a larger one.
         check: Test first that the field is differentiable here, for six gradients; None for float64 alone, since in
             float32 the test's steps are long enough to cross the kinks of rectifiers near the point.
 
@@ -97,10 +100,11 @@ def eigenvalues(
         The spectrum.
 
     Raises:
-        ValueError: Not a game, not finite, not differentiable here, an unknown ``which``, or no convergence.
+        UserError: Not a game, not finite, not differentiable here, an unknown ``which``, or no convergence.
 
-    Cost: ``subspace`` products and about half as many per restart; then two per pair of eigenvalues for residuals. A
-    product costs about twice a gradient where reverse mode sees the whole Jacobian, three times otherwise.
+    Cost: a product per parameter up to 256 of them. Beyond, ``subspace`` products and about half as many per restart;
+    then two per pair of eigenvalues for residuals. A product costs about twice a gradient where reverse mode sees the
+    whole Jacobian, three times otherwise.
 
     Example:
         >>> from tightrope import dynamics, penalties, toys
@@ -111,16 +115,16 @@ def eigenvalues(
         ['-0.30+0.40j', '-0.30-0.40j']
     """
     if which not in ORDERS or k < 1:
-        raise ValueError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
+        raise UserError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
     parts = all_parameters(losses, players)
     double = parts[0][0].dtype == torch.float64
     if double if check is None else check:
         check_differentiable(losses, players, generators=generators, directions=1)
-    if k >= sum(p.numel() for part in parts for p in part) - 1:
-        first = _dense(losses, players, k, which, generators)
-    else:
-        accuracy = (1e-10 if double else 1e-3) if tolerance is None else tolerance
-        with field_products(losses, players, generators=generators) as J:
+    accuracy = (1e-10 if double else 1e-3) if tolerance is None else tolerance
+    with field_products(losses, players, generators=generators) as J:
+        if k >= J.size - 1 or (subspace is None and J.size <= DENSE):
+            first = _dense(J, k, which)
+        else:
             transposed = J.transpose_is_exact()
             operator = J.transposed_operator() if transposed else J.linear_operator()
             values, residuals = arnoldi(operator, k, which, accuracy, restarts, subspace)
@@ -149,22 +153,22 @@ def arnoldi(
     """Eigenvalues of a real operator and the residuals of their unit eigenvectors, ``[k]`` each.
 
     Raises:
-        ValueError: ARPACK did not converge.
+        UserError: ARPACK did not converge.
     """
     from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigs
 
     n = operator.shape[0]
     start = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
-    width = min(n, (n if n <= 100 else max(3 * k, 20)) if subspace is None else subspace)
+    width = min(n, max(3 * k, 20) if subspace is None else subspace)
     try:
         values, vectors = eigs(operator, k=k, which=which, v0=start, ncv=width, maxiter=restarts, tol=tolerance)
     except ArpackNoConvergence as error:
-        raise ValueError(
+        raise UserError(
             f"The eigenvalues did not converge: expected {k} within {restarts} restarts, got {len(error.eigenvalues)}; "
             "raise restarts or subspace, loosen tolerance, or ask for which='LM', which converges fastest."
         ) from error
     except ArpackError as error:
-        raise ValueError(
+        raise UserError(
             f"The eigenvalue iteration broke down ({error}): expected a Krylov space of more than one dimension; check "
             "that the game's Jacobian is not zero here, or use field_jacobian for small games."
         ) from error
@@ -193,11 +197,9 @@ def _residuals(operator: LinearOperator, values: Any, vectors: Any) -> list[floa
     return out
 
 
-def _dense(
-    losses: Losses, players: Sequence[Player], k: int, which: str, generators: Sequence[torch.Generator]
-) -> Spectrum:
-    J = field_jacobian(losses, players, generators=generators, check=False).double().cpu()
+def _dense(products: FieldProducts, k: int, which: str) -> Spectrum:
+    J = products.dense().double().cpu()
     values, vectors = torch.linalg.eig(J)
     order = torch.argsort(ORDERS[which](values), stable=True)[:k]
     residuals = torch.linalg.vector_norm(J.to(vectors) @ vectors - vectors * values, dim=0)
-    return Spectrum(values[order], residuals[order], None, J.shape[0], False)
+    return Spectrum(values[order], residuals[order], None, products.count, products.transpose_is_exact())

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Player
 from tightrope.dynamics.prediction import Prediction, judge
 from tightrope.dynamics.smooth import check_step
@@ -42,7 +43,7 @@ def largest_safe_step(
         The factor; 0 if even the smallest rates diverge, infinity if ``largest`` times the rates still do not.
 
     Raises:
-        ValueError: A step that is not differentiable here.
+        UserError: A step that is not differentiable here.
 
     Cost: about forty update Jacobians, so it is meant for small games.
 
@@ -135,7 +136,7 @@ def contracting_weights(
         accuracy: Relative accuracy of the ends.
 
     Raises:
-        ValueError: ``weights`` are not positive and ascending, or there are none.
+        UserError: ``weights`` are not positive and ascending, or there are none.
 
     Example:
         >>> from tightrope import dynamics, penalties, toys
@@ -151,7 +152,7 @@ def contracting_weights(
     """
     tried = [(w, predict_at(w)) for w in weights]
     if not tried or any(w <= 0 for w, _ in tried) or any(a[0] >= b[0] for a, b in pairwise(tried)):
-        raise ValueError(
+        raise UserError(
             f"Expected positive weights in ascending order, got {[w for w, _ in tried]}; for example a geometric grid."
         )
     holds = [p.verdict == "convergent" for _, p in tried]

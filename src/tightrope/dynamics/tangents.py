@@ -11,6 +11,10 @@ from torch.autograd import forward_ad
 from tightrope.dynamics.detached import CarryTangents
 
 
+class ForwardDerivativeError(ValueError):
+    """An operation has no forward derivative in torch."""
+
+
 def push_forward(
     compute: Callable[[], Sequence[Tensor]],
     inputs: Sequence[Tensor],
@@ -32,7 +36,7 @@ def push_forward(
         A tensor per output; zeros for outputs that do not depend on the inputs.
 
     Raises:
-        ValueError: An operation inside has no forward derivative in torch.
+        ForwardDerivativeError: An operation inside has none in torch.
 
     Cost: two to three times ``compute``.
     """
@@ -43,9 +47,10 @@ def push_forward(
         try:
             outputs = compute()
         except NotImplementedError as error:
-            raise ValueError(
-                f"The game uses an operation that torch cannot differentiate in forward mode ({_first_line(error)}); "
-                "replace it, or on the CPU build the optimisers without fused=True."
+            said = _first_line(error)
+            remedy = "pass its optimiser, or build that without fused=True" if "fused" in said else "replace it"
+            raise ForwardDerivativeError(
+                f"The game uses an operation that torch cannot differentiate in forward mode ({said}); {remedy}."
             ) from error
         found = [forward_ad.unpack_dual(y).tangent for y in outputs]
         return [torch.zeros_like(y) if t is None else t.detach().clone() for y, t in zip(outputs, found, strict=True)]

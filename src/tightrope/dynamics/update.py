@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Player, flatten, unflatten
 from tightrope.dynamics.smooth import check_step
 from tightrope.dynamics.state import Replay, replay
@@ -45,7 +46,7 @@ def update_jacobian(
         ``[s, s]`` over all parameters and then the memory tensors, in the order of :func:`state_tensors`.
 
     Raises:
-        ValueError: A step that is not differentiable here, or an operation without forward derivative.
+        UserError: A step that is not differentiable here, or an operation without forward derivative.
 
     Cost: ``s`` steps at two to three times a step. Everything is left as found.
 
@@ -103,12 +104,12 @@ def _product(step: Callable[[], object], at: Replay, direction: Tensor) -> Tenso
     column = flatten(push_forward(take, at.tensors(), unflatten(direction, at.state), parameters=at.parameters))
     at.rewind()
     if column.numel() != direction.numel():
-        raise ValueError(
+        raise UserError(
             f"Expected a step that keeps its memory's size, got {direction.numel()} numbers before and "
             f"{column.numel()} after it; take whole cycles as one step."
         )
     if not bool(torch.isfinite(column).all()):
-        raise ValueError(
+        raise UserError(
             "The step's derivative is not finite here: expected a differentiable step; Adam and RMSProp have none "
             "where their second moment is zero, so analyse them after some steps on real gradients."
         )

@@ -58,7 +58,7 @@ def evaluate(
 
     Raises:
         UserError: A metric is unknown or does not suit the data, or n is too small.
-        ValueError: The samples have another shape than the data, or hold NaN or infinity.
+            The samples have another shape than the data, or hold NaN or infinity.
 
     Example:
         >>> from tightrope import data, evaluation

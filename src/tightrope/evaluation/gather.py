@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.progress import Stages
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, projections
 from tightrope.evaluation.measures import measure
 from tightrope.evaluation.plan import Plan
@@ -56,12 +57,12 @@ def networks_for(plan: Plan, shape: tuple[int, ...], network: FeatureNetwork | N
         seed: Seed of the evaluation.
 
     Raises:
-        ValueError: There are fewer samples than a metric needs in the features of this network.
+        UserError: There are fewer samples than a metric needs in the features of this network.
     """
     if network is not None and "frechet_extrapolated" in plan.names:
         least = extrapolation_least(torch.empty(0, network.dimension))
         if min(plan.n_real, plan.n_fake) < least:
-            raise ValueError(
+            raise UserError(
                 f"frechet_extrapolated needs at least {least:,} samples of each set in the "
                 f"{network.dimension} features of {network.name}, but there are {plan.n_real:,} real and "
                 f"{plan.n_fake:,} generated ones; draw more samples or leave it out."
@@ -78,7 +79,7 @@ def measured(
     reference: Reference,
     seed: int,
     cache: Path | None,
-    progress: Stages,
+    progress: Progress,
 ) -> list[Measurement]:
     """Gather the real features and return one measurement for each metric of a plan.
 
@@ -110,7 +111,7 @@ def _sets(
     reference: Reference,
     seed: int,
     cache: Path | None,
-    progress: Stages,
+    progress: Progress,
 ) -> Sets:
     real = features_of(network, reference.real, plan.n_real, seed, cache, progress, "real samples")
     control, training = None, torch.empty(0, network.dimension)
@@ -173,7 +174,7 @@ def features_of(
     count: int,
     seed: int,
     cache: Path | None,
-    progress: Stages,
+    progress: Progress,
     what: str,
 ) -> Tensor:
     """Return features [count, d] of rows drawn without replacement, so that any first part is a random one too."""

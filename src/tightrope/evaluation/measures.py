@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.evaluation.features.inception import is_reference
 from tightrope.evaluation.sets import Sets
 from tightrope.metrics.frechet import frechet_distance, frechet_parts
@@ -129,7 +130,7 @@ def _mode_coverages(sets: Sets) -> tuple[Coverage, Coverage | None]:
     """Of the generated samples and of the control; the modes are known, so that no real sample takes part."""
     mixture = sets.mixture
     if mixture is None:
-        raise ValueError(f"Modes can be counted where they are known, but {sets.data} has none; leave them out.")
+        raise UserError(f"Modes can be counted where they are known, but {sets.data} has none; leave them out.")
     control = None if sets.control is None else mode_coverage(sets.control.fake, mixture.means, mixture.std)
     return mode_coverage(sets.fake, mixture.means, mixture.std), control
 

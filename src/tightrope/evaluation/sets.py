@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.evaluation.features.inception import is_reference
 from tightrope.evaluation.features.network import FeatureNetwork
 from tightrope.evaluation.references import remembered_number
@@ -126,7 +127,7 @@ class Sets:
     def control_neighbours(self) -> NeighbourScores:
         """The same of the control."""
         if self.control is None:
-            raise ValueError("Floors need other real samples, but there are none; give training samples.")
+            raise UserError("Floors need other real samples, but there are none; give training samples.")
         return precision_recall_density_coverage(self.control.real, self.control.fake)
 
     def rng(self) -> torch.Generator:

@@ -35,7 +35,7 @@ def open_samples(
 
     Raises:
         UserError: The source cannot be used, in one sentence.
-        FileNotFoundError: The path does not exist.
+        UserFileError: The path does not exist.
     """
     if split not in SPLITS:
         raise UserError(f"Expected the split {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, got {split!r}; choose one.")
@@ -83,7 +83,7 @@ def open_pair(
 
     Raises:
         UserError: A source cannot be used, in one sentence.
-        FileNotFoundError: A path does not exist.
+        UserFileError: A path does not exist.
     """
 
     def opened(source: str | Path, part: str, planes: int | None) -> Samples:

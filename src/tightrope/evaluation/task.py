@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.progress import Stages
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork
 from tightrope.evaluation.features.small_classifier import (
     classifier,
@@ -50,7 +51,7 @@ class Generated:
     like: Dataset
 
     def features(
-        self, networks: Networks, n: int, seed: int, cache: Path | None, progress: Stages
+        self, networks: Networks, n: int, seed: int, cache: Path | None, progress: Progress
     ) -> dict[str, Tensor]:
         """Features of new samples, at most 256 at a time, with seeds derived from ``seed``."""
         parts: dict[str, list[Tensor]] = {what: [] for what in networks}
@@ -63,22 +64,27 @@ class Generated:
 
     def portions(self, n: int, seed: int) -> Iterator[Tensor]:
         """Yield generated samples [<=256, *shape] until there are n, images rounded to 8 bits as stored ones are."""
-        seeds = np.random.SeedSequence(seed).generate_state(-(-n // BATCH))
-        for index, start in enumerate(range(0, n, BATCH)):
-            count = min(BATCH, n - start)
-            x = self.sample(count, int(seeds[index])).detach().to("cpu", torch.float32)
+        for count, own in calls(n, seed):
+            x = self.sample(count, own).detach().to("cpu", torch.float32)
             if x.shape != (count, *self.like.shape):
-                raise ValueError(
+                raise UserError(
                     f"The generator must return samples of shape {(count, *self.like.shape)}, but it returned "
                     f"{tuple(x.shape)}; build it for the data's shape."
                 )
             bad = int((~torch.isfinite(x).flatten(1).all(dim=1)).sum())
             if bad:
-                raise ValueError(
+                raise UserError(
                     f"Generated samples must be finite, but {bad} of {count} hold NaN or infinity; the weights have "
                     "diverged, so evaluate an earlier checkpoint."
                 )
             yield self.like.to_units(x).to(torch.float32).div(127.5).sub(1.0) if self.like.kind == "images" else x
+
+
+def calls(n: int, seed: int) -> Iterator[tuple[int, int]]:
+    """Yield the number (at most 256) and the seed of the samples that an evaluation asks for, call by call."""
+    seeds = np.random.SeedSequence(seed).generate_state(-(-n // BATCH))
+    for index, start in enumerate(range(0, n, BATCH)):
+        yield min(BATCH, n - start), int(seeds[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +98,7 @@ class Stored:
     samples: Samples
 
     def features(
-        self, networks: Networks, n: int, seed: int, cache: Path | None, progress: Stages
+        self, networks: Networks, n: int, seed: int, cache: Path | None, progress: Progress
     ) -> dict[str, Tensor]:
         """Features of chosen samples, from the cache where they are known."""
         return {
@@ -113,7 +119,7 @@ class Learnt:
     train: Dataset
     test: Dataset
 
-    def network(self, cache: Path | None, progress: Stages) -> FeatureNetwork:
+    def network(self, cache: Path | None, progress: Progress) -> FeatureNetwork:
         """The classifier, trained now or read from the cache."""
         return classifier(self.train, self.test, cache=cache, progress=progress)
 
@@ -148,7 +154,7 @@ class Task:
 def run(task: Task, *, progress: bool) -> list[Measurement]:
     """Measure: one measurement for each metric of the plan, in order."""
     plan, seed, cache = task.plan, task.seed, task.cache
-    shown = Stages(show=progress)
+    shown = Progress(show=progress)
     choice = task.choice
     network = (
         None if not plan.on("features") else choice.network(cache, shown) if isinstance(choice, Learnt) else choice

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.layers.kernel import LAYERS, Layer, effective_weight, kernel_shape
+from tightrope.layers.torch_own import of_torch, raw_parameters, said
 
 _REFUSED = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Bilinear, nn.EmbeddingBag)
 
@@ -35,7 +37,7 @@ def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, La
         skip: Names of submodules to leave out, with everything below them.
 
     Raises:
-        ValueError: A name in ``skip`` is no submodule, or a lazy layer has no weight yet.
+        UserError: A name in ``skip`` is no submodule, or a lazy layer has no weight yet.
     """
     skipped = _subtrees(network, skip)
     found: dict[str, Layer] = {}
@@ -43,12 +45,14 @@ def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, La
         if not isinstance(module, LAYERS) or name in skipped:
             continue
         if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
-            raise ValueError(f"expected layers with weights, got the lazy layer {name!r}; call the network once before")
+            raise UserError(f"expected layers with weights, got the lazy layer {name!r}; call the network once before")
         found[name] = module
     return found
 
 
-def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = (), in_place: bool = False) -> dict[str, Layer]:
+def constrainable_layers(
+    network: nn.Module, *, skip: Iterable[str] = (), in_place: bool = False, replace: bool = False
+) -> dict[str, Layer]:
     """:func:`find_layers` for a constraint: refuses what would silently stay unconstrained, or break later.
 
     Args:
@@ -56,11 +60,13 @@ def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = (), in_pla
         skip: Names of submodules to leave out, with everything below them.
         in_place: For a projection, which writes into the weights: those may then hold anything, have sparse gradients,
             or be shared with a skipped layer.
+        replace: Let constraints of torch pass, which ``torch_own.make_layers_plain`` then takes off.
 
     Raises:
-        TypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the network.
-        ValueError: No layer at all, a layer that is already constrained, a weight that is no parameter, is shared with
-            another layer, or is not finite, or an Embedding with sparse gradients.
+        UserTypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the
+            network.
+        UserError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
+            without entries, shared with another layer, or not finite, or an Embedding with sparse gradients.
     """
     skip = _names(skip)
     layers = find_layers(network, skip=skip)
@@ -69,33 +75,56 @@ def constrainable_layers(network: nn.Module, *, skip: Iterable[str] = (), in_pla
         if name not in skipped and not isinstance(module, (*LAYERS, parametrize.ParametrizationList)):
             _refuse_other_weights(name, module, inside_parametrization="parametrizations." in name)
     if not layers:
-        raise ValueError(
+        raise UserError(
             "expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none; check `skip`"
         )
     for name, layer in layers.items():
-        if parametrize.is_parametrized(layer, "weight"):
-            raise ValueError(
-                f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
-            )
-        if not isinstance(layer.weight, nn.Parameter):
-            raise ValueError(
-                f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
-                "remove the old-style weight hook first"
-            )
+        _refuse_computed(name, layer, replace=replace, replaceable=not in_place)
+        _refuse_kind(name, effective_weight(layer))
         if not in_place:
             _refuse_values(name, layer)
     _refuse_shared_weights(layers, layers.items() if in_place else network.named_modules())
     return layers
 
 
+def _refuse_computed(name: str, layer: Layer, *, replace: bool, replaceable: bool) -> None:
+    """Refuse a weight that something computes already, unless that is torch's and to be replaced."""
+    theirs = of_torch(layer).get("weight")
+    chain = layer.parametrizations["weight"] if parametrize.is_parametrized(layer, "weight") else ()  # type: ignore[index]
+    if replace and theirs and all(map(said, chain)):
+        return
+    if theirs and replaceable:
+        raise UserError(
+            f"expected plain weights, got {name!r} already constrained by {theirs}; pass replace=True to take that "
+            "off first, keeping the weight, or call constraints.remove(network) first"
+        )
+    if theirs or chain:
+        raise UserError(
+            f"expected plain weights, got {name!r} already constrained; call constraints.remove(network) first"
+        )
+    if not isinstance(layer.weight, nn.Parameter):
+        raise UserError(
+            f"expected layer {name!r} to hold its weight as a parameter, got a plain tensor; "
+            "remove the hook that computes it first"
+        )
+
+
+def _refuse_kind(name: str, weight: Tensor) -> None:
+    if weight.is_complex() or weight.numel() == 0:
+        raise UserError(
+            f"expected real weights with entries, got {name!r} with {weight.dtype} of shape {list(weight.shape)}; "
+            "name it in `skip`"
+        )
+
+
 def refuse_not_finite(name: str, weight: Tensor) -> None:
     """Refuse a weight with entries that are infinite or no numbers.
 
     Raises:
-        ValueError: It has one.
+        UserError: It has one.
     """
     if not weight.is_meta and not bool(torch.isfinite(weight).all()):
-        raise ValueError(
+        raise UserError(
             f"expected finite weights, got {name!r} with entries that are infinite or no numbers; "
             "start from another initialisation, or from a checkpoint of before the divergence"
         )
@@ -103,11 +132,11 @@ def refuse_not_finite(name: str, weight: Tensor) -> None:
 
 def _refuse_values(name: str, layer: Layer) -> None:
     if isinstance(layer, nn.Embedding) and layer.sparse:
-        raise ValueError(
+        raise UserError(
             f"expected dense gradients, got the Embedding {name!r} with sparse=True, which a constrained weight cannot "
             "have; build it with sparse=False or name it in `skip`"
         )
-    refuse_not_finite(name, layer.weight.detach())
+    refuse_not_finite(name, effective_weight(layer).detach())
 
 
 def _refuse_shared_weights(layers: dict[str, Layer], modules: Iterable[tuple[str, nn.Module]]) -> None:
@@ -117,10 +146,10 @@ def _refuse_shared_weights(layers: dict[str, Layer], modules: Iterable[tuple[str
         for parameter in {id(p) for p in module.parameters(recurse=False)}:
             owners.setdefault(parameter, []).append(name)
     for layer in layers.values():
-        names = owners[id(layer.weight)]
+        names = sorted({name for p in raw_parameters(layer, "weight") for name in owners[id(p)]})
         if len(names) > 1:
             places = " and ".join(map(repr, names))
-            raise ValueError(
+            raise UserError(
                 f"expected a weight of its own in each layer, got one parameter shared by {places}; "
                 "use one module in both places or name all of them in `skip`"
             )
@@ -132,7 +161,7 @@ def _names(skip: Iterable[str]) -> tuple[str, ...]:
         return (skip,)
     names = tuple(skip) if isinstance(skip, Iterable) else (skip,)
     if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"expected names of submodules in `skip`, got {skip!r}; see network.named_modules()")
+        raise UserTypeError(f"expected names of submodules in `skip`, got {skip!r}; see network.named_modules()")
     return names
 
 
@@ -144,7 +173,7 @@ def _subtrees(network: nn.Module, skip: Iterable[str]) -> set[str]:
     for root in names:
         part = {name for name in everything if name == root or name.startswith(f"{root}.")}
         if not part:
-            raise ValueError(f"expected names of submodules in `skip`, got {root!r}; see network.named_modules()")
+            raise UserError(f"expected names of submodules in `skip`, got {root!r}; see network.named_modules()")
         below |= part
     return below
 
@@ -155,9 +184,9 @@ def _refuse_other_weights(name: str, module: nn.Module, *, inside_parametrizatio
     own = [key for key, p in module.named_parameters(recurse=False) if p.dim() >= 2]
     if isinstance(module, _REFUSED) or own:
         what = f"{type(module).__name__} with {', '.join(own)}" if own else type(module).__name__
-        raise TypeError(
-            f"expected weights in Linear, Conv, ConvTranspose or Embedding layers, got {what} at {name!r}; "
-            f"name it in `skip` to leave it unconstrained"
+        raise UserTypeError(
+            f"expected weights in Linear, Conv, ConvTranspose or Embedding layers, got {what} at {name!r}; hold them "
+            "in such layers, or name it in `skip`, which leaves it unconstrained and the network without the bound"
         )
 
 

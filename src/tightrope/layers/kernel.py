@@ -9,7 +9,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserTypeError
 from tightrope.autodiff.guard import frozen_constraints
+from tightrope.layers.torch_own import hooked_weight, hooks_of, steady
 from tightrope.linalg import block_add_outer, block_matvec, block_rmatvec, top_singular_pair
 
 Layer: TypeAlias = (
@@ -98,21 +100,21 @@ class KernelShape:
         return top_singular_pair(self.matrix(weight))
 
     def weight(self, matrix: Tensor, shape: torch.Size) -> Tensor:
-        """Inverse of :meth:`matrix` for a weight of ``shape``."""
+        """Inverse of :meth:`matrix` for a weight of ``shape``, contiguous."""
         if not self.transposed:
-            return matrix.reshape(shape)
+            return matrix.reshape(shape).contiguous()
         blocks = matrix.reshape(self.groups, self.rows, shape[0] // self.groups, -1)
-        return blocks.transpose(1, 2).reshape(shape)
+        return blocks.transpose(1, 2).reshape(shape).contiguous()
 
 
 def kernel_shape(layer: nn.Module) -> KernelShape:
     """Kernel-matrix layout of one layer.
 
     Raises:
-        TypeError: ``layer`` is not one of the layers named in this module's first paragraph.
+        UserTypeError: ``layer`` is not one of the layers named in this module's first paragraph.
     """
     if not isinstance(layer, LAYERS):
-        raise TypeError(
+        raise UserTypeError(
             f"expected a Linear, Conv, ConvTranspose or Embedding layer, got {type(layer).__name__}; pass such a layer"
         )
     if isinstance(layer, nn.Linear):
@@ -127,6 +129,9 @@ def kernel_shape(layer: nn.Module) -> KernelShape:
 
 def effective_weight(layer: nn.Module) -> Tensor:
     """The weight the layer computes with, constraints applied, with no power iteration advanced."""
-    with frozen_constraints():
+    hook = hooks_of(layer).get("weight")
+    if hook is not None:  # what the layer holds between forwards is the weight of the forward before
+        return hooked_weight(layer, hook)
+    with frozen_constraints(), steady(layer):
         weight: Tensor = layer.weight  # type: ignore[assignment]
         return weight

@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope.autodiff import frozen_constraints, undisturbed
+from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.autodiff import undisturbed
+from tightrope.layers.at_work import observe
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED
 from tightrope.linalg import krylov, top_singular_pair
 
@@ -98,11 +100,14 @@ class LinearMap:
     def top_pair(self, W: Tensor) -> tuple[Tensor, Tensor]:
         """Singular vectors ``u [*output_shape]``, ``v [*input_shape]`` of the largest singular value.
 
-        From the dense matrix where that is small, otherwise by Lanczos to full convergence.
+        From the dense matrix where that is small, otherwise by Lanczos to full convergence, without derivatives.
         """
+        if W.is_meta:
+            return W.new_empty(self.output_shape), W.new_empty(self.input_shape)
         if self.inputs * self.outputs <= _SMALL:
-            u, v = top_singular_pair(self.matrix(W.detach().double())[None])
+            u, v = top_singular_pair(self.matrix(W.double())[None])
             return u.to(W).reshape(self.output_shape), v.to(W).reshape(self.input_shape)
+        weight, W = W, W.detach()
         found = krylov.top_pair(
             lambda x: self.apply(W, x.reshape(1, *self.input_shape)).reshape(-1),
             lambda y: self.adjoint(W, y.reshape(1, *self.output_shape)).reshape(-1),
@@ -110,7 +115,8 @@ class LinearMap:
             like=W,
             tolerance=1e-10 if W.dtype == torch.float64 else 1e-5,
         )
-        return found.u.reshape(self.output_shape), found.v.reshape(self.input_shape)
+        u, v = found.u.reshape(self.output_shape), found.v.reshape(self.input_shape)
+        return (u, v) if torch.compiler.is_compiling() else _WithoutDerivative.apply(weight, u, v)
 
     def matrix(self, W: Tensor) -> Tensor:
         """The whole map as a dense matrix ``[outputs, inputs]``."""
@@ -152,37 +158,70 @@ class LinearMap:
         return list(self.stride), padding, list(self.dilation), transposed, list(self.output_padding), self.groups
 
 
+class _WithoutDerivative(torch.autograd.Function):
+    """Singular vectors that Lanczos found: first derivatives of sigma need none of theirs, all others do."""
+
+    @staticmethod
+    def forward(W: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        return u.clone(), v.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[None, None, None]:
+        if any(g is not None for g in gradients):
+            _refuse_derivative()
+        return None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, Tensor]:
+        return _refuse_derivative()
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *inputs: Tensor) -> Any:
+        return _refuse_derivative()
+
+
+def _refuse_derivative() -> NoReturn:
+    raise UserError(
+        "expected first derivatives in reverse mode alone of an exact operator norm of so large a layer, got a second "
+        "or a forward one; use exact=False, whose vectors are constants"
+    )
+
+
 def linear_map(layer: nn.Module, input_shape: tuple[int, ...]) -> LinearMap:
     """Geometry of ``layer`` applied to inputs of ``input_shape`` (without the batch; ignored for an Embedding).
 
     Raises:
-        TypeError: No Linear, Conv, ConvTranspose or Embedding layer.
-        ValueError: The layer cannot take inputs of this shape, or is not linear (an Embedding with ``max_norm``).
+        UserTypeError: No Linear, Conv, ConvTranspose or Embedding layer.
+        UserError: The layer cannot take inputs of this shape, or is not linear (an Embedding with ``max_norm``).
     """
     input_shape = tuple(int(n) for n in input_shape)
     if isinstance(layer, nn.Linear):
         if not input_shape or input_shape[-1] != layer.in_features:
-            raise ValueError(
+            raise UserError(
                 f"expected an input shape ending in {layer.in_features}, got {input_shape}; leave out the batch"
             )
         shape = (layer.out_features, layer.in_features)
         return LinearMap("dense", input_shape, (*input_shape[:-1], layer.out_features), shape)
     if isinstance(layer, nn.Embedding):
         if layer.max_norm is not None:
-            raise ValueError(
+            raise UserError(
                 "expected a linear layer, got an Embedding with max_norm, which rescales rows; drop max_norm"
             )
         size = (layer.num_embeddings, layer.embedding_dim)
         return LinearMap("lookup", size[:1], size[1:], size)
     if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        raise TypeError(f"expected one of {', '.join(t.__name__ for t in LAYERS)}, got {type(layer).__name__}")
+        raise UserTypeError(f"expected one of {', '.join(t.__name__ for t in LAYERS)}, got {type(layer).__name__}")
     return _convolution(layer, input_shape)
 
 
 def _convolution(layer: Any, input_shape: tuple[int, ...]) -> LinearMap:
     axes = len(layer.kernel_size)
     if len(input_shape) != axes + 1 or input_shape[0] != layer.in_channels:
-        raise ValueError(
+        raise UserError(
             f"expected an input shape of {layer.in_channels} channels and {axes} sizes, got {input_shape}; "
             "leave out the batch"
         )
@@ -200,7 +239,7 @@ def _convolution(layer: Any, input_shape: tuple[int, ...]) -> LinearMap:
             (n - 1) * s - before - after + reach + extra if transposed else (n + before + after - reach) // s + 1
         )
     if min(sizes) < 1:
-        raise ValueError(
+        raise UserError(
             f"expected inputs at least as large as the kernel {taps}, got {input_shape}; use a larger input"
         )
     return LinearMap(
@@ -275,25 +314,9 @@ def input_shapes(network: nn.Module, call: Callable[[], Any]) -> dict[str, list[
         call: Runs the network once, for example ``lambda: network(sample)``.
 
     Returns:
-        Layer name to the distinct shapes it met, in order; layers that were not called are missing.
+        Layer name to the distinct shapes it met, in order; layers that did not work are missing. A weight that a
+        function gets with the layer's own settings counts as a call of the layer.
     """
-    shapes: dict[str, list[tuple[int, ...]]] = {}
-
-    def watch(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-            shape = tuple(arguments[0].shape[1:])
-            seen = shapes.setdefault(name, [])
-            if shape not in seen:
-                seen.append(shape)
-
-        return hook
-
-    handles = [m.register_forward_pre_hook(watch(n)) for n, m in network.named_modules() if isinstance(m, LAYERS)]
-    try:
-        with undisturbed(network), frozen_constraints(), torch.no_grad():
-            network.eval()
-            call()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return shapes
+    with undisturbed(network):
+        network.eval()
+        return observe(network, call).shapes

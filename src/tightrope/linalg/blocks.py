@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-
-
-def unit(x: Tensor, eps: float = 1e-12) -> Tensor:
-    """``x / (||x|| + eps)`` over all elements: the official code's guard against a zero vector."""
-    length: Tensor = torch.linalg.vector_norm(x)
-    return x / (length + eps)
 
 
 def block_matvec(M: Tensor, v: Tensor) -> Tensor:
@@ -33,9 +29,10 @@ def block_add_outer(M: Tensor, u: Tensor, v: Tensor, beta: float = 1.0, alpha: f
 
 
 def top_singular_pair(M: Tensor) -> tuple[Tensor, Tensor]:
-    """Left and right singular vectors of the largest singular value of a block-diagonal matrix, not differentiable.
+    """Left and right singular vectors of the largest singular value of a block-diagonal matrix.
 
-    Exact: the Gram matrix of the smaller side is formed and decomposed in float64.
+    Exact: the Gram matrix of the smaller side is formed and decomposed in float64. So are the derivatives of every
+    order, in both modes, wherever the largest value is single; elsewhere there are none.
 
     Args:
         M: Blocks ``[groups, m, n]``.
@@ -43,11 +40,65 @@ def top_singular_pair(M: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         ``u [groups * m]`` and ``v [groups * n]`` of unit length with ``u^T M v = sigma``, non-zero in one block only.
     """
-    A = M.detach().double()
-    wide = A.shape[1] <= A.shape[2]
-    values, vectors = torch.linalg.eigh(A @ A.mT if wide else A.mT @ A)
-    winner = torch.zeros_like(values[:, -1]).scatter_(0, values[:, -1].argmax(0, keepdim=True), 1.0)
-    top = (vectors[:, :, -1] * winner[:, None]).reshape(-1)
-    if wide:
-        return top.to(M.dtype), unit(block_rmatvec(A, top)).to(M.dtype)
-    return unit(block_matvec(A, top)).to(M.dtype), top.to(M.dtype)
+    if M.is_meta:
+        return M[:, :, 0].reshape(-1), M[:, 0, :].reshape(-1)
+    A = M.double()
+    exponent = torch.frexp(A.detach().abs().amax()).exponent
+    A = A * torch.ldexp(torch.ones_like(A[0, 0, 0]).detach(), -exponent)  # exact; keeps squares in the range
+    if A.shape[1] > A.shape[2]:
+        v, u = _top_pair_of_wide(A.mT)
+        return u.to(M.dtype), v.to(M.dtype)
+    u, v = _top_pair_of_wide(A)
+    return u.to(M.dtype), v.to(M.dtype)
+
+
+def _top_pair_of_wide(A: Tensor) -> tuple[Tensor, Tensor]:
+    values, vectors = torch.linalg.eigh(A.detach() @ A.detach().mT)
+    index = values[:, -1].argmax(0, keepdim=True)
+    winner = (torch.arange(len(values), device=A.device) == index).to(values)
+    top = vectors[:, :, -1].index_select(0, index)[0]
+    if not torch.compiler.is_compiling():  # which differentiates but once
+        top = _TopVector.apply(A.index_select(0, index)[0], top)
+    u = (winner[:, None] * top).reshape(-1)
+    v = block_rmatvec(A, u)
+    return u, v / torch.linalg.vector_norm(v).clamp(min=1e-300)
+
+
+class _TopVector(torch.autograd.Function):
+    """``u``, known to be the top left singular vector of ``A [m, n]``, as the function of ``A`` that it is.
+
+    ``(sigma^2 - A A^T + u u^T) du = (I - u u^T) (dA A^T u + A dA^T u)``.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(A: Tensor, u: Tensor) -> Tensor:
+        return u.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs[0], output)
+        ctx.save_for_forward(inputs[0], output)
+
+    @staticmethod
+    def backward(ctx: Any, G: Tensor | None) -> tuple[Tensor | None, None]:
+        if G is None:
+            return None, None
+        A, u = ctx.saved_tensors
+        y, pulled = _resolved(A, u, G)
+        return torch.outer(y, pulled) + torch.outer(u, A.mT @ y), None
+
+    @staticmethod
+    def jvp(ctx: Any, T: Tensor, _: Any) -> Tensor:
+        A, u = ctx.saved_tensors
+        return _resolved(A, u, T @ (A.mT @ u) + A @ (T.mT @ u))[0]
+
+
+def _resolved(A: Tensor, u: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """The solution for a right-hand side that is made orthogonal to ``u``, and ``A^T u``."""
+    pulled = A.mT @ u
+    identity = torch.eye(len(u), dtype=u.dtype, device=u.device)
+    K = torch.dot(pulled, pulled) * identity - A @ A.mT + torch.outer(u, u)
+    return torch.linalg.solve_ex(K, right - u * torch.dot(u, right))[0], pulled

@@ -10,6 +10,6 @@ import torch
 
 def full_precision(device_type: str) -> AbstractContextManager[Any]:
     """Autocast switched off on ``device_type``; where it is not on, nothing, which is cheaper than entering it."""
-    if torch.is_autocast_enabled(device_type):
+    if device_type != "meta" and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()

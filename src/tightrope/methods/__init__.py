@@ -15,7 +15,8 @@ from tightrope.methods.game_optimizers import (
     symplectic,
 )
 from tightrope.methods.lipschitz import orthogonal_wgan, sn_gan, sn_wgan
-from tightrope.methods.method import Method
+from tightrope.methods.method import Constraint, Method, Projection
+from tightrope.methods.play import Alternating, Simultaneous, WarmUp
 from tightrope.methods.registry import METHODS, build
 from tightrope.methods.settings import SETTINGS, Setting, with_setting
 from tightrope.methods.wasserstein import wgan, wgan_gp, wgan_ttur
@@ -24,8 +25,13 @@ from tightrope.methods.zero_centred import r1, r3gan
 __all__ = [
     "METHODS",
     "SETTINGS",
+    "Alternating",
+    "Constraint",
     "Method",
+    "Projection",
     "Setting",
+    "Simultaneous",
+    "WarmUp",
     "build",
     "consensus",
     "dcgan",

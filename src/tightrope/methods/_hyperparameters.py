@@ -1,6 +1,10 @@
-"""What the builders share: choices by name, and schedules of several hyperparameters."""
+"""What the builders share: schedules of several hyperparameters, and options that another choice leaves unread."""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, ramp
@@ -15,6 +19,22 @@ def ramps(images: int | None, *pairs: tuple[float, float | None], shape: str = "
     return [ramp(first, final, None if final is None else images, shape) for first, final in pairs]
 
 
-def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise UserError(f"Expected {name} out of {', '.join(valid)}, got {value!r}.")
+def refuse_idle(
+    builder: Callable[..., object], given: Mapping[str, Any], reads: Mapping[str, tuple[bool, str]]
+) -> None:
+    """Refuse values that nothing would read. Defaults pass: run folders keep those of all options.
+
+    Args:
+        builder: Whose defaults they are.
+        given: Values by name.
+        reads: For each option that is not always read whether it is now, and with which choice it would be.
+
+    Raises:
+        UserError: A value other than the default for an option that is not read.
+    """
+    for name, (read, choice) in reads.items():
+        value = tuple(given[name]) if isinstance(given[name], list) else given[name]  # JSON has no tuples
+        if not read and value != inspect.signature(builder).parameters[name].default:
+            raise UserError(
+                f"Option {name} is read with {choice} alone: expected none here, got {value!r}; leave it out."
+            )

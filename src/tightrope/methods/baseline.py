@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from tightrope import losses
-from tightrope.methods._hyperparameters import one_of
+from tightrope._plumbing.source import Source
+from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.methods.play import Alternating
+from tightrope.optimizers.settings import Adam
 
 
 def dcgan(
@@ -29,5 +31,12 @@ def dcgan(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, ("non_saturating", "minimax", "least_squares"))
-    optimizer = Optimizer("adam", learning_rate, betas)
-    return Method("dcgan", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic)
+    optimizer = Adam(learning_rate, betas)
+    return Method(
+        "dcgan",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Alternating(n_critic),
+        sources=(Source("1511.06434", "section 3"),),
+    )

@@ -1,160 +1,91 @@
-"""BibTeX of the papers that methods, losses and penalties name as their source."""
+"""BibTeX of the papers that methods and their parts come from: ``papers.bib``, beside this file."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Final
 
-from tightrope.methods import Method, build
+from tightrope import constraints, optimizers, penalties
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.source import Source
+from tightrope.methods.method import Method
+from tightrope.methods.play import Simultaneous
+from tightrope.methods.registry import build
+from tightrope.optimizers import settings
+from tightrope.penalties import Penalty
 
+_FIELDS: Final = ("title", "author", "year", "eprint", "archivePrefix")
+_ENTRY: Final = re.compile(r"@misc\{(\w+),\n" + ",\n".join(rf"  {name} = \{{(.+)\}}" for name in _FIELDS) + r"\n\}")
 
-def _entry(key: str, title: str, authors: str, year: int, arxiv: str) -> str:
-    return (
-        f"@misc{{{key},\n  title = {{{title}}},\n  author = {{{authors}}},\n  year = {{{year}}},\n"
-        f"  eprint = {{{arxiv}}},\n  archivePrefix = {{arXiv}}\n}}"
-    )
+PARTS: Final[tuple[tuple[object, Mapping[str, object], Source], ...]] = (
+    (penalties.gradient_penalty, {}, Source("1704.00028", "eq. 3")),
+    (penalties.gradient_penalty, {"one_sided": True}, Source("1709.08894", "WGAN-LP")),
+    (penalties.r1, {}, Source("1801.04406", "eq. 9")),
+    (penalties.r2, {}, Source("1801.04406", "eq. 10")),
+    (penalties.finite_difference_r1, {}, Source("2501.08316", "approximated R1")),
+    (penalties.finite_difference_r2, {}, Source("2501.08316", "approximated R2")),
+    (penalties.soft_orthogonality, {"form": "gram"}, Source("1609.07093", "eq. 3")),
+    (penalties.soft_orthogonality, {"form": "off_diagonal"}, Source("1809.11096", "eq. 3")),
+    (penalties.soft_orthogonality, {"form": "srip"}, Source("1810.09102")),
+    (penalties.soft_orthogonality, {"form": "mutual_coherence"}, Source("1810.09102")),
+    (penalties.jacobian_clamping, {}, Source("1802.08768", "algorithm 1")),
+    (constraints.spectral_norm, {}, Source("1802.05957", "algorithm 1")),
+    (constraints.orthogonal, {}, Source("1911.13060", "hard constraint; our reading")),
+    (constraints.orthogonal, {"by": "bjorck"}, Source("1811.05381")),
+    (constraints.orthogonal, {"by": "cayley"}, Source("2104.07167")),
+    (constraints.orthogonal, {"norm": "operator"}, Source("1911.00937")),
+    (constraints.bound_singular_values_, {}, Source("1611.06013", "algorithm 1")),
+    (constraints.clip_weights_, {}, Source("1701.07875", "algorithm 1, line 7")),
+    (optimizers.consensus, {}, Source("1705.10461", "eq. 10 and algorithm 2")),
+    (optimizers.symplectic, {}, Source("1802.05642", "algorithm 1")),
+    (settings.ExtraSGD, {}, Source("1802.10551", "section 3")),
+    (settings.ExtraAdam, {}, Source("1802.10551", "algorithm 4")),
+    (settings.OptimisticSGD, {}, Source("1711.00141", "eq. 6")),
+    (settings.OptimisticAdam, {}, Source("1711.00141", "algorithm 1")),
+    (settings.Momentum, {}, Source("1807.04740")),
+    (settings.Lookahead, {}, Source("2006.14567", "algorithm 1")),
+)
+"""Where the parts of methods come from: the function or settings, options for which the row holds, the source."""
 
-
-PAPERS: Final[dict[str, str]] = {
-    "1406.2661": _entry(
-        "goodfellow2014generative",
-        "Generative Adversarial Networks",
-        "Goodfellow, Ian J. and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and Warde-Farley, David and Ozair, "
-        "Sherjil and Courville, Aaron and Bengio, Yoshua",
-        2014,
-        "1406.2661",
-    ),
-    "1511.06434": _entry(
-        "radford2016unsupervised",
-        "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
-        "Radford, Alec and Metz, Luke and Chintala, Soumith",
-        2016,
-        "1511.06434",
-    ),
-    "1611.04076": _entry(
-        "mao2017least",
-        "Least Squares Generative Adversarial Networks",
-        "Mao, Xudong and Li, Qing and Xie, Haoran and Lau, Raymond Y. K. and Wang, Zhen and Smolley, Stephen Paul",
-        2017,
-        "1611.04076",
-    ),
-    "1701.07875": _entry(
-        "arjovsky2017wasserstein",
-        "Wasserstein GAN",
-        "Arjovsky, Martin and Chintala, Soumith and Bottou, L{\\'e}on",
-        2017,
-        "1701.07875",
-    ),
-    "1704.00028": _entry(
-        "gulrajani2017improved",
-        "Improved Training of Wasserstein GANs",
-        "Gulrajani, Ishaan and Ahmed, Faruk and Arjovsky, Martin and Dumoulin, Vincent and Courville, Aaron",
-        2017,
-        "1704.00028",
-    ),
-    "1705.10461": _entry(
-        "mescheder2017numerics",
-        "The Numerics of GANs",
-        "Mescheder, Lars and Nowozin, Sebastian and Geiger, Andreas",
-        2017,
-        "1705.10461",
-    ),
-    "1706.08500": _entry(
-        "heusel2017gans",
-        "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
-        "Heusel, Martin and Ramsauer, Hubert and Unterthiner, Thomas and Nessler, Bernhard and Hochreiter, Sepp",
-        2017,
-        "1706.08500",
-    ),
-    "1709.08894": _entry(
-        "petzka2018regularization",
-        "On the regularization of Wasserstein GANs",
-        "Petzka, Henning and Fischer, Asja and Lukovnikov, Denis",
-        2018,
-        "1709.08894",
-    ),
-    "1711.00141": _entry(
-        "daskalakis2017training",
-        "Training GANs with Optimism",
-        "Daskalakis, Constantinos and Ilyas, Andrew and Syrgkanis, Vasilis and Zeng, Haoyang",
-        2017,
-        "1711.00141",
-    ),
-    "1801.04406": _entry(
-        "mescheder2018which",
-        "Which Training Methods for GANs do actually Converge?",
-        "Mescheder, Lars and Geiger, Andreas and Nowozin, Sebastian",
-        2018,
-        "1801.04406",
-    ),
-    "1802.05642": _entry(
-        "balduzzi2018mechanics",
-        "The Mechanics of n-Player Differentiable Games",
-        "Balduzzi, David and Racani{\\`e}re, S{\\'e}bastien and Martens, James and Foerster, Jakob and Tuyls, "
-        "Karl and Graepel, Thore",
-        2018,
-        "1802.05642",
-    ),
-    "1802.05957": _entry(
-        "miyato2018spectral",
-        "Spectral Normalization for Generative Adversarial Networks",
-        "Miyato, Takeru and Kataoka, Toshiki and Koyama, Masanori and Yoshida, Yuichi",
-        2018,
-        "1802.05957",
-    ),
-    "1802.08768": _entry(
-        "odena2018generator",
-        "Is Generator Conditioning Causally Related to GAN Performance?",
-        "Odena, Augustus and Buckman, Jacob and Olsson, Catherine and Brown, Tom B. and Olah, Christopher and Raffel, "
-        "Colin and Goodfellow, Ian",
-        2018,
-        "1802.08768",
-    ),
-    "1802.10551": _entry(
-        "gidel2018variational",
-        "A Variational Inequality Perspective on Generative Adversarial Networks",
-        'Gidel, Gauthier and Berard, Hugo and Vignoud, Ga{\\"e}tan and Vincent, Pascal and Lacoste-Julien, Simon',
-        2018,
-        "1802.10551",
-    ),
-    "1807.00734": _entry(
-        "jolicoeurmartineau2018relativistic",
-        "The relativistic discriminator: a key element missing from standard GAN",
-        "Jolicoeur-Martineau, Alexia",
-        2018,
-        "1807.00734",
-    ),
-    "1807.04740": _entry(
-        "gidel2018negative",
-        "Negative Momentum for Improved Game Dynamics",
-        "Gidel, Gauthier and Askari Hemmat, Reyhane and Pezeshki, Mohammad and Le Priol, R{\\'e}mi and Huang, "
-        "Gabriel and Lacoste-Julien, Simon and Mitliagkas, Ioannis",
-        2018,
-        "1807.04740",
-    ),
-    "2006.14567": _entry(
-        "chavdarova2020taming",
-        "Taming GANs with Lookahead-Minmax",
-        "Chavdarova, Tatjana and Pagliardini, Matteo and Stich, Sebastian U. and Fleuret, Fran{\\c{c}}ois and "
-        "Jaggi, Martin",
-        2020,
-        "2006.14567",
-    ),
-    "2501.05441": _entry(
-        "huang2025gan",
-        "The GAN is dead; long live the GAN! A Modern GAN Baseline",
-        "Huang, Yiwen and Gokaslan, Aaron and Kuleshov, Volodymyr and Tompkin, James",
-        2025,
-        "2501.05441",
-    ),
-}
+NOISE: Final = Source("1610.04490", "instance noise")
+LAZY: Final = Source("1912.04958", "appendix B, lazy regularisation")
 
 
-def sources(method: Method) -> list[str]:
-    """Numbers on arXiv of a method, its own first, then its loss and penalties, in the order they are named."""
-    texts = [method.source, method.loss.source, *((p.function.__doc__ or "") for p in method.penalties)]
-    found = [number for text in texts for number in re.findall(r"\b\d{4}\.\d{4,5}\b", text)]
-    return [number for number in dict.fromkeys(found) if number in PAPERS]
+@cache
+def papers() -> Mapping[str, str]:
+    """BibTeX entries by number on arXiv, as ``papers.bib`` holds them.
+
+    Raises:
+        UserError: Something in the file is no entry of the one form that is read, or is there twice.
+    """
+    text = resources.files("tightrope.methods").joinpath("papers.bib").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    keys: set[str] = set()
+    for entry in text.strip().split("\n\n"):
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            raise UserError(
+                f"Expected an @misc entry with {', '.join(_FIELDS)} in papers.bib, got {entry.splitlines()[0]!r}."
+            )
+        key, number = match[1], match[2 + _FIELDS.index("eprint")]
+        if key in keys or number in found:
+            raise UserError(f"Expected each paper once in papers.bib, got {key} ({number}) again.")
+        keys.add(key)
+        found[number] = entry
+    return MappingProxyType(found)
+
+
+def sources(method: Method) -> list[Source]:
+    """Where a method comes from: its own sources, its loss's, then those of its parts; one for each paper."""
+    of_loss = () if method.loss.source is None else (method.loss.source,)
+    found: dict[str, Source] = {}
+    for source in (*method.sources, *of_loss, *_of_parts(method)):
+        found.setdefault(source.arxiv, source)
+    return list(found.values())
 
 
 def bibtex(name: str) -> str:
@@ -166,4 +97,31 @@ def bibtex(name: str) -> str:
     Raises:
         UserError: Unknown method.
     """
-    return "\n\n".join(PAPERS[number] for number in sources(build(name)))
+    return "\n\n".join(papers()[source.arxiv] for source in sources(build(name)))
+
+
+def _of_parts(method: Method) -> Iterator[Source]:
+    bound: tuple[Penalty, ...] = (*method.penalties, *method.generator_penalties)
+    for one in bound:
+        yield from _rows(one.function, one.hyperparameters)
+    for part in (method.constraint, method.projection):
+        if part is not None:
+            yield from _rows(*_unwrapped(part.function))
+    if isinstance(method.play, Simultaneous) and method.play.correction is not None:
+        yield from _rows(*_unwrapped(method.play.correction))
+    for rule in (method.critic_optimizer, method.generator_optimizer, method.play.lookahead):
+        yield from _rows(type(rule), {})
+    if method.perturbation is not None:
+        yield NOISE
+    if any(penalty.every > 1 for penalty in method.penalties):
+        yield LAZY
+
+
+def _unwrapped(function: Callable[..., Any]) -> tuple[object, Mapping[str, object]]:
+    return (function.func, function.keywords) if isinstance(function, partial) else (function, {})
+
+
+def _rows(function: object, options: Mapping[str, object]) -> Iterator[Source]:
+    for part, when, source in PARTS:
+        if part is function and all(options.get(name) == value for name, value in when.items()):
+            yield source

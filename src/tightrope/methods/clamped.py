@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Literal
 
 from tightrope._plumbing.errors import UserError
-from tightrope.methods._hyperparameters import one_of
+from tightrope._plumbing.source import Source
+from tightrope._plumbing.words import one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.method import Method
 from tightrope.methods.wasserstein import wgan_gp
-from tightrope.penalties.clamping import jacobian_clamping
-from tightrope.penalties.penalty import GeneratorPenalty
+from tightrope.penalties import Penalty, jacobian_clamping
 
 Units = Literal["auto", "absolute", "data"]
 
@@ -56,7 +56,8 @@ def dcgan_clamped(
     """
     plain = dcgan(learning_rate=learning_rate, betas=betas, n_critic=n_critic, loss=loss)
     penalty = _clamping(low, high, epsilon, units, reference_gain, clamping_weight)
-    return replace(plain, name="dcgan_clamped", generator_penalties=(penalty,))
+    sources = (Source("1802.08768", "algorithm 1, bounds 1 and 20, radius 1, weight 1"), *plain.sources)
+    return replace(plain, name="dcgan_clamped", generator_penalties=(penalty,), sources=sources)
 
 
 def wgan_gp_clamped(
@@ -106,12 +107,13 @@ def wgan_gp_clamped(
         every=every,
     )
     penalty = _clamping(low, high, epsilon, units, reference_gain, clamping_weight)
-    return replace(plain, name="wgan_gp_clamped", generator_penalties=(penalty,))
+    sources = (Source("1802.08768", "algorithm 1 and its experiment with fewer critic steps"), *plain.sources)
+    return replace(plain, name="wgan_gp_clamped", generator_penalties=(penalty,), sources=sources)
 
 
 def _clamping(
     low: float | None, high: float | None, epsilon: float, units: Units, reference_gain: float | None, weight: float
-) -> GeneratorPenalty:
+) -> Penalty:
     one_of("units", units, ("auto", "absolute", "data"))
     if units == "data" and reference_gain is None:
         raise UserError(
@@ -129,4 +131,4 @@ def _clamping(
             f"{epsilon:g}; the published values are 1, 20 and 1."
         )
     values = {"low": least, "high": most, "epsilon": epsilon, "weight": weight}
-    return GeneratorPenalty(jacobian_clamping, values)
+    return Penalty(jacobian_clamping, values, player="generator")

@@ -6,9 +6,23 @@ from functools import partial
 from typing import Literal
 
 from tightrope import losses, optimizers, penalties
-from tightrope.methods._hyperparameters import one_of
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.source import Source
+from tightrope._plumbing.words import one_of
+from tightrope.methods._hyperparameters import refuse_idle
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.methods.play import Alternating, Simultaneous
+from tightrope.optimizers.settings import (
+    Adam,
+    ExtraAdam,
+    ExtraSGD,
+    Lookahead,
+    Momentum,
+    OptimisticAdam,
+    OptimisticSGD,
+    RMSprop,
+    UpdateRule,
+)
 from tightrope.penalties import Penalty
 
 _LOSSES = ("non_saturating", "minimax", "least_squares")
@@ -37,9 +51,16 @@ def consensus(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("rmsprop", learning_rate, alpha=alpha)
+    optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.consensus, gamma=gamma)
-    return Method("consensus", losses.LOSSES[loss], optimizer, optimizer, order="simultaneous", correction=correction)
+    return Method(
+        "consensus",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Simultaneous(correction),
+        sources=(Source("1705.10461", "algorithm 2: gamma 10, RMSProp 1e-4, both players at once"),),
+    )
 
 
 def symplectic(
@@ -65,9 +86,16 @@ def symplectic(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("rmsprop", learning_rate, alpha=alpha)
+    optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.symplectic, weight=weight, align=align)
-    return Method("symplectic", losses.LOSSES[loss], optimizer, optimizer, order="simultaneous", correction=correction)
+    return Method(
+        "symplectic",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Simultaneous(correction),
+        sources=(Source("1802.05642", "algorithm 1: RMSProp 1e-4, weight 1, sign aligned, both players at once"),),
+    )
 
 
 def extra_adam(
@@ -96,14 +124,19 @@ def extra_adam(
         every: Apply the penalty lazily, every so many critic steps.
     """
     one_of("rule", rule, ("adam", "sgd"))
-    kind: Literal["extra_adam", "extra_sgd"] = "extra_adam" if rule == "adam" else "extra_sgd"
+    refuse_idle(extra_adam, {"betas": betas}, {"betas": (rule == "adam", "rule 'adam'")})
+
+    def extrapolating(rate: float) -> UpdateRule:
+        return ExtraAdam(rate, betas) if rule == "adam" else ExtraSGD(rate)
+
     return Method(
         "extra_adam",
         losses.wasserstein,
-        Optimizer(kind, critic_learning_rate, betas),
-        Optimizer(kind, generator_learning_rate, betas),
+        extrapolating(critic_learning_rate),
+        extrapolating(generator_learning_rate),
+        Simultaneous(),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
-        order="simultaneous",
+        sources=(Source("1802.10551", "algorithm 4 and its code for ResNets"),),
     )
 
 
@@ -132,17 +165,27 @@ def optimistic_adam(
         order: ``"simultaneous"`` or ``"alternating"``.
         n_critic: Critic steps per generator step, in alternating order.
         every: Apply the penalty lazily, every so many critic steps.
+
+    Raises:
+        UserError: An unknown choice, an option that the choices leave unread, or several critic steps at once.
     """
     one_of("rule", rule, ("adam", "sgd"))
-    optimizer = Optimizer("optimistic_adam" if rule == "adam" else "optimistic_sgd", learning_rate, betas)
+    refuse_idle(optimistic_adam, {"betas": betas}, {"betas": (rule == "adam", "rule 'adam'")})
+    one_of("order", order, ("simultaneous", "alternating"))
+    if order == "simultaneous" and n_critic != 1:
+        raise UserError(
+            f"Both players at once means one critic step per step: expected n_critic 1, got {n_critic}; use "
+            "order='alternating'."
+        )
+    optimizer = OptimisticAdam(learning_rate, betas) if rule == "adam" else OptimisticSGD(learning_rate)
     return Method(
         "optimistic_adam",
         losses.wasserstein,
         optimizer,
         optimizer,
-        n_critic=n_critic,
+        Alternating(n_critic) if order == "alternating" else Simultaneous(),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
-        order=order,
+        sources=(Source("1711.00141", "algorithm 1: rate 1e-4, betas (0.5, 0.9), one critic step"),),
     )
 
 
@@ -167,8 +210,15 @@ def negative_momentum(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("momentum", learning_rate, momentum=momentum)
-    return Method("negative_momentum", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic)
+    optimizer = Momentum(learning_rate, momentum)
+    return Method(
+        "negative_momentum",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Alternating(n_critic),
+        sources=(Source("1807.04740", "momentum -0.5 in alternating steps"),),
+    )
 
 
 def lookahead(
@@ -198,5 +248,12 @@ def lookahead(
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
     one_of("loss", loss, _LOSSES)
-    optimizer = Optimizer("adam", learning_rate, betas)
-    return Method("lookahead", losses.LOSSES[loss], optimizer, optimizer, n_critic=n_critic, lookahead=(k, share))
+    optimizer = Adam(learning_rate, betas)
+    return Method(
+        "lookahead",
+        losses.LOSSES[loss],
+        optimizer,
+        optimizer,
+        Alternating(n_critic, lookahead=Lookahead(k, share)),
+        sources=(Source("2006.14567", "algorithm 1: k 5, alpha 0.5, over alternating Adam"),),
+    )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from torch import nn
-
 from tightrope import constraints, losses, penalties
 from tightrope._plumbing.errors import UserError
-from tightrope.methods._hyperparameters import one_of, ramps
-from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope._plumbing.source import Source
+from tightrope._plumbing.words import one_of
+from tightrope.methods._hyperparameters import ramps, refuse_idle
+from tightrope.methods.method import Constraint, Method, Projection
+from tightrope.methods.play import Alternating
+from tightrope.optimizers.settings import Adam
 from tightrope.penalties import Penalty
 
 
@@ -53,16 +52,18 @@ def sn_gan(
     one_of("loss", loss, ("hinge", "standard"))
     one_of("norm", norm, ("kernel", "operator"))
     (rate,) = ramps(schedule_images, (learning_rate, learning_rate_final), shape="linear")
-    optimizer = Optimizer("adam", rate, betas)
+    optimizer = Adam(rate, betas)
     return Method(
         "sn_gan",
         losses.hinge if loss == "hinge" else losses.non_saturating,
         optimizer,
         optimizer,
-        n_critic=n_critic,
-        constrain=partial(constraints.spectral_norm, norm=norm, steps=power_iterations, update=update),
-        constrain_by_shape=norm == "operator",
-        generator_batch_factor=generator_batch_factor,
+        Alternating(n_critic, generator_batch_factor=generator_batch_factor),
+        constraint=Constraint(
+            partial(constraints.spectral_norm, norm=norm, steps=power_iterations, update=update),
+            by_shape=norm == "operator",
+        ),
+        sources=(Source("1802.05957", "algorithm 1, setting C of table 1, eq. 16 and 17"),),
     )
 
 
@@ -97,16 +98,20 @@ def sn_wgan(
         every: Apply that penalty lazily, every so many critic steps.
     """
     one_of("norm", norm, ("kernel", "operator"))
-    optimizer = Optimizer("adam", learning_rate, betas)
+    refuse_idle(sn_wgan, {"every": every}, {"every": (weight != 0, "a weight of the penalty")})
+    optimizer = Adam(learning_rate, betas)
     return Method(
         "sn_wgan",
         losses.wasserstein,
         optimizer,
         optimizer,
-        n_critic=n_critic,
+        Alternating(n_critic),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),) if weight else (),
-        constrain=partial(constraints.spectral_norm, norm=norm, exact=exact, steps=power_iterations, update=update),
-        constrain_by_shape=norm == "operator",
+        constraint=Constraint(
+            partial(constraints.spectral_norm, norm=norm, exact=exact, steps=power_iterations, update=update),
+            by_shape=norm == "operator",
+        ),
+        sources=(Source("1802.05957", "appendix E and table 7"), Source("1704.00028", "its optimiser")),
     )
 
 
@@ -160,49 +165,29 @@ def orthogonal_wgan(
     if not 0 <= epsilon < math.inf:
         raise UserError(f"Expected a finite epsilon of at least 0, got {epsilon}; 0.05 is the default.")
     given = {"by": by, "norm": norm, "weight": weight, "form": form, "epsilon": epsilon, "every": every}
-    _refuse_idle_options(way, given | {"projection": projection})
-    optimizer = Optimizer("adam", learning_rate, betas)
+    reads = dict.fromkeys(("by", "norm"), (way == "hard", "way 'hard'"))
+    reads |= dict.fromkeys(("weight", "form"), (way == "soft", "way 'soft'"))
+    reads |= {"projection": (way == "svd", "way 'svd'"), "every": (way != "hard", "way 'soft' or 'svd'")}
+    reads |= {"epsilon": (way == projection == "svd", "way 'svd' and projection 'svd'")}
+    refuse_idle(orthogonal_wgan, given | {"projection": projection}, reads)
+    optimizer = Adam(learning_rate, betas)
     soft = Penalty(penalties.soft_orthogonality, {"weight": weight, "form": form}, every=every, per_sample=False)
-    start: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=0.0)
-    in_full: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, epsilon=epsilon)
-    one_step: Callable[[nn.Module], nn.Module] = partial(constraints.bound_singular_values_, by="one_step")
+    start = Constraint(partial(constraints.bound_singular_values_, epsilon=0.0))
+    in_full = Projection(partial(constraints.bound_singular_values_, epsilon=epsilon), every)
+    one_step = Projection(partial(constraints.bound_singular_values_, by="one_step"), every)
+    hard = Constraint(partial(constraints.orthogonal, by=by, norm=norm), by_shape=norm == "operator")
     ways: dict[str, dict[str, Any]] = {
-        "hard": {
-            "constrain": partial(constraints.orthogonal, by=by, norm=norm),
-            "constrain_by_shape": norm == "operator",
-        },
-        "soft": {"penalties": (soft,), "constrain": start},
-        "svd": {"project": in_full, "project_every": every}
-        if projection == "svd"
-        else {"constrain": start, "project": one_step, "project_every": every},
+        "hard": {"constraint": hard},
+        "soft": {"penalties": (soft,), "constraint": start},
+        "svd": {"projection": in_full} if projection == "svd" else {"constraint": start, "projection": one_step},
     }
     return Method(
         "orthogonal_wgan",
         losses.wasserstein,
         optimizer,
         optimizer,
-        n_critic=n_critic,
+        Alternating(n_critic),
         critic_options={"activation": "groupsort"},
+        sources=(Source("1911.13060", "the three ways by name; formulas and settings are our reading"),),
         **ways[way],
     )
-
-
-_WAYS = {"by": "hard", "norm": "hard", "weight": "soft", "form": "soft", "epsilon": "svd", "projection": "svd"}
-
-
-def _refuse_idle_options(way: str, given: Mapping[str, Any]) -> None:
-    """Refuse values that nothing would read. Defaults pass: run folders keep those of all options."""
-    defaults = {name: p.default for name, p in inspect.signature(orthogonal_wgan).parameters.items()}
-    for name, value in given.items():
-        if value == defaults[name]:
-            continue
-        if way != _WAYS.get(name, way) or (name == "every" and way == "hard"):
-            right = repr(_WAYS[name]) if name in _WAYS else "'soft' or 'svd'"
-            raise UserError(
-                f"Option {name} belongs to way {right}: expected none with way {way!r}, got {value!r}; leave it out."
-            )
-        if name == "epsilon" and given["projection"] == "one_step":
-            raise UserError(
-                f"One step projects towards the nearest orthogonal matrix, whatever epsilon: expected none with "
-                f"projection 'one_step', got {value!r}; leave it out or use projection 'svd'."
-            )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.words import closest, one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.clamped import dcgan_clamped, wgan_gp_clamped
 from tightrope.methods.game_optimizers import (
@@ -68,16 +68,15 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
         ('non_saturating', 1, 1.0)
         >>> methods.build("r1", gama=1.0)  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
-        UserError: Method r1 has no hyperparameter 'gama' (did you mean 'gamma'?); valid are gamma, learning_rate, ...
+        UserError: Method r1 has no hyperparameter 'gama' (did you mean gamma?); valid are gamma, learning_rate, ...
     """
-    if name not in METHODS:
-        raise UserError(f"Expected a method out of {', '.join(METHODS)}, got {name!r}{_closest(name, METHODS)}.")
+    one_of("a method", name, METHODS)
     builder = METHODS[name]
     valid = inspect.signature(builder).parameters
     for given in hyperparameters:
         if given not in valid:
             raise UserError(
-                f"Method {name} has no hyperparameter {given!r}{_closest(given, valid)}; valid are {', '.join(valid)}."
+                f"Method {name} has no hyperparameter {given!r}{closest(given, valid)}; valid are {', '.join(valid)}."
             )
     resolved = {key: parameter.default for key, parameter in valid.items()} | hyperparameters
     method = builder(**resolved)
@@ -85,20 +84,4 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
         refuse_overlap(setting, hyperparameters)
         method = with_setting(method, setting)
         resolved = {key: value for key, value in resolved.items() if key not in DECIDED} | {"setting": setting}
-    return replace(method, hyperparameters=resolved, source=_source(inspect.getdoc(builder) or ""))
-
-
-def _source(docstring: str) -> str:
-    """The paragraph of a docstring that begins with ``Source:``, up to its next heading."""
-    _, _, after = docstring.partition("Source: ")
-    lines = []
-    for line in after.splitlines():
-        if not line.strip() or line.startswith("Departures:"):
-            break
-        lines.append(line.strip())
-    return " ".join(lines)
-
-
-def _closest(given: str, valid: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(given, list(valid), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return replace(method, hyperparameters=resolved)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.words import one_of
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Kind, Optimizer
+from tightrope.methods.play import Alternating
+from tightrope.optimizers.settings import Adam, ExtraAdam, ExtraSGD, Momentum, OptimisticAdam, OptimisticSGD, UpdateRule
 
 
 @dataclass(frozen=True)
@@ -55,27 +57,28 @@ def with_setting(method: Method, setting: str) -> Method:
     Raises:
         UserError: Unknown setting, or one that the method cannot be given.
     """
-    if setting not in SETTINGS:
-        raise UserError(f"Expected a setting out of {', '.join(SETTINGS)}, got {setting!r}.")
+    one_of("a setting", setting, SETTINGS)
     chosen = SETTINGS[setting]
-    kinds = {method.critic_optimizer.kind, method.generator_optimizer.kind}
-    if kinds & {"momentum", "extra_sgd", "optimistic_sgd"} or (method.order == "simultaneous" and chosen.n_critic > 1):
+    rules = method.critic_optimizer, method.generator_optimizer
+    own = any(isinstance(rule, Momentum | ExtraSGD | OptimisticSGD) for rule in rules)
+    if own or (method.simultaneous and chosen.n_critic > 1):
         raise UserError(
             f"Setting {setting} means Adam and n_critic {chosen.n_critic}: expected a method that can take them, got "
             f"{method.name}, which is defined by its update rule; leave the setting out."
         )
 
-    def under(settings: Optimizer) -> Optimizer:
-        kept: tuple[Kind, ...] = ("extra_adam", "optimistic_adam")
-        kind: Kind = settings.kind if settings.kind in kept else "adam"
-        return Optimizer(kind, chosen.learning_rate, chosen.betas)
+    def under(rule: UpdateRule) -> UpdateRule:
+        kept = type(rule) if isinstance(rule, ExtraAdam | OptimisticAdam) else Adam
+        return kept(chosen.learning_rate, chosen.betas)
 
+    play = method.play
     return replace(
         method,
         critic_optimizer=under(method.critic_optimizer),
         generator_optimizer=under(method.generator_optimizer),
-        n_critic=chosen.n_critic,
-        warm_up=None,
+        play=play
+        if method.simultaneous
+        else Alternating(chosen.n_critic, generator_batch_factor=play.generator_batch_factor, lookahead=play.lookahead),
     )
 
 

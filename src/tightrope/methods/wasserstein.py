@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from tightrope import constraints, losses, penalties
-from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope._plumbing.source import Source
+from tightrope.methods.method import Method, Projection
+from tightrope.methods.play import Alternating, WarmUp
+from tightrope.optimizers.settings import Adam, RMSprop
 from tightrope.penalties import Penalty
 
 
@@ -34,10 +36,17 @@ def wgan(
         clip_biases: Clip biases too, as the authors' code does.
         authors_warm_up: Use the authors' schedule of critic steps.
     """
-    optimizer = Optimizer("rmsprop", learning_rate)
+    optimizer = RMSprop(learning_rate)
     project = partial(constraints.clip_weights_, bound=bound, norm_layers=clip_norm_layers, biases=clip_biases)
-    warm_up = (100, 25, 500) if authors_warm_up else None
-    return Method("wgan", losses.wasserstein, optimizer, optimizer, n_critic=n_critic, warm_up=warm_up, project=project)
+    return Method(
+        "wgan",
+        losses.wasserstein,
+        optimizer,
+        optimizer,
+        Alternating(n_critic, WarmUp(100, 25, 500) if authors_warm_up else None),
+        projection=Projection(project),
+        sources=(Source("1701.07875", "algorithm 1"),),
+    )
 
 
 def wgan_gp(
@@ -64,11 +73,19 @@ def wgan_gp(
         n_critic: Critic steps per generator step.
         every: Apply the penalty lazily, every so many critic steps.
     """
-    optimizer = Optimizer("adam", learning_rate, betas)
+    optimizer = Adam(learning_rate, betas)
     penalty = Penalty(
         penalties.gradient_penalty, {"weight": weight, "target": target, "one_sided": one_sided}, every=every
     )
-    return Method("wgan_gp", losses.wasserstein, optimizer, optimizer, n_critic=n_critic, penalties=(penalty,))
+    return Method(
+        "wgan_gp",
+        losses.wasserstein,
+        optimizer,
+        optimizer,
+        Alternating(n_critic),
+        penalties=(penalty,),
+        sources=(Source("1704.00028", "algorithm 1"),),
+    )
 
 
 def wgan_ttur(
@@ -96,8 +113,9 @@ def wgan_ttur(
     return Method(
         "wgan_ttur",
         losses.wasserstein,
-        Optimizer("adam", critic_learning_rate, betas),
-        Optimizer("adam", generator_learning_rate, betas),
-        n_critic=n_critic,
+        Adam(critic_learning_rate, betas),
+        Adam(generator_learning_rate, betas),
+        Alternating(n_critic),
         penalties=(Penalty(penalties.gradient_penalty, {"weight": weight}, every=every),),
+        sources=(Source("1706.08500", "its code for WGAN-GP: rates 3e-4 and 1e-4, one critic step"),),
     )

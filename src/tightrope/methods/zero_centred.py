@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from tightrope import losses, penalties
+from tightrope._plumbing.source import Source
+from tightrope._plumbing.words import one_of
 from tightrope.autodiff.types import PenaltyFunction
-from tightrope.methods._hyperparameters import one_of, ramps
+from tightrope.methods._hyperparameters import ramps, refuse_idle
 from tightrope.methods.method import Method
-from tightrope.optimizers.settings import Optimizer
+from tightrope.methods.play import Alternating
+from tightrope.optimizers.settings import SGD, Adam, RMSprop
 from tightrope.penalties import Penalty
 from tightrope.schedules import Value
 
@@ -45,13 +48,32 @@ def r1(
         sigma: Step of the finite-difference form.
     """
     one_of("at", at, ("real", "fake", "both"))
-    settings = Optimizer(optimizer, learning_rate, betas, alpha)
+    one_of("optimizer", optimizer, ("rmsprop", "adam", "sgd"))
+    reads = {
+        "betas": (optimizer == "adam", "optimizer 'adam'"),
+        "alpha": (optimizer == "rmsprop", "optimizer 'rmsprop'"),
+    }
+    reads |= {"sigma": (approximate, "approximate=True")}
+    refuse_idle(r1, {"betas": betas, "alpha": alpha, "sigma": sigma}, reads)
+    settings = {
+        "rmsprop": RMSprop(learning_rate, alpha),
+        "adam": Adam(learning_rate, betas),
+        "sgd": SGD(learning_rate),
+    }[optimizer]
     at_real: PenaltyFunction = penalties.finite_difference_r1 if approximate else penalties.r1
     at_fake: PenaltyFunction = penalties.finite_difference_r2 if approximate else penalties.r2
     hyperparameters: dict[str, Value] = {"gamma": gamma, "sigma": sigma} if approximate else {"gamma": gamma}
     chosen = {"real": (at_real,), "fake": (at_fake,), "both": (at_real, at_fake)}[at]
     terms = tuple(Penalty(function, hyperparameters, every=every) for function in chosen)
-    return Method("r1", losses.non_saturating, settings, settings, n_critic=n_critic, penalties=terms)
+    return Method(
+        "r1",
+        losses.non_saturating,
+        settings,
+        settings,
+        Alternating(n_critic),
+        penalties=terms,
+        sources=(Source("1801.04406", "eq. 9, section 5: gamma 10, RMSProp 1e-4, one critic step"),),
+    )
 
 
 def r3gan(
@@ -88,6 +110,14 @@ def r3gan(
     weight, rate, decay = ramps(
         schedule_images, (gamma, gamma_final), (learning_rate, learning_rate_final), (beta2, beta2_final)
     )
-    settings = Optimizer("adam", rate, (0.0, decay))
+    settings = Adam(rate, (0.0, decay))
     terms = tuple(Penalty(function, {"gamma": weight}, every=every) for function in (penalties.r1, penalties.r2))
-    return Method("r3gan", losses.relativistic, settings, settings, n_critic=n_critic, penalties=terms)
+    return Method(
+        "r3gan",
+        losses.relativistic,
+        settings,
+        settings,
+        Alternating(n_critic),
+        penalties=terms,
+        sources=(Source("2501.05441", "its code's CIFAR-10 settings: gamma 0.05, Adam (0, 0.9), rate 2e-4"),),
+    )

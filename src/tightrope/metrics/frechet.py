@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics.moments import FeatureStatistics
 
@@ -42,7 +43,7 @@ def frechet_distance(real: Array, fake: Array) -> float:
         fake: Features [m, d], m >= 2.
 
     Raises:
-        ValueError: Shapes do not fit, or an entry is not finite.
+        UserError: Shapes do not fit, or an entry is not finite.
 
     **Source** ttur (Heusel et al. 2017), eq. 6; Dowson and Landau 1982.
 
@@ -63,7 +64,7 @@ def frechet_parts(real: Array, fake: Array) -> Frechet:
         fake: Features [m, d], m >= 2.
 
     Raises:
-        ValueError: Shapes do not fit, or an entry is not finite.
+        UserError: Shapes do not fit, or an entry is not finite.
 
     **Source** ttur (Heusel et al. 2017), eq. 6.
     **Departures** No general matrix square root is taken. With more samples than dimensions the trace of the root is
@@ -91,16 +92,16 @@ def frechet_from_statistics(real: FeatureStatistics, fake: FeatureStatistics) ->
         fake: Statistics of at least 2 samples, of the same dimension.
 
     Raises:
-        ValueError: The dimensions differ, there are too few samples, or a number is not finite.
+        UserError: The dimensions differ, there are too few samples, or a number is not finite.
     """
     if real.mean.shape != fake.mean.shape:
-        raise ValueError(
+        raise UserError(
             f"Real and fake statistics must have the same dimension, but real has {len(real.mean)} and fake "
             f"{len(fake.mean)}; use one feature network for both."
         )
     covariances = [real.covariance, fake.covariance]
     if not all(bool(torch.isfinite(x).all()) for x in (*covariances, real.mean, fake.mean)):
-        raise ValueError("Statistics must be finite, but they hold NaN or infinity; gather them from finite features.")
+        raise UserError("Statistics must be finite, but they hold NaN or infinity; gather them from finite features.")
     varies = torch.stack([covariance.diagonal() > 0 for covariance in covariances])
     kept = varies.all(dim=0)
     first, second = (covariance[kept][:, kept] for covariance in covariances)

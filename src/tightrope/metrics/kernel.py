@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics._products import product_strips, squared_norms
 from tightrope.metrics.result import Estimate
@@ -28,7 +29,7 @@ def kernel_distance(real: Array, fake: Array, *, degree: int = 3, offset: float 
         samples. Close to agreement the jackknife overstates the error (up to a factor sqrt 2).
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, or the kernel is not positive definite.
+        UserError: Shapes do not fit, an entry is not finite, or the kernel is not positive definite.
 
     **Source** mmdgan (Binkowski et al. 2018), section 4 and eq. 4.
     **Departures** All pairs enter at once instead of the mean over random blocks (`block_kernel_distance`): the same
@@ -82,14 +83,14 @@ def block_kernel_distance(
         the spread the literature prints and not the standard error of the mean.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, or a block is larger than a set.
+        UserError: Shapes do not fit, an entry is not finite, or a block is larger than a set.
 
     **Source** mmdgan (Binkowski et al. 2018), appendix D; constants of the authors' code.
     """
     x, y = as_pair(real, fake, least=2)
     _check_kernel(degree, offset)
     if not 2 <= size <= min(len(x), len(y)) or blocks < 2:
-        raise ValueError(
+        raise UserError(
             f"Blocks must hold 2 to {min(len(x), len(y))} samples and number at least 2, but {blocks} blocks of {size} "
             "were asked for; use smaller blocks or kernel_distance()."
         )
@@ -118,6 +119,6 @@ def _across(x: Tensor, y: Tensor, degree: int, offset: float) -> tuple[Tensor, T
 
 def _check_kernel(degree: int, offset: float) -> None:
     if degree < 1 or offset < 0:
-        raise ValueError(
+        raise UserError(
             f"The kernel needs a degree >= 1 and an offset >= 0, but they are {degree} and {offset}; 3 and 1 are usual."
         )

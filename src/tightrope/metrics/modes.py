@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_features, as_float64
 
 
@@ -52,7 +53,7 @@ def mode_coverage(samples: Array, mixture_means: Array, std: float, within: floa
         Coverage whose histogram holds every sample at its nearest mode, near or not, against the uniform one.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, or ``std`` or ``within`` is not positive.
+        UserError: Shapes do not fit, an entry is not finite, or ``std`` or ``within`` is not positive.
 
     **Source** veegan (Srivastava et al. 2017), section 4.1, for the two counts; pacgan (Lin et al. 2018) for the
     divergence of the histogram.
@@ -60,10 +61,10 @@ def mode_coverage(samples: Array, mixture_means: Array, std: float, within: floa
     mass below ``within``: 0.9889 in two dimensions for 3.
     """
     if not (std > 0 and within > 0):
-        raise ValueError(f"std and within must be positive, but they are {std} and {within}; give both in data units.")
+        raise UserError(f"std and within must be positive, but they are {std} and {within}; give both in data units.")
     points, means = as_features(samples, "given"), as_features(mixture_means, "mean")
     if points.shape[1] != means.shape[1]:
-        raise ValueError(
+        raise UserError(
             f"Samples and means must have the same dimension, but they have {points.shape[1]} and {means.shape[1]}; "
             "compare them in the space of the means."
         )
@@ -88,7 +89,7 @@ def class_histogram(logits: Array) -> Tensor:
         Counts [classes], int64.
 
     Raises:
-        ValueError: The shape is wrong or an entry is not finite.
+        UserError: The shape is wrong or an entry is not finite.
     """
     scores = as_features(logits, "given")
     return torch.bincount(scores.argmax(dim=1), minlength=scores.shape[1])
@@ -104,20 +105,20 @@ def class_coverage(counts: Array, reference: Array, *, least: float = 0.1) -> Co
             custom is one single sample, which a classifier with a few per cent of errors reaches by mistake.
 
     Raises:
-        ValueError: The histograms differ in length or one is empty.
+        UserError: The histograms differ in length or one is empty.
 
     **Source** veegan (Srivastava et al. 2017), stacked MNIST, for the idea.
     **Departures** The threshold ``least`` instead of one sample; the divergence is from the real histogram.
     """
     counts, reference = (as_float64(values, "histogram") for values in (counts, reference))
     if counts.shape != reference.shape or counts.ndim != 1:
-        raise ValueError(
+        raise UserError(
             f"Both histograms must have shape [classes], but they have shapes {tuple(counts.shape)} and "
             f"{tuple(reference.shape)}; use one classifier for both."
         )
     total, real_total = int(counts.sum()), int(reference.sum())
     if total == 0 or real_total == 0:
-        raise ValueError(f"Both histograms must hold samples, but they hold {total} and {real_total}; draw some.")
+        raise UserError(f"Both histograms must hold samples, but they hold {total} and {real_total}; draw some.")
     share, real_share = counts.double() / total, reference.double() / real_total
     reached = (share >= least * real_share) & ((counts > 0) | (reference == 0))
     # A class that real data never shows would make the divergence infinite, so it takes no part.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_features
 
 
@@ -39,7 +40,7 @@ class FeatureStatistics:
         """Return the statistics of features [n, d].
 
         Raises:
-            ValueError: The shape is wrong or an entry is not finite.
+            UserError: The shape is wrong or an entry is not finite.
         """
         matrix = as_features(features, "given")
         mean = matrix.mean(dim=0)
@@ -54,10 +55,10 @@ class FeatureStatistics:
         """Return the statistics of both sets of samples together.
 
         Raises:
-            ValueError: The dimensions differ.
+            UserError: The dimensions differ.
         """
         if self.mean.shape != other.mean.shape:
-            raise ValueError(
+            raise UserError(
                 f"Only statistics of one dimension can be merged, but these have {len(self.mean)} and "
                 f"{len(other.mean)}; use one feature network for both."
             )
@@ -77,8 +78,8 @@ class FeatureStatistics:
         """Unbiased covariance [d, d].
 
         Raises:
-            ValueError: There are fewer than two samples.
+            UserError: There are fewer than two samples.
         """
         if self.count < 2:
-            raise ValueError(f"A covariance needs at least 2 samples, but there are {self.count}; draw more samples.")
+            raise UserError(f"A covariance needs at least 2 samples, but there are {self.count}; draw more samples.")
         return self.scatter / (self.count - 1)

@@ -62,7 +62,7 @@ def precision_recall_density_coverage(real: Array, fake: Array, *, k: int = 5) -
         k: Number of neighbours. Kynkäänniemi et al. use 3 for precision and recall, Naeem et al. 5 for all four.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, or a set has at most k samples.
+        UserError: Shapes do not fit, an entry is not finite, or a set has at most k samples.
 
     **Source** ipr (Kynkäänniemi et al. 2019), eqs. 1-2; prdc (Naeem et al. 2020), eqs. 3 and 5.
     **Claim** For two sets from one continuous distribution the expected density is 1 and the expected coverage is
@@ -103,7 +103,7 @@ def nearest(queries: Array, references: Array) -> tuple[Tensor, Tensor]:
         references: Features [m, d].
 
     Raises:
-        ValueError: Shapes do not fit, or an entry is not finite.
+        UserError: Shapes do not fit, or an entry is not finite.
     """
     x, y = _centred(queries, references, 1)
     best = [squared.min(dim=1) for _, squared in _strips(x, y)]
@@ -121,7 +121,7 @@ def memorisation(train: Array, fake: Array, test: Array) -> Memorisation:
         test: Features of held-out real samples [t, d].
 
     Raises:
-        ValueError: Shapes do not fit, or an entry is not finite.
+        UserError: Shapes do not fit, or an entry is not finite.
 
     **Source** ct (Meehan et al. 2020), section 3, on the whole space as one cell.
     **Departures** The Mann-Whitney statistic is given as a probability instead of a z score, and ties count half.

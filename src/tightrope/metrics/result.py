@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tightrope._plumbing.errors import UserError
 
@@ -29,8 +30,7 @@ class Estimate:
         return self.value - half, self.value + half
 
 
-@dataclass(frozen=True)
-class Protocol:
+class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything besides the generator that decides the value of a metric.
 
     Two values may be compared only when all of these agree: the sample sizes alone move a Frechet distance by several
@@ -58,33 +58,18 @@ class Protocol:
 
     def differences(self, other: Protocol) -> tuple[str, ...]:
         """Return one ``"field: mine and theirs"`` phrase for each field in which two protocols differ."""
-        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        mine, theirs = msgspec.structs.asdict(self), msgspec.structs.asdict(other)
         return tuple(f"{key}: {mine[key]!r} and {theirs[key]!r}" for key in mine if mine[key] != theirs[key])
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary of plain values, ready for ``json.dumps``."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Protocol:
-        """Rebuild a protocol from `to_json`'s dictionary; one without ``data`` equals none that has it.
-
-        Raises:
-            UserError: A field is missing or unknown.
-        """
-        expected = {field.name for field in dataclasses.fields(cls)}
-        if set(data) | {"data"} != expected:
-            wrong = ", ".join(sorted(expected ^ set(data)))
-            raise UserError(
-                f"A stored protocol must hold exactly the fields {', '.join(sorted(expected))}, but this one differs "
-                f"in {wrong}; it was written by another version, so measure again."
-            )
-        return cls(**data)
+        return msgspec.structs.asdict(self)
 
 
-@dataclass(frozen=True)
-class Measurement:
+class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The value of a metric with its protocol, its uncertainty and the value that a perfect generator would get.
+
+    What ``tightrope evaluate`` prints, what ``evaluations.jsonl`` holds, and what every reader of a run gets from it.
 
     Attributes:
         name: Name of the metric, e.g. ``"frechet"``.
@@ -96,7 +81,7 @@ class Measurement:
         notes: Sentences a reader must see beside the number.
 
     Raises:
-        ValueError: The value, the interval or the floor is not finite.
+        UserError: The value, the interval or the floor is not finite.
     """
 
     name: str
@@ -109,7 +94,7 @@ class Measurement:
     def __post_init__(self) -> None:
         numbers = (self.value, *(self.interval or ()), *(() if self.floor is None else (self.floor,)))
         if not all(math.isfinite(number) for number in numbers):
-            raise ValueError(
+            raise UserError(
                 f"A measurement holds finite numbers, but {self.name} has value {self.value}, interval {self.interval} "
                 f"and floor {self.floor}; check the samples for NaN before measuring."
             )
@@ -133,23 +118,23 @@ class Measurement:
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary of plain values, ready for ``json.dumps``."""
         return {
-            "name": self.name,
-            "value": self.value,
+            **msgspec.structs.asdict(self),
             "protocol": self.protocol.to_json(),
             "interval": None if self.interval is None else list(self.interval),
-            "floor": self.floor,
             "notes": list(self.notes),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurement:
-        """Rebuild a measurement from `to_json`'s dictionary."""
-        interval = data.get("interval")
-        return cls(
-            name=data["name"],
-            value=data["value"],
-            protocol=Protocol.from_json(data["protocol"]),
-            interval=None if interval is None else (float(interval[0]), float(interval[1])),
-            floor=data.get("floor"),
-            notes=tuple(data.get("notes", ())),
-        )
+        """Rebuild a measurement from `to_json`'s dictionary; a protocol without ``data`` equals none that has it.
+
+        Raises:
+            UserError: A field is missing, unknown or of another type; the sentence says which and where.
+        """
+        try:
+            return msgspec.convert(data, cls)
+        except msgspec.ValidationError as error:
+            raise UserError(
+                f"Expected a stored measurement, got another thing ({error}); it was written by another version, so "
+                "measure again."
+            ) from error

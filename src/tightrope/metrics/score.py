@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_features
 from tightrope.metrics.result import Estimate
 
@@ -23,7 +24,7 @@ def classifier_score(logits: Array) -> Estimate:
         A value between 1 and the number of classes; the error is the delta method's.
 
     Raises:
-        ValueError: The shape is wrong or an entry is not finite.
+        UserError: The shape is wrong or an entry is not finite.
 
     **Source** improved-gan (Salimans et al. 2016), section 4.
     **Departures** One split, so that the order of samples does not matter; see `split_classifier_score`.
@@ -45,14 +46,14 @@ def split_classifier_score(logits: Array, *, splits: int = 10) -> Estimate:
         smaller score, so that the number of splits belongs to the protocol.
 
     Raises:
-        ValueError: The shape is wrong, an entry is not finite, or there are more splits than samples.
+        UserError: The shape is wrong, an entry is not finite, or there are more splits than samples.
 
     **Source** improved-gan (Salimans et al. 2016), authors' code.
     """
     scores = as_features(logits, "given")
     n = len(scores)
     if not 1 <= splits <= n:
-        raise ValueError(f"There must be 1 to {n} splits of {n} samples, but {splits} were asked for; 10 are usual.")
+        raise UserError(f"There must be 1 to {n} splits of {n} samples, but {splits} were asked for; 10 are usual.")
     log_p = torch.log_softmax(scores, dim=1)
     parts = [log_p[i * n // splits : (i + 1) * n // splits] for i in range(splits)]
     values = torch.stack([_divergences(part).mean().exp() for part in parts])

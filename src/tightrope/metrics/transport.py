@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_float64, as_pair
 
 MAX_PLAN = 40_000
@@ -27,7 +28,7 @@ def wasserstein1(x: Array, y: Array) -> float:
             than `MAX_POINTS`, because each point is split into as many copies.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, or the sizes ask for too many copies.
+        UserError: Shapes do not fit, an entry is not finite, or the sizes ask for too many copies.
 
     **Source** wgan (Arjovsky et al. 2017), eq. 1, with the Euclidean ground distance.
     **Claim** Exact: an optimal assignment (Jonker-Volgenant in SciPy) in float64; in one dimension the integral
@@ -40,7 +41,7 @@ def wasserstein1(x: Array, y: Array) -> float:
     n, m = len(a), len(b)
     copies = math.lcm(n, m)
     if copies > MAX_POINTS:
-        raise ValueError(
+        raise UserError(
             f"The exact distance between {n} and {m} points would need an assignment of {copies} copies, and at most "
             f"{MAX_POINTS} are allowed; take {min(n, m, 2000)} points of each set at random."
         )
@@ -57,7 +58,7 @@ def weighted_wasserstein1(x: Array, y: Array, x_weights: Array, y_weights: Array
         y_weights: Weights [m], likewise.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, a weight is negative or all are zero, or the network
+        UserError: Shapes do not fit, an entry is not finite, a weight is negative or all are zero, or the network
             solver did not reach the optimum.
         ImportError: The problem has more than `MAX_PLAN` pairs in several dimensions and POT is not installed.
 
@@ -86,16 +87,16 @@ def sliced_wasserstein(
         rng: CPU generator that draws the directions.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, ``order`` or ``projections`` is out of range.
+        UserError: Shapes do not fit, an entry is not finite, ``order`` or ``projections`` is out of range.
 
     **Source** Rabin et al. 2011.
     **Claim** Never larger than `wasserstein1` for order 1, for any draw of directions.
     **Cost** One sort of n + m numbers for each direction.
     """
     if order not in (1, 2):
-        raise ValueError(f"The order of a sliced distance must be 1 or 2, but it is {order}; choose one of them.")
+        raise UserError(f"The order of a sliced distance must be 1 or 2, but it is {order}; choose one of them.")
     if projections < 1:
-        raise ValueError(f"At least 1 projection is needed, but there are {projections}; 256 is a good number.")
+        raise UserError(f"At least 1 projection is needed, but there are {projections}; 256 is a good number.")
     a, b = as_pair(x, y)
     directions = random_directions(projections, a.shape[1], rng)
     total = math.fsum(_between_quantiles((a @ one).numpy(), (b @ one).numpy(), order) for one in directions)
@@ -111,7 +112,7 @@ def sliced_from_projections(x: Array, y: Array) -> float:
         y: Projections [m, k] on the same ones.
 
     Raises:
-        ValueError: Shapes do not fit, or an entry is not finite.
+        UserError: Shapes do not fit, or an entry is not finite.
     """
     a, b = as_pair(x, y)
     return math.fsum(_between_quantiles(a[:, i].numpy(), b[:, i].numpy()) for i in range(a.shape[1])) / a.shape[1]
@@ -167,7 +168,7 @@ def _by_plan(cost: NDArray[np.float64], p: NDArray[np.float64], q: NDArray[np.fl
         return _by_linear_programme(cost, p, q)
     value, log = ot.emd2(p, q, cost, numItermax=10_000_000, log=True)
     if log.get("warning"):
-        raise ValueError(f"The optimal plan was not reached ({log['warning']}); take fewer points.")
+        raise UserError(f"The optimal plan was not reached ({log['warning']}); take fewer points.")
     return float(value)
 
 
@@ -179,14 +180,14 @@ def _by_linear_programme(cost: NDArray[np.float64], p: NDArray[np.float64], q: N
     rows, columns = sparse.kron(sparse.eye(n), np.ones((1, m))), sparse.kron(np.ones((1, n)), sparse.eye(m))
     result = linprog(cost.ravel(), A_eq=sparse.vstack([rows, columns]).tocsr(), b_eq=np.concatenate([p, q]))
     if not result.success:
-        raise ValueError(f"The optimal plan was not reached ({result.message}); take fewer points.")
+        raise UserError(f"The optimal plan was not reached ({result.message}); take fewer points.")
     return float(result.fun)
 
 
 def _weights(weights: Array, n: int, name: str) -> NDArray[np.float64]:
     values = as_float64(weights, f"weights of {name}")
     if values.shape != (n,) or not bool((values >= 0).all()) or not 0 < float(values.sum()) < math.inf:
-        raise ValueError(
+        raise UserError(
             f"The weights of {name} must be {n} finite numbers >= 0 with a positive sum, but they have shape "
             f"{tuple(values.shape)}, minimum {float(values.min()) if values.numel() else math.nan} and sum "
             f"{float(values.sum())}; pass one weight for each point."

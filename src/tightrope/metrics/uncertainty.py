@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics.frechet import frechet_distance, frechet_from_statistics
 from tightrope.metrics.moments import FeatureStatistics
@@ -36,7 +37,7 @@ def frechet_bootstrap(
         rng: CPU generator that draws them.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, or there are fewer than two resamples.
+        UserError: Shapes do not fit, an entry is not finite, or there are fewer than two resamples.
 
     **Source** Efron and Tibshirani 1993, chapter 6.
     **Claim** Overstates the spread a little where the distance is mostly bias, and is right where it is not.
@@ -44,7 +45,7 @@ def frechet_bootstrap(
     """
     x, y = as_pair(real, fake, least=2)
     if resamples < 2:
-        raise ValueError(f"At least 2 resamples are needed, but there are {resamples}; 100 give a usable error.")
+        raise UserError(f"At least 2 resamples are needed, but there are {resamples}; 100 give a usable error.")
     fixed = FeatureStatistics.of(x)
     values = torch.empty(resamples, dtype=torch.float64)
     for index in range(resamples):
@@ -71,7 +72,7 @@ def frechet_extrapolated(real: Array, fake: Array, *, repeats: int = 4, rng: tor
         samples is larger.
 
     Raises:
-        ValueError: Shapes do not fit, an entry is not finite, or there are too few samples for a line.
+        UserError: Shapes do not fit, an entry is not finite, or there are too few samples for a line.
 
     **Source** fid-infinity (Chong and Forsyth 2020), section 3.
     **Departures** Both sets shrink together, so that the bias of either goes; two sizes instead of a fit through
@@ -81,7 +82,7 @@ def frechet_extrapolated(real: Array, fake: Array, *, repeats: int = 4, rng: tor
     x, y = as_pair(real, fake, least=2)
     least = extrapolation_least(x)
     if min(len(x), len(y)) < least or repeats < 2:
-        raise ValueError(
+        raise UserError(
             f"Extrapolation in {x.shape[1]} dimensions needs at least {least} samples of each set and 2 repeats, but "
             f"there are {len(x)} real and {len(y)} generated ones and {repeats} repeats; draw more samples."
         )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tightrope.monitor.signals import input_gradient_norms, signals
+from tightrope.monitor.signals import SIGNALS, Signal, input_gradient_norms, signals
 
-__all__ = ["input_gradient_norms", "signals"]
+__all__ = ["SIGNALS", "Signal", "input_gradient_norms", "signals"]

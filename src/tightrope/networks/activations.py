@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
+
 Activation = Literal["relu", "leaky_relu", "groupsort", "maxmin"]
 
 GROUP_SIZE = 4
@@ -27,7 +29,7 @@ class GroupSort(nn.Module):
         group_size: Features per group; must divide the number of features.
 
     Raises:
-        ValueError: ``group_size`` is below 2.
+        UserError: ``group_size`` is below 2.
 
     Example:
         >>> from tightrope.networks import GroupSort
@@ -40,7 +42,7 @@ class GroupSort(nn.Module):
     def __init__(self, group_size: int = GROUP_SIZE) -> None:
         super().__init__()
         if group_size < 2:
-            raise ValueError(
+            raise UserError(
                 f"group_size must be at least 2, got {group_size}: 2 is MaxMin, all features is a full sort."
             )
         self.group_size = group_size
@@ -85,7 +87,7 @@ def _groups(x: Tensor, size: int) -> Tensor:
 def _require_groups(features: int, size: int) -> None:
     """Refuse a number of features that does not divide into groups."""
     if features % size:
-        raise ValueError(
+        raise UserError(
             f"sorting in groups of {size} needs a number of features divisible by {size}, got {features}: "
             "change the width or the group size."
         )
@@ -100,7 +102,7 @@ def make_activation(name: Activation, slope: float, features: int) -> nn.Module:
         features: Number of features it is for, so that sorting ones can refuse it before training starts.
 
     Raises:
-        ValueError: For an unknown name, or a number of features that cannot be sorted in groups.
+        UserError: For an unknown name, or a number of features that cannot be sorted in groups.
     """
     match name:
         case "relu":
@@ -113,7 +115,7 @@ def make_activation(name: Activation, slope: float, features: int) -> nn.Module:
         case "maxmin":
             _require_groups(features, 2)
             return MaxMin()
-    raise ValueError(f"activation must be relu, leaky_relu, groupsort or maxmin, got {name!r}.")
+    raise UserError(f"activation must be relu, leaky_relu, groupsort or maxmin, got {name!r}.")
 
 
 def gain(name: Activation, slope: float = 0.2) -> float:

@@ -146,7 +146,7 @@ def generator(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, latent=latent, width=width, embedding=embedding)
@@ -190,7 +190,7 @@ def critic(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, width=width)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tightrope._plumbing.errors import UserError
 from tightrope.networks.dcgan import generator
 from tightrope.networks.initialise import build, fan_in
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_shape, sum_pool
@@ -77,7 +78,7 @@ def _plan(size: int, depth: int) -> tuple[int, ...]:
         size, stages = size // 2, stages + 1
     blocks = (depth - 2) // 2  # an odd depth has its extra layer at the start
     if blocks < stages:
-        raise ValueError(f"depth must be at least {2 * stages + 2} at this image size, got {depth}.")
+        raise UserError(f"depth must be at least {2 * stages + 2} at this image size, got {depth}.")
     share, left = divmod(blocks, stages)
     return tuple(share + (stage < left) for stage in range(stages))
 
@@ -124,13 +125,13 @@ def critic(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range, or the depth too small for one block per stage.
+            If an option is out of range, or the depth too small for one block per stage.
     """
     image = check(shape)
     require_at_least(1, width=width)
     require_at_least(0, classes=classes)
     if branch not in ("scaled", "zero"):
-        raise ValueError(f"branch must be scaled or zero, got {branch!r}.")
+        raise UserError(f"branch must be scaled or zero, got {branch!r}.")
     scale = 1.0 / math.sqrt(sum(_plan(shape[1], depth)))
 
     def std(name: str, weight: Tensor) -> float:

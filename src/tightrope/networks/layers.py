@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tightrope._plumbing.errors import UserError
+
 
 def to_vector(h: Tensor) -> Tensor:
     """Flatten a map ``[batch, channels, height, width]`` to ``[batch, channels * height * width]``.
@@ -101,35 +103,35 @@ def require_latent(z: Tensor, latent: int) -> None:
     """Refuse a z that is not ``[batch, latent]``.
 
     Raises:
-        ValueError: Naming the expected and the given shape.
+        UserError: Naming the expected and the given shape.
     """
     if z.ndim != 2 or z.shape[1] != latent:
-        raise ValueError(f"the generator expects z of shape [batch, {latent}], got {list(z.shape)}.")
+        raise UserError(f"the generator expects z of shape [batch, {latent}], got {list(z.shape)}.")
 
 
 def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
     """Refuse an x that is not ``[batch, *shape]``.
 
     Raises:
-        ValueError: Naming the expected and the given shape.
+        UserError: Naming the expected and the given shape.
     """
     if tuple(x.shape[1:]) != shape:
-        raise ValueError(f"the critic was built for samples of shape {list(shape)}, got a batch of {list(x.shape)}.")
+        raise UserError(f"the critic was built for samples of shape {list(shape)}, got a batch of {list(x.shape)}.")
 
 
 def require_labels(labels: Tensor | None, classes: int, batch: int) -> None:
     """Refuse labels where there are no classes, missing labels where there are, and labels that are not ``[batch]``.
 
     Raises:
-        ValueError: Saying what to pass or how to build the network.
+        UserError: Saying what to pass or how to build the network.
     """
     if classes == 0:
         if labels is not None:
-            raise ValueError("the network was built with classes=0 and takes no labels: leave them out or set classes.")
+            raise UserError("the network was built with classes=0 and takes no labels: leave them out or set classes.")
     elif labels is None:
-        raise ValueError(f"the network was built with classes={classes}: pass labels, int64 of shape [{batch}].")
+        raise UserError(f"the network was built with classes={classes}: pass labels, int64 of shape [{batch}].")
     elif labels.shape != (batch,) or labels.is_floating_point():
-        raise ValueError(
+        raise UserError(
             f"labels must be int64 of shape [{batch}] with values 0 to {classes - 1}, "
             f"got {labels.dtype} of shape {list(labels.shape)}."
         )
@@ -139,8 +141,8 @@ def require_at_least(minimum: int, **options: int) -> None:
     """Refuse options below ``minimum``.
 
     Raises:
-        ValueError: Naming the option and its value.
+        UserError: Naming the option and its value.
     """
     for name, value in options.items():
         if value < minimum:
-            raise ValueError(f"{name} must be at least {minimum}, got {value}.")
+            raise UserError(f"{name} must be at least {minimum}, got {value}.")

@@ -101,7 +101,7 @@ def generator(
     latent: int = 256,
     classes: int = 0,
     width: int = 64,
-    max_width: int = 512,
+    max_width: int = 1024,
     embedding: int = 256,
     rng: torch.Generator | None = None,
 ) -> Generator:
@@ -109,8 +109,8 @@ def generator(
 
     Channels double from ``width`` at full size to at most ``max_width`` at the smallest map.
 
-    **Source**: 1801.04406, code GAN_stability (``nfilter`` = ``width``, ``nfilter_max`` = ``max_width``): 16 and 512
-    for celebA-HQ at 1024 pixels, 64 and 1024 for LSUN at 256 pixels.
+    **Source**: 1801.04406, code GAN_stability (``nfilter`` = ``width``, ``nfilter_max`` = ``max_width``): 64 and 1024,
+    its settings for LSUN at 256 pixels, are the defaults; for celebA-HQ at 1024 pixels it has 16 and 512.
 
     **Departures**: without classes no label embedding is appended (the code appends a constant one); biases start at
     zero; the smallest map may be 5, 6 or 7 pixels wide, not only 4.
@@ -126,7 +126,7 @@ def generator(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, latent=latent, width=width, max_width=max_width, embedding=embedding)
@@ -140,7 +140,7 @@ def critic(
     *,
     classes: int = 0,
     width: int = 64,
-    max_width: int = 512,
+    max_width: int = 1024,
     rng: torch.Generator | None = None,
 ) -> Critic:
     """3x3 convolution, blocks x + 0.1 F(x) with 3x3 average pooling of stride 2 before each but the first, dense.
@@ -160,7 +160,7 @@ def critic(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, width=width, max_width=max_width)

@@ -105,7 +105,7 @@ def generator(
 
     Raises:
         UserError: If the shape is empty.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     check(shape)
     require_at_least(1, latent=latent, width=width, depth=depth, embedding=embedding)
@@ -146,7 +146,7 @@ def critic(
 
     Raises:
         UserError: If the shape is empty.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     check(shape)
     require_at_least(1, width=width, depth=depth)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tightrope._plumbing.errors import UserError
 from tightrope.networks.activations import gain
 from tightrope.networks.initialise import Std, build, fan_in
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape, with_label
@@ -36,14 +37,17 @@ class Block(nn.Module):
 
 
 class Resample(nn.Module):
-    """Double or halve a map with the separable filter [1, 2, 1]: bilinear upsampling, or its adjoint over 4."""
+    """Double or halve a map with the separable filter [1, 3, 3, 1], zeros outside; each is the adjoint of the other.
+
+    The authors write [1, 2, 1] and their resamplers convolve it with [1, 1].
+    """
 
     kernel: Tensor
 
     def __init__(self, *, up: bool) -> None:
         super().__init__()
         self.up = up
-        row = torch.tensor([1.0, 2.0, 1.0]) / (2.0 if up else 4.0)
+        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4.0 if up else 8.0)
         self.register_buffer("kernel", torch.outer(row, row)[None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +55,7 @@ class Resample(nn.Module):
         channels = x.shape[1]
         kernel = self.kernel.expand(channels, -1, -1, -1)
         if self.up:
-            return F.conv_transpose2d(x, kernel, stride=2, padding=1, output_padding=1, groups=channels)
+            return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
         return F.conv2d(x, kernel, stride=2, padding=1, groups=channels)
 
 
@@ -125,7 +129,7 @@ def _require_width(width: int) -> None:
     """Refuse widths whose inner channels do not divide into groups of 16."""
     inner = EXPANSION * width
     if inner > GROUP_SIZE and inner % GROUP_SIZE:
-        raise ValueError(f"width must be below 8 or a multiple of 8, for groups of {GROUP_SIZE} channels, got {width}.")
+        raise UserError(f"width must be below 8 or a multiple of 8, for groups of {GROUP_SIZE} channels, got {width}.")
 
 
 def check(shape: tuple[int, ...]) -> Image:
@@ -144,10 +148,11 @@ def generator(
     tanh: bool = True,
     rng: torch.Generator | None = None,
 ) -> Generator:
-    """Learned map times dense(z), ``blocks`` residual blocks per size, bilinear upsampling between, 1x1 convolution.
+    """Learned map times dense(z), ``blocks`` residual blocks per size, [1, 3, 3, 1] upsampling between, 1x1 conv.
 
     **Source**: Huang et al. 2024, R3GAN (2501.05441), config E: 1x1, grouped 3x3, 1x1 blocks twice as wide inside,
-    groups of 16, gain L**(-1/4) for L blocks, last layer of each block zero, leaky ReLU 0.2, [1, 2, 1] resampling.
+    groups of 16, gain L**(-1/4) for L blocks, last layer of each block zero, leaky ReLU 0.2, resampling with
+    [1, 3, 3, 1].
 
     **Departures**: one width at all sizes, far smaller than theirs; a tanh at the end unless ``tanh=False``, as the
     other generators here have; the label's embedding is appended to z without their scaling.
@@ -164,7 +169,7 @@ def generator(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, latent=latent, width=width, blocks=blocks, embedding=embedding)
@@ -182,7 +187,7 @@ def critic(
     blocks: int = 2,
     rng: torch.Generator | None = None,
 ) -> Critic:
-    """1x1 convolution, ``blocks`` residual blocks per size with [1, 2, 1] downsampling between, filter, dense.
+    """1x1 convolution, ``blocks`` residual blocks per size with [1, 3, 3, 1] downsampling between, filter, dense.
 
     **Source**: Huang et al. 2024, R3GAN (2501.05441), config E; see ``generator``.
 
@@ -198,7 +203,7 @@ def critic(
 
     Raises:
         UserError: If the image is not square or its size cannot be built.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, width=width, blocks=blocks)

@@ -105,7 +105,7 @@ def generator(
 
     Raises:
         UserError: If the image is not square or its size is not divisible by 8.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, latent=latent, width=width)
@@ -142,7 +142,7 @@ def critic(
 
     Raises:
         UserError: If the image is not square or its size is not divisible by 8.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, width=width)

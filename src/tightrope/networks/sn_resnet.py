@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tightrope._plumbing.errors import UserError
 from tightrope.networks.initialise import build, fan_in, fan_out
 from tightrope.networks.layers import (
     ConditionalBatchNorm2d,
@@ -181,7 +182,7 @@ def generator(
 
     Raises:
         UserError: If the image is not square or has another size.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, latent=latent, width=width)
@@ -218,13 +219,13 @@ def critic(
 
     Raises:
         UserError: If the image is not square or has another size.
-        ValueError: If an option is out of range.
+            If an option is out of range.
     """
     image = check(shape)
     require_at_least(1, width=width)
     require_at_least(0, classes=classes)
     if conditioning not in ("projection", "concat"):
-        raise ValueError(f"conditioning must be projection or concat, got {conditioning!r}.")
+        raise UserError(f"conditioning must be projection or concat, got {conditioning!r}.")
     return build(lambda: Critic(image, classes, width, conditioning), _std, law="uniform", rng=rng)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
+
 
 class Rule(torch.optim.Optimizer):
     """An optimiser that moves each parameter that has a gradient by itself.
@@ -45,7 +47,7 @@ class AdamRule(Rule):
     ) -> None:
         check_rate(lr)
         if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"Expected Adam betas in [0, 1), got {betas}; for example (0.5, 0.9).")
+            raise UserError(f"Expected Adam betas in [0, 1), got {betas}; for example (0.5, 0.9).")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
 
     def _adam(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
@@ -66,7 +68,7 @@ class AdamRule(Rule):
 def check_rate(lr: float) -> None:
     """Raise unless ``lr`` is a finite number of at least zero."""
     if not 0 <= lr < float("inf"):
-        raise ValueError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
+        raise UserError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
 
 
 def evaluate(closure: Callable[[], float] | None) -> float | None:

@@ -79,7 +79,7 @@ class ExtraSGD(Extrapolating):
         lr: Step size of both halves.
 
     Raises:
-        ValueError: A negative step size.
+        UserError: A negative step size.
 
     Example:
         >>> from tightrope.optimizers import ExtraSGD
@@ -115,7 +115,7 @@ class ExtraAdam(AdamRule, Extrapolating):
         eps: Added to the denominator.
 
     Raises:
-        ValueError: A negative step size or betas outside [0, 1).
+        UserError: A negative step size or betas outside [0, 1).
 
     Example:
         >>> from tightrope.optimizers import ExtraAdam

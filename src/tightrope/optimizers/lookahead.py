@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.optimizers._rule import evaluate
 
 
@@ -27,7 +28,7 @@ class Lookahead(torch.optim.Optimizer):
         alpha: Share of the way towards the fast weights, in (0, 1].
 
     Raises:
-        ValueError: ``k`` below one or ``alpha`` outside (0, 1].
+        UserError: ``k`` below one or ``alpha`` outside (0, 1].
 
     Example:
         >>> from tightrope.optimizers import Lookahead
@@ -42,9 +43,7 @@ class Lookahead(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], k: int = 5, alpha: float = 0.5) -> None:
         if k < 1 or not 0 < alpha <= 1:
-            raise ValueError(
-                f"Expected k of at least 1 and alpha in (0, 1], got {k} and {alpha}; published: 5 and 0.5."
-            )
+            raise UserError(f"Expected k of at least 1 and alpha in (0, 1], got {k} and {alpha}; published: 5 and 0.5.")
         super().__init__(params, {"k": k, "alpha": alpha, "steps": 0})
         with torch.no_grad():
             for group in self.param_groups:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
 from tightrope.optimizers._rule import Rule, check_rate
 
 
@@ -27,7 +28,7 @@ class Momentum(Rule):
         dampening: Share of the gradient left out; equal to ``momentum`` it gives Adam's moving average.
 
     Raises:
-        ValueError: A negative step size, or momentum outside (-1, 1).
+        UserError: A negative step size, or momentum outside (-1, 1).
 
     Example:
         >>> from tightrope.optimizers import Momentum
@@ -50,7 +51,7 @@ class Momentum(Rule):
     ) -> None:
         check_rate(lr)
         if not -1 < momentum < 1:
-            raise ValueError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
+            raise UserError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})
 
     def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:

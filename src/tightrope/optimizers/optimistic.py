@@ -36,7 +36,7 @@ class OptimisticSGD(_Optimistic):
         lr: Step size.
 
     Raises:
-        ValueError: A negative step size.
+        UserError: A negative step size.
 
     Example:
         >>> from tightrope.optimizers import OptimisticSGD
@@ -72,7 +72,7 @@ class OptimisticAdam(AdamRule, _Optimistic):
         eps: Added to the denominator.
 
     Raises:
-        ValueError: A negative step size or betas outside [0, 1).
+        UserError: A negative step size or betas outside [0, 1).
 
     Example:
         >>> from tightrope.optimizers import OptimisticAdam

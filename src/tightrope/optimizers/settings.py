@@ -1,82 +1,53 @@
-"""Optimiser settings as data: what a Method says about each player's optimiser, and how to build and schedule it."""
+"""Optimiser settings as data: what a Method says about each player's optimiser, and how to build and schedule it.
+
+One class per update rule, with the fields that the rule reads and no others; :func:`Optimizer` makes one by its name.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.words import closest, one_of
+from tightrope.optimizers import extragradient, lookahead, momentum, optimistic
 from tightrope.schedules import Value, value_at
 
 Kind = Literal["adam", "rmsprop", "sgd", "momentum", "extra_adam", "extra_sgd", "optimistic_adam", "optimistic_sgd"]
-KINDS: Final[tuple[str, ...]] = get_args(Kind)
-_ADAM: Final = ("adam", "extra_adam", "optimistic_adam")
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """Settings of one player's optimiser; rates and betas may follow a schedule of images seen.
+class UpdateRule:
+    """Settings of one player's optimiser; the part that all rules share.
 
     Attributes:
-        kind: ``"adam"``, ``"rmsprop"`` or ``"sgd"``, with torch's update rules; or one of ``tightrope.optimizers``:
-            ``"momentum"`` (of either sign), ``"extra_adam"``, ``"extra_sgd"``, ``"optimistic_adam"``,
-            ``"optimistic_sgd"``.
-        learning_rate: Step size.
-        betas: Decay rates of the Adams. Integers are accepted; torch 2.13 itself refuses ``betas=(0, 0.9)``.
-        alpha: RMSProp's smoothing (torch's and the WGAN authors' 0.99; TensorFlow's default is 0.9).
-        eps: Added to the denominator.
-        momentum: Of SGD, RMSProp and ``"momentum"``, where it may be negative.
+        kind: Name of the rule.
+        extrapolates: Whether a step looks ahead first: extragradient, which needs two gradients of both players.
+        learning_rate: Step size, a constant or a schedule of images seen.
     """
 
-    kind: Kind = "adam"
+    kind: ClassVar[Kind]
+    extrapolates: ClassVar[bool] = False
     learning_rate: Value = 2e-4
-    betas: tuple[Value, Value] = (0.0, 0.9)
-    alpha: float = 0.99
-    eps: float = 1e-8
-    momentum: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"Expected an optimiser out of {', '.join(KINDS)}, got {self.kind!r}.")
-        rate = value_at(self.learning_rate, 0)
-        if not 0 <= rate < float("inf"):
-            raise ValueError(f"Expected a finite learning rate >= 0, got {rate}; published values lie in 5e-5 to 1e-3.")
-        for beta in self.betas:
-            if not 0 <= value_at(beta, 0) < 1:
-                raise ValueError(f"Expected Adam betas in [0, 1), got {self.betas}; for example (0.0, 0.9).")
-
-    @property
-    def extrapolates(self) -> bool:
-        """Whether a step looks ahead first: extragradient, which needs two gradients of both players."""
-        return self.kind in ("extra_adam", "extra_sgd")
+        for rate in _ends(self.learning_rate):
+            if not 0 <= rate < float("inf"):
+                raise UserError(
+                    f"Expected a finite learning rate >= 0, got {rate}; published values lie in 5e-5 to 1e-3."
+                )
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         """Build the torch optimiser over ``parameters``. Adam and SGD use torch's fused kernels where they exist."""
-        parameters = list(parameters)
-        rate = value_at(self.learning_rate, 0)
-        fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
-        if self.kind == "adam":
-            betas = (value_at(self.betas[0], 0), value_at(self.betas[1], 0))
-            return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=self.eps, fused=fused)
-        if self.kind == "rmsprop":
-            return torch.optim.RMSprop(parameters, lr=rate, alpha=self.alpha, eps=self.eps, momentum=self.momentum)
-        if self.kind == "sgd":
-            return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, fused=fused)
-        return self._build_for_games(parameters, rate)
+        return self._build(list(parameters), value_at(self.learning_rate, 0))
 
-    def _build_for_games(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
-        from tightrope import optimizers  # which itself imports this file
-
-        if self.kind == "momentum":
-            return optimizers.Momentum(parameters, lr=rate, momentum=self.momentum)
-        if self.kind in ("extra_sgd", "optimistic_sgd"):
-            return (optimizers.ExtraSGD if self.kind == "extra_sgd" else optimizers.OptimisticSGD)(parameters, lr=rate)
-        betas = (value_at(self.betas[0], 0), value_at(self.betas[1], 0))
-        adam = optimizers.ExtraAdam if self.kind == "extra_adam" else optimizers.OptimisticAdam
-        return adam(parameters, lr=rate, betas=betas, eps=self.eps)
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        raise NotImplementedError
 
     def schedule_(self, optimizer: torch.optim.Optimizer, images_seen: int) -> None:
         """Write the rates that hold after ``images_seen`` real images into ``optimizer``, in place."""
@@ -84,5 +55,216 @@ class Optimizer:
         for group in optimizer.param_groups:
             if not isinstance(self.learning_rate, float):
                 group["lr"] = value_at(self.learning_rate, images_seen)
-            if self.kind in _ADAM and not all(isinstance(beta, float) for beta in self.betas):
-                group["betas"] = (value_at(self.betas[0], images_seen), value_at(self.betas[1], images_seen))
+
+
+@dataclass(frozen=True)
+class SGD(UpdateRule):
+    """Gradient descent with torch's momentum of 0 or more."""
+
+    kind: ClassVar[Kind] = "sgd"
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_share("momentum", self.momentum, 0.9)
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, fused=_fused(parameters))
+
+
+@dataclass(frozen=True)
+class RMSprop(UpdateRule):
+    """Descent by the gradient over the root of its mean square.
+
+    Attributes:
+        alpha: Smoothing of the mean square (torch's and the WGAN authors' 0.99; TensorFlow's default is 0.9).
+        eps: Added to the denominator.
+        momentum: Of the quotient.
+    """
+
+    kind: ClassVar[Kind] = "rmsprop"
+    alpha: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_share("alpha", self.alpha, 0.99)
+        _check_share("momentum", self.momentum, 0.0)
+        _check_eps(self.eps)
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return torch.optim.RMSprop(parameters, lr=rate, alpha=self.alpha, eps=self.eps, momentum=self.momentum)
+
+
+@dataclass(frozen=True)
+class Momentum(UpdateRule):
+    """Gradient descent with momentum of either sign, see :class:`tightrope.optimizers.Momentum`."""
+
+    kind: ClassVar[Kind] = "momentum"
+    momentum: float = -0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not -1 < self.momentum < 1:
+            raise UserError(f"Expected momentum in (-1, 1), got {self.momentum}; published values are -0.5 to 0.9.")
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return momentum.Momentum(parameters, lr=rate, momentum=self.momentum)
+
+
+@dataclass(frozen=True)
+class ExtraSGD(UpdateRule):
+    """Extragradient with plain steps, see :class:`tightrope.optimizers.ExtraSGD`."""
+
+    kind: ClassVar[Kind] = "extra_sgd"
+    extrapolates: ClassVar[bool] = True
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return extragradient.ExtraSGD(parameters, lr=rate)
+
+
+@dataclass(frozen=True)
+class OptimisticSGD(UpdateRule):
+    """Optimistic gradient descent, see :class:`tightrope.optimizers.OptimisticSGD`."""
+
+    kind: ClassVar[Kind] = "optimistic_sgd"
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return optimistic.OptimisticSGD(parameters, lr=rate)
+
+
+@dataclass(frozen=True)
+class Adam(UpdateRule):
+    """Adam, with torch's update rule.
+
+    Attributes:
+        betas: Decay rates, constants or schedules. Integers are accepted; torch 2.13 itself refuses ``(0, 0.9)``.
+        eps: Added to the denominator.
+    """
+
+    kind: ClassVar[Kind] = "adam"
+    betas: tuple[Value, Value] = (0.0, 0.9)
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON hands in lists
+        if len(self.betas) != 2 or not all(0 <= end < 1 for beta in self.betas for end in _ends(beta)):
+            raise UserError(f"Expected two Adam betas in [0, 1), got {self.betas}; for example (0.0, 0.9).")
+        _check_eps(self.eps)
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, lr=rate, betas=self._betas_at(0), eps=self.eps, fused=_fused(parameters))
+
+    def _betas_at(self, images_seen: int) -> tuple[float, float]:
+        return value_at(self.betas[0], images_seen), value_at(self.betas[1], images_seen)
+
+    def schedule_(self, optimizer: torch.optim.Optimizer, images_seen: int) -> None:
+        """Write the rates and betas that hold after ``images_seen`` real images into ``optimizer``, in place."""
+        super().schedule_(optimizer, images_seen)
+        if not all(isinstance(beta, float) for beta in self.betas):
+            group: dict[str, Any]
+            for group in optimizer.param_groups:
+                group["betas"] = self._betas_at(images_seen)
+
+
+@dataclass(frozen=True)
+class ExtraAdam(Adam):
+    """Extragradient with Adam's steps, see :class:`tightrope.optimizers.ExtraAdam`."""
+
+    kind: ClassVar[Kind] = "extra_adam"
+    extrapolates: ClassVar[bool] = True
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return extragradient.ExtraAdam(parameters, lr=rate, betas=self._betas_at(0), eps=self.eps)
+
+
+@dataclass(frozen=True)
+class OptimisticAdam(Adam):
+    """Optimistic descent along Adam's direction, see :class:`tightrope.optimizers.OptimisticAdam`."""
+
+    kind: ClassVar[Kind] = "optimistic_adam"
+
+    def _build(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        return optimistic.OptimisticAdam(parameters, lr=rate, betas=self._betas_at(0), eps=self.eps)
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """Lookahead-minimax over both players' rules, see :class:`tightrope.optimizers.Lookahead`.
+
+    Attributes:
+        k: Steps between two returns.
+        share: Of the way towards the present weights that is kept (the paper's alpha).
+    """
+
+    k: int = 5
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or not 0 < self.share <= 1:
+            raise UserError(
+                f"Expected k of at least 1 and a share in (0, 1], got {self.k} and {self.share}; published: 5 and 0.5."
+            )
+
+    def build(self, parameters: Iterable[Tensor]) -> lookahead.Lookahead:
+        """Build the outer optimiser over the parameters of all players."""
+        return lookahead.Lookahead(list(parameters), k=self.k, alpha=self.share)
+
+
+RULES: Final[dict[str, type[UpdateRule]]] = {
+    rule.kind: rule for rule in (Adam, RMSprop, SGD, Momentum, ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD)
+}
+"""The update rules by name."""
+
+
+def Optimizer(  # noqa: N802 (it makes instances, as a class would)
+    kind: Kind = "adam", learning_rate: Value = 2e-4, betas: tuple[Value, Value] | None = None, **settings: Any
+) -> UpdateRule:
+    """Settings of an optimiser by the name of its rule: ``Optimizer("rmsprop", 1e-4, alpha=0.9)``.
+
+    Args:
+        kind: Key in :data:`RULES`.
+        learning_rate: Step size.
+        betas: Of the Adams; their default, (0.0, 0.9), if None.
+        **settings: Other fields of the rule's class.
+
+    Raises:
+        UserError: An unknown rule, a setting that the rule does not read, or a value out of range.
+
+    Example:
+        >>> from tightrope.optimizers.settings import Optimizer
+        >>> Optimizer("adam", 2e-4, betas=(0.5, 0.999))
+        Adam(learning_rate=0.0002, betas=(0.5, 0.999), eps=1e-08)
+    """
+    one_of("an optimiser", kind, RULES)
+    rule = RULES[kind]
+    given = settings | ({} if betas is None else {"betas": betas})
+    valid = [field.name for field in dataclasses.fields(rule)]
+    for name in given:
+        if name not in valid:
+            raise UserError(
+                f"Expected settings that the optimiser {kind} reads, {', '.join(valid)}, got {name}"
+                f"{closest(name, valid)}; leave it out."
+            )
+    return rule(learning_rate, **given)
+
+
+def _ends(value: Value) -> tuple[float, ...]:
+    """A constant, or both ends of a schedule, which stays between them."""
+    return (float(value),) if isinstance(value, int | float) else (value.start, value.end)
+
+
+def _fused(parameters: Iterable[Tensor]) -> bool:
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
+
+
+def _check_share(name: str, value: float, usual: float) -> None:
+    if not 0 <= value < 1:
+        raise UserError(f"Expected {name} in [0, 1), got {value}; {usual:g} is usual.")
+
+
+def _check_eps(eps: float) -> None:
+    if not 0 <= eps < float("inf"):
+        raise UserError(f"Expected a finite eps of at least 0, got {eps}; 1e-8 is the default.")

@@ -27,7 +27,7 @@ def alternating(n_critic: int = 1) -> Order:
     """``n_critic`` steps of the critic (player 1), then one of the generator (player 0).
 
     Raises:
-        ValueError: ``n_critic`` is below 1.
+        UserError: ``n_critic`` is below 1.
 
     Example:
         >>> from tightrope.optimizers import alternating
@@ -35,7 +35,7 @@ def alternating(n_critic: int = 1) -> Order:
         ((1,), (1,), (0,))
     """
     if n_critic < 1:
-        raise ValueError(f"Expected n_critic of at least 1, got {n_critic}; use 1 for one critic step per step.")
+        raise UserError(f"Expected n_critic of at least 1, got {n_critic}; use 1 for one critic step per step.")
     return ((1,),) * n_critic + ((0,),)
 
 
@@ -60,7 +60,7 @@ def outer_step(
         The step. Calling it changes parameters and optimiser states.
 
     Raises:
-        ValueError: Not one optimiser per player.
+        UserError: Not one optimiser per player.
 
     Example:
         >>> from tightrope.optimizers import SIMULTANEOUS, outer_step
@@ -157,7 +157,7 @@ def set_gradients_(losses: Losses, parts: Sequence[Sequence[Tensor]], moving: Se
 
 def _one_each(parts: Sequence[object], optimizers: Sequence[object]) -> None:
     if len(parts) != len(optimizers):
-        raise ValueError(
+        raise UserError(
             f"Expected one optimiser per player, got {len(optimizers)} for {len(parts)} players; pass "
             "(generator_optimizer, critic_optimizer)."
         )

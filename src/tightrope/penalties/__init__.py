@@ -18,8 +18,14 @@ plain ``weight``. The authors' code of R1 (``GAN_stability``) has no half: its `
 One penalty is the generator's, with the signature ``(generator, z, *, hyperparameters, rng=None) -> scalar``:
 ``jacobian_clamping``, see :mod:`tightrope.conditioning`.
 
-``critic`` is a module or any function of ``x`` (close over labels). Norms run over all axes of a sample. In bf16
-autocast the gradient is taken with respect to float32 samples and the penalty is computed in float32.
+``critic`` is a module, a :class:`~tightrope.View` of one, or any function of ``x`` (close over labels). Norms run over
+all axes of a sample. Several critics, which return a list of scores, are penalised one by one and the penalties added.
+Samples of half precision are differentiated in float32, and under autocast the penalty is computed in float32; with
+fp16 autocast scale the loss that contains it, as ``torch.amp.GradScaler`` does.
+
+A penalty is refused where it would be no penalty: batch normalisation in training mode and fewer scores than samples
+(no gradient per sample), scores that do not depend on the samples (a zero), ``DistributedDataParallel`` with
+``static_graph=True`` (wrong gradients) and compiled critics (no second derivative).
 """
 
 from __future__ import annotations
@@ -39,26 +45,28 @@ from tightrope.penalties.gradient import (
     interpolate,
     r1,
     r2,
-    refuse_batch_norm,
+    refuse_coupled,
 )
+from tightrope.penalties.noise import GradientNoise, gradient_noise
 from tightrope.penalties.orthogonality import soft_orthogonality
-from tightrope.penalties.penalty import GeneratorPenalty, Penalty, lazy
+from tightrope.penalties.penalty import Penalty, lazy
 
 __all__ = [
     "GENERATOR_PENALTIES",
     "PENALTIES",
-    "GeneratorPenalty",
+    "GradientNoise",
     "Penalty",
     "finite_difference_r1",
     "finite_difference_r2",
     "from_gan_stability",
+    "gradient_noise",
     "gradient_penalty",
     "interpolate",
     "jacobian_clamping",
     "lazy",
     "r1",
     "r2",
-    "refuse_batch_norm",
+    "refuse_coupled",
     "soft_orthogonality",
 ]
 

@@ -5,11 +5,16 @@ Re-exported as ``tightrope.penalties.jacobian_clamping``, beside the critic's pe
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from tightrope.autodiff import norm, unbound
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import Remembered, View, module_of, norm, samples_of
 from tightrope.autodiff.types import Generator
+from tightrope.layers.find import find_batch_norm
+from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
 
 
@@ -42,7 +47,7 @@ def jacobian_clamping(
     Args:
         generator: Maps ``[n, latent]`` to ``[n, *shape]``. Called once on both batches joined, so that in training mode
             batch normalisation sees one batch and moves its running statistics once.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, *latent_shape]``.
         low: Gain below which it costs, in sample units per latent unit.
         high: Gain above which it costs.
         epsilon: Radius of the perturbation in latent space.
@@ -54,7 +59,7 @@ def jacobian_clamping(
         Scalar; zero, with zero gradient, where every gain lies within the bounds.
 
     Raises:
-        ValueError: Bounds that are not ``0 <= low <= high``, or a radius that is not positive.
+        UserError: Bounds that are not ``0 <= low <= high``, or a radius that is not positive.
     """
     check_bounds(low, high, epsilon)
     gain = finite_gain(generator, z, epsilon=epsilon, labels=labels, rng=rng)
@@ -64,11 +69,9 @@ def jacobian_clamping(
 def check_bounds(low: float, high: float, epsilon: float) -> None:
     """Raise ``ValueError`` unless ``0 <= low <= high`` and ``epsilon > 0``."""
     if not 0 <= low <= high:
-        raise ValueError(
-            f"Expected bounds 0 <= low <= high, got low {low} and high {high}; the published are 1 and 20."
-        )
+        raise UserError(f"Expected bounds 0 <= low <= high, got low {low} and high {high}; the published are 1 and 20.")
     if epsilon <= 0:
-        raise ValueError(f"Expected a radius epsilon > 0, got {epsilon}; the published value is 1.")
+        raise UserError(f"Expected a radius epsilon > 0, got {epsilon}; the published value is 1.")
 
 
 def finite_gain(
@@ -83,47 +86,54 @@ def finite_gain(
 
     Args:
         generator: Maps ``[n, latent]`` to ``[n, *shape]``; called once on both batches joined.
-        z: Latents ``[batch, latent]``.
+        z: Latents ``[batch, *latent_shape]``.
         epsilon: Length of the step.
         labels: Classes ``[batch]``.
         rng: Source of the directions.
     """
     direction = normal_like(z, rng)
-    direction = direction / norm(direction)[:, None].clamp(min=torch.finfo(z.dtype).tiny)
+    length = norm(direction).clamp(min=torch.finfo(z.dtype).tiny)
+    direction = direction / length.reshape(-1, *[1] * (z.dim() - 1))
     moved = z + epsilon * direction
     x, x_moved = together(generator, z, moved, labels)
     return norm(x_moved - x) / norm(moved - z)
 
 
 def together(generator: Generator, z: Tensor, other: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Samples of two batches of latents ``[batch, latent]`` from one forward; labels are used for both."""
-    remembering = generator if isinstance(generator, Remembering) else None
-    network, labels = unbound(generator if remembering is None else remembering.generator, labels)
-    both = torch.cat((z, other))
-    joint: Tensor = network(both) if labels is None else network(both, labels.repeat(2))
-    if joint.dtype in (torch.bfloat16, torch.float16):
-        joint = joint.float()
+    """Samples of two batches of latents ``[batch, *latent_shape]`` from one forward; labels are used for both.
+
+    A generator that draws random numbers is called once more on each batch, with the same draws.
+
+    Raises:
+        UserError: It also has batch normalisation in training mode.
+    """
+    remembering = generator if isinstance(generator, Remembered) else None
+    network: Any = generator if remembering is None else remembering.network
+    if labels is not None:
+        network = View(network, labels=labels)
+    twice = network
+    if isinstance(network, View):
+        twice = network.with_labels(lambda given: given.repeat(2, *[1] * (given.dim() - 1)))
+    call = Repeated(twice, z, "the gain of a generator")
+    joint = samples_of(call(torch.cat((z, other))))
     x, x_other = joint[: len(z)], joint[len(z) :]
+    if call.drew:  # other draws for the two halves: their difference would be that of the draws
+        _refuse_batch_statistics(network)
+        call.network = network
+        x, x_other = (samples_of(call(points)) for points in (z, other))
+    if x.dtype in (torch.bfloat16, torch.float16):
+        x, x_other = x.float(), x_other.float()
     if remembering is not None:
-        remembering.samples.append((z, x))
+        remembering.remember(z, x)
     return x, x_other
 
 
-class Remembering:
-    """A generator that remembers the samples of latents it has seen, by identity, for the length of one step.
-
-    The penalty's joint forward then also gives the samples that the critic scores, as algorithm 1 has it.
-    """
-
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
-        self.samples: list[tuple[Tensor, Tensor]] = []
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """Samples of ``z`` ``[batch, latent]``; computed once per tensor object."""
-        for latents, samples in self.samples:
-            if latents is z:
-                return samples
-        samples = self.generator(z)
-        self.samples.append((z, samples))
-        return samples
+def _refuse_batch_statistics(network: object) -> None:
+    module = module_of(network)
+    mixed = [] if module is None else [n for n in find_batch_norm(module) if module.get_submodule(n).training]
+    if mixed:
+        raise UserError(
+            "Expected a generator whose two batches can share their random draws, got dropout or noise together with "
+            f"batch normalisation in training mode ({mixed[0]}), which has to see both as one batch; take one of the "
+            "two out."
+        )

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of
 from tightrope.autodiff.types import Critic
 from tightrope.layers.find import find_layers
@@ -50,8 +51,8 @@ def soft_orthogonality(
         Scalar.
 
     Raises:
-        ValueError: ``form`` is unknown, or the critic has no such layer.
-        TypeError: The critic is a function, whose weights cannot be seen.
+        UserError: ``form`` is unknown, or the critic has no such layer.
+        UserTypeError: The critic is a function that holds no module whose weights could be seen.
 
     **Source**: gram: Brock et al. (arXiv 1609.07093), eq. 3, and the orthonormal regularisation that Spectral
     Normalization (arXiv 1802.05957) compares with; off_diagonal: BigGAN (arXiv 1809.11096), eq. 3; srip and
@@ -63,10 +64,10 @@ def soft_orthogonality(
     **Cost**: about one product of each weight with itself.
     """
     if form not in _FORMS:
-        raise ValueError(f"expected form {', '.join(_FORMS)}, got {form!r}; 'gram' is the common one")
+        raise UserError(f"expected form {', '.join(_FORMS)}, got {form!r}; 'gram' is the common one")
     network = module_of(critic)
     if network is None:
-        raise TypeError(f"expected the critic as a module, got {type(critic).__name__}; pass the network itself")
+        raise UserTypeError(f"expected the critic as a module, got {type(critic).__name__}; pass the network itself")
     total: Tensor | None = None
     for layer in find_layers(network, skip=skip).values():
         matrix = kernel_shape(layer).matrix(layer.weight)
@@ -77,7 +78,7 @@ def soft_orthogonality(
             value = _FORMS[form](gram, rng)
         total = value if total is None else total + value
     if total is None:
-        raise ValueError("expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none")
+        raise UserError("expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none")
     return weight * total
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from tightrope.autodiff.types import Critic, Generator, PenaltyFunction
+from tightrope._plumbing.checks import check_choice
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff.types import Critic, PenaltyFunction
 from tightrope.schedules import Value, value_at
 
 
@@ -16,6 +19,9 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
     """Apply ``penalty`` on every ``every``-th critic step with ``every`` times its weight.
 
     Source: Karras et al. 2020 (1912.04958), appendix B.
+    Departures: the penalty joins the loss of the step where it is due. In the paper it is an optimiser step of its own,
+    ``every + 1`` steps instead of ``every``, for which they scale Adam's rate by ``c = every / (every + 1)`` and raise
+    its betas to that power; with no step too many there is nothing to correct here.
     Claim: convergence needs ``learning rate * every * gamma < 2`` on the Dirac-GAN (one lazy step must not overshoot),
     so a weight that is safe every step may diverge lazily.
 
@@ -28,7 +34,7 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
         ``every``, otherwise zero, without touching the critic.
 
     Raises:
-        ValueError: ``every`` is less than one.
+        UserError: ``every`` is less than one.
     """
     _check_every(every)
 
@@ -42,7 +48,7 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
 
 def _check_every(every: int) -> None:
     if every < 1:
-        raise ValueError(f"Expected a period of at least one critic step, got {every}; use 1 for every step.")
+        raise UserError(f"Expected a period of at least one critic step, got {every}; use 1 for every step.")
 
 
 @dataclass(frozen=True)
@@ -50,50 +56,43 @@ class Penalty:
     """A penalty function bound to its hyperparameters, as a Method carries it.
 
     Attributes:
-        function: One of this module's functions, or any function of the same signature.
+        function: One of this module's functions, or any function of the same signature:
+            ``(critic, real, fake, *, hyperparameters, rng=None) -> scalar``, or ``(generator, z, ...)``.
         hyperparameters: Keyword arguments; constants or schedules of images seen.
         every: Lazy application every so many critic steps, with the weight multiplied accordingly.
         per_sample: Whether it differentiates scores sample by sample, which batch normalisation in the critic forbids.
+        player: Whose loss it is added to.
     """
 
     function: PenaltyFunction
     hyperparameters: Mapping[str, Value | str] = field(default_factory=dict)
     every: int = 1
     per_sample: bool = True
+    player: Literal["critic", "generator"] = "critic"
 
     def __post_init__(self) -> None:
         _check_every(self.every)
+        check_choice("player", self.player, ("critic", "generator"))
+        if self.player == "generator" and self.every != 1:
+            raise UserError(
+                f"Expected a generator penalty at every step, got every={self.every}; lazy application counts critic "
+                "steps, leave it at 1."
+            )
 
     def due(self, critic_step: int) -> bool:
         """Whether the penalty applies at this critic step (the first, and every ``every``-th after it)."""
         return critic_step % self.every == 0
 
-    def __call__(
-        self, critic: Critic, real: Tensor, fake: Tensor, *, images_seen: int = 0, rng: torch.Generator | None = None
-    ) -> Tensor:
-        """Value at a critic step where it is :meth:`due`; arguments and shapes as for the function."""
+    def __call__(self, *given: Any, images_seen: int = 0, rng: torch.Generator | None = None) -> Tensor:
+        """Value at a step where it is :meth:`due`, with the hyperparameters that hold after ``images_seen``.
+
+        Args:
+            *given: ``critic, real, fake``, or ``generator, z``; shapes as for the function.
+            images_seen: Position on the schedules.
+            rng: Source of the function's random numbers.
+        """
         now = {
             name: value if isinstance(value, bool | str) else value_at(value, images_seen)
             for name, value in self.hyperparameters.items()
         }
-        return self.every * self.function(critic, real, fake, rng=rng, **now)
-
-
-@dataclass(frozen=True)
-class GeneratorPenalty:
-    """A generator penalty bound to its hyperparameters, as a Method carries it.
-
-    Attributes:
-        function: ``(generator, z, *, hyperparameters, rng=None) -> scalar``.
-        hyperparameters: Keyword arguments; constants or schedules of images seen.
-    """
-
-    function: Callable[..., Tensor]
-    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
-
-    def __call__(
-        self, generator: Generator, z: Tensor, *, images_seen: int = 0, rng: torch.Generator | None = None
-    ) -> Tensor:
-        """Value at latents ``z`` ``[batch, latent]``, with the hyperparameters that hold after ``images_seen``."""
-        now = {name: value_at(value, images_seen) for name, value in self.hyperparameters.items()}
-        return self.function(generator, z, rng=rng, **now)
+        return self.every * self.function(*given, rng=rng, **now)

@@ -1,7 +1,7 @@
 """The report of a run: one HTML file without scripts or network, and the same as text for the terminal.
 
-Reading order: `record` (what a run folder holds), `verdict` (what can be said from it), `sections` and `figures` (the
-parts of the page), `html` (the page), `text` (the terminal), `comparison` (several runs on one page).
+Reading order: `runs.record` (what a run folder holds), `verdict` (what can be said from it), `sections` and `curves`
+(parts of the page), `render` (its templates), `page` (all of it), `text` (the terminal), `comparison` (several runs).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tightrope._plumbing.files import write_atomically
-from tightrope.report.comparison import comparison_page
-from tightrope.report.html import page
+from tightrope.report.comparison_page import comparison_page
+from tightrope.report.page import page
 from tightrope.report.spectrum_page import spectrum_page
 from tightrope.report.text import summarise
 from tightrope.runs.record import RunRecord, read_run
@@ -51,8 +51,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     """
     record = read_run(Path(run))
     target = Path(out) if out is not None else Path(run) / "report.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return write_atomically(target, page(record).encode())
+    return _written(target, page(record))
 
 
 def write_comparison(runs: Sequence[Path], out: Path) -> Path:
@@ -68,9 +67,7 @@ def write_comparison(runs: Sequence[Path], out: Path) -> Path:
     Raises:
         UserError: if there are fewer than two, one is not the folder of a run, or the file could not be written.
     """
-    text = comparison_page([read_run(Path(run)) for run in runs])
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    return write_atomically(Path(out), text.encode())
+    return _written(Path(out), comparison_page([read_run(Path(run)) for run in runs]))
 
 
 def summary(run: Path) -> str:
@@ -102,6 +99,9 @@ def write_spectra(spectra: Sequence[LayerSpectrum], out: Path, title: str = "Lay
     Raises:
         UserError: if there is no layer, or the file could not be written.
     """
-    page = spectrum_page(spectra, title)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    return write_atomically(Path(out), page.encode())
+    return _written(Path(out), spectrum_page(spectra, title))
+
+
+def _written(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_atomically(path, text.encode())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from markupsafe import Markup
 
 from tightrope.drawing.charts import line_chart
 from tightrope.drawing.numbers import count, number
 from tightrope.report.conditioning import MEANING, QUANTITY, line_of, rows_of, spectra_of
-from tightrope.report.html import document
 from tightrope.report.pictures import embed
-from tightrope.report.pieces import missing
-from tightrope.runs.record import Row, RunRecord, is_number
+from tightrope.report.render import charts, missing, piece, render, table
+from tightrope.runs.record import RunRecord
+from tightrope.runs.rows import Followed
 
 _PICTURE_BYTES = 400_000
 
@@ -31,9 +33,14 @@ class Measured:
     """
 
     name: str
-    row: Row
+    row: dict[str, Any]
     strips: Path | None = None
     said: str = ""
+
+    @property
+    def found(self) -> Followed:
+        """The row, of no step."""
+        return msgspec.convert({"step": 0, **self.row}, Followed)
 
 
 def conditioning_page(records: Sequence[tuple[str, RunRecord]], measured: Sequence[Measured]) -> str:
@@ -43,32 +50,29 @@ def conditioning_page(records: Sequence[tuple[str, RunRecord]], measured: Sequen
         records: Runs by the names they have on the page.
         measured: The same runs' generators as they are now.
     """
-    lines, ranks = [], []
-    for name, record in records:
-        rows = rows_of(record)
-        line, rank = line_of(rows, "mean", None, name), line_of(rows, "effective_rank", None, name)
-        lines += [line] if line is not None and len(line.x) > 1 else []
-        ranks += [rank] if rank is not None and len(rank.x) > 1 else []
-    over = line_chart(lines, title=f"Mean {QUANTITY}", x_label="images seen") if lines else ""
-    over += line_chart(ranks, title="Effective rank", x_label="images seen") if ranks else ""
-    over = (
-        f'<div class="charts">{over}</div>' if over else missing("No run followed its conditioning while it trained.")
-    )
-    pictures = "".join(_strips(one) for one in measured) or missing("Latent directions are shown for images only.")
-    spectra = spectra_of([(one.name, None, one.row) for one in measured])
-    title = "Generator conditioning"
-    return document(
-        title,
-        f"<header><h1>{title}</h1><p class='subtitle'>{escape(' · '.join(name for name, _ in records))}</p></header>"
-        f"<main><p>{MEANING}</p>{_table(measured)}<section><h2>Over training</h2>"
-        f"<p>Of the weights in training, at each run's own latents.</p>{over}</section><section><h2>Spectra</h2>"
-        f"<p>Of the averaged weights: geometric mean over latents of each singular value of J.</p>{spectra}</section>"
-        f"<section><h2>Latent directions</h2>{pictures}</section></main>"
-        "<footer>Made by Tightrope from the files in the run folders. No scripts, no network.</footer>",
+    rows = [(name, rows_of(record)) for name, record in records]
+    drawn = []
+    for title, value in (
+        (f"Mean {QUANTITY}", lambda row: row.mean),
+        ("Effective rank", lambda row: row.effective_rank),
+    ):
+        lines = [line for name, found in rows if (line := line_of(found, name, value)) is not None and len(line.x) > 1]
+        drawn += [line_chart(lines, title=title, x_label="real samples seen")] if lines else []
+    strips = [strip for one in measured if (strip := _strips(one))]
+    return render(
+        "conditioning.html",
+        title="Generator conditioning",
+        subtitle=" · ".join(name for name, _ in records),
+        meaning=MEANING,
+        table=_table(measured),
+        over=charts(*drawn) or missing("No run followed its conditioning while it trained."),
+        spectra=spectra_of([(one.name, None, one.found) for one in measured]),
+        strips=strips or [missing("Latent directions are shown for images only.")],
+        footer="Made by Tightrope from the files in the run folders. No scripts, no network.",
     )
 
 
-def _table(measured: Sequence[Measured]) -> str:
+def _table(measured: Sequence[Measured]) -> Markup:
     head = (
         "Run",
         "Mean",
@@ -79,25 +83,19 @@ def _table(measured: Sequence[Measured]) -> str:
         "Effective rank",
         "Latents with dead directions",
     )
-    body = ""
+    rows = []
     for one in measured:
-        quantiles: Any = one.row.get("quantiles") or [None] * 5
-        cells = [one.row.get("mean"), one.row.get("std"), quantiles[0], quantiles[2], quantiles[4]]
-        cells.append(one.row.get("effective_rank"))
-        shown = [number(value) if is_number(value) else "infinite" for value in cells]
-        shown.append(f"{count(one.row.get('dead_latents', 0))} of {count(one.row.get('n', 0))}")
-        tds = "".join(f"<td>{text}</td>" for text in shown)
-        body += f'<tr><th scope="row">{escape(one.name)}</th>{tds}</tr>'
-    titles = "".join(f"<th>{title}</th>" for title in head)
-    return f'<table class="numbers"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>'
+        row = one.found
+        low, _, middle, _, high = row.quantiles or (None,) * 5
+        numbers = (row.mean, row.std, low, middle, high, row.effective_rank)
+        shown = ["infinite" if value is None else number(value) for value in numbers]
+        rows.append((one.name, [*shown, f"{count(row.dead_latents)} of {count(row.n)}"]))
+    return table("numbers", head, rows)
 
 
-def _strips(one: Measured) -> str:
-    picture = None if one.strips is None else embed(one.strips, most_bytes=_PICTURE_BYTES)
-    if picture is None:
-        return ""
-    image = (
-        f'<img class="sample pixels" src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
-        f'alt="Samples along latent directions of {escape(one.name)}">'
-    )
-    return f"<h3>{escape(one.name)}</h3><figure>{image}<figcaption>{escape(one.said)}</figcaption></figure>"
+def _strips(one: Measured) -> Markup | None:
+    found = None if one.strips is None else embed(one.strips, most_bytes=_PICTURE_BYTES)
+    if found is None:
+        return None
+    alt = f"Samples along latent directions of {one.name}"
+    return piece("titled", one.name, piece("picture", found, one.said, one.name, alt, pixels=True))

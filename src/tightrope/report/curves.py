@@ -2,208 +2,195 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from html import escape
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from markupsafe import Markup
 
+from tightrope.drawing.axes import Floats
 from tightrope.drawing.charts import CALM_ROWS, Line, Reference, line_chart, spectrum_chart
-from tightrope.drawing.numbers import count, number, plural, ratio
-from tightrope.drawing.scales import choose_scale
+from tightrope.drawing.numbers import count, number, plural
+from tightrope.drawing.scales import bounded, choose_scale
+from tightrope.metrics import Measurement, Protocol
 from tightrope.report import quantities
-from tightrope.report.pieces import missing, table
-from tightrope.report.verdict import floor_name, has_ratio, newest, protocol_text
-from tightrope.runs.record import Reading, RunRecord, Series, is_number
+from tightrope.report.render import charts, missing, piece, table
+from tightrope.report.verdict import cells, floor_name, newest, noun, protocol_text
+from tightrope.runs.record import RunRecord, Series
+from tightrope.runs.rows import Layer, Logged
 
 _LAYERS = 48  # spectra shown
 _SIGMAS = 8  # layers in the chart of sigma over training
 
 
-def distance(record: RunRecord) -> str:
+def distance(record: RunRecord) -> Markup:
     """Every measured quantity over training against its floor, and the newest values with their protocols."""
     last = newest(record)
+    failed = [one for one in record.evaluations if one.error]
+    why = f"The evaluation at step {count(failed[-1].step)} gave no numbers: {failed[-1].error}." if failed else ""
     if last is None:
-        return missing("The run was not evaluated, so nothing is known about its distance to the data.")
-    names = list(dict.fromkeys(reading.name for one in record.evaluations for reading in one.readings))
-    charts = "".join(_distance_chart(record, name) for name in names)
-    rows = "".join(_reading_row(reading) for reading in last.readings)
-    head = "".join(f"<th>{title}</th>" for title in ("Measured", "Value", "Floor", "Ratio", "How it was measured"))
-    table = f'<table class="cards"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<p>Measured at step {count(last.step)}:</p>{table}<div class="charts">{charts}</div>'
+        return missing(why or "The run was not evaluated, so nothing is known about its distance to the data.")
+    names = dict.fromkeys(measured.name for one in record.evaluations for measured in one.measurements)
+    head = ("Measured", "Value", "Floor", "Ratio", "How it was measured")
+    rows = []
+    for one in last.measurements:
+        value, interval, floor, share = cells(one)
+        how = (protocol_text(one.protocol), *one.notes)
+        name = quantities.metric_label(one.name, first=True)
+        rows.append((name, value, "" if one.interval is None else interval, floor, share, how))
+    drawn = charts(*(_distance_chart(record, name) for name in names))
+    return (missing(why) if why else Markup("")) + piece("distance", count(last.step), head, rows, drawn)
 
 
 def _distance_chart(record: RunRecord, name: str) -> str:
-    groups: dict[str, list[tuple[float, Reading]]] = {}
+    groups: dict[Protocol, list[tuple[float, Measurement]]] = {}
     for one in record.evaluations:
-        for reading in one.readings:
-            if reading.name == name:
-                groups.setdefault(json.dumps(reading.protocol, sort_keys=True), []).append((one.images_seen, reading))
+        for measured in one.measurements:
+            if measured.name == name:
+                groups.setdefault(measured.protocol, []).append((one.images, measured))
+    if max(map(len, groups.values())) < 2:
+        return ""
     lines = []
     for index, group in enumerate(groups.values()):
         title = quantities.metric_label(name) + (f", protocol {index + 1}" if len(groups) > 1 else "")
-        lines.append(_reading_line(title, group))
-    if max(len(line.x) for line in lines) < 2:
-        return ""
+        lines.append(_measured_line(title, group))
     final = next(reversed(groups.values()))[-1][1]
     floors = [] if final.floor is None else [Reference(floor_name(final), final.floor)]
     steps = np.asarray([one.step for one in record.evaluations], np.float64)
-    images = np.asarray([one.images_seen for one in record.evaluations], np.float64)
+    images = np.asarray([one.images for one in record.evaluations], np.float64)
     return line_chart(
         lines,
         title=quantities.metric_label(name, first=True),
-        x_label=_axis(record),
+        x_label=axis(record),
         log=quantities.is_distance(name),
         references=floors,
         tip=_tip(record, Series(steps, images, images)),
     )
 
 
-def _reading_line(title: str, group: list[tuple[float, Reading]]) -> Line:
+def _measured_line(title: str, group: Sequence[tuple[float, Measurement]]) -> Line:
     x = np.asarray([images for images, _ in group], np.float64)
-    y = np.asarray([reading.value for _, reading in group], np.float64)
-    ends = [reading.interval or (reading.value, reading.value) for _, reading in group]
-    if not any(reading.interval for _, reading in group):
+    y = np.asarray([measured.value for _, measured in group], np.float64)
+    if not any(measured.interval for _, measured in group):
         return Line(title, x, y)
+    ends = [measured.interval or (measured.value, measured.value) for _, measured in group]
     return Line(title, x, y, np.asarray([low for low, _ in ends]), np.asarray([high for _, high in ends]))
 
 
-def _reading_row(reading: Reading) -> str:
-    value = number(reading.value)
-    if reading.interval is not None:
-        value += f" <small>95 % interval {number(reading.interval[0])} to {number(reading.interval[1])}</small>"
-    share = ratio(reading.value / (reading.floor or 1.0)) if has_ratio(reading) else "–"
-    floor = "none" if reading.floor is None else number(reading.floor)
-    how = escape(protocol_text(reading.protocol)) + "".join(f"<br>{escape(note)}" for note in reading.notes)
-    name = quantities.metric_label(reading.name, first=True)
-    cells = (("Value", value), ("Floor", floor), ("Ratio", share), ("How it was measured", how))
-    body = "".join(f'<td data-label="{label}">{text}</td>' for label, text in cells)
-    return f'<tr><th scope="row">{escape(name)}</th>{body}</tr>'
-
-
-def curves(record: RunRecord) -> str:
+def curves(record: RunRecord) -> Markup:
     """A chart for each group of logged quantities; those that never change are listed instead."""
     if not record.rows:
         return missing("No metrics were logged.")
-    found = {key: record.series(key) for key in _keys(record)}
-    found = {key: series for key, series in found.items() if len(series)}
+    keys = dict.fromkeys(key for row in record.rows for key, value in row.items() if isinstance(value, int | float))
+    found = {key: record.series(key) for key in keys if key not in quantities.CLOCK}
     if len(record.rows) == 1:
-        values = {quantities.title(key): number(float(series.values[0])) for key, series in found.items()}
-        return missing("One row was logged; a curve needs two.") + table(values.items())
-    constant = {key: s for key, s in found.items() if len(s) > 1 and np.ptp(s.values) == 0}
+        values = [(quantities.label(key), number(float(series.values[0]))) for key, series in found.items()]
+        return missing("One row was logged; a curve needs two.") + piece("pairs", values)
+    constant = {key: s for key, s in found.items() if len(s) > 1 and (s.values == s.values[0]).all()}
     drawn = {key: series for key, series in found.items() if key not in constant}
     if "gap" in drawn and _equal(drawn["gap"], drawn.get("wasserstein_estimate")):
         del drawn["gap"]  # one chart says both
     parts = [
         line_chart(
-            [Line(quantities.label(key), drawn[key].images, drawn[key].values) for key in chart.keys],
+            [Line(name, drawn[key].images, drawn[key].values) for key, name in chart.lines.items()],
             title=chart.title,
-            x_label=_axis(record),
+            x_label=axis(record),
             log=chart.log,
-            tip=_tip(record, drawn[chart.keys[0]]),
+            tip=_tip(record, drawn[next(iter(chart.lines))]),
         )
         for chart in quantities.charts(set(drawn))
     ]
-    page = f'<div class="charts">{"".join(parts)}</div>' if parts else ""
-    if any(len(series) > CALM_ROWS for series in drawn.values()):
-        page = f"<p>Thin lines show every logged row, thick lines the medians of equal parts.</p>{page}"
-    if constant:
-        same = "; ".join(f"{quantities.title(key)} {number(float(s.values[0]), 6)}" for key, s in constant.items())
-        page += f'<p class="constant">Constant throughout: {escape(same)}.</p>'
-    return page
+    calm = any(len(series) > CALM_ROWS for series in drawn.values())
+    same = "; ".join(f"{quantities.label(key)} {number(float(s.values[0]), 6)}" for key, s in constant.items())
+    return piece("curves", calm, charts(*parts), same)
 
 
 def _equal(one: Series, other: Series | None) -> bool:
     return other is not None and np.array_equal(one.values, other.values) and np.array_equal(one.steps, other.steps)
 
 
-def _keys(record: RunRecord) -> list[str]:
-    keys = dict.fromkeys(key for row in record.rows for key, value in row.items() if isinstance(value, int | float))
-    return [key for key in keys if key not in quantities.CLOCK]
-
-
-def spectra(record: RunRecord) -> str:
+def spectra(record: RunRecord) -> Markup:
     """The singular values of each critic layer, newest and first, with a table, and the largest over training."""
     rows = record.spectra()
     if not rows:
         return missing("No critic spectra were logged.")
     (first_row, first), (row, layers) = rows[0], rows[-1]
-    values = {name: _values(layer) for name, layer in list(layers.items())[:_LAYERS]}
-    early = {name: _values(first[name]) if name in first and len(rows) > 1 else None for name in values}
-    everything = [part for part in (*values.values(), *early.values()) if part is not None and len(part)]
-    charts = ""
-    if everything:
-        scale = choose_scale(np.concatenate(everything), log=True)
-        drawn = (spectrum_chart(name, part, early[name], scale) for name, part in values.items() if len(part))
-        charts = f'<div class="smalls">{"".join(drawn)}</div>'
-    before = f"; dashed: step {count(first_row['step'])}" if len(rows) > 1 else ""
-    text = f"Singular values of each layer's kernel at step {count(row['step'])}, largest first{before}."
+    first = first if len(rows) > 1 else {}
+    before = f"; dashed: step {_count(first_row)}" if first else ""
+    text = f"Singular values of each layer's kernel at step {_count(row)}, largest first{before}."
+    if row["step"] != record.step:
+        text += f" These are the newest that were logged; the run stands at step {count(record.step)}."
     if len(layers) > _LAYERS:
         text += f" The first {_LAYERS} of {len(layers)} layers are shown."
-    over = _sigma_chart(record, rows)
-    table = _spectra_table(layers, first if len(rows) > 1 else {})
-    return f'<p>{text}</p>{charts}<div class="charts"><div>{table}</div>{over}</div>'
-
-
-def _values(layer: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    stored = layer.get("values")
-    return np.asarray([v for v in stored if is_number(v)] if isinstance(stored, list) else [], np.float64)
-
-
-def _spectra_table(layers: dict[str, Any], first: dict[str, Any]) -> str:
+    pairs = [(name, values_of(layer), values_of(first.get(name))) for name, layer in list(layers.items())[:_LAYERS]]
     head = ("Layer", "σ", *(("σ at first",) if first else ()), "Stable rank")
-    rows = []
+    numbers = []
     for name, layer in layers.items():
-        numbers = [layer.get("sigma"), *([first.get(name, {}).get("sigma")] if first else []), layer.get("stable_rank")]
-        cells = "".join(f"<td>{number(n, zeros=True) if is_number(n) else '–'}</td>" for n in numbers)
-        rows.append(f'<tr><th scope="row"><code>{escape(name)}</code></th>{cells}</tr>')
-    titles = "".join(f"<th>{title}</th>" for title in head)
-    return f'<table class="numbers"><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        early = [first.get(name, Layer()).sigma] if first else []
+        numbers.append((name, [shown(value) for value in (layer.sigma, *early, layer.stable_rank)]))
+    beside = piece("beside", table("numbers", head, numbers, code=True), _sigma_chart(record, rows))
+    return spectrum_charts(pairs, text) + beside
 
 
-def _sigma_chart(record: RunRecord, rows: tuple[tuple[dict[str, Any], dict[str, Any]], ...]) -> str:
+def spectrum_charts(layers: Sequence[tuple[str, Floats, Floats]], text: str = "") -> Markup:
+    """A small chart per name: newest values, and dashed the first ones where there are any, on one scale."""
+    everything = np.concatenate([part for _, *both in layers for part in both]) if layers else np.zeros(0)
+    if not len(everything):
+        return piece("smalls", text, [])
+    scale = choose_scale(everything, log=True)
+    drawn = [spectrum_chart(name, new, old if len(old) else None, scale) for name, new, old in layers if len(new)]
+    return piece("smalls", text, drawn)
+
+
+def values_of(layer: Layer | None) -> Floats:
+    """The singular values of a layer; none where there is none."""
+    return np.asarray(() if layer is None else layer.values, np.float64)
+
+
+def shown(value: float | None) -> str:
+    """A number for a column, or a dash."""
+    return "–" if value is None else number(value, zeros=True)
+
+
+def _count(row: Logged) -> str:
+    step = row["step"]
+    return count(step) if isinstance(step, int | float) else "?"
+
+
+def _sigma_chart(record: RunRecord, rows: Sequence[tuple[Logged, dict[str, Layer]]]) -> str:
     if len(rows) < 2:
         return ""
-    collected: dict[str, list[tuple[float, float, float]]] = {}
+    collected: dict[str, list[tuple[object, object, float]]] = {}
     for row, layers in rows:
         for name, layer in layers.items():
-            if is_number(layer.get("sigma")):
-                images = row["images_seen"] if is_number(row.get("images_seen")) else row["step"]
-                collected.setdefault(name, []).append((row["step"], images, float(layer["sigma"])))
+            if layer.sigma is not None:
+                collected.setdefault(name, []).append((row["step"], row.get("images_seen", row["step"]), layer.sigma))
     largest = sorted(collected, key=lambda name: -collected[name][-1][2])[:_SIGMAS]
-    lines = []
-    for name in (name for name in collected if name in largest):
-        table = np.asarray(collected[name], np.float64)
-        lines.append(Line(name, table[:, 1], table[:, 2]))
+    tables = {name: np.asarray(found, np.float64) for name, found in collected.items()}
+    lines = [Line(name, tables[name][:, 1], tables[name][:, 2]) for name in tables if name in largest]
     if not lines:
         return ""
     some = f", the {_SIGMAS} largest of {len(collected)} layers" if len(collected) > _SIGMAS else ""
-    longest = np.asarray(max(collected.values(), key=len), np.float64)
     return line_chart(
         lines,
         title=f"Largest singular value of each layer{some}",
-        x_label=_axis(record),
+        x_label=axis(record),
         log=True,
-        tip=_tip(record, Series(longest[:, 0], longest[:, 1], longest[:, 2])),
+        tip=_tip(record, Series(*max(tables.values(), key=len).T)),
     )
 
 
-def _axis(record: RunRecord) -> str:
-    if not any("images_seen" in row for row in record.rows) and not any(
-        e.images_seen != e.step for e in record.evaluations
-    ):
-        return "step"
-    return f"{_noun(record)}s seen"
-
-
-def _noun(record: RunRecord) -> str:
-    return "image" if record.part("data").get("kind") in (None, "images") else "sample"
+def axis(record: RunRecord) -> str:
+    """The name of the horizontal axis of training."""
+    measured = [row.images_seen for row in record.evaluations] + [row.images_seen for row in record.conditioning]
+    counted = any("images_seen" in row for row in record.rows) or any(images is not None for images in measured)
+    return f"{noun(record)}s seen" if counted else "step"
 
 
 def _tip(record: RunRecord, series: Series) -> Callable[[float], str]:
+    places = bounded(series.images)
+
     def tip(images: float) -> str:
-        step = series.steps[int(np.abs(series.images - images).argmin())]
-        return f"step {count(step)}, {plural(images, _noun(record))} seen"
+        step = series.steps[int(np.abs(places - images).argmin())]
+        return f"step {count(step)}, {plural(images, noun(record))} seen"
 
     return tip

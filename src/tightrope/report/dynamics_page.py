@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+from torch import Tensor
 
 from tightrope.drawing.charts import Line, line_chart
-from tightrope.drawing.planes import COLOURS, SOFT, Plane, Points, span
+from tightrope.drawing.planes import COLOURS, SOFT, Plane, pairs, span
 from tightrope.dynamics import PathAngle, Spectrum
-from tightrope.report.html import document
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from tightrope.report.render import render
 
 
-def spectrum_plane(spectrum: Spectrum, title: str) -> str:
+def spectrum_plane(spectrum: Spectrum, title: str) -> Markup:
     """Eigenvalues of a run's field in the complex plane, with residual and minibatch noise as rings, as SVG."""
-    points = _pairs_complex(spectrum.values)
+    points = pairs(spectrum.values)
     noise = [0.0] * len(points) if spectrum.noise is None else spectrum.noise.tolist()
     radii = [float(r) + n for r, n in zip(spectrum.residuals.tolist(), noise, strict=True)]
     widest = max((abs(c) for p in points for c in p), default=1.0) or 1.0
@@ -31,7 +29,7 @@ def spectrum_plane(spectrum: Spectrum, title: str) -> str:
     return plane.render()
 
 
-def angle_charts(angle: PathAngle, first: int, second: int) -> str:
+def angle_charts(angle: PathAngle, first: int, second: int) -> Markup:
     """Cosine and length of the field along the line between two checkpoints, as two figures of a report."""
     x = angle.positions.numpy()
     along = f"position: 0 is step {first}, 1 is step {second}"
@@ -42,33 +40,11 @@ def angle_charts(angle: PathAngle, first: int, second: int) -> str:
     )
 
 
-def run_page(title: str, sentences: Sequence[str], pictures: Sequence[str], charts: str) -> str:
+def run_page(title: str, sentences: Sequence[str], pictures: Sequence[Markup], charts: Markup | str) -> str:
     """The page of a run's dynamics."""
-    text = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-    return document(
-        title,
-        f"<header><h1>{escape(title)}</h1></header><main>{text}{''.join(_figure(p, '') for p in pictures)}"
-        f'<div class="charts">{charts}</div></main>',
-    )
+    return render("dynamics.html", title=title, sentences=sentences, pictures=pictures, charts=charts)
 
 
 def values_text(values: Tensor | None) -> str:
     """Eigenvalues as a reader writes them."""
     return "none: a kink" if values is None else ", ".join(f"{complex(v):.6g}" for v in values.tolist())
-
-
-def _figure(picture: str, caption: str) -> str:
-    return f"<figure>{picture}<p><small>{escape(caption)}</small></p></figure>"
-
-
-def _grid(figures: Sequence[str]) -> str:
-    style = "display:grid;grid-template-columns:repeat(auto-fill,minmax(280px,420px));gap:16px"
-    return f'<div style="{style}">{"".join(figures)}</div>'
-
-
-def _pairs(points: Tensor) -> Points:
-    return [(float(a), float(b)) for a, b in points.tolist()]
-
-
-def _pairs_complex(values: Tensor) -> Points:
-    return [(complex(v).real, complex(v).imag) for v in values.tolist()]

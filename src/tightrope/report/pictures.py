@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tightrope.drawing.png import decode_png, encode_png
+from tightrope._plumbing.errors import UserError
+from tightrope.drawing.png import encode_png
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -40,42 +45,40 @@ def embed(path: Path, *, most_bytes: int, widest: int | None = None) -> Picture 
         widest: the largest width in pixels, likewise.
 
     Returns:
-        The picture, or nothing if the file cannot be read, or is too large and of a kind that cannot be made smaller.
+        The picture, or nothing if the file is no whole PNG, or cannot be made small enough.
     """
     try:
         content = path.read_bytes()
-        width, height = _size(content)
-    except (OSError, ValueError):
+        picture = _opened(content)
+    except (OSError, SyntaxError, ValueError):  # Pillow says SyntaxError of a broken PNG
         return None
-    if len(content) <= most_bytes and (widest is None or width <= widest):
-        return Picture(_uri(content), width, height)
-    try:
-        pixels = decode_png(content)
-    except ValueError:
-        return None
-    factor = math.ceil(width / widest) if widest else 1
-    while factor <= min(width, height):
-        smaller = _average(pixels, factor)
-        content = encode_png(smaller)
-        if len(content) <= most_bytes:
-            return Picture(_uri(content), smaller.shape[1], smaller.shape[0], factor)
+    if len(content) <= most_bytes and (widest is None or picture.width <= widest):
+        return Picture(_uri(content), picture.width, picture.height)
+    factor = math.ceil(picture.width / widest) if widest else 1
+    while factor <= min(picture.size):
+        width, height = picture.width // factor, picture.height // factor  # a rest at the right and bottom is cut off
+        smaller = encode_png(np.asarray(picture.crop((0, 0, width * factor, height * factor)).reduce(factor)))
+        if len(smaller) <= most_bytes:
+            return Picture(_uri(smaller), width, height, factor)
         factor += 1
     return None
 
 
-def _average(pixels: NDArray[Any], factor: int) -> NDArray[np.uint8]:
-    """A picture with squares of ``factor`` pixels averaged into one; a rest at the right and bottom is cut off."""
-    height, width = (side // factor for side in pixels.shape[:2])
-    cut = pixels[: height * factor, : width * factor].astype(np.float64)
-    blocks = cut.reshape(height, factor, width, factor, -1).mean((1, 3))
-    rounded: NDArray[np.uint8] = np.rint(blocks).astype(np.uint8)
-    return rounded[:, :, 0] if pixels.ndim == 2 else rounded
+def _opened(content: bytes) -> Image:
+    """All pixels of a PNG, grey or coloured.
 
+    Raises:
+        UserError: So many that decoding them would be unsafe.
+    """
+    from PIL import Image
 
-def _size(content: bytes) -> tuple[int, int]:
-    if content[:8] != b"\x89PNG\r\n\x1a\n" or len(content) < 24:
-        raise ValueError("expected a PNG file")
-    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
+                return file.convert("L" if file.mode in ("1", "L") else "RGB")
+        except Image.DecompressionBombError as error:
+            raise UserError(str(error)) from error
 
 
 def _uri(content: bytes) -> str:

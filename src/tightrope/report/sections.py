@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from tightrope.drawing.numbers import count
+from tightrope.monitor import SIGNALS
 from tightrope.report import quantities
 from tightrope.report.conditioning import conditioning
 from tightrope.report.curves import curves, distance, spectra
-from tightrope.report.pictures import Picture, embed
-from tightrope.report.pieces import missing, table
+from tightrope.report.pictures import embed
+from tightrope.report.render import missing, piece
 from tightrope.runs.record import RunRecord
 
 _LARGE_BYTES = 420_000  # of the newest and the real picture each
@@ -30,7 +32,7 @@ class Section:
 
     anchor: str
     title: str
-    html: str
+    html: Markup
 
 
 def sections(record: RunRecord, prefix: str = "") -> tuple[Section, ...]:
@@ -53,50 +55,34 @@ def sections(record: RunRecord, prefix: str = "") -> tuple[Section, ...]:
     return tuple(replace(part, anchor=prefix + part.anchor) for part in parts)
 
 
-def samples(record: RunRecord) -> str:
+def samples(record: RunRecord) -> Markup:
     """The newest generated samples beside real ones, and a strip of how they came about."""
     if not record.samples and record.real is None:
         return missing("No sample picture was written.")
-    parts = []
+    pair = [missing("No picture of generated samples was written."), missing("No picture of real samples was written.")]
     if record.samples:
         step, path = record.samples[-1]
-        parts.append(
-            _picture(record, embed(path, most_bytes=_LARGE_BYTES), f"Generated, step {count(step)}", path.name)
-        )
-    else:
-        parts.append(missing("No picture of generated samples was written."))
+        pair[0] = picture_of(record, path, f"Generated, step {count(step)}", _LARGE_BYTES)
     if record.real is not None:
-        parts.append(_picture(record, embed(record.real, most_bytes=_LARGE_BYTES), "Real", record.real.name))
-    else:
-        parts.append(missing("No picture of real samples was written."))
+        pair[1] = picture_of(record, record.real, "Real", _LARGE_BYTES)
     vectors = record.samples and record.part("data").get("kind") == "vectors"
-    legend = f"<p>{_SCATTER}</p>" if vectors else ""
-    return f'{legend}<div class="pair">{"".join(parts)}</div>{_strip(record)}'
+    many = len(record.samples)
+    places = np.unique(np.linspace(0, many - 1, _STRIP).round().astype(int)) if many > 1 else ()
+    strip = [
+        picture_of(record, path, f"step {count(step)}", _STRIP_BYTES, widest=280)
+        for step, path in (record.samples[place] for place in places)
+    ]
+    return piece("samples", _SCATTER if vectors else "", pair, strip)
 
 
-def _strip(record: RunRecord) -> str:
-    if len(record.samples) < 2:
-        return ""
-    places = np.unique(np.linspace(0, len(record.samples) - 1, _STRIP).round().astype(int))
-    parts = []
-    for step, path in (record.samples[place] for place in places):
-        picture = embed(path, most_bytes=_STRIP_BYTES, widest=280)
-        parts.append(_picture(record, picture, f"step {count(step)}", path.name))
-    return f'<h3>Over training</h3><div class="strip">{"".join(parts)}</div>'
+def picture_of(record: RunRecord, path: Path, caption: str, most: int, widest: int | None = None) -> Markup:
+    """A sample picture of a run with its caption, or a sentence."""
+    found = embed(path, most_bytes=most, widest=widest)
+    pixels = found is not None and found.shrunk == 1 and record.part("data").get("kind") == "images"
+    return piece("picture", found, caption, path.name, f"{caption} samples", pixels)
 
 
-def _picture(record: RunRecord, picture: Picture | None, caption: str, name: str) -> str:
-    if picture is None:
-        return missing(f"{name} could not be embedded: it is damaged or too large.")
-    pixels = " pixels" if record.part("data").get("kind") == "images" and picture.shrunk == 1 else ""
-    image = (
-        f'<img class="sample{pixels}" src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
-        f'alt="{escape(caption)} samples">'
-    )
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def configuration(record: RunRecord) -> str:
+def configuration(record: RunRecord) -> Markup:
     """What was trained, with what, on what: one table for each part of the configuration."""
     if not record.config:
         return missing("config.json is missing or could not be read.")
@@ -104,10 +90,8 @@ def configuration(record: RunRecord) -> str:
     parts = {key: record.config[key] for key in order if key in record.config}
     parts |= {k: v for k, v in record.config.items() if k not in parts and isinstance(v, dict)}
     loose = {k: v for k, v in record.config.items() if not isinstance(v, dict) and k != "command"}
-    groups = [(key, dict(flat(value))) for key, value in parts.items() if isinstance(value, dict)]
-    groups += [("versions", dict(flat(loose)))] if loose else []
-    tables = (f"<div><h3>{escape(key.capitalize())}</h3>{table(rows.items())}</div>" for key, rows in groups)
-    return f'<div class="config">{"".join(tables)}</div>'
+    groups = [(key.capitalize(), list(flat(value))) for key, value in parts.items() if isinstance(value, dict)]
+    return piece("configuration", groups + ([("Versions", list(flat(loose)))] if loose else []))
 
 
 def flat(part: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -130,18 +114,24 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
 
 
-def reproduce(record: RunRecord) -> str:
+def reproduce(record: RunRecord) -> Markup:
     """The command that starts the same run."""
     command = record.config.get("command")
     if not isinstance(command, str) or not command.strip():
         return missing("No command was recorded.")
-    words = re.sub(r"\S+", lambda word: f'<span class="word">{escape(word.group())}</span>', command)
-    return f"<pre><code>{words}</code></pre>"
+    return piece("reproduce", re.findall(r"(\s*)(\S*)", command))
 
 
-def definitions(record: RunRecord) -> str:
+def definitions(record: RunRecord) -> Markup:
     """One sentence for each quantity that the page shows."""
-    keys = [key for key in quantities.QUANTITIES if len(record.series(key))]
-    entries = [(quantities.title(key), quantities.QUANTITIES[key].meaning) for key in keys]
-    entries += quantities.OTHERS
-    return f"<dl>{''.join(f'<dt>{escape(a)}</dt><dd>{escape(b)}</dd>' for a, b in entries)}</dl>"
+    logged = [key for key in SIGNALS if any(key in row for row in record.rows)]
+    followed = ("mean", "effective_rank") if record.conditioning else ()
+    entries = [(quantities.label(key), _meaning(key)) for key in (*logged, *followed)]
+    names = dict.fromkeys(measured.name for one in record.evaluations for measured in one.measurements)
+    metrics = [(quantities.metric_label(name), quantities.metric_meaning(name)) for name in names]
+    return piece("definitions", [*entries, *((name, said) for name, said in metrics if said), *quantities.OTHERS])
+
+
+def _meaning(key: str) -> str:
+    signal = SIGNALS[key]
+    return f"{signal.meaning} In {signal.unit}." if signal.unit else signal.meaning

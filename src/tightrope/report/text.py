@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tightrope.drawing.numbers import count, number, plain, ratio
+from tightrope.drawing.numbers import count, number, plain
+from tightrope.drawing.svg import clean
+from tightrope.monitor import SIGNALS
 from tightrope.report import quantities
-from tightrope.report.html import heading
-from tightrope.report.verdict import has_ratio, newest, protocol_text, recorded_reason, verdict
-from tightrope.runs.record import Reading, RunRecord, is_number
+from tightrope.report.verdict import cells, heading, newest, protocol_text, recorded_reason, verdict
+from tightrope.runs.record import RunRecord
 
 _WIDTH = 96
 
@@ -27,46 +28,38 @@ def summarise(record: RunRecord) -> str:
     parts += [_wrapped(recorded_reason(record))] if recorded_reason(record) else []
     evaluation = newest(record)
     if evaluation is not None:
-        rows = [_reading(reading) for reading in evaluation.readings]
-        parts.append(
-            f"Measured at step {count(evaluation.step)}\n" + _aligned((("", "value", "floor", "ratio"), *rows))
-        )
-        protocols = dict.fromkeys(protocol_text(reading.protocol) for reading in evaluation.readings)
+        rows = [("", "value", "95 % interval", "floor", "ratio")]
+        rows += [(quantities.metric_label(one.name), *cells(one)) for one in evaluation.measurements]
+        parts.append(f"Measured at step {count(evaluation.step)}\n" + _indented(aligned(rows)))
+        protocols = dict.fromkeys(protocol_text(one.protocol) for one in evaluation.measurements)
         parts.append("\n".join(_wrapped(text) for text in protocols))
-        notes = dict.fromkeys(note for reading in evaluation.readings for note in reading.notes)
+        notes = dict.fromkeys(note for one in evaluation.measurements for note in one.notes)
         parts += ["\n".join(_wrapped(note) for note in notes)] if notes else []
     values = _last_values(record)
     if values:
-        parts.append(f"Last logged row, step {count(record.rows[-1]['step'])}\n" + _aligned(values))
+        logged = record.series("step").values[-1]
+        parts.append(f"Last logged row, step {count(logged)}\n" + _indented(aligned(values)))
     if record.problems:
         parts.append("\n".join(_wrapped(problem) for problem in record.problems))
-    return plain("\n\n".join(parts))
+    return plain(clean("\n\n".join(parts)))
 
 
-def _reading(reading: Reading) -> tuple[str, str, str, str]:
-    floor = "none" if reading.floor is None else number(reading.floor)
-    share = ratio(reading.value / (reading.floor or 1.0)) if has_ratio(reading) else "-"
-    value = number(reading.value)
-    if reading.interval is not None:
-        value += f" [{number(reading.interval[0])}, {number(reading.interval[1])}]"
-    return quantities.metric_label(reading.name), value, floor, share
+def aligned(rows: Sequence[tuple[str, ...]], *, left: bool = False) -> str:
+    """Rows of texts in columns of one width, the first to the left, the others to the right unless ``left``."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    sides = [str.ljust, *([str.ljust if left else str.rjust] * (len(widths) - 1))]
+    lines = ("  ".join(side(cell, w) for side, cell, w in zip(sides, row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _last_values(record: RunRecord) -> list[tuple[str, str]]:
-    if not record.rows:
-        return []
-    last = record.rows[-1]
-    keys = [key for key in quantities.QUANTITIES if len(record.series(key)) and key in last]
-    return [(quantities.title(key), number(float(last[key]))) for key in keys if is_number(last[key])]
+    last: Mapping[str, object] = record.rows[-1] if record.rows else {}
+    shown = ((key, last.get(key)) for key in SIGNALS if key not in quantities.CLOCK)
+    return [(quantities.label(key), number(value)) for key, value in shown if isinstance(value, int | float)]
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  " + "  ".join(cells).rstrip())
-    return "\n".join(lines)
+def _indented(text: str) -> str:
+    return textwrap.indent(text, "  ")
 
 
 def _wrapped(text: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from tightrope.drawing.numbers import count, duration, number, plural, ratio
+from tightrope.metrics import Measurement, Protocol
 from tightrope.report.quantities import is_distance, metric_label
-from tightrope.runs.record import Evaluation, Reading, RunRecord, is_number
+from tightrope.runs.record import RunRecord
+from tightrope.runs.rows import Evaluation
 
 Tone = Literal["finished", "open", "stopped", "nonfinite"]
 
@@ -47,94 +49,109 @@ def recorded_reason(record: RunRecord) -> str:
     return f"Recorded reason: {reason}" if reason and tone(record) != "finished" else ""
 
 
+def heading(record: RunRecord) -> str:
+    """What was trained on what, e.g. ``r1 on digits``."""
+    return f"{record.part('method').get('name') or 'Training run'} on {data_name(record)}"
+
+
+def data_name(record: RunRecord) -> str:
+    """What the run was trained on."""
+    data = record.part("data")
+    return str(data.get("name") or data.get("source") or "unnamed data")
+
+
+def noun(record: RunRecord) -> str:
+    """What one sample of the run's data is called."""
+    return "image" if record.part("data").get("kind") in (None, "images") else "sample"
+
+
 def newest(record: RunRecord) -> Evaluation | None:
     """The last evaluation that holds a measurement."""
-    return next((one for one in reversed(record.evaluations) if one.readings), None)
+    return next((one for one in reversed(record.evaluations) if one.measurements), None)
 
 
-def primary(readings: tuple[Reading, ...]) -> Reading | None:
+def primary(evaluation: Evaluation | None) -> Measurement | None:
     """The measurement that the verdict names: the first distance with a floor, else the first distance."""
-    distances = [reading for reading in readings if is_distance(reading.name)]
-    return next((reading for reading in distances if reading.floor is not None), distances[0] if distances else None)
+    distances = [one for one in evaluation.measurements if is_distance(one.name)] if evaluation else []
+    return next((one for one in distances if one.floor is not None), distances[0] if distances else None)
 
 
-def floor_name(reading: Reading) -> str:
+def floor_name(measured: Measurement) -> str:
     """What the floor of a measurement is, by the split that the reference samples came from."""
-    if not is_distance(reading.name):
+    if not is_distance(measured.name):
         return "real training samples"
-    return "train-versus-test floor" if reading.protocol.get("split") == "test" else "floor of real samples"
+    return "train-versus-test floor" if measured.protocol.split == "test" else "floor of real samples"
 
 
-def against_floor(reading: Reading) -> str:
+def against_floor(measured: Measurement) -> str:
     """A measurement beside its floor, as a ratio where the floor is positive."""
-    value = number(reading.value)
-    if reading.floor is None:
+    value, share = number(measured.value), over_floor(measured)
+    if measured.floor is None:
         return f"{value}, measured without a floor"
-    if not has_ratio(reading):
-        return f"{value} against a {floor_name(reading)} of {number(reading.floor)}"
-    return f"{ratio(reading.value / reading.floor)} its {floor_name(reading)} ({value} against {number(reading.floor)})"
+    if share is None:
+        return f"{value} against a {floor_name(measured)} of {number(measured.floor)}"
+    return f"{ratio(share)} its {floor_name(measured)} ({value} against {number(measured.floor)})"
 
 
-def has_ratio(reading: Reading) -> bool:
-    """Whether value over floor means something: for a distance with a floor above zero."""
-    return reading.floor is not None and reading.floor > 0 and is_distance(reading.name)
+def over_floor(measured: Measurement) -> float | None:
+    """Value over floor where that means something: for a distance with a floor above zero."""
+    floor = measured.floor
+    return measured.value / floor if floor is not None and floor > 0 and is_distance(measured.name) else None
 
 
-def protocol_text(protocol: dict[str, Any]) -> str:
-    """The conditions of a measurement in one line: features, preprocessing, sample sizes, split, seed."""
-    fields = dict(protocol)
-    fields.pop("metric", None)
-    parts = []
-    for key in ("features", "preprocessing"):
-        if fields.get(key):
-            parts.append(f"{key}: {fields[key]}")
-        fields.pop(key, None)
-    sizes = [fields.pop(key, None) for key in ("n_real", "n_fake", "split")]
-    if sizes[0] == 0 and sizes[1] is not None:
-        parts.append(f"{_size(sizes[1])} generated samples")
-    elif sizes[0] is not None or sizes[1] is not None:
-        split = f" {sizes[2]}" if sizes[2] else ""
-        parts.append(f"{_size(sizes[0])} real{split} samples against {_size(sizes[1])} generated")
-    if fields.get("seed") is not None:
-        parts.append(f"seed {fields.pop('seed')}")
-    parts += [f"{key}: {value}" for key, value in fields.items() if value is not None]
-    return "; ".join(parts) or "no protocol was stored with it"
+def cells(measured: Measurement) -> tuple[str, str, str, str]:
+    """Value, 95 % interval, floor and ratio of a measurement as texts; ``–`` or ``none`` for what there is not."""
+    ends, share = measured.interval, over_floor(measured)
+    return (
+        number(measured.value),
+        "–" if ends is None else f"{number(ends[0])} to {number(ends[1])}",
+        "none" if measured.floor is None else number(measured.floor),
+        "–" if share is None else ratio(share),
+    )
 
 
-def _size(value: Any) -> str:
-    return count(value) if is_number(value) else "an unknown number of"
+def protocol_text(protocol: Protocol, *, seed: bool = True) -> str:
+    """The conditions of a measurement in one line: features, preprocessing, sample sizes, split, seed, data."""
+    stored = (("features", protocol.features), ("preprocessing", protocol.preprocessing))
+    parts = [f"{key}: {value}" for key, value in stored if value]
+    if protocol.n_real == 0:
+        parts.append(f"{count(protocol.n_fake)} generated samples")
+    else:
+        split = f" {protocol.split}" if protocol.split else ""
+        parts.append(f"{count(protocol.n_real)} real{split} samples against {count(protocol.n_fake)} generated")
+    parts += [f"seed {protocol.seed}"] if seed else []
+    parts += [f"data: {protocol.data}"] if protocol.data else []
+    return "; ".join(parts)
 
 
 def _distance(record: RunRecord) -> list[str]:
     evaluation = newest(record)
     if evaluation is None:
         return ["the distance to the data was not measured"]
-    reading = primary(evaluation.readings)
-    if reading is None:
+    measured = primary(evaluation)
+    if measured is None:
         return ["no distance to the data was measured"]
     when = f" at step {count(evaluation.step)}" if evaluation.step != record.step else ""
-    return [f"{metric_label(reading.name)} {against_floor(reading)}{when}"]
+    return [f"{metric_label(measured.name)} {against_floor(measured)}{when}"]
 
 
 def _coverage(record: RunRecord) -> list[str]:
     evaluation = newest(record)
-    for reading in evaluation.readings if evaluation else ():
-        match = re.search(r"\b(modes|classes)\b", reading.name.replace("_", " "))
-        if not match or reading.value != round(reading.value):
+    for one in evaluation.measurements if evaluation else ():
+        match = re.search(r"\b(modes|classes)\b", one.name.replace("_", " "))
+        if not match or one.value != round(one.value):
             continue
         kind, total = match.group(1), _classes(record) if match.group(1) == "classes" else 0
         if total:
-            return [
-                f"the samples reach {'all' if reading.value == total else f'{count(reading.value)} of'} {total} {kind}"
-            ]
-        beside = f", real training samples {count(reading.floor)}" if reading.floor is not None else ""
-        return [f"the samples reach {count(reading.value)} {kind}{beside}"]
+            return [f"the samples reach {'all' if one.value == total else f'{count(one.value)} of'} {total} {kind}"]
+        beside = f", real training samples {count(one.floor)}" if one.floor is not None else ""
+        return [f"the samples reach {count(one.value)} {kind}{beside}"]
     return []
 
 
 def _classes(record: RunRecord) -> int:
     stored = record.part("data").get("classes")
-    return len(stored) if isinstance(stored, list) else int(stored) if is_number(stored) else 0
+    return len(stored) if isinstance(stored, list) else stored if isinstance(stored, int) else 0
 
 
 def _losses(record: RunRecord) -> str:
@@ -150,8 +167,7 @@ def _losses(record: RunRecord) -> str:
 def _ending(record: RunRecord) -> str:
     done = plural(record.step, "step")
     if record.images_seen:
-        kind = record.part("data").get("kind")
-        done += f" ({plural(record.images_seen, 'image' if kind in (None, 'images') else 'sample')} seen)"
+        done += f" ({plural(record.images_seen, noun(record))} seen)"
     if record.seconds:
         done += f" in {duration(record.seconds)}"
     if tone(record) == "nonfinite":

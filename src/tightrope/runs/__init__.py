@@ -3,6 +3,7 @@
 from tightrope.runs.assemble import Assembled, assemble
 from tightrope.runs.begin import begin, resume
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, save_checkpoint
+from tightrope.runs.conditioning import GENERATOR_MEASURES
 from tightrope.runs.config import (
     Config,
     DataSettings,
@@ -14,7 +15,7 @@ from tightrope.runs.config import (
 )
 from tightrope.runs.fit import Outcome, fit
 from tightrope.runs.lock import locked
-from tightrope.runs.measures import GENERATOR_MEASURES
+from tightrope.runs.resolve import Wishes, resolve
 from tightrope.runs.trained import TrainedGenerator, load
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Outcome",
     "TrainedGenerator",
     "TrainingSettings",
+    "Wishes",
     "assemble",
     "begin",
     "checkpoint_paths",
@@ -35,6 +37,7 @@ __all__ = [
     "load_newest",
     "locked",
     "read_config",
+    "resolve",
     "restore",
     "resume",
     "save_checkpoint",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,20 @@ from torch import nn
 
 from tightrope import methods
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope.data import Dataset, Sampler, open_data
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS, recommended
 from tightrope.perturbations import InstanceNoise
 from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkSettings
+from tightrope.runs.options import PLAYERS, method_options, network_options, typed
 from tightrope.schedules import ramp
 from tightrope.training import Run, start
+
+_OTHER_DATA = (
+    "Expected the data that this run began with, got other data at {source} (the fingerprint differs); restore it, say "
+    "where it is (--data), or start a new run."
+)
 
 
 @dataclass
@@ -36,12 +42,19 @@ class Assembled:
 
 def resolve_source(source: str) -> str:
     """A source that still means the same from another working directory: existing paths become absolute."""
-    return str(Path(source).expanduser().resolve()) if Path(source).expanduser().exists() else source
+    path = expanded(source)
+    try:
+        return str(path.resolve()) if path.exists() else source
+    except OSError as error:
+        raise UserError(
+            f"Expected a built-in name or an existing path, got {source[:60]}... ({error.strerror}); tightrope list "
+            "shows what there is."
+        ) from error
 
 
 def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool = True) -> Dataset:
     """Open the data a configuration names; the test split takes the channels found in the training split."""
-    channels = settings.channels
+    channels: int | None = settings.channels
     if channels is None and split == "test" and settings.kind == "images":
         channels = settings.shape[0]
     return open_data(
@@ -53,6 +66,34 @@ def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool
         limit=settings.limit if split == "train" else None,
         progress=progress,
     )
+
+
+def open_data_of(config: Config, split: str = "train", *, progress: bool = True) -> Dataset:
+    """Open the data of a run, which must be those it began with.
+
+    Raises:
+        UserError: They have changed, or cannot be opened.
+    """
+    dataset = open_dataset(config.data, progress=progress)
+    if config.data.fingerprint and dataset.fingerprint != config.data.fingerprint:
+        raise UserError(_OTHER_DATA.format(source=config.data.source))
+    return dataset if split == "train" else open_dataset(describe_data(config.data, dataset), split, progress=progress)
+
+
+def with_source(config: Config, source: str | None) -> Config:
+    """The configuration with its data in another place, None for the one it names."""
+    if source is None:
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=resolve_source(source)))
+
+
+def outside(run: Path, config: Config) -> str | None:
+    """What a run reads that lies outside its folder, in a sentence, or None for data that come with the package."""
+    source = config.data.source
+    path = expanded(source)
+    if source == "digits" or source.startswith("toy:") or path.resolve().is_relative_to(run.resolve()):
+        return None
+    return f"{run} is trained on {source}, as its config.json says, and that is read now; --data names another place."
 
 
 def describe_data(settings: DataSettings, dataset: Dataset) -> DataSettings:
@@ -87,29 +128,13 @@ def describe_data(settings: DataSettings, dataset: Dataset) -> DataSettings:
 
 def build_method(settings: MethodSettings) -> Method:
     """Build the method, with instance noise where it was asked for."""
-    method = methods.build(settings.name, **settings.hyperparameters)
+    chosen = typed(_tuples(settings.hyperparameters), method_options(settings.name))
+    method = methods.build(settings.name, **chosen)
     if settings.instance_noise:
         final = None if settings.instance_noise_images is None else 0.0
         sigma = ramp(settings.instance_noise, final, settings.instance_noise_images, "linear")
         method = dataclasses.replace(method, perturbation=InstanceNoise(sigma))
     return method
-
-
-def network_options(name: str) -> tuple[dict[str, inspect.Parameter], dict[str, inspect.Parameter]]:
-    """Options of a network's generator and critic builders, without those the data or the seed decide.
-
-    Raises:
-        UserError: Unknown network; the message lists the valid ones.
-    """
-    if name not in NETWORKS:
-        raise UserError(f"Expected a network out of {', '.join(NETWORKS)}, got {name!r}.")
-    decided = ("shape", "classes", "latent", "rng")
-    network = NETWORKS[name]
-    generator, critic = (
-        {key: p for key, p in inspect.signature(builder).parameters.items() if key not in decided}
-        for builder in (network.generator, network.critic)
-    )
-    return generator, critic
 
 
 def resolve_network(name: str | None, shape: tuple[int, ...], options: Mapping[str, Any]) -> NetworkSettings:
@@ -124,27 +149,24 @@ def resolve_network(name: str | None, shape: tuple[int, ...], options: Mapping[s
         UserError: Unknown network or option, or a shape the network cannot build.
     """
     name = recommended(shape) if name is None else name
-    generator, critic = network_options(name)
+    known = network_options(name)
     NETWORKS[name].check(shape)
-    chosen: dict[str, dict[str, Any]] = {
-        "generator": {key: p.default for key, p in generator.items()},
-        "critic": {key: p.default for key, p in critic.items()},
-    }
+    chosen = {player: {key: option.default for key, option in known[player].items()} for player in PLAYERS}
     for key, value in options.items():
         targets = [
-            (player, known)
-            for player in chosen
-            for known in (key, key.removeprefix(f"{player}_"))
-            if known in chosen[player] and (known == key or key.startswith(f"{player}_"))
+            (player, plain)
+            for player in PLAYERS
+            for plain in dict.fromkeys((key, key.removeprefix(f"{player}_")))
+            if plain in chosen[player]
         ]
         if not targets:
-            valid = sorted({*generator, *critic})
+            valid = ", ".join(sorted({*known["generator"], *known["critic"]}))
             raise UserError(
-                f"Network {name} has no option {key!r}; valid are {', '.join(valid)} (with generator_ or critic_ "
-                "before it for one player alone)."
+                f"Network {name} has no option {key!r}; valid are {valid} (with generator_ or critic_ before it for "
+                "one player alone)."
             )
-        for player, known in targets:
-            chosen[player][known] = value
+        for player, plain in targets:
+            chosen[player] |= typed({plain: value}, known[player])
     return NetworkSettings(name, chosen["generator"], chosen["critic"])
 
 
@@ -159,15 +181,24 @@ def build_networks(config: Config) -> tuple[nn.Module, nn.Module]:
             "This run trained modules of the caller's own: expected them, got none; pass generator= "
             "(and critic= to go on training)."
         )
+    known, shape = network_options(config.network.name), config.data.shape
     network = NETWORKS[config.network.name]
-    shape = config.data.shape
+    network.check(shape)
     classes = len(config.data.classes) if config.data.conditional else 0
     rng = torch.Generator().manual_seed(config.training.seed)
-    generator = network.generator(
-        shape, latent=config.training.latent, classes=classes, rng=rng, **_tuples(config.network.generator)
-    )
-    critic = network.critic(shape, classes=classes, rng=rng, **_tuples(config.network.critic))
-    return generator, critic
+    options = {player: typed(_tuples(getattr(config.network, player)), known[player]) for player in PLAYERS}
+    try:
+        generator = network.generator(
+            shape, latent=config.training.latent, classes=classes, rng=rng, **options["generator"]
+        )
+        return generator, network.critic(shape, classes=classes, rng=rng, **options["critic"])
+    except UserError:
+        raise
+    except (RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
+        raise UserError(
+            f"Expected options that network {config.network.name} can be built with, got {config.network.generator} "
+            f"and {config.network.critic} ({str(error).splitlines()[0]}); choose others."
+        ) from error
 
 
 def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,12 +225,10 @@ def assemble(
     Raises:
         UserError: The data has changed since the configuration was made, or something does not fit.
     """
-    dataset = open_dataset(config.data, progress=progress) if dataset is None else dataset
-    if config.data.fingerprint and dataset.fingerprint != config.data.fingerprint:
-        raise UserError(
-            f"Expected the data that this run began with, got other data at {config.data.source} (the fingerprint "
-            "differs); restore it or start a new run."
-        )
+    if dataset is None:
+        dataset = open_data_of(config, progress=progress)
+    elif config.data.fingerprint and dataset.fingerprint != config.data.fingerprint:
+        raise UserError(_OTHER_DATA.format(source=config.data.source))
     test = open_dataset(describe_data(config.data, dataset), "test", progress=progress)
     if generator is None or critic is None:
         generator, critic = build_networks(config)

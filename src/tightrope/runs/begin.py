@@ -8,16 +8,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import make_folder
+from tightrope._plumbing.progress import Progress
 from tightrope.data import Dataset
 from tightrope.runs import conditioning
 from tightrope.runs import rows as records
-from tightrope.runs.assemble import assemble
+from tightrope.runs.assemble import assemble, with_source
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
-from tightrope.runs.config import Config, read_config, write_config
+from tightrope.runs.config import Config, check, read_config, write_config
 from tightrope.runs.fit import Outcome, fit
+from tightrope.runs.folder import refuse_strangers
 from tightrope.runs.lock import locked
-from tightrope.runs.progress import Progress
 
 
 def begin(
@@ -46,22 +47,15 @@ def begin(
         UserError: The folder holds a run already, or the configuration does not fit together.
         NonFiniteError: Training met a value that is not finite.
     """
-    if (folder / "config.json").exists():
-        raise UserError(f"Expected a new folder, got {folder}, which holds a run; resume it or choose another --out.")
+    refuse_strangers(folder)
+    check(config)
     torch.set_num_threads(config.training.threads)
     assembled = assemble(config, dataset, generator=generator, critic=critic, progress=not quiet)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Could not create {folder} ({error.strerror or error}); choose another --out.") from error
-    with locked(folder):
-        if (folder / "config.json").exists():
-            raise UserError(
-                f"Expected a new folder, got {folder}, which holds a run; resume it or choose another --out."
-            )
+    with locked(make_folder(folder)):
+        refuse_strangers(folder)
         write_config(folder, config)
         seed_global_(config.training.seed)
-        return fit(folder, assembled, progress=Progress(config.training, quiet=quiet))
+        return fit(folder, assembled, progress=Progress(show=not quiet))
 
 
 def resume(
@@ -70,17 +64,21 @@ def resume(
     steps: int | None = None,
     images: int | None = None,
     minutes: float | None = None,
+    data: str | None = None,
     generator: nn.Module | None = None,
     critic: nn.Module | None = None,
     quiet: bool = False,
 ) -> Outcome:
     """Go on from the newest checkpoint, as if nothing had happened; on one CPU bit for bit.
 
+    Nothing in the folder changes before everything has been read and fits together.
+
     Args:
         folder: Run folder.
         steps: New total number of steps; any of the three replaces the configured budget, and is written down.
         images: New total of real images.
         minutes: New total of minutes.
+        data: Where the data are now, if not where the run began; they must be the same.
         generator: The caller's own generator, for runs that trained one.
         critic: The caller's own critic.
         quiet: Print no progress.
@@ -92,12 +90,12 @@ def resume(
         UserError: Not a run folder, held by another process, damaged, or the data has changed.
         NonFiniteError: Training met a value that is not finite.
     """
-    config = read_config(folder)
+    stored = config = read_config(folder)
+    if steps is not None or images is not None or minutes is not None:
+        budget = dataclasses.replace(config.training, steps=steps, images=images, minutes=minutes)
+        config = dataclasses.replace(config, training=budget)
+    config = check(with_source(config, data))
     with locked(folder):
-        if steps is not None or images is not None or minutes is not None:
-            budget = dataclasses.replace(config.training, steps=steps, images=images, minutes=minutes)
-            config = dataclasses.replace(config, training=budget)
-            write_config(folder, config)
         torch.set_num_threads(config.training.threads)
         assembled = assemble(config, generator=generator, critic=critic, progress=not quiet)
         seconds = 0.0
@@ -105,6 +103,9 @@ def resume(
         if checkpoint_paths(folder):
             state, _ = load_newest(folder)
             seconds = restore(assembled, state)
+        if config != stored:
+            write_config(folder, config)
         for record in ("metrics.jsonl", "evaluations.jsonl", conditioning.RECORD):
             records.forget_after(folder / record, assembled.run.step)
-        return fit(folder, assembled, seconds=seconds, progress=Progress(config.training, quiet=quiet))
+        records.forget_pictures_after(folder, assembled.run.step)
+        return fit(folder, assembled, seconds=seconds, progress=Progress(show=not quiet))

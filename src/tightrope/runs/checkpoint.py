@@ -8,17 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from torch import nn
 
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.files import make_folder
 from tightrope.runs.assemble import Assembled
-from tightrope.runs.serialize import read_state, write_state
+from tightrope.runs.folder import CHECKPOINT, GENERATOR
+from tightrope.runs.serialize import read_state, write_state, write_tensors
+from tightrope.training.nonfinite import NonFiniteError
+
+
+def checkpoint_steps(run: Path) -> dict[int, Path]:
+    """Checkpoints of a run folder by their steps, oldest first; files of other names are none."""
+    folder = run / "checkpoints"
+    found = ((CHECKPOINT.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ()))
+    return dict(sorted((int(match[1]), path) for match, path in found if match))
 
 
 def checkpoint_paths(run: Path) -> list[Path]:
     """Checkpoints of a run folder, oldest first."""
-    return sorted((run / "checkpoints").glob("step_*.safetensors"))
+    return list(checkpoint_steps(run).values())
 
 
 def save_checkpoint(run: Path, assembled: Assembled, *, seconds: float, keep: int) -> Path:
@@ -32,6 +41,7 @@ def save_checkpoint(run: Path, assembled: Assembled, *, seconds: float, keep: in
 
     Raises:
         UserError: The file could not be written; older checkpoints are intact.
+        NonFiniteError: There is a NaN in it; nothing was written.
     """
     state = {
         "run": assembled.run.state_dict(),
@@ -39,14 +49,27 @@ def save_checkpoint(run: Path, assembled: Assembled, *, seconds: float, keep: in
         "random": random_state(),
         "seconds": seconds,
     }
-    folder = run / "checkpoints"
-    folder.mkdir(exist_ok=True)
-    path = write_state(folder / f"step_{assembled.run.step:08d}.safetensors", state)
-    weights = {key: value.detach().cpu().contiguous() for key, value in assembled.run.average.state_dict().items()}
-    write_atomically(run / "generator.safetensors", save(weights, metadata={"step": str(assembled.run.step)}))
+    refuse_non_finite(assembled)
+    path = write_state(make_folder(run / "checkpoints") / f"step_{assembled.run.step:08d}.safetensors", state)
+    write_tensors(run / GENERATOR, assembled.run.average.state_dict(), {"step": str(assembled.run.step)})
     for old in checkpoint_paths(run)[: -max(keep, 1)]:
         old.unlink(missing_ok=True)
     return path
+
+
+def refuse_non_finite(assembled: Assembled) -> None:
+    """Raise if a weight or statistic is NaN or infinite, as the last step before may have left it.
+
+    Raises:
+        NonFiniteError: One is.
+    """
+    run = assembled.run
+    players: dict[str, nn.Module] = {"critic": run.critic, "generator": run.generator, "average": run.average}
+    for player, module in players.items():
+        bad = [name for name, p in module.named_parameters() if not bool(torch.isfinite(p.detach()).all())]
+        bad += [name for name, buffer in module.named_buffers() if bool(torch.isnan(buffer).any())]
+        if bad:
+            raise NonFiniteError(run.step, player, f"the parameter {player}.{bad[0]}, after it", {})
 
 
 def load_newest(run: Path) -> tuple[dict[str, Any], Path]:
@@ -70,13 +93,14 @@ def restore(assembled: Assembled, state: dict[str, Any]) -> float:
     try:
         assembled.run.load_state_dict(state["run"])
         assembled.sampler.load_state_dict(state["sampler"])
-    except (RuntimeError, ValueError, KeyError) as error:
+        set_random_state(state["random"])
+        return float(state["seconds"])
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"Expected a checkpoint of this run's networks, got one that does not fit ({str(error).splitlines()[0]}); "
-            "use the configuration it was made with."
+            f"Expected a checkpoint of this run's networks, got one that does not fit ({reason}); use the "
+            "configuration it was made with."
         ) from error
-    set_random_state(state["random"])
-    return float(state["seconds"])
 
 
 def seed_global_(seed: int) -> None:

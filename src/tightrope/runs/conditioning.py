@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,9 @@ from torch import Tensor
 
 from tightrope import conditioning
 from tightrope._plumbing.errors import UserError
-from tightrope.data import Dataset
-from tightrope.methods import METHODS
 from tightrope.metrics import Measurement, Protocol
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
-from tightrope.runs.config import MethodSettings
 from tightrope.runs.trained import TrainedGenerator
 
 RECORD = "conditioning.jsonl"
@@ -27,15 +23,6 @@ RECORD = "conditioning.jsonl"
 
 LATENTS = 64
 """Latents at which a trained generator is measured by default."""
-
-FOLLOWED = 16
-"""Most latents per measurement while a run trains: enough for a mean, and no long pause before the first step."""
-
-SHARE = 0.02
-"""Share of the training time that following the conditioning is planned to take by default."""
-
-SCALE_SAMPLES = 2000
-"""Real samples from which the data's own scale is computed."""
 
 _STREAM = 0x5EED
 
@@ -45,30 +32,6 @@ def draw_latents(n: int, latent: int, classes: int, seed: int) -> tuple[Tensor, 
     rng = torch.Generator().manual_seed((seed * 1_000_003 + _STREAM) % 2**63)
     z = torch.randn(n, latent, generator=rng)
     return z, torch.randint(classes, (n,), generator=rng) if classes else None
-
-
-def plan(length: int, every: int | None, *, latent: int, batch_size: int) -> tuple[int, int]:
-    """How often, in steps, and at how many latents to measure, for at most about :data:`SHARE` of the training time.
-
-    The plan counts work instead of measuring time, so that a run's records follow from its configuration: one Jacobian
-    is about 1.5 forwards of ``latent`` samples, one step about 6.5 of a batch (DCGAN-32; more with a larger critic or
-    more critic steps). What it really took stands in every row.
-
-    Args:
-        length: Steps of the whole run.
-        every: Steps between measurements where the user has chosen them, None to choose.
-        latent: Size of the latents.
-        batch_size: Samples per step.
-
-    Returns:
-        Steps between measurements, and latents per measurement, 2 to 16.
-    """
-    cost = 0.23 * latent / batch_size  # steps per latent
-    if every is None:
-        affordable = SHARE * length / (4 * cost)
-        every = max(length // 20, math.ceil(length / max(affordable, 1.0)), 1)
-    times = length // every + 1
-    return every, max(2, min(int(SHARE * length / (times * cost)), FOLLOWED))
 
 
 def follow(folder: Path, assembled: Assembled) -> str | None:
@@ -144,23 +107,6 @@ def measurements(generator: TrainedGenerator, seed: int) -> list[Measurement]:
     return [made("log_condition_number", found.mean, interval, notes), found_rank]
 
 
-def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> MethodSettings:
-    """Fill in a clamped method's ``reference_gain`` from the data where its bounds are in the data's units.
-
-    Bounds are absolute for images, as published, and in units of the data otherwise, unless ``units`` says more.
-
-    Args:
-        settings: Of any method; those without that hyperparameter come back as they are.
-        dataset: Training data.
-        latent: Size of the latents.
-    """
-    if settings.name not in METHODS or "reference_gain" not in inspect.signature(METHODS[settings.name]).parameters:
-        return settings
-    chosen = settings.hyperparameters
-    units = chosen.get("units", "auto")
-    absolute = units == "absolute" or (units == "auto" and dataset.kind == "images")
-    if absolute or chosen.get("reference_gain") is not None:
-        return settings
-    rows = torch.linspace(0, len(dataset) - 1, min(SCALE_SAMPLES, len(dataset))).long()
-    gain = conditioning.reference_gain(dataset.batch(rows).x, latent=latent)
-    return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})
+GENERATOR_MEASURES: dict[str, Callable[[TrainedGenerator, int], list[Measurement]]] = {"conditioning": measurements}
+"""Measures of a generator itself rather than of its samples, by the name that ``--metrics`` asks for: function from a
+trained generator and a seed."""

@@ -9,15 +9,24 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from msgspec import Meta
 
-import tightrope
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.typed import decoded, read_object
+from tightrope._plumbing.version import __version__
 
 FORMAT = 1
+
+Number = Annotated[float, Meta(ge=0)]
+Whole = Annotated[int, Meta(ge=0, le=2**53)]
+Count = Annotated[int, Meta(ge=1, le=2**53)]
+Size = Annotated[int, Meta(ge=1, le=2**20)]
+"""Of a batch, a latent, an axis: what is allocated before it can be found too large."""
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 @dataclass(frozen=True)
@@ -25,16 +34,16 @@ class DataSettings:
     """What the run trains on. ``fingerprint`` and what follows describe what was found there."""
 
     source: str
-    resolution: int | None = None
-    channels: int | None = None
-    limit: int | None = None
+    resolution: Size | None = None
+    channels: Literal[1, 3] | None = None
+    limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     skip_broken: bool = False
     flip: bool = False
     conditional: bool = False
     name: str = ""
     kind: str = ""
-    shape: tuple[int, ...] = ()
-    n: int = 0
+    shape: tuple[Size, ...] = ()
+    n: Whole = 0
     classes: tuple[str, ...] = ()
     fingerprint: str = ""
 
@@ -45,8 +54,8 @@ class MethodSettings:
 
     name: str
     hyperparameters: dict[str, Any] = field(default_factory=dict)
-    instance_noise: float = 0.0
-    instance_noise_images: int | None = None
+    instance_noise: Number = 0.0
+    instance_noise_images: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -62,26 +71,26 @@ class NetworkSettings:
 class TrainingSettings:
     """Sizes, seeds, budget, and how often to log, sample, save and evaluate (in steps)."""
 
-    batch_size: int = 64
-    seed: int = 0
-    latent: int = 128
+    batch_size: Size = 64
+    seed: Seed = 0
+    latent: Size = 128
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
-    threads: int = 1
-    ema_half_life_images: float = 10_000.0
-    ema_ramp_up: float | None = 0.05
-    steps: int | None = None
-    images: int | None = None
-    minutes: float | None = None
-    log_every: int = 25
-    sample_every: int = 500
-    checkpoint_every: int = 500
-    checkpoint_minutes: float = 5.0
-    evaluate_every: int | None = None
-    evaluate_n: int | None = None
-    conditioning_every: int | None = None
-    conditioning_n: int = 8
-    keep: int = 3
+    threads: Annotated[int, Meta(ge=1, le=4096)] = 1
+    ema_half_life_images: Number = 10_000.0
+    ema_ramp_up: Number | None = 0.05
+    steps: Whole | None = None
+    images: Whole | None = None
+    minutes: Number | None = None
+    log_every: Count = 25
+    sample_every: Count = 500
+    checkpoint_every: Count = 500
+    checkpoint_minutes: Number = 5.0
+    evaluate_every: Count | None = None
+    evaluate_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
+    conditioning_every: Count | None = None
+    conditioning_n: Annotated[int, Meta(ge=2, le=2**20)] = 8
+    keep: Count = 3
     tensorboard: bool = False
 
 
@@ -98,7 +107,7 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values with the format's number and the version that wrote it."""
-        return {"format": FORMAT, "tightrope": tightrope.__version__, **dataclasses.asdict(self)}
+        return {"format": FORMAT, "tightrope": __version__, **dataclasses.asdict(self)}
 
 
 def write_config(run: Path, config: Config) -> Path:
@@ -115,42 +124,37 @@ def read_config(run: Path) -> Config:
     path = run / "config.json"
     if not path.is_file():
         raise UserError(f"Expected a run folder with a config.json, got {run}; name the folder given to --out.")
-    try:
-        found = json.loads(path.read_text())
-        written_by = found.pop("tightrope", "an unknown version")
-        number = found.pop("format", None)
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"Expected JSON in {path}, got something else ({error}); restore the file.") from error
+    found = read_object(path)
+    written_by, number = found.pop("tightrope", "an unknown version"), found.pop("format", None)
     if number != FORMAT:
         raise UserError(
             f"Expected a config of format {FORMAT}, got format {number} written by tightrope {written_by} in {path}; "
-            f"use that version (this is {tightrope.__version__})."
+            f"use that version (this is {__version__})."
         )
-    try:
-        return Config(
-            data=_section(DataSettings, found["data"]),
-            method=_section(MethodSettings, found["method"]),
-            network=_section(NetworkSettings, found["network"]),
-            training=_section(TrainingSettings, found["training"]),
-            command=found["command"],
-            environment=found["environment"],
-        )
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"Expected the settings of tightrope {tightrope.__version__}, got others in {path} ({error}), written by "
-            f"tightrope {written_by}; use that version."
-        ) from error
+    return decoded(
+        found,
+        Config,
+        lambda wrong: (
+            f"Expected the settings of tightrope {__version__}, got others in {path} ({wrong}), written by tightrope "
+            f"{written_by}; use that version or mend the file."
+        ),
+    )
 
 
-def _section(cls: Any, found: dict[str, Any]) -> Any:
-    tuples = {f.name for f in dataclasses.fields(cls) if str(f.type).startswith("tuple")}
-    return cls(**{key: tuple(value) if key in tuples else value for key, value in found.items()})
+def check(config: Config) -> Config:
+    """The same configuration, if every setting has its type and lies in its range.
+
+    Raises:
+        UserError: One does not; the sentence names it.
+    """
+    found = {key: value for key, value in config.to_json().items() if key not in ("format", "tightrope")}
+    return decoded(found, Config, lambda wrong: f"Expected settings that can be trained with, got others: {wrong}.")
 
 
 def environment() -> dict[str, Any]:
     """Versions and commit that a run's numbers depend on."""
     return {
-        "tightrope": tightrope.__version__,
+        "tightrope": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -76,7 +76,7 @@ def run_dynamics(
 
     Raises:
         UserError: Not a run folder, no checkpoint, or none at that step.
-        ValueError: Values that are not finite, or eigenvalues that do not converge.
+            Values that are not finite, or eigenvalues that do not converge.
     """
     if batches < 0 or k < 1 or (batch_size is not None and batch_size < 1):
         raise UserError(f"Expected k and batch_size of at least 1 and batches of at least 0, got {k}, {batch_size} and "

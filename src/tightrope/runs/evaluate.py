@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tightrope.data import Dataset
 from tightrope.evaluation import Sample, evaluate, expected_seconds
 from tightrope.metrics import Measurement
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
-from tightrope.runs.progress import clock
 from tightrope.runs.trained import TrainedGenerator
 
 
@@ -24,11 +21,25 @@ def trained(assembled: Assembled) -> TrainedGenerator:
     return TrainedGenerator(assembled.run.average, config.training.latent, classes, config.data.shape, config)
 
 
-def evaluate_run(assembled: Assembled, *, n: int | None = None) -> list[Measurement]:
+def evaluate_run(assembled: Assembled) -> list[Measurement]:
     """Measure the averaged generator against the test split; the floor is the training split against it."""
-    seed = assembled.config.training.seed
+    settings = assembled.config.training
     with torch.random.fork_rng(devices=[]):
-        return evaluate(sample_function(trained(assembled)), assembled.dataset, assembled.test, n=n, seed=seed)
+        return evaluate(
+            sample_function(trained(assembled)),
+            assembled.dataset,
+            assembled.test,
+            n=settings.evaluate_n,
+            seed=settings.seed,
+        )
+
+
+def expected_of_run(assembled: Assembled) -> float:
+    """About how many seconds :func:`evaluate_run` will take."""
+    settings = assembled.config.training
+    with torch.random.fork_rng(devices=[]):
+        sample = sample_function(trained(assembled))
+        return expected_seconds(sample, assembled.dataset, assembled.test, n=settings.evaluate_n, seed=settings.seed)
 
 
 def sample_function(generator: TrainedGenerator) -> Sample:
@@ -40,25 +51,15 @@ def sample_function(generator: TrainedGenerator) -> Sample:
     return sample
 
 
-def announce(
-    generator: TrainedGenerator, train: Dataset, test: Dataset, say: Callable[[str], None], *, n: int | None = None
+def record_evaluation(
+    folder: Path, assembled: Assembled, measurements: list[Measurement], seconds: float, error: str = ""
 ) -> None:
-    """Say how long an evaluation will take before it starts, if that is more than a few seconds."""
-    with torch.random.fork_rng(devices=[]):
-        seconds = expected_seconds(sample_function(generator), train, test, n=n, seed=generator.config.training.seed)
-    if seconds > 5:
-        say(
-            f"evaluating against {len(test):,} held-out samples, about {clock(seconds)} (features of the data, and the "
-            "classifier that makes them, are computed once and cached)"
-        )
-
-
-def record_evaluation(folder: Path, assembled: Assembled, measurements: list[Measurement], seconds: float) -> None:
-    """Append an evaluation to ``RUN/evaluations.jsonl``."""
+    """Append an evaluation to ``RUN/evaluations.jsonl``, or why there is none at this step."""
     row = {
         "step": assembled.run.step,
         "images_seen": assembled.run.images_seen,
         "seconds": round(seconds, 3),
         "measurements": [m.to_json() for m in measurements],
+        **({"error": error} if error else {}),
     }
     records.append(folder / "evaluations.jsonl", row)

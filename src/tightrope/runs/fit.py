@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from tightrope import spectra
-from tightrope._plumbing.files import remove_leftovers
-from tightrope.drawing.dataset import picture_size, real_examples, write_samples
-from tightrope.metrics import Measurement
-from tightrope.monitor import signals
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import make_folder
+from tightrope._plumbing.progress import Progress, clock
+from tightrope.drawing.dataset import real_examples, write_samples
 from tightrope.runs import conditioning
-from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
-from tightrope.runs.checkpoint import checkpoint_paths, save_checkpoint
-from tightrope.runs.evaluate import announce, evaluate_run, record_evaluation, trained
-from tightrope.runs.progress import Progress
-from tightrope.training import Step, train
+from tightrope.runs.book import Book
+from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
+from tightrope.runs.folder import remove_leftovers
+from tightrope.runs.stop import stop_requests
+from tightrope.training import train
 from tightrope.training.nonfinite import NonFiniteError
-
-PROBE = 64
-"""Samples in the fixed batch on which input gradients are measured."""
-
-SPECTRUM_POINTS = 32
-"""Singular values kept per layer in a metrics row."""
 
 
 @dataclass
@@ -46,7 +32,8 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
     """Train until the configured budget is spent, keeping the run folder up to date.
 
     The records are a pure function of the configuration (but for times): logging, sampling and evaluating draw from
-    random streams of their own and change no weight.
+    random streams of their own and change no weight. What an evaluation meets, too few samples or an error, is written
+    down, and training goes on.
 
     Args:
         folder: Run folder, locked by the caller.
@@ -55,188 +42,75 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         progress: Where to show it.
 
     Returns:
-        How it ended. On SIGINT or SIGTERM the step is completed and saved first.
+        How it ended. On SIGINT or SIGTERM the step is completed and saved first; an evaluation is broken off.
 
     Raises:
         NonFiniteError: Training met a value that is not finite; the status says so, the last checkpoint stands.
         UserError: Something could not be written.
     """
-    settings, run = assembled.config.training, assembled.run
-    progress = Progress(settings) if progress is None else progress
-    book = _Book(folder, assembled, seconds)
+    progress = Progress() if progress is None else progress
     remove_leftovers(folder)
-    (folder / "samples").mkdir(exist_ok=True)
-    write_samples(folder / "samples" / "real.png", real_examples(assembled.dataset), assembled.dataset)
-    book.status("running")
-    if not checkpoint_paths(folder):
-        book.save()
-    if run.step == 0 and not (folder / conditioning.RECORD).exists():
-        book.follow_conditioning(progress)
-    with _stop_requests() as stop:
+    write_samples(make_folder(folder / "samples") / "real.png", real_examples(assembled.dataset), assembled.dataset)
+    with stop_requests() as stop:
+        book = Book(folder, assembled, seconds, progress, stop)
         try:
-            for step in train(
-                run,
-                assembled.sampler,
-                steps=settings.steps,
-                images=settings.images,
-                minutes=_minutes(assembled, seconds),
-            ):
-                book.after(step, progress)
-                if stop:
-                    book.save()
-                    book.status("stopped", f"stopped by {stop[0]}")
-                    return Outcome("stopped", f"stopped by {stop[0]}")
-        except NonFiniteError as error:
-            book.status("stopped", str(error))
+            _train(book)
+            if not stop.asked:
+                _finish(book)
+        except (NonFiniteError, UserError, OSError) as error:
+            with contextlib.suppress(UserError):
+                book.status("stopped", str(error))
             raise
         finally:
             progress.close()
-    if book.last_evaluation != run.step:
-        book.evaluate(progress)
+            book.close()
+        outcome = Outcome("stopped", stop.reason) if stop.asked else Outcome("finished", "")
+        book.status(outcome.state, outcome.reason)
+        return outcome
+
+
+def _train(book: Book) -> None:
+    settings, run, progress = book.settings, book.assembled.run, book.progress
+    book.status("running")
+    if not checkpoint_paths(book.folder):
+        book.save()
+    if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
+        book.follow_conditioning()
+    by_images = settings.steps is None and settings.images is not None
+    seen = run.images_seen if by_images else run.step
+    progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
+    book.start_clock()
+    for step in train(
+        run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=_minutes(book)
+    ):
+        shown = book.after(step)
+        before, seen = seen, step.images_seen if by_images else step.step
+        progress.advance(seen - before, shown)
+        if book.stop.asked:
+            book.save()
+            return
+
+
+def _minutes(book: Book) -> float | None:
+    """What the budget leaves for steps: all but the last evaluation, unless that would take more than half."""
+    if book.settings.minutes is None:
+        return None
+    left, last = book.left(), book.expected()
+    reserved = 1.5 * last + 2 * book.saving + 1.0  # estimates are rough, and a picture and a checkpoint come before it
+    if reserved > left / 2:
+        book.progress.say(
+            f"no evaluation at the end: it would take about {clock(last)}, and --minutes leaves {clock(max(left, 0))}"
+        )
+        reserved = 0.0
+    book.reserved = reserved
+    return max(left - reserved, 0.0) / 60
+
+
+def _finish(book: Book) -> None:
+    """Save and sample first, so that nothing an evaluation meets can lose them."""
+    refuse_non_finite(book.assembled)
     book.sample()
     book.save()
-    book.status("finished")
-    return Outcome("finished", "")
-
-
-def _minutes(assembled: Assembled, seconds: float) -> float | None:
-    minutes = assembled.config.training.minutes
-    return None if minutes is None else max(minutes - seconds / 60, 0.0)
-
-
-class _Book:
-    """Keeps the folder's records while the loop runs."""
-
-    def __init__(self, folder: Path, assembled: Assembled, seconds: float) -> None:
-        self.folder, self.assembled = folder, assembled
-        self.settings = assembled.config.training
-        self.seconds_before, self.began = seconds, time.monotonic()
-        self.saved_at = time.monotonic()
-        self.last_row = (time.monotonic(), assembled.run.step)
-        probe = assembled.dataset.batch(torch.arange(min(PROBE, len(assembled.dataset))))
-        self.probe = (probe.x.to(assembled.run.device), None if probe.labels is None else probe.labels)
-        evaluations = records.read(folder / "evaluations.jsonl")
-        self.last_evaluation = int(evaluations[-1]["step"]) if evaluations else -1
-        self.conditioning_every = self.settings.conditioning_every
-        self.board: Any = _tensorboard(folder) if self.settings.tensorboard else None
-
-    @property
-    def seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.began
-
-    def after(self, step: Step, progress: Progress) -> None:
-        """Everything that is due after a step, the checkpoint last: what it holds has been recorded."""
-        settings, number = self.settings, step.step
-        shown: dict[str, float] | None = None
-        if number % settings.log_every == 0 or number == 1:
-            row = self.log(step)
-            shown = {"critic": row["critic_loss"], "generator": row["generator_loss"], "gap": row["gap"]}
-        if number % settings.sample_every == 0:
-            self.sample()
-        if self.conditioning_every is not None and number % self.conditioning_every == 0:
-            self.follow_conditioning(progress)
-        if settings.evaluate_every is not None and number % settings.evaluate_every == 0:
-            first = self.evaluate(progress)[0]
-            shown = (shown or {}) | {first.name: first.value}
-        due = time.monotonic() - self.saved_at >= 60 * settings.checkpoint_minutes
-        if number % settings.checkpoint_every == 0 or due:
-            self.save()
-        progress.update(number, step.images_seen, shown)
-
-    def log(self, step: Step) -> dict[str, Any]:
-        real, labels = self.probe
-        labels = labels.to(real.device) if labels is not None else None
-        row: dict[str, Any] = {"step": step.step, "images_seen": step.images_seen, "seconds": round(self.seconds, 3)}
-        now, (then, before) = time.monotonic(), self.last_row
-        row["steps_per_second"] = round((step.step - before) / max(now - then, 1e-9), 4)
-        self.last_row = (now, step.step)
-        row |= signals(self.assembled.run, step, real, labels, seed=self.settings.seed)
-        if step.step % self.settings.sample_every == 0 or step.step == 1:
-            row["spectra"] = spectra_row(self.assembled)
-        records.append(self.folder / "metrics.jsonl", row)
-        if self.board is not None:
-            for name, value in row.items():
-                if isinstance(value, float):
-                    self.board.add_scalar(name, value, step.images_seen)
-        return row
-
-    def sample(self) -> None:
-        path = self.folder / "samples" / f"step_{self.assembled.run.step:08d}.png"
-        dataset = self.assembled.dataset
-        x = trained(self.assembled).sample(picture_size(dataset), seed=self.settings.seed)
-        write_samples(path, x, dataset)
-
-    def follow_conditioning(self, progress: Progress) -> None:
-        if self.conditioning_every is not None:
-            reason = conditioning.follow(self.folder, self.assembled)
-            if reason is not None:
-                progress.say(f"the generator's conditioning cannot be followed: {reason}")
-                self.conditioning_every = None
-
-    def evaluate(self, progress: Progress) -> list[Measurement]:
-        n = self.settings.evaluate_n
-        announce(trained(self.assembled), self.assembled.dataset, self.assembled.test, progress.say, n=n)
-        measurements = evaluate_run(self.assembled, n=n)
-        record_evaluation(self.folder, self.assembled, measurements, self.seconds)
-        self.last_evaluation = self.assembled.run.step
-        if self.board is not None:
-            for m in measurements:
-                self.board.add_scalar(f"evaluation/{m.name}", m.value, self.assembled.run.images_seen)
-        return measurements
-
-    def save(self) -> None:
-        save_checkpoint(self.folder, self.assembled, seconds=self.seconds, keep=self.settings.keep)
-        self.saved_at = time.monotonic()
-        if self.board is not None:
-            self.board.flush()
-
-    def status(self, state: str, reason: str = "") -> None:
-        run = self.assembled.run
-        counters = {"step": run.step, "images_seen": run.images_seen}
-        records.write_status(self.folder, state, seconds=self.seconds, reason=reason, **counters)
-
-
-def spectra_row(assembled: Assembled) -> dict[str, Any]:
-    """Kernel singular values of each critic layer for a metrics row: top, stable rank, and up to 32 values."""
-    rows: dict[str, Any] = {}
-    for name, values in spectra.kernel_spectra(assembled.run.critic).items():
-        chosen = torch.linspace(0, len(values) - 1, min(len(values), SPECTRUM_POINTS)).round().long()
-        rows[name] = {
-            "sigma": float(values[0]),
-            "stable_rank": float(values.square().sum() / values[0].square().clamp(min=1e-30)),
-            "values": [float(f"{float(v):.6g}") for v in values[chosen]],
-        }
-    return rows
-
-
-@contextmanager
-def _stop_requests() -> Iterator[list[str]]:
-    """A list that receives the name of SIGINT or SIGTERM instead of the process dying mid-step; a second one kills."""
-    asked: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def remember(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        from tightrope._plumbing.errors import UserError
-
-        raise UserError(
-            "Expected the tensorboard package for --tensorboard, got none; run pip install 'tightrope[tensorboard]'."
-        ) from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    book.reserved = 0.0
+    if book.last_evaluation != book.assembled.run.step:
+        book.evaluate()

@@ -3,46 +3,57 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from tightrope._plumbing.errors import UserError
+
+LOCK, HOLDER = ".lock", ".lock-holder"
 
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Hold the run folder for this process; the system lets go when the process ends, however it ends.
 
+    On a file system that cannot lock, a warning says that nothing keeps a second process out.
+
     Args:
         run: Run folder, which must exist.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another process holds it, or the folder cannot be written.
     """
-    handle = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    lock, holder = FileLock(run / LOCK, timeout=0), run / HOLDER
     try:
-        try:
-            _lock(handle)
-        except OSError as error:
-            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            raise UserError(
-                f"Expected {run} to be free, got another process ({holder}) training in it; wait for it or choose "
-                "another --out."
-            ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
+        lock.acquire()
+        holder.write_text(f"process {os.getpid()}")
+    except Timeout:
+        raise UserError(
+            f"Expected {run} to be free, got another process ({_read(holder)}) training in it; wait for it or choose "
+            "another --out."
+        ) from None
+    except PermissionError as error:
+        raise UserError(f"Expected a run folder that may be written, got {run}, which may not ({error}).") from error
+    except (OSError, NotImplementedError) as error:
+        warnings.warn(
+            f"The file system of {run} cannot lock files ({error}), so nothing keeps a second process out of this run: "
+            "start none.",
+            stacklevel=3,
+        )
+    try:
         yield
     finally:
-        os.close(handle)
+        if lock.is_locked:
+            holder.unlink(missing_ok=True)
+            lock.release()
 
 
-def _lock(handle: int) -> None:
+def _read(holder: Path) -> str:
     try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return holder.read_text(errors="replace")[:40].strip() or "unknown"
+    except OSError:
+        return "unknown"

@@ -1,21 +1,35 @@
-"""What a run folder holds, read once and tolerantly: a report of a broken run is needed most."""
+"""What a run folder holds, read once: the one reader of report, comparison and commands.
+
+Every line is decoded strictly, and one that is wrong is left out and said; the folder as a whole is read tolerantly,
+for a report of a broken run is needed most.
+"""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tightrope._plumbing.errors import UserError
+from tightrope.runs.rows import (
+    CONDITIONING,
+    EVALUATIONS,
+    METRICS,
+    Evaluation,
+    Followed,
+    Layer,
+    Logged,
+    Status,
+    decode,
+    pictures,
+)
 
-Row = dict[str, Any]
+Kind = TypeVar("Kind", Logged, Evaluation, Followed)
 
 
 @dataclass(frozen=True)
@@ -37,27 +51,6 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One measurement as stored in ``evaluations.jsonl``, with the protocol under which it holds."""
-
-    name: str
-    value: float
-    interval: tuple[float, float] | None
-    floor: float | None
-    protocol: dict[str, Any]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All measurements made at one step."""
-
-    step: int
-    images_seen: float
-    readings: tuple[Reading, ...]
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """One run, loaded. Every part may be missing; ``problems`` says what could not be read.
 
@@ -71,17 +64,17 @@ class RunRecord:
         reason: why the run ended, in the words of ``status.json``.
         step: the last step known.
         images_seen: real samples seen by then.
-        seconds: training time by then.
-        samples: pairs of step and picture, oldest first.
+        seconds: time spent by then.
+        samples: pairs of step and picture, oldest first; of a run that has ended, none from beyond its end.
         real: the picture of real samples.
         problems: one sentence for each thing that could not be read.
     """
 
     path: Path
-    config: Row
-    rows: tuple[Row, ...]
+    config: dict[str, Any]
+    rows: tuple[Logged, ...]
     evaluations: tuple[Evaluation, ...]
-    conditioning: tuple[Row, ...]
+    conditioning: tuple[Followed, ...]
     state: str
     reason: str
     step: int
@@ -96,31 +89,25 @@ class RunRecord:
         """The name of the run folder."""
         return self.path.name
 
-    def part(self, key: str) -> Row:
+    def part(self, key: str) -> dict[str, Any]:
         """One part of the configuration, e.g. ``"method"``; empty if it is missing."""
         value = self.config.get(key)
         return value if isinstance(value, dict) else {}
 
     def series(self, key: str) -> Series:
-        """One quantity over training, from the rows that hold a finite number for it."""
+        """One quantity over training, from the rows that hold a number for it."""
         found = [
-            (row["step"], _number(row.get("images_seen"), row["step"]), row[key])
+            (row["step"], row.get("images_seen", row["step"]), row[key])
             for row in self.rows
-            if is_number(row.get(key))
+            if isinstance(row.get(key), int | float)
         ]
         table = np.asarray(found, np.float64).reshape(-1, 3)
         return Series(table[:, 0], table[:, 1], table[:, 2])
 
-    def spectra(self) -> tuple[tuple[Row, dict[str, Row]], ...]:
-        """The rows that hold critic spectra, each with its layers: name to sigma, stable rank and singular values."""
-        found = []
-        for row in self.rows:
-            layers = row.get("spectra")
-            if isinstance(layers, dict):
-                good = {name: layer for name, layer in layers.items() if isinstance(layer, dict)}
-                if good:
-                    found.append((row, good))
-        return tuple(found)
+    def spectra(self) -> tuple[tuple[Logged, dict[str, Layer]], ...]:
+        """The rows that hold critic spectra, each with its layers by name."""
+        found = ((row, row.get("spectra")) for row in self.rows)
+        return tuple((row, layers) for row, layers in found if isinstance(layers, dict) and layers)
 
 
 def read_run(path: Path) -> RunRecord:
@@ -130,7 +117,8 @@ def read_run(path: Path) -> RunRecord:
         path: the folder that ``tightrope train`` wrote.
 
     Returns:
-        What it holds. A file that is missing, or a line that breaks off, leaves a sentence in ``problems``.
+        What it holds. A file that is missing, a line that is no row, and a link that leaves the folder each leave a
+        sentence in ``problems``.
 
     Raises:
         UserError: if there is no such folder, or it holds neither ``config.json`` nor ``metrics.jsonl``.
@@ -141,135 +129,121 @@ def read_run(path: Path) -> RunRecord:
             f"Expected the folder of a run, but {path} {'is a file' if path.exists() else 'does not exist'}; "
             "give the folder that `tightrope train` wrote."
         )
-    if not any((path / name).is_file() for name in ("config.json", "metrics.jsonl")):
+    if not any((path / name).is_file() for name in ("config.json", METRICS)):
         raise UserError(
             f"Expected the folder of a run, but {path} holds neither config.json nor metrics.jsonl; "
             "give the folder that `tightrope train` wrote."
         )
-    problems: list[str] = []
-    config = _read_object(path / "config.json", problems)
-    rows = _in_order(path / "metrics.jsonl", problems)
-    evaluations = tuple(_evaluation(row) for row in _in_order(path / "evaluations.jsonl", problems, needed=False))
-    status = _read_object(path / "status.json", problems)
-    last: Row = rows[-1] if rows else {}
-    samples, real = _pictures(path / "samples")
+    folder = _Folder(path)
+    config = folder.whole("config.json", dict[str, Any]) or {}
+    rows = folder.in_order(METRICS, Logged)
+    evaluations = folder.in_order(EVALUATIONS, Evaluation, needed=False)
+    conditioning = folder.in_order(CONDITIONING, Followed, needed=False)
+    status = folder.whole("status.json", Status) or Status()
+    step, images_seen, seconds = _stand(status, rows)
+    real = path / "samples" / "real.png"
     return RunRecord(
         path=path.resolve(),
         config=config,
         rows=rows,
         evaluations=evaluations,
-        conditioning=_in_order(path / "conditioning.jsonl", problems, needed=False),
-        state=str(status.get("state", "unknown")),
-        reason=str(status.get("reason") or ""),
-        step=_step(status, last),
-        images_seen=_number(status.get("images_seen"), _number(last.get("images_seen"), 0.0)),
-        seconds=_number(status.get("seconds"), _number(last.get("seconds"), 0.0)),
-        samples=samples,
-        real=real,
-        problems=tuple(problems),
+        conditioning=conditioning,
+        state=status.state,
+        reason=status.reason,
+        step=step,
+        images_seen=images_seen,
+        seconds=seconds,
+        samples=folder.samples(step if status.state in ("finished", "stopped") else math.inf),
+        real=real if folder.holds(real) else None,
+        problems=tuple(folder.problems),
     )
 
 
-def _step(status: Row, last: Row) -> int:
-    """The step in ``status.json``, which a run that is still going writes less often than its rows."""
-    logged = _number(last.get("step"), 0)
-    known = _number(status.get("step"), logged)
-    return int(max(known, logged) if status.get("state") == "running" else known)
+def _stand(status: Status, rows: tuple[Logged, ...]) -> tuple[int, float, float]:
+    """Step, samples seen and seconds: of ``status.json``, or of the last row where a run that goes on has come farther.
+
+    A run writes its status when it starts and when it ends; one that was killed left that of its start.
+    """
+    last: dict[str, Any] = dict(rows[-1]) if rows else {}
+    logged = int(last.get("step", 0))
+    if status.step is not None and (status.state != "running" or status.step >= logged):
+        last = {"step": status.step, "images_seen": status.images_seen, "seconds": status.seconds}
+    return int(last.get("step") or 0), float(last.get("images_seen") or 0.0), float(last.get("seconds") or 0.0)
 
 
-def _read_object(path: Path, problems: list[str]) -> Row:
-    if not path.is_file():
-        problems.append(f"{path.name} is missing.")
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except json.JSONDecodeError as error:
-        problems.append(f"{path.name} could not be read: {error}.")
-        return {}
-    if isinstance(value, dict):
-        return value
-    problems.append(f"{path.name} holds no JSON object.")
-    return {}
+class _Folder:
+    """A run folder being read, with a sentence for each thing in it that could not be."""
 
+    def __init__(self, path: Path) -> None:
+        self.path, self.root = path, path.resolve()
+        self.problems: list[str] = []
 
-def _in_order(path: Path, problems: list[str], *, needed: bool = True) -> tuple[Row, ...]:
-    """The rows of a file by step: a resumed run replaces what it overlaps, two rows of one step are merged."""
-    if not path.is_file():
-        if needed:
-            problems.append(f"{path.name} is missing.")
-        return ()
-    rows: list[Row] = []
-    replaced = 0
-    for row in _lines(path, problems):
-        while rows and rows[-1]["step"] > row["step"]:
-            rows.pop()
-            replaced += 1
-        if rows and rows[-1]["step"] == row["step"]:
-            rows[-1] = {**rows[-1], **row}
-        else:
-            rows.append(row)
-    if replaced:
-        problems.append(f"{path.name}: {replaced} rows are left out because a resumed run went through them again.")
-    return tuple(rows)
+    def holds(self, path: Path) -> bool:
+        """Whether a file is there, and inside the folder: what a link elsewhere shows is nobody's to publish."""
+        if not path.is_file():
+            return False
+        if path.resolve().is_relative_to(self.root):
+            return True
+        self.problems.append(f"{path.relative_to(self.path)} is left out: it is a link that leaves the run folder.")
+        return False
 
+    def samples(self, last: float) -> tuple[tuple[int, Path], ...]:
+        """Steps and sample pictures up to a step."""
+        return tuple(pair for pair in pictures(self.path) if pair[0] <= last and self.holds(pair[1]))
 
-def _lines(path: Path, problems: list[str]) -> Iterator[Row]:
-    broken = 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if not line.strip():
-            continue
+    def has(self, name: str, *, needed: bool = True) -> bool:
+        """Whether a record may be read; one that is missing is said if it is needed."""
+        if needed and not (self.path / name).is_file():
+            self.problems.append(f"{name} is missing.")
+        return self.holds(self.path / name)
+
+    def whole(self, name: str, kind: type[Any]) -> Any:
+        """What a file of one JSON object holds; None where it cannot be read."""
+        if not self.has(name):
+            return None
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        if isinstance(row, dict) and is_number(row.get("step")):
-            yield {**row, "step": int(row["step"])}
-        else:
-            broken += 1
-    if broken:
-        lines = "1 line is" if broken == 1 else f"{broken} lines are"
-        problems.append(f"{path.name}: {lines} left out because no row with a step could be read there.")
+            return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            self.problems.append(f"{name} could not be read: {error}.")
+            return None
+
+    def in_order(self, name: str, kind: type[Kind], *, needed: bool = True) -> tuple[Kind, ...]:
+        """The rows of a record by step: a resumed run replaces what it overlaps, two rows of one step are one."""
+        if not self.has(name, needed=needed):
+            return ()
+        found, wrong = decode(self.path / name, kind)
+        rows: list[Kind] = []
+        replaced = 0
+        for row in found:
+            if fault := _fault(row):
+                wrong.append(fault)
+                continue
+            while rows and _step(rows[-1]) > _step(row):
+                rows.pop()
+                replaced += 1
+            if rows and _step(rows[-1]) == _step(row):
+                last = rows.pop()
+                if isinstance(last, dict) and isinstance(row, dict):
+                    row.update({**last, **row})
+            rows.append(row)
+        if wrong:
+            lines = "1 line is left out" if len(wrong) == 1 else f"{len(wrong)} lines are left out, the first"
+            self.problems.append(f"{name}: {lines}: {wrong[0]}.")
+        if replaced:
+            self.problems.append(f"{name}: {replaced} rows are left out because a resumed run went through them again.")
+        return tuple(rows)
 
 
-def _evaluation(row: Row) -> Evaluation:
-    stored = row.get("measurements")
-    readings = [_reading(item) for item in stored] if isinstance(stored, list) else []
-    return Evaluation(
-        step=row["step"],
-        images_seen=_number(row.get("images_seen"), row["step"]),
-        readings=tuple(reading for reading in readings if reading is not None),
-    )
+def _fault(row: Logged | Evaluation | Followed) -> str:
+    """What a type cannot say of a row of metrics: it has a step, and nothing but spectra has parts."""
+    if not isinstance(row, dict):
+        return ""
+    if not isinstance(row.get("step"), int):
+        return "a row without a step"
+    parts = [key for key, value in row.items() if isinstance(value, dict) and key != "spectra"]
+    return f"expected a number at `$.{parts[0]}`, got an object" if parts else ""
 
 
-def _reading(item: Any) -> Reading | None:
-    if not isinstance(item, dict) or not is_number(item.get("value")):
-        return None
-    interval, protocol, notes = item.get("interval"), item.get("protocol"), item.get("notes")
-    whole = isinstance(interval, list) and len(interval) == 2 and all(is_number(end) for end in interval)
-    return Reading(
-        name=str(item.get("name", "unnamed")),
-        value=float(item["value"]),
-        interval=(float(interval[0]), float(interval[1])) if whole and isinstance(interval, list) else None,
-        floor=float(item["floor"]) if is_number(item.get("floor")) else None,
-        protocol=protocol if isinstance(protocol, dict) else {},
-        notes=tuple(str(note) for note in notes) if isinstance(notes, list) else (),
-    )
-
-
-def _pictures(folder: Path) -> tuple[tuple[tuple[int, Path], ...], Path | None]:
-    found = []
-    for picture in folder.glob("step_*.png") if folder.is_dir() else ():
-        match = re.fullmatch(r"step_(\d+)\.png", picture.name)
-        if match:
-            found.append((int(match.group(1)), picture))
-    real = folder / "real.png"
-    return tuple(sorted(found)), real if real.is_file() else None
-
-
-def is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether a value read from JSON is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _number(value: Any, otherwise: float) -> float:
-    return float(value) if is_number(value) else float(otherwise)
+def _step(row: Logged | Evaluation | Followed) -> int:
+    step = row["step"] if isinstance(row, dict) else row.step
+    return step if isinstance(step, int) else 0

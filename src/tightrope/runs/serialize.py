@@ -1,14 +1,15 @@
 """Nested state as one safetensors file: tensors as tensors, everything else as JSON in the header. No pickle.
 
 A state is a tree of dicts, lists, tuples, tensors, numbers, strings, booleans and None. The tree goes into the header
-as JSON, each tensor replaced by its name; dict keys that are not strings and tuples survive. A checksum over all tensor
-bytes tells a damaged file from a good one.
+as JSON, each tensor replaced by its name; dict keys that are not strings and tuples survive. A checksum over all that
+is read back (the tree, and every tensor's name, type, shape and bytes) tells a damaged file from a good one.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,54 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.files import write_atomically
 
-FORMAT = 1
+FORMAT = "2"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> Path:
+    """Write tensors and a few words atomically as safetensors, under one checksum.
+
+    Raises:
+        UserError: The file could not be written.
+    """
+    apart = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    words = {**header, "format": FORMAT}
+    return write_atomically(path, save(apart, metadata=words | {"checksum": _checksum(apart, words)}))
+
+
+def read_tensors(path: Path, what: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what :func:`write_tensors` wrote, tensors on the CPU. Nothing in the file is executed.
+
+    Args:
+        path: The file, which exists.
+        what: What it should be, for the message.
+        remedy: What to do if it is damaged.
+
+    Raises:
+        UserError: The file is truncated, damaged, or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            words = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise UserError(
+            f"Expected a whole {what}, got a truncated or damaged file at {path} ({error}); {remedy}."
+        ) from error
+    if words.get("format") != FORMAT:
+        raise UserError(
+            f"Expected a {what} of format {FORMAT}, got {words.get('format', 'none')} in {path}; use the version of "
+            "tightrope that wrote it."
+        )
+    stated = words.pop("checksum", None)
+    if stated != _checksum(tensors, words):
+        raise UserError(
+            f"Expected the {what} that was saved, got another in {path} (the checksum differs); the file is damaged: "
+            f"{remedy}."
+        )
+    return tensors, words
 
 
 def write_state(path: Path, state: Any) -> Path:
@@ -34,13 +79,12 @@ def write_state(path: Path, state: Any) -> Path:
         ``path``.
 
     Raises:
-        TypeError: Something in the tree is neither a tensor nor a plain value.
+        UserTypeError: Something in the tree is neither a tensor nor a plain value.
         UserError: The file could not be written.
     """
     tensors: dict[str, Tensor] = {}
     tree = _encode(state, "state", tensors)
-    header = {"format": str(FORMAT), "tree": json.dumps(tree), "checksum": str(_checksum(tensors))}
-    return write_atomically(path, save(tensors, metadata=header))
+    return write_tensors(path, tensors, {"tree": json.dumps(tree)})
 
 
 def read_state(path: Path) -> Any:
@@ -53,35 +97,23 @@ def read_state(path: Path) -> Any:
         The tree.
 
     Raises:
-        UserError: The file is missing, truncated, damaged, or from a newer format.
+        UserError: The file is missing, truncated, damaged, or of another format.
     """
     if not path.is_file():
         raise UserError(f"Expected a checkpoint at {path}, got no such file; name a run folder that has one.")
+    tensors, words = read_tensors(path, "checkpoint", "delete it and resume from an older one")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
+        return _decode(json.loads(words["tree"]), tensors)
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
         raise UserError(
-            f"Expected a whole checkpoint, got a truncated or damaged file at {path} ({error}); delete it and resume "
+            f"Expected a tree of states in the checkpoint {path}, got something else ({error!r}); delete it and resume "
             "from an older one."
         ) from error
-    if header.get("format") != str(FORMAT):
-        raise UserError(
-            f"Expected a checkpoint of format {FORMAT}, got {header.get('format', 'none')} in {path}; use the version "
-            "of tightrope that wrote it."
-        )
-    if header.get("checksum") != str(_checksum(tensors)):
-        raise UserError(
-            f"Expected the tensors that were saved, got others in {path} (the checksum differs); the file is damaged: "
-            "delete it and resume from an older one."
-        )
-    return _decode(json.loads(header["tree"]), tensors)
 
 
 def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        tensors[name] = value.detach().cpu().contiguous().clone()
+        tensors[name] = value
         return {"tensor": name, "channels_last": _is_channels_last(value)}
     if isinstance(value, dict):
         return {"dict": [[_plain(k, name), _encode(v, f"{name}.{k}", tensors)] for k, v in value.items()]}
@@ -94,7 +126,7 @@ def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 def _plain(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"Expected tensors and plain values in a state, got {type(value).__name__} at {name}.")
+    raise UserTypeError(f"Expected tensors and plain values in a state, got {type(value).__name__} at {name}.")
 
 
 def _is_channels_last(value: Tensor) -> bool:
@@ -114,9 +146,10 @@ def _decode(node: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     return content
 
 
-def _checksum(tensors: dict[str, Tensor]) -> int:
-    total = 0
+def _checksum(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str:
+    kinds = [[name, str(tensors[name].dtype), list(tensors[name].shape)] for name in sorted(tensors)]
+    total = zlib.crc32(json.dumps([sorted(words.items()), kinds]).encode())
     for name in sorted(tensors):
         flat = tensors[name].reshape(-1).contiguous()
         total = zlib.crc32(flat.view(torch.uint8).numpy().data, total) if flat.numel() else total
-    return total
+    return str(total)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import undisturbed
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config
+from tightrope.runs.folder import GENERATOR
+from tightrope.runs.serialize import read_tensors
+
+LARGEST = 2**32
+"""Numbers in the samples drawn at once, with their latents: 16 GiB."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,9 @@ class TrainedGenerator:
             Samples ``[n, *shape]`` on the CPU.
 
         Raises:
-            UserError: Labels for an unconditional generator, or out of range.
+            UserError: Labels for an unconditional generator, or out of range; more samples than memory holds.
         """
+        self.check_size(n)
         rng = torch.Generator().manual_seed(seed)
         z = torch.randn(n, self.latent, generator=rng)
         chosen = self._labels(n, labels, rng)
@@ -68,6 +73,18 @@ class TrainedGenerator:
                 part = None if chosen is None else chosen[i : i + batch_size].to(device)
                 parts.append(self(z[i : i + batch_size].to(device), part).float().cpu())
         return torch.cat(parts) if parts else torch.empty(0, *self.shape)
+
+    def check_size(self, n: int) -> None:
+        """Raise if ``n`` samples are more than memory holds.
+
+        Raises:
+            UserError: They are.
+        """
+        if not 0 <= n * (self.latent + math.prod(self.shape)) <= LARGEST:
+            raise UserError(
+                f"Expected a number of samples that fits into memory, got {n:,} of shape {self.shape}; draw them in "
+                "parts, with a seed for each."
+            )
 
     def _labels(self, n: int, labels: Tensor | int | None, rng: torch.Generator) -> Tensor | None:
         if not self.classes:
@@ -115,15 +132,16 @@ def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGener
     config = read_config(folder)
     if generator is None:
         generator, _ = build_networks(config)
-    path = folder / "generator.safetensors"
+    path = folder / GENERATOR
     if not path.is_file():
         raise UserError(f"Expected saved weights at {path}, got none; train until the first checkpoint.")
+    weights, _ = read_tensors(path, "generator", "resume the run, which writes it again")
     try:
-        generator.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        generator.load_state_dict(weights)
+    except (RuntimeError, TypeError) as error:
         raise UserError(
             f"Expected the weights of this run's generator, got something else in {path} "
-            f"({str(error).splitlines()[0]}); the file is damaged or belongs to another network."
+            f"({str(error).splitlines()[0]}); the file belongs to another network."
         ) from error
     classes = config.data.classes if config.data.conditional else ()
     return TrainedGenerator(generator.eval(), config.training.latent, classes, config.data.shape, config)

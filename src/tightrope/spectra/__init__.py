@@ -7,6 +7,7 @@ the *operator norm* is that of the layer as a linear map with its padding, strid
 from __future__ import annotations
 
 from tightrope.spectra.kernel import (
+    KernelSpectra,
     condition_number,
     effective_rank,
     kernel_singular_values,
@@ -15,10 +16,12 @@ from tightrope.spectra.kernel import (
     stable_rank_fraction,
 )
 from tightrope.spectra.layer import Spectrum, singular_values
-from tightrope.spectra.network import LayerSpectrum, evenly_picked, layer_spectra, table
+from tightrope.spectra.network import LayerSpectra, LayerSpectrum, evenly_picked, layer_spectra, table
 from tightrope.spectra.operator import OperatorNorm, operator_norm
 
 __all__ = [
+    "KernelSpectra",
+    "LayerSpectra",
     "LayerSpectrum",
     "OperatorNorm",
     "Spectrum",

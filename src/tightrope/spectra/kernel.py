@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
+from tightrope.layers.at_work import other_weights
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import effective_weight, kernel_shape
 
@@ -24,8 +26,8 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
         matrix. Float32, or float64 for a float64 layer.
 
     Raises:
-        TypeError: The module is no such layer.
-        ValueError: The weight has a non-finite entry.
+        UserTypeError: The module is no such layer.
+        UserError: The weight has a non-finite entry.
 
     Example:
         >>> from tightrope import spectra
@@ -39,17 +41,30 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
     if matrix.dtype in (torch.float16, torch.bfloat16):
         matrix = matrix.float()
     if not bool(torch.isfinite(matrix).all()):
-        raise ValueError("expected a finite weight, got NaN or infinity; look at the steps before")
+        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
     return torch.linalg.svdvals(matrix).reshape(-1).sort(descending=True).values
 
 
-def kernel_spectra(network: nn.Module) -> dict[str, Tensor]:
+class KernelSpectra(dict[str, Tensor]):
+    """Singular values by layer.
+
+    Attributes:
+        not_understood: Weights with two axes or more that no layer holds, each with the class that does.
+    """
+
+    def __init__(self, found: dict[str, Tensor], not_understood: dict[str, str]) -> None:
+        super().__init__(found)
+        self.not_understood = not_understood
+
+
+def kernel_spectra(network: nn.Module) -> KernelSpectra:
     """:func:`kernel_singular_values` of every layer, by name.
 
     Args:
         network: Any module. Mode, buffers, power iterations and random states stay as they are.
     """
-    return {name: kernel_singular_values(layer) for name, layer in find_layers(network).items()}
+    found = {name: kernel_singular_values(layer) for name, layer in find_layers(network).items()}
+    return KernelSpectra(found, other_weights(network))
 
 
 def stable_rank(values: Tensor) -> Tensor:

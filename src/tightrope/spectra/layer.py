@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import effective_weight
 from tightrope.layers.linear_map import LinearMap, linear_map
 from tightrope.linalg import krylov
@@ -62,8 +63,8 @@ def singular_values(layer: nn.Module, input_shape: tuple[int, ...], *, memory_li
         The spectrum, in float64 for a float64 layer, otherwise float32.
 
     Raises:
-        TypeError: The module is no such layer.
-        ValueError: ``input_shape`` does not fit the layer.
+        UserTypeError: The module is no such layer.
+        UserError: ``input_shape`` does not fit the layer.
 
     **Claim**: complete spectra agree with the dense matrix to 1e-8 relative to the largest value, in float64.
     **Cost**: ``"fft"`` decomposes about half the frequencies, since a real kernel's spectrum is symmetric; ``"matrix"``
@@ -81,7 +82,7 @@ def singular_values(layer: nn.Module, input_shape: tuple[int, ...], *, memory_li
     weight = effective_weight(layer).detach()
     weight = weight if weight.dtype == torch.float64 else weight.float()
     if not bool(torch.isfinite(weight).all()):
-        raise ValueError("expected a finite weight, got NaN or infinity; look at the steps before")
+        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
     count = min(of.inputs, of.outputs)
     eps = torch.finfo(weight.dtype).eps * math.sqrt(count)
     values, way = _complete(of, weight, memory_limit_bytes)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import module_of, undisturbed
 from tightrope.constraints import constrained_layers
+from tightrope.layers.at_work import observe
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import Layer
-from tightrope.layers.linear_map import input_shapes
 from tightrope.spectra.kernel import condition_number, effective_rank, kernel_singular_values, stable_rank
 from tightrope.spectra.layer import Spectrum, singular_values
 from tightrope.spectra.operator import OperatorNorm, operator_norm
@@ -59,23 +62,37 @@ class LayerSpectrum:
         return float(condition_number(self.kernel))
 
 
+class LayerSpectra(list[LayerSpectrum]):
+    """One entry per layer and distinct input size, and what is missing among them.
+
+    Attributes:
+        not_understood: Weights with two axes or more that the forward may use and no entry tells of, or not the whole,
+            each with the reason, by name; empty if there are none.
+    """
+
+    def __init__(self, found: Iterable[LayerSpectrum] = (), not_understood: Mapping[str, str] | None = None) -> None:
+        super().__init__(found)
+        self.not_understood = dict(not_understood or {})
+
+
 def layer_spectra(
     network: nn.Module, *sample: Tensor, complete: bool = True, memory_limit_bytes: int = 2**27
-) -> list[LayerSpectrum]:
+) -> LayerSpectra:
     """Spectra of every layer that one forward on ``sample`` reaches, in the order of ``named_modules``.
 
     Args:
-        network: Any module, left exactly as found.
+        network: Any module, or a :class:`~tightrope.View` of one, left exactly as found.
         *sample: Arguments of one call, for example ``x [batch, channels, height, width]``; the batch may be 1.
         complete: Also all singular values of each layer as a linear map, where they fit the memory limit; operator
             norms come in any case.
         memory_limit_bytes: See :func:`~tightrope.spectra.singular_values`.
 
     Returns:
-        One entry per layer and distinct input size.
+        One entry per layer and distinct input size, that of a weight used as its layer would use it included; and in
+        ``not_understood`` the weights that work in another way.
 
     Raises:
-        ValueError: The network has no layer that the forward reaches.
+        UserError: The network has no layer that the forward reaches.
 
     Example:
         >>> from tightrope import constraints, spectra
@@ -85,17 +102,22 @@ def layer_spectra(
         0 Conv2d (1, 4, 4) 1.000 4.00
         2 Linear (64,) 1.000 1.00
     """
+    called, network = network, module_of(network) or network
     layers = find_layers(network)
-    shapes = input_shapes(network, lambda: network(*sample))
+    with undisturbed(network):
+        work = observe(network.eval(), lambda: called(*sample))
     words = constrained_layers(network)
     found = [
         _one(name, layer, shape, complete, memory_limit_bytes, words.get(name, ""))
         for name, layer in layers.items()
-        for shape in shapes.get(name, [])
+        for shape in work.shapes.get(name, [])
     ]
     if not found:
-        raise ValueError("expected a network whose forward reaches a Linear, Conv or Embedding layer, got none")
-    return found
+        raise UserError(
+            "expected a network whose forward reaches a Linear, Conv or Embedding layer, got none"
+            + "".join(f"; {name} {why}" for name, why in work.not_understood.items())
+        )
+    return LayerSpectra(found, work.not_understood)
 
 
 def _one(name: str, layer: Layer, shape: tuple[int, ...], complete: bool, limit: int, constraint: str) -> LayerSpectrum:
@@ -115,7 +137,10 @@ def type_name(layer: nn.Module) -> str:
 
 
 def table(spectra: list[LayerSpectrum]) -> str:
-    """Aligned text, one line per layer: both norms, ranks, condition number, and how the spectrum was found."""
+    """Aligned text, one line per layer: both norms, ranks, condition number, and how the spectrum was found.
+
+    A line for every weight that was not understood follows.
+    """
     head = ("layer", "kind", "input", "kernel norm", "operator norm", "bounds", "stable rank", "condition", "way")
     rows = [head]
     for s in spectra:
@@ -126,7 +151,9 @@ def table(spectra: list[LayerSpectrum]) -> str:
         row = (s.name or "(itself)", s.kind, size, f"{s.kernel_norm:.4g}", f"{s.norm.value:.4g}", bounds, rank)
         rows.append((*row, f"{s.condition_number:.3g}", way))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    missing = spectra.not_understood if isinstance(spectra, LayerSpectra) else {}
+    return "\n".join(lines + [f"not understood: {name} {why}" for name, why in missing.items()])
 
 
 @torch.no_grad()

@@ -47,8 +47,8 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
         tolerance: Residual, relative to the value, at which the iteration stops.
 
     Raises:
-        TypeError: The module is no such layer.
-        ValueError: ``input_shape`` does not fit the layer.
+        UserTypeError: The module is no such layer.
+        UserError: ``input_shape`` does not fit the layer.
 
     Upper bounds for what cannot be decomposed: a zero-padded convolution is a block of the same convolution wrapped
     around a torus too large for the wrap to matter, whose norm a Fourier transform gives; and a convolution is at most
@@ -85,6 +85,15 @@ def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> Operator
     value = float(found.sigma)
     upper = max(upper_bound(of, weight) * slack, value)
     return OperatorNorm(value, value / slack, upper, found.residual, "lanczos")
+
+
+@torch.no_grad()
+def map_upper(of: LinearMap, weight: Tensor) -> float:
+    """The upper end of :func:`map_norm` alone, which needs no iteration: exact where that is cheap, else proven."""
+    weight = weight if weight.dtype == torch.float64 else weight.float()
+    slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
+    exact = _exact(of, weight)
+    return slack * (upper_bound(of, weight) if exact is None else exact[0])
 
 
 def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:

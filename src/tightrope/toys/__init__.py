@@ -6,24 +6,26 @@ from tightrope.toys.dirac import (
     Linear,
     Point,
     Quadratic,
-    Toy,
     dirac_gan,
     gaussian_quadratic,
     parallel_lines,
 )
-from tightrope.toys.variants import PARAMETER, Variant, dirac_variant
+from tightrope.toys.toy import Toy, under
+from tightrope.toys.variants import PARAMETER, VARIANTS, dirac_variant, variant
 
 __all__ = [
     "PARAMETER",
+    "VARIANTS",
     "Affine",
     "Line",
     "Linear",
     "Point",
     "Quadratic",
     "Toy",
-    "Variant",
     "dirac_gan",
     "dirac_variant",
     "gaussian_quadratic",
     "parallel_lines",
+    "under",
+    "variant",
 ]

@@ -1,7 +1,7 @@
 r"""Games small enough to be understood completely, built from the parts that train images.
 
-The Dirac-GAN and its relatives are ordinary modules in float64; their losses, penalties and perturbations are this
-library's own, and everything about them is found by differentiating, nothing is derived by hand.
+The Dirac-GAN and its relatives are ordinary modules in float64; what each player minimises is what a Method asks of it
+in training, and everything about them is found by differentiating, nothing is derived by hand.
 
 ==================== ============================ ======================= ==============================
 function             generator                    critic                  data
@@ -14,18 +14,19 @@ function             generator                    critic                  data
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from tightrope import losses as adversarial
-from tightrope.dynamics.quadrature import equal_weight_normal, expectation
+from tightrope._plumbing.errors import UserError
+from tightrope.dynamics.quadrature import equal_weight_normal
 from tightrope.losses import Loss
-from tightrope.penalties import Penalty, finite_difference_r1, finite_difference_r2
+from tightrope.methods import Method
+from tightrope.penalties import Penalty
 from tightrope.perturbations import InstanceNoise
+from tightrope.toys.toy import Toy, method_of, toy
 
 
 class Point(nn.Module):
@@ -51,16 +52,21 @@ class Point(nn.Module):
         return point + self.spread * z if self.spread else point.expand(z.shape[0], -1)
 
 
-class Linear(nn.Module):
-    """The critic ``D(x) = psi . x`` without bias; ``psi [m]`` is where it starts."""
+class Linear(nn.Linear):
+    """The critic ``D(x) = psi . x`` without bias, a layer that constraints find; ``psi [m]`` is where it starts."""
 
     def __init__(self, psi: Tensor) -> None:
-        super().__init__()
-        self.psi = nn.Parameter(psi.clone())
+        super().__init__(psi.numel(), 1, bias=False, dtype=torch.float64)
+        self.weight = nn.Parameter(psi.clone()[None])
+
+    @property
+    def psi(self) -> Tensor:
+        """The slope, the layer's weight ``[1, m]``."""
+        return self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """Map samples ``[batch, m]`` to scores ``[batch]``."""
-        return x @ self.psi
+        return x @ self.weight[0]
 
 
 class Affine(nn.Module):
@@ -100,67 +106,8 @@ class Line(nn.Module):
         return torch.cat((self.theta.expand(z.shape[0], 1), z), dim=1)
 
 
-@dataclass(frozen=True)
-class Toy:
-    """A small game: two modules, a data set, and the loss, penalties and perturbation they are trained by.
-
-    Attributes:
-        generator: Player 0.
-        critic: Player 1.
-        real: The whole data set ``[batch, m]``.
-        z: All latents ``[batch, latent]``.
-        loss: The pair of losses.
-        penalties: Added to the critic's loss.
-        perturbation: Of real and fake samples in both losses; its expectation is exact.
-    """
-
-    generator: nn.Module
-    critic: nn.Module
-    real: Tensor
-    z: Tensor
-    loss: Loss
-    penalties: tuple[Penalty, ...] = ()
-    perturbation: InstanceNoise | None = None
-
-    @property
-    def players(self) -> tuple[nn.Module, nn.Module]:
-        """``(generator, critic)``."""
-        return self.generator, self.critic
-
-    @property
-    def losses(self) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
-        """``(generator_loss, critic_loss)``, evaluated at the parameters of the moment; lazy penalties are due."""
-        return self.losses_at(0)
-
-    def losses_at(self, critic_step: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
-        """The losses at a critic step, which decides the lazy penalties that are due."""
-        due = [p for p in self.penalties if p.due(critic_step)]
-        noisy = self.perturbation is not None
-        finite = any(p.function in (finite_difference_r1, finite_difference_r2) for p in due)
-        generator, critic = self._generator_loss, partial(self._critic_loss, due)
-        return (
-            partial(expectation, generator) if noisy else generator,
-            partial(expectation, critic) if noisy or finite else critic,
-        )
-
-    def _seen(self, x: Tensor) -> Tensor:
-        return x if self.perturbation is None else self.perturbation(x, images_seen=0)
-
-    def _generator_loss(self) -> Tensor:
-        fake = self._seen(self.generator(self.z))
-        d_real = self.critic(self._seen(self.real)) if self.loss.paired else None
-        return self.loss.generator(self.critic(fake), d_real)
-
-    def _critic_loss(self, due: Sequence[Penalty]) -> Tensor:
-        real, fake = self._seen(self.real), self._seen(self.generator(self.z))
-        total = self.loss.critic(self.critic(real), self.critic(fake))
-        for penalty in due:
-            total = total + penalty(self.critic, real, fake)
-        return total
-
-
 def dirac_gan(
-    loss: Loss = adversarial.minimax,
+    method: Method | Loss = adversarial.minimax,
     *,
     penalties: Sequence[Penalty] = (),
     perturbation: InstanceNoise | None = None,
@@ -178,9 +125,10 @@ def dirac_gan(
     are the same.
 
     Args:
-        loss: One of ``tightrope.losses``.
-        penalties: Critic penalties, ``(Penalty(penalties.r1, {"gamma": 1.0}),)``.
-        perturbation: Instance noise; its expectation is exact for one-dimensional samples.
+        method: Any method, ``methods.build("r1", gamma=1.0)``; its constraint is put on the critic. Or one of
+            ``tightrope.losses``, which stands for :func:`under` with the two arguments that follow.
+        penalties: Critic penalties beside a loss.
+        perturbation: Instance noise beside a loss; its expectation is exact for one-dimensional samples.
         theta: Where the generator starts, one number or ``n``.
         psi: Where the critic starts, one number or ``m``.
         coupling: ``P [m, n]``: the generator is the point ``P theta``; the game's Jacobian at the equilibrium is then
@@ -188,38 +136,42 @@ def dirac_gan(
         spread: Standard deviation of both distributions (one-dimensional samples); 0 for points.
 
     Raises:
-        ValueError: Sizes that do not fit, or noise or spread in more than one dimension.
+        UserError: Penalties or a perturbation beside a whole method, sizes that do not fit, or noise or spread in more
+            than one dimension.
 
     Example:
-        >>> from tightrope import dynamics, toys
-        >>> toy = toys.dirac_gan(theta=0.0, psi=0.0)
-        >>> dynamics.eigenvalues(toy.losses, toy.players).values  # imaginary: training turns and comes no closer
-        tensor([0.+0.5000j, 0.-0.5000j], dtype=torch.complex128)
+        >>> from tightrope import methods, toys
+        >>> from tightrope.dynamics import field_jacobian
+        >>> game = toys.dirac_gan(methods.build("r1", gamma=1.0), theta=0.0, psi=0.0)
+        >>> field_jacobian(game.losses, game.players)  # [[0, a], [-a, -gamma]] with a = 1/2
+        tensor([[ 0.0000,  0.5000],
+                [-0.5000, -1.0000]], dtype=torch.float64)
     """
+    method = method_of(method, penalties, perturbation)
     start, score = _vector(theta), _vector(psi)
     P = None if coupling is None else coupling.to(torch.float64)
     n, m = (score.numel(), score.numel()) if P is None else (P.shape[1], P.shape[0])
     if start.numel() != n or score.numel() != m:
-        raise ValueError(
+        raise UserError(
             f"Expected theta of {n} and psi of {m} numbers, got {start.numel()} and {score.numel()}; without a "
             "coupling both have one size, with P [m, n] theta has n and psi has m."
         )
-    if m > 1 and (spread or perturbation is not None):
-        raise ValueError(
+    if m > 1 and (spread or method.perturbation is not None):
+        raise UserError(
             f"Exact expectations over noise need one-dimensional samples, got {m} dimensions; leave out spread and "
             "perturbation."
         )
-    if loss.paired and perturbation is not None:
-        raise ValueError(
-            f"The {loss.name} loss meets two independent noises at once: expected a loss of one sample per term for an "
-            "exact expectation; leave out perturbation."
+    if method.loss.paired and method.perturbation is not None:
+        raise UserError(
+            f"The {method.loss.name} loss meets two independent noises at once: expected a loss of one sample per term "
+            "for an exact expectation; leave out perturbation."
         )
     nodes = equal_weight_normal() if spread else torch.zeros(1, m, dtype=torch.float64)
-    return Toy(Point(start, P, spread), Linear(score), spread * nodes, nodes, loss, tuple(penalties), perturbation)
+    return toy(Point(start, P, spread), Linear(score), spread * nodes, nodes, method)
 
 
 def gaussian_quadratic(
-    loss: Loss = adversarial.minimax,
+    method: Method | Loss = adversarial.minimax,
     *,
     penalties: Sequence[Penalty] = (),
     mean: float = 0.0,
@@ -234,21 +186,21 @@ def gaussian_quadratic(
     Source: an instance of Mescheder et al. 2018 (1801.04406), section 2.3 (Nagarajan and Kolter's case).
 
     Args:
-        loss: One of ``tightrope.losses``.
-        penalties: Critic penalties.
+        method: Any method, or one of ``tightrope.losses``, see :func:`dirac_gan`.
+        penalties: Critic penalties beside a loss.
         mean: Where the generator's mean starts.
         scale: Where the generator's scale starts.
         psi: Where the critic's two coefficients start.
     """
     nodes = equal_weight_normal()
-    return Toy(Affine(mean, scale), Quadratic(_vector(psi)), nodes, nodes.clone(), loss, tuple(penalties))
+    return toy(Affine(mean, scale), Quadratic(_vector(psi)), nodes, nodes.clone(), method_of(method, penalties))
 
 
 def parallel_lines(
     theta: float = 1.0,
     *,
     critic: nn.Module | None = None,
-    loss: Loss = adversarial.wasserstein,
+    method: Method | Loss = adversarial.wasserstein,
     penalties: Sequence[Penalty] = (),
     samples: int = 64,
 ) -> Toy:
@@ -261,14 +213,14 @@ def parallel_lines(
     Args:
         theta: Where the generator's line starts.
         critic: Maps ``[batch, 2]`` to scores; a linear one if None.
-        loss: One of ``tightrope.losses``.
-        penalties: Critic penalties.
+        method: Any method, or one of ``tightrope.losses``, see :func:`dirac_gan`.
+        penalties: Critic penalties beside a loss.
         samples: Equally spaced points per line.
     """
     u = ((torch.arange(samples, dtype=torch.float64) + 0.5) / samples)[:, None]
     real = torch.cat((torch.zeros_like(u), u), dim=1)
     scorer = Linear(torch.zeros(2, dtype=torch.float64)) if critic is None else critic.double()
-    return Toy(Line(theta), scorer, real, u, loss, tuple(penalties))
+    return toy(Line(theta), scorer, real, u, method_of(method, penalties))
 
 
 def _vector(values: float | Sequence[float]) -> Tensor:

@@ -10,7 +10,6 @@ hand-written loop may call them::
         generator_step(run)
 """
 
-from tightrope.autodiff import bind
 from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
@@ -23,7 +22,6 @@ __all__ = [
     "Precision",
     "Run",
     "Step",
-    "bind",
     "critic_step",
     "generator_step",
     "joint_step",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from tightrope.dynamics import Losses
-from tightrope.methods.game import game_of
-from tightrope.optimizers import SIMULTANEOUS, Step, alternating, extragradient_step, in_sequence, outer_step
-from tightrope.optimizers.extragradient import extrapolating
+from tightrope.methods.game import game_of, step_of
+from tightrope.optimizers import Step
 from tightrope.training import Run
 
 
@@ -48,19 +45,8 @@ def run_step(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int 
         labels: Classes ``[batch]``, for conditional networks.
         seed: Of latents, noise and coefficients.
     """
-    method = run.method
     game = run_game(run, real, labels=labels, seed=seed)
-    players, optimizers = (run.generator, run.critic), (run.generator_optimizer, run.critic_optimizer)
-    project = {} if method.project is None else {1: partial(method.project, run.critic)}
-    step: Step
-    if any(extrapolating(optimizer) for optimizer in optimizers):
-        step = in_sequence(extragradient_step(game, players, optimizers), *project.values())
-    else:
-        order = SIMULTANEOUS if method.order == "simultaneous" else alternating(method.critic_steps(run.step))
-        step = outer_step(game, players, optimizers, order, project=project)
-    if run.lookahead is None:
-        return step
-    return in_sequence(*(step, run.lookahead.step) * int(run.lookahead.param_groups[0]["k"]))
+    return step_of(run.method, game, (run.generator, run.critic), run_optimizers(run), step=run.step)
 
 
 def run_optimizers(run: Run) -> tuple[torch.optim.Optimizer, ...]:

@@ -1,18 +1,43 @@
-"""Exponential moving average of the generator: parameters and buffers, with its half-life in images."""
+"""Exponential moving average of the generator: parameters and batch statistics, with its half-life in images."""
 
 from __future__ import annotations
 
-import copy
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
+
+from tightrope._plumbing.errors import UserError
+from tightrope.constraints._normalise import fingerprint
+from tightrope.constraints._transforms import plain
+from tightrope.layers.torch_own import copied, hooks_of
+from tightrope.linalg import block_matvec, top_singular_pair
+
+_STATISTICS = ("running_mean", "running_var")
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def averaged_copy(generator: nn.Module) -> nn.Module:
-    """A copy of ``generator`` in eval mode that takes no gradients, to be moved by :func:`update_average_`."""
-    average = copy.deepcopy(generator)
+    """A copy of ``generator`` in eval mode that takes no gradients, to be moved by :func:`update_average_`.
+
+    Half-precision tensors become float32, since small steps of an average would be rounded away; feed such a copy with
+    float32. In evaluation mode, layers under a spectral norm, ours or torch's, are divided by the largest singular
+    value of the averaged weight itself.
+
+    **Cost**: in evaluation mode one pass over each such weight per use, and an eigendecomposition of its smaller side
+    whenever it has changed (for our ``norm="operator"``, Lanczos).
+    """
+    average = copied(generator)
+    average._apply(lambda t: t.float() if t.dtype in _HALF else t)
     for p in average.parameters():
         p.requires_grad_(False)
+    for module in average.modules():
+        for constraint in (module, *hooks_of(module).values()):
+            if type(constraint) in _SETTLED:
+                constraint.__class__ = _SETTLED[type(constraint)]
     return average.eval()
 
 
@@ -35,13 +60,92 @@ def decay_for(images: int, images_seen: int, *, half_life_images: float, ramp_up
 def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> None:
     """Move ``average`` towards ``generator`` in place: ``average <- decay * average + (1 - decay) * generator``.
 
-    Floating-point buffers (batch-norm statistics) are averaged as parameters are; other buffers are copied.
+    Parameters and batch statistics (buffers ``running_mean`` and ``running_var``) are averaged; every other buffer is
+    copied, since the mean of two counters, tables or unit vectors is none.
+
+    Args:
+        average: From :func:`averaged_copy`.
+        generator: The network being trained, of the same structure.
+        decay: Share of the average that stays, in [0, 1].
+
+    Raises:
+        UserError: ``decay`` is outside [0, 1], the two networks differ, or the average is in half precision, where it
+            would stand still.
     """
-    targets = [*average.parameters(), *average.buffers()]
+    if not 0 <= decay <= 1:
+        raise UserError(f"Expected a decay in [0, 1], got {decay}; 0 copies the generator and 1 keeps the average.")
+    targets, means = _with_means(average)
     sources = [*generator.parameters(), *generator.buffers()]
-    floating = [(t, s) for t, s in zip(targets, sources, strict=True) if t.is_floating_point()]
-    if floating:
-        torch._foreach_lerp_([t for t, _ in floating], [s for _, s in floating], 1 - decay)
+    if len(targets) != len(sources) or any(t.shape != s.shape for t, s in zip(targets, sources, strict=True)):
+        raise UserError(
+            "Expected an average of the generator's own structure, got other parameters or buffers; build it by "
+            "averaged_copy(generator) after constraining the generator."
+        )
+    averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
+    other: tuple[list[Tensor], list[Tensor]] = ([], [])
     for target, source in zip(targets, sources, strict=True):
-        if not target.is_floating_point():
-            target.copy_(source)
+        dtype = target.dtype
+        if id(target) not in means or not (dtype.is_floating_point or dtype.is_complex):
+            other[0].append(target)
+            other[1].append(source)
+            continue
+        if dtype in _HALF and 0 < decay < 1:
+            raise UserError(
+                f"Expected an average in float32, got {dtype}, in which small steps are rounded away; build it by "
+                "averaged_copy(generator)."
+            )
+        averaged[0].append(target)
+        averaged[1].append(source if source.dtype is dtype else source.to(dtype))
+    if averaged[0]:
+        torch._foreach_lerp_(*averaged, 1 - decay)
+    if other[0]:
+        torch._foreach_copy_(*other)
+
+
+def _with_means(network: nn.Module) -> tuple[list[Tensor], set[int]]:
+    """Parameters and buffers, and the ids of those that have a mean: parameters and batch statistics."""
+    parameters, buffers = list(network.parameters()), list(network.buffers())
+    means = set(map(id, parameters))
+    if buffers:
+        for module in network.modules():
+            if module._buffers:
+                means.update(id(module._buffers.get(name)) for name in _STATISTICS)
+    return [*parameters, *buffers], means
+
+
+_SIGMAS: WeakKeyDictionary[Any, tuple[tuple[object, ...], Tensor]] = WeakKeyDictionary()
+
+
+def _largest(owner: Any, matrix: Tensor) -> Tensor:
+    """Largest singular value of a matrix; found anew whenever the matrix has changed."""
+    key = fingerprint(matrix).item(), matrix.dtype, matrix.device
+    kept = _SIGMAS.get(owner)
+    if kept is None or kept[0] != key:
+        sigma = matrix.sum() * torch.nan
+        if bool(torch.isfinite(matrix).all()):
+            u, v = top_singular_pair(matrix[None])
+            sigma = torch.dot(u, block_matvec(matrix[None], v))
+        kept = _SIGMAS[owner] = key, sigma
+    return kept[1]
+
+
+class _SettledNorm(parametrizations._SpectralNorm):
+    """Torch's spectral norm, which in evaluation mode trusts vectors that are not those of an averaged weight."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if self.training or weight.dim() == 1 or not plain(weight):
+            return super().forward(weight)
+        return weight / _largest(self, self._reshape_weight_to_matrix(weight).detach()).clone()
+
+
+class _SettledHook(OldSpectralNorm):
+    """The same of torch's older hook."""
+
+    def compute_weight(self, module: nn.Module, do_power_iteration: bool) -> Tensor:
+        weight: Tensor = getattr(module, self.name + "_orig")
+        if do_power_iteration or not plain(weight):
+            return super().compute_weight(module, do_power_iteration)
+        return weight / _largest(self, self.reshape_weight_to_matrix(weight).detach()).clone()
+
+
+_SETTLED: dict[type, type] = {parametrizations._SpectralNorm: _SettledNorm, OldSpectralNorm: _SettledHook}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import bind, frozen, gradient_norm
-from tightrope.methods.game import Objective, critic_objective, generator_objective
+from tightrope.autodiff import Scores, frozen, gradient_norm, labelled
+from tightrope.autodiff.guard import computed_once
+from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.average import decay_for, update_average_
+from tightrope.training.batches import to_device
+from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
 
@@ -47,10 +50,10 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
 
     def fakes() -> Tensor:
         with torch.no_grad(), run.autocast(), parametrize.cached():
-            return bind(run.generator, labels)(z).to(real.dtype)
+            return labelled(run.generator, labels)(z).to(real.dtype)
 
     def objective(fake: Tensor) -> Objective:
-        critic = bind(run.critic, labels)
+        critic = labelled(run.critic, labels)
         position = {"critic_step": run.critic_steps, "images_seen": run.images_seen}
         return critic_objective(run.method, critic, real, fake, rng=run.rng, **position)
 
@@ -83,15 +86,14 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
         NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
     """
     _require_alternating(run)
-    if real is not None or labels is not None:
-        real, labels = to_device(run, real, labels)
-    factor = run.method.generator_batch_factor
+    real, labels = to_device(run, real, labels)
+    factor = run.method.play.generator_batch_factor
     labels = labels.repeat(factor) if labels is not None else None
     n = real.shape[0] if real is not None and run.method.loss.paired else run.batch_size * factor
     z = run.latents(n if labels is None else labels.shape[0])
 
     def objective() -> Objective:
-        generator, critic = bind(run.generator, labels), bind(run.critic, labels)
+        generator, critic = labelled(run.generator, labels), labelled(run.critic, labels)
         return generator_objective(
             run.method, generator, critic, z, real=real, images_seen=run.images_seen, rng=run.rng
         )
@@ -107,8 +109,9 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
 def finish_critic(run: Run, images: int) -> None:
     """What follows the critic's optimiser step: counters and the projection, in place."""
     run.critic_steps += 1
-    if run.method.project is not None and run.critic_steps % run.method.project_every == 0:
-        run.method.project(run.critic)
+    projection = run.method.projection
+    if projection is not None and projection.due(run.critic_steps):
+        projection(run.critic)
     run.images_seen += images
 
 
@@ -141,9 +144,7 @@ def _update(
     settings = run.method.critic_optimizer if player == "critic" else run.method.generator_optimizer
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
-    with run.autocast(), parametrize.cached():
-        now = objective()
-    now.total.backward(inputs=[p for p in parameters if p.requires_grad])
+    now = _differentiated(run, player, network, objective, [p for p in parameters if p.requires_grad])
     match_strides_(parameters)
     size = gradient_norm(parameters)
     if not math.isfinite(float(now.total.detach() + size)):
@@ -157,8 +158,30 @@ def _update(
     return half
 
 
+def _differentiated(
+    run: Run, player: str, network: nn.Module, objective: Callable[[], Objective], parameters: list[Tensor]
+) -> Objective:
+    """The objective, after its backward into the gradients of ``parameters``."""
+    networks = (run.critic,) if player == "critic" else (run.generator, run.critic)
+    reentrant = run._reentrant.get(player)  # None before the first step, which finds out
+    with explained():
+        with (
+            computed_once(*networks, within=run.autocast()),
+            nullcontext() if reentrant is False else inputs_with_gradients(network),
+        ):
+            with run.autocast():
+                now = objective()
+            if reentrant is None:
+                reentrant = run._reentrant[player] = is_reentrant(now.total)
+            if not reentrant:
+                now.total.backward(inputs=parameters)
+        if reentrant:  # its recomputation must not meet weights whose graph another one has used up
+            now.total.backward()
+    return now
+
+
 def _require_alternating(run: Run) -> None:
-    if run.method.order == "simultaneous":
+    if run.method.simultaneous:
         raise UserError(
             f"The method {run.method.name} moves both players at once: expected training.joint_step(run, real), got a "
             "half-step; or build the method with order='alternating' where it has one."
@@ -172,24 +195,19 @@ def last_scalars(run: Run, player: str) -> dict[str, float]:
 
 def detached(objective: Objective) -> Objective:
     """An objective without its graph."""
-    parts = (objective.penalty, objective.d_real)
-    penalty, d_real = (None if part is None else part.detach() for part in parts)
-    return Objective(objective.total.detach(), objective.loss.detach(), penalty, d_real, objective.d_fake.detach())
+    penalty = None if objective.penalty is None else objective.penalty.detach()
+    d_real = None if objective.d_real is None else _detached(objective.d_real)
+    return Objective(objective.total.detach(), objective.loss.detach(), penalty, d_real, _detached(objective.d_fake))
 
 
-def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any, Tensor | None]:
-    """A batch and its labels where the run trains, in its memory layout."""
-    device = run.device
-    if real is not None:
-        real = real.to(device, non_blocking=True)
-        if run.precision == "bf16" and real.dim() == 4:
-            real = real.contiguous(memory_format=torch.channels_last)
-    return real, None if labels is None else labels.to(device, non_blocking=True)
+def _detached(scores: Scores) -> Scores:
+    return scores.detach() if isinstance(scores, Tensor) else tuple(part.detach() for part in scores)
 
 
 def scalars(half: Half) -> dict[str, float]:
     """Loss, penalty, mean scores and gradient norm of a half-step as plain numbers (this waits for the device)."""
     objective = half.objective
+    found: dict[str, Scores | None]
     found = {"loss": objective.loss, "penalty": objective.penalty, "gradient_norm": half.gradient_norm}
     found |= {"d_real": objective.d_real, "d_fake": objective.d_fake}
-    return {name: float(value.float().mean()) for name, value in found.items() if value is not None}
+    return {name: float(mean_score(value)) for name, value in found.items() if value is not None}

@@ -9,13 +9,15 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
-from tightrope.autodiff import bind, gradient_norm
-from tightrope.methods.game import Objective, critic_objective, generator_objective
+from tightrope.autodiff import gradient_norm
+from tightrope.autodiff.guard import computed_once
+from tightrope.methods.game import Draw, Objective, losses_on
 from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
-from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, to_device
+from tightrope.training.batches import to_device
+from tightrope.training.checkpointing import explained, inputs_with_gradients
+from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
 
@@ -25,7 +27,7 @@ PLAYERS = ("generator", "critic")
 def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Half, Half]:
     """Update both players once, in place, by gradients at one point on one batch; ends the step.
 
-    The losses may be corrected (``Method.correction``), and extragradient optimisers look ahead first: both their
+    Losses may be corrected (``Simultaneous(correction)``), and extragradient optimisers look ahead first: both their
     halves use this batch and these latents.
 
     Args:
@@ -44,9 +46,10 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     """
     real, labels = to_device(run, real, labels)
     seen: dict[str, Objective] = {}
-    losses = _losses(run, real, labels, seen)
-    players = (run.generator, run.critic)
-    descended = losses if run.method.correction is None else run.method.correction(losses, players)
+    method, players = run.method, (run.generator, run.critic)
+    draw, detached = _draw(run, real, labels), not method.play.corrects
+    losses = losses_on(method, *players, draw, detached=detached, around=run.autocast, seen=seen)
+    descended = method.play.corrected(losses, players)
     optimizers = (run.generator_optimizer, run.critic_optimizer)
     settings = (run.method.generator_optimizer, run.method.critic_optimizer)
     for setting, optimizer in zip(settings, optimizers, strict=True):
@@ -72,41 +75,16 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     return halves[1], halves[0]
 
 
-def _losses(
-    run: Run, real: Tensor, labels: Tensor | None, seen: dict[str, Objective]
-) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
-    """``(generator_loss, critic_loss)`` on one batch, each leaving its objective in ``seen`` when it is evaluated.
-
-    Noise and interpolation coefficients are drawn from one seed at every evaluation, so that a correction or a look
-    ahead sees one and the same game.
-    """
-    method, factor = run.method, run.method.generator_batch_factor
-    z_critic, z_generator = run.latents(real.shape[0]), run.latents(real.shape[0] * factor)
-    repeated = None if labels is None else labels.repeat(factor)
-    seed = int(torch.randint(2**62, (), generator=run.rng))
-    images_seen, critic_steps = run.images_seen, run.critic_steps
-    hide = torch.no_grad if method.correction is None else nullcontext  # a correction differentiates through the fakes
+def _draw(run: Run, real: Tensor, labels: Tensor | None) -> Draw:
+    """One batch with latents of both players; noise and coefficients repeat themselves at every evaluation."""
+    factor = run.method.play.generator_batch_factor
+    for_critic, for_generator = run.latents(real.shape[0]), run.latents(real.shape[0] * factor)
+    seed, device = int(torch.randint(2**62, (), generator=run.rng)), run.rng.device
 
     def noise() -> torch.Generator:
-        return torch.Generator(run.rng.device).manual_seed(seed)
+        return torch.Generator(device).manual_seed(seed)
 
-    def generator_loss() -> Tensor:
-        G, D = bind(run.generator, repeated), bind(run.critic, repeated)
-        with run.autocast(), parametrize.cached():
-            now = generator_objective(method, G, D, z_generator, real=real, images_seen=images_seen, rng=noise())
-        seen["generator"] = now
-        return now.total
-
-    def critic_loss() -> Tensor:
-        position = {"critic_step": critic_steps, "images_seen": images_seen}
-        with run.autocast(), parametrize.cached():
-            with hide():
-                fake = bind(run.generator, labels)(z_critic).to(real.dtype)
-            now = critic_objective(method, bind(run.critic, labels), real, fake, rng=noise(), **position)
-        seen["critic"] = now
-        return now.total
-
-    return generator_loss, critic_loss
+    return Draw(real, for_critic, for_generator, noise, labels, run.critic_steps, run.images_seen)
 
 
 def _gradients_(
@@ -117,11 +95,19 @@ def _gradients_(
     for loss, optimizer in zip(losses, (run.generator_optimizer, run.critic_optimizer), strict=True):
         optimizer.zero_grad(set_to_none=True)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-        total = loss()
-        found.append((parameters, list(torch.autograd.grad(total, parameters, allow_unused=True)), total.detach()))
+        known = "joint" in run._reentrant  # such checkpoints are refused at the first step
+        with (
+            explained(),
+            computed_once(run.generator, run.critic, within=run.autocast()),
+            nullcontext() if known else inputs_with_gradients(run.generator, run.critic),
+        ):
+            total = loss()
+            gradients: list[Tensor | None] = [*torch.autograd.grad(total, parameters, allow_unused=True)]
+        found.append((parameters, gradients, total.detach()))
+    run._reentrant["joint"] = False
     halves = []
-    for (parameters, gradients, total), player, loss in zip(found, PLAYERS, losses, strict=True):
-        for p, gradient in zip(parameters, gradients, strict=True):
+    for (parameters, taken, total), player, loss in zip(found, PLAYERS, losses, strict=True):
+        for p, gradient in zip(parameters, taken, strict=True):
             p.grad = gradient
         match_strides_(parameters)
         size = gradient_norm(parameters)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
+from tightrope.training.batches import samples_and_labels
 from tightrope.training.half_steps import critic_step, generator_step
 from tightrope.training.joint import joint_step
 from tightrope.training.run import Run, Step
@@ -66,7 +67,7 @@ def train(
         or (images is not None and run.images_seen >= images)
         or (minutes is not None and time.monotonic() - began >= 60 * minutes)
     ):
-        if run.method.order == "simultaneous":
+        if run.method.simultaneous:
             critic_half, generator_half = joint_step(run, *following())
             yield Step(run.step, run.images_seen, critic_half, generator_half)
             continue
@@ -93,10 +94,7 @@ def _reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor 
     endless = _cycle(data)
 
     def from_iterable() -> tuple[Tensor, Tensor | None]:
-        batch = next(endless)
-        if isinstance(batch, Tensor):
-            return batch, None
-        return batch[0], batch[1] if len(batch) > 1 else None
+        return samples_and_labels(next(endless))
 
     return from_iterable
 

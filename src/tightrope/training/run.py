@@ -62,6 +62,7 @@ class Run:
     images_seen: int = 0
     _averaged_at: int = 0
     _last: dict[str, Half] = field(default_factory=dict)
+    _reentrant: dict[str, bool] = field(default_factory=dict)  # what the players' first steps met
 
     @property
     def device(self) -> torch.device:
@@ -75,9 +76,11 @@ class Run:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def latents(self, n: int, rng: torch.Generator | None = None) -> Tensor:
-        """Standard normal latents ``[n, latent]`` on the run's device, drawn from ``rng`` or the run's own stream."""
+        """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
         rng = self.rng if rng is None else rng
-        return torch.randn(n, self.latent, generator=rng, device=rng.device).to(self.device, non_blocking=True)
+        z = torch.randn(n, self.latent, generator=rng, device=rng.device)
+        like = next(self.generator.parameters())
+        return z.to(like.device, like.dtype, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import bind, undisturbed
+from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
-from tightrope.penalties import refuse_batch_norm
+from tightrope.penalties import refuse_coupled
 from tightrope.training.average import averaged_copy
 from tightrope.training.convolution import use_matrix_weight_gradients_
 from tightrope.training.run import Precision, Run
@@ -36,7 +36,8 @@ def start(
     Args:
         method: What to train by.
         generator: Maps latents ``[batch, latent]`` (and labels ``[batch]``, if it has classes) to samples.
-        critic: Maps samples ``[batch, *shape]`` (and labels) to scores ``[batch, ...]``.
+        critic: Maps samples ``[batch, *shape]`` (and labels) to scores ``[batch, ...]``, or to a list with one tensor
+            of scores per critic. A critic that is called otherwise, or returns more, comes as a ``tightrope.View``.
         seed: Of latents, interpolation coefficients and perturbations.
         latent: Size of the latents; ``generator.latent`` if None.
         shape: Sample shape, to check that the two networks fit each other and the data before the first step.
@@ -50,8 +51,8 @@ def start(
         The run, at step 0.
 
     Raises:
-        UserError: Networks that do not fit each other, the latent size or the data.
-        ValueError: A gradient penalty with a critic that has batch normalisation in training mode.
+        UserError: Networks that do not fit each other, the latent size or the data, or have nothing to train; or a
+            gradient penalty with a critic that has batch normalisation in training mode.
 
     Example:
         >>> from tightrope import methods, training
@@ -68,6 +69,7 @@ def start(
         )
     if precision not in ("fp32", "bf16"):
         raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
+    _check_players(generator=generator, critic=critic)
     memory = torch.channels_last if precision == "bf16" else torch.preserve_format
     for network in (generator, critic):
         network.to(device=device).train()
@@ -77,15 +79,14 @@ def start(
                 use_matrix_weight_gradients_(network)
     samples = method.batch_size if batch_size is None else batch_size
     found = _check_fit(generator, critic, size, shape, samples)
-    if method.constrain is not None:
+    if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
             torch.random.manual_seed(seed)
-            where = {"input_shape": found} if method.constrain_by_shape else {}
-            critic = method.constrain(critic, **where)
+            critic = method.constraint(critic, found)
     for penalty in (p for p in method.penalties if p.per_sample):
-        refuse_batch_norm(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
-    if method.project is not None:
-        method.project(critic)
+        refuse_coupled(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
+    if method.projection is not None:
+        method.projection(critic)
     return Run(
         method,
         generator,
@@ -104,23 +105,32 @@ def start(
 
 
 def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
-    if method.lookahead is None:
-        return None
-    k, alpha = method.lookahead
-    return Lookahead([p for network in (generator, critic) for p in network.parameters()], k=k, alpha=alpha)
+    settings = method.play.lookahead
+    return None if settings is None else settings.build([*generator.parameters(), *critic.parameters()])
+
+
+def _check_players(**players: nn.Module) -> None:
+    """Refuse a player that has nothing to train."""
+    for name, network in players.items():
+        if not any(p.requires_grad for p in network.parameters()):
+            held = "frozen ones only" if any(True for _ in network.parameters()) else "none"
+            raise UserError(
+                f"Expected a {name} with parameters that require a gradient, got {held}; unfreeze it with "
+                "requires_grad_(True), or pass the module that holds them."
+            )
 
 
 def _check_fit(
     generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None, batch_size: int
 ) -> tuple[int, ...]:
-    """The sample shape, after two samples have gone through both networks, or a whole batch where two do not fit.
+    """The sample shape, after two samples or packs have gone through both networks, or a batch if they do not fit.
 
     A network may want whole groups, as one with minibatch statistics does, and refuse two.
     """
     try:
-        return _pass_through(generator, critic, latent, shape, 2)
+        return _pass_through(generator, critic, latent, shape, 2 * rows_of(critic))
     except (RuntimeError, ValueError, AssertionError):
-        if batch_size == 2:
+        if batch_size == 2 * rows_of(critic):
             raise
     return _pass_through(generator, critic, latent, shape, batch_size)
 
@@ -128,33 +138,28 @@ def _check_fit(
 def _pass_through(
     generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None, n: int
 ) -> tuple[int, ...]:
-    classes = getattr(generator, "classes", 0)
     p = next(generator.parameters())
-    labels = torch.zeros(n, dtype=torch.long, device=p.device) if classes else None
+    labels = torch.zeros(n, dtype=torch.long, device=p.device)
     with undisturbed(generator, critic), torch.no_grad():
         generator.eval(), critic.eval()
         try:
-            fake = bind(generator, labels)(torch.zeros(n, latent, device=p.device, dtype=p.dtype))
-        except RuntimeError as error:
+            fake = labelled(generator, labels)(torch.zeros(n, latent, device=p.device, dtype=p.dtype))
+        except (RuntimeError, TypeError) as error:
             raise UserError(
                 f"The generator does not accept latents of size {latent} ({str(error).splitlines()[0]}); make its "
                 "input and the latent size equal."
             ) from error
+        fake = samples_of(fake)
         if shape is not None and tuple(fake.shape[1:]) != tuple(shape):
             raise UserError(
                 f"Expected samples of the data's shape {tuple(shape)}, got {tuple(fake.shape[1:])} from the generator; "
                 "change the generator's output or the data's resolution and channels."
             )
         try:
-            scores = bind(critic, labels)(fake)
-        except RuntimeError as error:
+            critic_scores(labelled(critic, labels), fake)
+        except (RuntimeError, TypeError) as error:
             raise UserError(
                 f"The critic does not accept samples of shape {tuple(fake.shape[1:])} "
                 f"({str(error).splitlines()[0]}); build both networks for one shape."
             ) from error
-        if scores.dim() < 1 or scores.shape[0] != n:
-            raise UserError(
-                f"Expected scores of shape [batch, ...] for a batch of {n}, got {tuple(scores.shape)} from the critic; "
-                "return one score (or map of scores) per sample."
-            )
     return tuple(fake.shape[1:])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tightrope._plumbing.errors import UserError, UserFileError
 from tightrope.evaluation.features.network import FeatureNetwork
 from tightrope.evaluation.features.pretrained import Weights, as_rgb, file_digest, folded
 
@@ -30,8 +31,8 @@ def inception(path: Path | str, *, device: str = "cpu") -> FeatureNetwork:
         device: Where the network runs; on a CPU 10,000 images take tens of minutes.
 
     Raises:
-        FileNotFoundError: There is no file at the path.
-        ValueError: The file has another SHA-256: values in other weights are not FIDs.
+        UserFileError: There is no file at the path.
+        UserError: The file has another SHA-256: values in other weights are not FIDs.
 
     **Source** inception-v3 (Szegedy et al. 2016); ttur (Heusel et al. 2017) for the features; improved-gan (Salimans
     et al. 2016) for the scores, which leave out the last layer's bias as the authors' code does.
@@ -39,13 +40,13 @@ def inception(path: Path | str, *, device: str = "cpu") -> FeatureNetwork:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
+        raise UserFileError(
             f"The Inception weights were expected at {path}, but there is no such file; download "
             "pt_inception-2015-12-05-6726825d.pth and give its path."
         )
     digest = file_digest(path)
     if not digest.startswith(WEIGHTS_SHA256):
-        raise ValueError(
+        raise UserError(
             f"The Inception weights must have a SHA-256 that begins with {WEIGHTS_SHA256}, but that of {path.name} "
             f"begins with {digest[:8]}; download the file again, because other weights do not give FIDs."
         )
@@ -61,14 +62,14 @@ def inception_network(weights: Weights, digest: str, *, device: str = "cpu") -> 
         device: Where the network runs.
 
     Raises:
-        ValueError: A tensor is missing.
+        UserError: A tensor is missing.
     """
     names = [key.removesuffix(".conv.weight") for key in weights if key.endswith(".conv.weight")]
     try:
         units = {name: folded(weights, f"{name}.conv", f"{name}.bn", eps=1e-3) for name in names}
         matrix = weights["fc.weight"].to(device)
     except KeyError as error:
-        raise ValueError(f"Inception weights must hold {error}, but they do not; take the published file.") from None
+        raise UserError(f"Inception weights must hold {error}, but they do not; take the published file.") from None
     units = {name: (kernel.to(device), bias.to(device)) for name, (kernel, bias) in units.items()}
     return FeatureNetwork(
         name=NAME,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Literal, cast
 
 from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
+from tightrope._plumbing.words import closest
 from tightrope.evaluation.features.dino import dinov2
 from tightrope.evaluation.features.inception import inception
 from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
@@ -46,8 +47,8 @@ def named_features(
 
     Raises:
         UserError: The name is unknown, or there is no weight file where one is needed.
-        FileNotFoundError: The file cannot be read.
-        ValueError: The file holds something else.
+        UserFileError: The file cannot be read.
+            The file holds something else.
     """
     plain, _, detail = name.partition(":")
     if plain in WEIGHTS:
@@ -59,15 +60,14 @@ def named_features(
         size = cast("Literal['small', 'base', 'large', 'giant']", detail or "small")
         return dinov2(size, via="hub" if plain == "dinov2_hub" else "timm", device=device)
     if plain not in ("pixels", "random") or detail:
-        near = difflib.get_close_matches(plain, [key.partition("[")[0] for key in FEATURES], n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = closest(plain, [key.partition("[")[0] for key in FEATURES])
         raise UserError(f"Expected features out of {', '.join(FEATURES)}, got {name!r}{hint}; choose one of them.")
     return pixels(shape) if plain == "pixels" else random_convolutions(shape)
 
 
 def _weights(name: str, given: str, cache: Path | None) -> Path:
     if given:
-        return Path(given).expanduser()
+        return expanded(given)
     path = cache_folder(cache) / "weights" / WEIGHTS[name]
     if not path.is_file():
         raise UserError(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tightrope._plumbing.errors import UserError
 from tightrope.metrics.transport import random_directions
 
 BATCH = 256
@@ -61,7 +62,7 @@ class FeatureNetwork:
             x: Samples in training scale [n, *shape], n >= 1.
 
         Raises:
-            ValueError: The network returned another shape than [n, d].
+            UserError: The network returned another shape than [n, d].
         """
         rows = []
         for chunk in x.split(self.batch):
@@ -69,7 +70,7 @@ class FeatureNetwork:
             full = torch.cat([chunk, fill]).to(self.device, torch.float32)
             out = self.features(full)
             if out.shape != (self.batch, self.dimension):
-                raise ValueError(
+                raise UserError(
                     f"{self.name} must return features of shape {(self.batch, self.dimension)} for {self.batch} "
                     f"samples, but it returned {tuple(out.shape)}; flatten or pool its output."
                 )
@@ -81,10 +82,10 @@ class FeatureNetwork:
         """Return class scores [n, classes] from features [n, d].
 
         Raises:
-            ValueError: The network has no head.
+            UserError: The network has no head.
         """
         if self.head is None:
-            raise ValueError(f"{self.name} gives features but no class scores; use a network with a head.")
+            raise UserError(f"{self.name} gives features but no class scores; use a network with a head.")
         return torch.cat([self.head(chunk.to(self.device)).cpu() for chunk in features.split(self.batch)])
 
 
@@ -175,10 +176,10 @@ def random_convolutions(shape: tuple[int, ...], *, seed: int = 0) -> FeatureNetw
         seed: Seed of the weights.
 
     Raises:
-        ValueError: Samples are vectors.
+        UserError: Samples are vectors.
     """
     if len(shape) not in (2, 3):
-        raise ValueError(
+        raise UserError(
             f"Random convolutions need samples of shape [c, h, w] or [c, length], but the shape is {shape}; "
             "use pixels() for vectors."
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tightrope._plumbing.cache import read_tensors
+from tightrope._plumbing.errors import UserError, UserFileError
 from tightrope.evaluation.features.network import FeatureNetwork
 
 Weights = dict[str, Tensor]
@@ -25,8 +26,8 @@ def cifar_resnet(path: Path | str, *, device: str = "cpu") -> FeatureNetwork:
         device: Where the network runs.
 
     Raises:
-        FileNotFoundError: There is no readable safetensors file at the path.
-        ValueError: The file holds other tensors.
+        UserFileError: There is no readable safetensors file at the path.
+        UserError: The file holds other tensors.
 
     **Source** resnet (He et al. 2016), section 4.2, with shortcuts of kind A.
     **Departures** Batch normalisation is folded into the convolutions. Images of another size than 32 are resized.
@@ -70,8 +71,8 @@ def mobilenet_v2(path: Path | str, *, device: str = "cpu") -> FeatureNetwork:
         device: Where the network runs.
 
     Raises:
-        FileNotFoundError: There is no readable safetensors file at the path.
-        ValueError: The file holds other tensors.
+        UserFileError: There is no readable safetensors file at the path.
+        UserError: The file holds other tensors.
 
     **Source** mobilenetv2 (Sandler et al. 2018), table 2; TensorFlow's padding.
     **Departures** Kernels are 8-bit, activations float. The features are a stand-in for Inception's where its weights
@@ -124,10 +125,10 @@ def as_rgb(x: Tensor) -> Tensor:
     """Return images [n, 3, h, w] from images of one or three channels.
 
     Raises:
-        ValueError: The images have another number of channels.
+        UserError: The images have another number of channels.
     """
     if x.ndim != 4 or x.shape[1] not in (1, 3):
-        raise ValueError(
+        raise UserError(
             f"A network for photographs needs images of shape [n, 1 or 3, h, w], but these have {tuple(x.shape)}; "
             "use random_convolutions() or a network of your own."
         )
@@ -157,13 +158,13 @@ def file_digest(path: Path) -> str:
 def _read(path: Path, needed: tuple[str, ...], what: str) -> tuple[Weights, str]:
     stored = read_tensors(path)
     if stored is None:
-        raise FileNotFoundError(
+        raise UserFileError(
             f"The weights of {what} must be a safetensors file, but there is none that can be read at {path}; give "
             "the path of the downloaded file."
         )
     missing = [key for key in needed if key not in stored[0]]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"The weights of {what} must hold {', '.join(needed)}, but {path.name} lacks {', '.join(missing)}; it "
             "belongs to another network."
         )

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tightrope._plumbing.cache import cache_folder, read_tensors, write_tensors
-from tightrope._plumbing.progress import Stages
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork, shrink, weights_digest
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Dense(nn.Module):
 
 
 def classifier(
-    train: Dataset, test: Dataset, *, cache: Path | None = None, progress: Stages | None = None
+    train: Dataset, test: Dataset, *, cache: Path | None = None, progress: Progress | None = None
 ) -> FeatureNetwork:
     """Return the features and class scores of a small classifier of the data's own labels.
 
@@ -90,11 +91,11 @@ def classifier(
         progress: Where to show the training.
 
     Raises:
-        ValueError: A split has no labels or fewer than two classes.
+        UserError: A split has no labels or fewer than two classes.
     """
     for split in (train, test):
         if split.labels is None or len(train.classes) < 2:
-            raise ValueError(
+            raise UserError(
                 f"A classifier needs labels of at least 2 classes, but {split.source} ({split.split}) has "
                 f"{len(split.classes)}; use random_convolutions() or pixels()."
             )
@@ -105,7 +106,7 @@ def classifier(
         network.load_state_dict(stored[0])
         accuracy = float(stored[1]["accuracy"])
     else:
-        _fit_(network, train, progress or Stages())
+        _fit_(network, train, progress or Progress())
         accuracy = _accuracy(network, test)
         weights = dict(network.state_dict())
         metadata = {"digest": weights_digest(weights), "accuracy": repr(accuracy), "data": train.fingerprint}
@@ -159,7 +160,7 @@ def _build(data: Dataset) -> Convolutional | Dense:
     return network
 
 
-def _fit_(network: Convolutional | Dense, data: Dataset, progress: Stages) -> None:
+def _fit_(network: Convolutional | Dense, data: Dataset, progress: Progress) -> None:
     """Train by AdamW with a one-cycle rate for `EPOCHS` passes, or as many as `MAX_SEEN` samples make."""
     n, rng = len(data), torch.Generator().manual_seed(SEED)
     size, steps = min(TRAIN_BATCH, n), training_steps(n)
@@ -203,5 +204,5 @@ def _accuracy(network: Convolutional | Dense, data: Dataset) -> float:
 
 def _labels(labels: Tensor | None) -> Tensor:
     if labels is None:
-        raise ValueError("A classifier needs labels, but the batch has none; open the data with its labels.")
+        raise UserError("A classifier needs labels, but the batch has none; open the data with its labels.")
     return labels

@@ -1,0 +1,151 @@
+"""Values of declared types out of words, JSON or Python: taken, or refused in one sentence that says where."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from tightrope._plumbing.errors import UserError
+
+T = TypeVar("T")
+
+LARGEST_FILE = 64 << 20
+"""Bytes of a JSON file that are read: more is no file of ours."""
+
+DEEPEST = 32
+"""Levels of a JSON file that are read: what shows or compares them goes down by itself."""
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+    dict: "a table",
+}
+
+
+def converted(value: Any, hint: Any, where: str, *, words: bool = False, remedy: str = "choose another value") -> Any:
+    """A value as its type says.
+
+    Args:
+        value: What was given.
+        hint: Type, with ``msgspec.Meta`` for ranges.
+        where: What it was given for, such as ``--steps``.
+        words: Read numbers out of strings.
+        remedy: What to do, for the message.
+
+    Raises:
+        UserError: It is of another type, out of range or not finite.
+    """
+    import msgspec
+
+    try:
+        found = msgspec.convert(value, hint, strict=not words, dec_hook=_own_types)
+        if all(map(math.isfinite, _floats(found))):
+            return found
+    except (msgspec.ValidationError, RecursionError, TypeError):
+        pass
+    raise UserError(f"Expected {where} as {in_words(hint)}, got {_shown(value)}; {remedy}.")
+
+
+def in_words(hint: Any) -> str:
+    """What a type holds, such as ``a whole number of at least 1``."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        least = next((meta.ge for meta in arguments[1:] if getattr(meta, "ge", None) is not None), None)
+        return in_words(arguments[0]) + (f" of at least {least:g}" if least is not None else "")
+    if origin in (Union, types.UnionType):
+        return " or ".join(in_words(one) for one in arguments if one is not type(None))
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in (tuple, list):
+        count = "several" if Ellipsis in arguments or origin is list else str(len(arguments))
+        return f"{count} values, each {in_words(arguments[0])}"
+    return _WORDS.get(origin or hint, "a value")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a file.
+
+    Raises:
+        UserError: It cannot be read, is no JSON, or none that nests and counts within reason.
+    """
+    import msgspec
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE)
+        found = msgspec.json.decode(content)
+    except (OSError, msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise UserError(f"Expected JSON in {path}, got something else ({error}); restore the file.") from error
+    if not isinstance(found, dict):
+        raise UserError(f"Expected JSON in {path} that is an object, got {_shown(found)}; restore the file.")
+    level: list[Any] = [found]
+    for _ in range(DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [value for values in inside for value in values if isinstance(value, dict | list)]
+    if level:
+        raise UserError(f"Expected JSON in {path} of at most {DEEPEST} levels, got more; restore the file.")
+    return found
+
+
+def decoded(found: Any, kind: type[T], refuse: Callable[[str], str]) -> T:
+    """A dataclass out of what JSON holds, strictly: every field of its type and in its range, none besides.
+
+    Args:
+        found: Plain values.
+        kind: The dataclass.
+        refuse: From what is wrong and where to the whole sentence.
+
+    Raises:
+        UserError: Something does not fit.
+    """
+    import msgspec
+
+    try:
+        if strangers := list(_strangers(found, kind, "")):
+            raise UserError(refuse(f"{strangers[0]} is no setting"))
+        if not all(map(math.isfinite, _floats(found))):
+            raise UserError(refuse("a number is not finite"))
+        return msgspec.convert(found, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UserError(refuse(str(error).replace("`$.", "`").replace("`", ""))) from error
+
+
+def _strangers(found: Any, kind: Any, where: str) -> Iterable[str]:
+    if not dataclasses.is_dataclass(kind) or not isinstance(found, dict):
+        return
+    hints = typing.get_type_hints(kind)
+    for key, value in found.items():
+        if key not in hints:
+            yield f"{where}{key}"
+        else:
+            yield from _strangers(value, hints[key], f"{where}{key}.")
+
+
+def _floats(value: Any) -> Iterable[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _floats(one)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for one in value:
+            yield from _floats(one)
+
+
+def _own_types(hint: Any, value: Any) -> Any:
+    if hint is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise TypeError(f"{hint} cannot be read")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,212 @@
+"""Labels that are written down beside images: Hugging Face's metadata files, StyleGAN's dataset.json, labels.csv.
+
+A file counts for the images in its folder and below; of two on the way the nearer one does. Images are named by path,
+with or without ``./``, with either slash, or by their bare name or number where that is unique.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.data.files import common, damaged, tidy
+
+__all__ = ["StoredLabels", "is_label_file", "stored_labels"]
+
+_NAME_COLUMNS: tuple[str, ...] = (
+    "file_name",
+    "filename",
+    "file",
+    "image",
+    "img",
+    "path",
+    "filepath",
+    "file_path",
+    "image_path",
+)
+_NAME_COLUMNS += ("image_file", "image_name", "image_file_name", "name", "image_id", "id")
+_LABEL_COLUMNS = (
+    "label",
+    "labels",
+    "class",
+    "class_name",
+    "category",
+    "target",
+    "targets",
+    "y",
+    "class_id",
+    "label_id",
+)
+_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+_STEMS = ("dataset", "metadata", "labels", "label")  # the first in a folder that holds labels counts
+_NOTES = 5
+
+Pairs = list[tuple[str, Any]]
+
+
+@dataclass
+class StoredLabels:
+    """What the label files say.
+
+    Attributes:
+        values: path of an image -> its label as written; images without one are not in it.
+        sources: names of the files that were read.
+        notes: sentences for the user.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def is_label_file(name: str) -> bool:
+    """Whether a path inside a source is called like a file of labels."""
+    path = PurePosixPath(name)
+    stem, suffix = path.stem.lower(), path.suffix.lower()
+    return suffix in _SUFFIXES and stem in _STEMS and (stem != "dataset" or suffix == ".json")
+
+
+def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str], place: Path) -> StoredLabels | None:
+    """The labels of images by the label files among them; None if there are none, so that class folders count.
+
+    Args:
+        files: path inside the source -> how to read it, for every file that :func:`is_label_file`.
+        names: paths of the images.
+        place: the source, for messages.
+
+    Raises:
+        UserError: if a label file is broken, or gives one image two labels.
+    """
+    found, notes, ordered = StoredLabels(), [], sorted(names)
+    for folder in sorted({_folder(file) for file in files}):
+        mine = sorted(
+            (f for f in files if _folder(f) == folder), key=lambda f: _STEMS.index(PurePosixPath(f).stem.lower())
+        )
+        for file in mine:
+            with damaged(f"{_expected(file)} in {place}, got something else; correct or remove that file."):
+                pairs = _pairs(file, files[file]())
+            if isinstance(pairs, str):
+                notes.append(f"{file} is not used for labels: {pairs}.")
+                continue
+            found.sources.append(file)
+            start, stop = (bisect_left(ordered, end) for end in (folder, f"{folder}\U0010ffff"))
+            values, missed = _matched(pairs, ordered[start:stop], folder, file)
+            found.values.update(values)
+            if missed:
+                notes.append(f"{len(missed):,} names in {file} are no image here, such as {missed[0]}.")
+            break
+    if not found.sources and not notes:
+        return None
+    found.notes = notes[:_NOTES]
+    if len(notes) > _NOTES:
+        found.notes.append(f"The same holds for {len(notes) - _NOTES:,} more files of labels.")
+    return found
+
+
+def _expected(file: str) -> str:
+    suffix = PurePosixPath(file).suffix.lower()
+    form = {
+        ".json": '{"labels": [["image.png", 0], ...]}',
+        ".jsonl": 'lines of {"file_name": "image.png", "label": 0}',
+        ".parquet": "a parquet file with the columns file_name and label",
+    }.get(suffix, "a table with the columns file_name and label")
+    return f"Expected {form} in {file}"
+
+
+def _folder(name: str) -> str:
+    """The folder of a path, with a slash at the end unless it is the source itself."""
+    return name[: name.rfind("/") + 1]
+
+
+def _pairs(file: str, data: bytes) -> Pairs | str:
+    """Names and labels of one file, or a few words on why it has none."""
+    suffix = PurePosixPath(file).suffix.lower()
+    if suffix == ".parquet":
+        from tightrope.data.parquet import table_columns
+
+        return _of_table(*table_columns(data, file))
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets write
+    text = (
+        data.decode("utf-16") if utf16 else data.decode("utf-8-sig", "surrogateescape")
+    )  # as file names are read that are not UTF-8
+    if suffix == ".json":
+        return _of_json(json.loads(text))
+    if suffix == ".jsonl":
+        return _of_records([json.loads(line) for line in text.split("\n") if line.strip()])
+    separator = max(",;\t", key=text.split("\n")[0].count)
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(row)]
+    return _of_rows(rows) if rows else "it is empty"
+
+
+def _of_json(content: Any) -> Pairs | str:
+    if isinstance(content, dict):
+        if "labels" not in content:
+            plain = content and all(isinstance(value, (str, int)) for value in content.values())
+            return list(content.items()) if plain else 'it has no entry "labels"'
+        content = content["labels"] or []
+    if isinstance(content, dict):
+        return list(content.items())
+    if content and all(isinstance(row, dict) for row in content):
+        return _of_records(content)
+    pairs = [(name, label) for name, label in content]
+    if not all(isinstance(name, str) for name, _ in pairs):
+        raise UserTypeError("names are text")
+    return pairs
+
+
+def _of_records(records: Sequence[dict[str, Any]]) -> Pairs | str:
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    return _of_table(columns, [[record.get(column) for column in columns] for record in records])
+
+
+def _of_rows(rows: list[list[str]]) -> Pairs | str:
+    """A table of text, with or without a line of column names."""
+    first = [cell.strip() for cell in rows[0]]
+    known = {cell.lower() for cell in first} & {*_NAME_COLUMNS, *_LABEL_COLUMNS}
+    if len(first) == 2 and not known and PurePosixPath(first[0]).suffix:
+        first, rows = ["file_name", "label"], [[], *rows]
+    if any(len(row) != len(first) for row in rows[1:]):
+        raise UserError("rows of different length")
+    return _of_table(first, [[cell.strip() or None for cell in row] for row in rows[1:]])
+
+
+def _of_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Pairs | str:
+    lower = [column.lower() for column in columns]
+    name = next((lower.index(known) for known in _NAME_COLUMNS if known in lower), None)
+    label = next((lower.index(known) for known in _LABEL_COLUMNS if known in lower), None)
+    if label is None and name is not None and len(columns) == 2:
+        label = 1 - name
+    if name is None or label is None:
+        missing = "file_name" if name is None else "label"
+        return f"it has no column {missing}, but {', '.join(columns[:8]) or 'none'}"
+    return [(str(row[name]), row[label]) for row in rows if row[name] is not None]
+
+
+def _matched(pairs: Pairs, names: Sequence[str], folder: str, file: str) -> tuple[dict[str, Any], list[str]]:
+    """Image -> label for the names a file gives, and the names that are no image."""
+    places = {name[len(folder) :]: name for name in names}
+    bare: dict[str, str | None] = {}
+    for name in names:
+        path = PurePosixPath(name)
+        for key in (path.name, path.stem):
+            bare[key] = None if key in bare and bare[key] != name else name
+    values: dict[str, Any] = {}
+    missed = []
+    base = len(common([tidy(given) for given, _ in pairs]))  # names may begin in a folder further up
+    for given, label in pairs:
+        name = tidy(given)
+        image = places.get(name) or places.get(name[base:]) or bare.get(name)
+        if image is None:
+            missed.append(given)
+        elif image in values and values[image] != label:
+            raise UserError(f"Expected one label for {image} in {file}, got {values[image]} and {label}; correct one.")
+        elif label is not None:
+            values[image] = label
+    return values, missed

@@ -1,0 +1,113 @@
+"""Which images of a source belong to a split, and which classes they have, by their paths and stored labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tightrope._plumbing.errors import printable
+from tightrope.data.files import common, is_shown
+from tightrope.data.images import SUFFIXES
+from tightrope.data.label_files import StoredLabels
+from tightrope.data.labels import encode_values, from_names
+from tightrope.data.split_names import keyword, parts_of
+from tightrope.data.splits import Rows
+
+__all__ = ["Layout", "is_image", "layout"]
+
+Found = tuple[Rows | None, tuple[str, ...], list[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Which images a split has.
+
+    Attributes:
+        names: paths inside the source, sorted.
+        labels: int64 ``[n]``, or None.
+        classes: class names, () without labels.
+        whole: True if the source has no test split.
+        notes: sentences for the user.
+    """
+
+    names: tuple[str, ...]
+    labels: Rows | None
+    classes: tuple[str, ...]
+    whole: bool
+    notes: tuple[str, ...]
+
+
+def is_image(name: str) -> bool:
+    """Whether a path inside a source has an image's ending and no hidden folder in it."""
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return bool(stem) and (dot + ending).lower() in SUFFIXES and is_shown(name)
+
+
+def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None) -> Layout:
+    """Splits and classes of images from their paths.
+
+    Folders that hold everything are ignored. Then :func:`parts_of` tells the splits. The first folder below is the
+    class, if every image has one and there are at least two.
+
+    Args:
+        names: paths with ``/``, at least one.
+        split: ``train`` or ``test``.
+        stored: labels that count instead of the folders.
+    """
+    base = common(names)
+    inside = {name[len(base) :]: name for name in sorted(names)}
+    found = parts_of(list(inside))
+    whole = not found.names.get("test")
+    parts = {side: members for side, members in found.names.items() if members}
+    chosen = parts["train" if whole else split]
+    notes = list(found.notes)
+    if whole and (word := next((part for part in base.split("/") if keyword(part)[0]), "")):
+        notes.append(f"All images are in the folder {word}: they are read as one set, not as the split of that name.")
+    if stored is not None:
+        notes += stored.notes
+    if stored is not None and stored.sources:
+        labels, classes, said = _stored([inside[name] for name in chosen], stored)
+    else:
+        shorter = {side: [found.shorter[name] for name in members] for side, members in parts.items()}
+        labels, classes, said = _by_folders(shorter, "train" if whole else split)
+    return Layout(tuple(inside[name] for name in chosen), labels, classes, whole, (*notes, *said))
+
+
+def _by_folders(parts: dict[str, list[str]], split: str) -> Found:
+    """Labels of a split from its first folders, numbered over all splits that have class folders."""
+    folders = {side: _first_folders(names) for side, names in parts.items()}
+    labelled = {side: first for side, first in folders.items() if "" not in first}  # so there are at least two
+    mine = folders[split]
+    if split in labelled:
+        _, classes = from_names([folder for first in labelled.values() for folder in first])
+        number = {name: index for index, name in enumerate(classes)}
+        return np.array([number[folder] for folder in mine], dtype=np.int64), classes, []
+    if len(set(mine)) > 1:
+        return None, (), [f"{mine.count(''):,} of {len(mine):,} images are in no class folder, so there are no labels."]
+    if labelled:
+        return None, (), [f"The {split} images are not in class folders, so they have no labels."]
+    return None, (), []
+
+
+def _first_folders(names: Sequence[str]) -> list[str]:
+    """The first folder of every path after those that all share; empty for files that are in none."""
+    base = common(names)
+    return [printable(name[len(base) :].rpartition("/")[0].partition("/")[0]) for name in names]
+
+
+def _stored(names: Sequence[str], stored: StoredLabels) -> Found:
+    """Labels of a split by what is written down, numbered over all images that have one."""
+    if not stored.values:
+        return None, (), []
+    source = ", ".join(stored.sources[:3])
+    missing = [name for name in names if name not in stored.values]
+    if missing:
+        note = f"{len(missing):,} of {len(names):,} images have no label in {source}, such as {missing[0]}"
+        return None, (), [f"{note}, so there are no labels; add them, or remove the images."]
+    place = {name: row for row, name in enumerate(stored.values)}
+    encoded = encode_values(list(stored.values.values()))
+    if isinstance(encoded, str):
+        return None, (), [f"What {source} holds is not used as labels: {encoded}."]
+    return encoded[0][[place[name] for name in names]], encoded[1], []

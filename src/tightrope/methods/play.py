@@ -1,0 +1,132 @@
+"""Who moves when: the order of the players as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from tightrope._plumbing.errors import UserError
+from tightrope.dynamics.players import Losses, Player
+from tightrope.optimizers import SIMULTANEOUS, Order, alternating
+from tightrope.optimizers.settings import Lookahead
+
+Correction: TypeAlias = Callable[[Losses, Sequence[Player]], Losses]
+"""Maps the losses of all players to other losses, such as ``optimizers.consensus``."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """More critic steps at first and now and then, as in the WGAN authors' code.
+
+    Attributes:
+        steps: Critic steps per generator step while it lasts.
+        first: Generator steps at the beginning for which it lasts.
+        every: Generator steps from one later occasion to the next.
+    """
+
+    steps: int = 100
+    first: int = 25
+    every: int = 500
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.first < 0 or self.every < 1:
+            raise UserError(
+                f"Expected steps and every of at least 1 and first of at least 0, got {self.steps}, {self.every} and "
+                f"{self.first}; the WGAN authors use 100, 500 and 25."
+            )
+
+
+@dataclass(frozen=True)
+class Play:
+    """What both orders share; a Method has :class:`Alternating` or :class:`Simultaneous` play.
+
+    Attributes:
+        generator_batch_factor: Samples in the generator's batch per sample in the critic's.
+        lookahead: Where both players return part of the way now and then.
+    """
+
+    name: ClassVar[Literal["alternating", "simultaneous"]]
+    _: KW_ONLY
+    generator_batch_factor: int = 1
+    lookahead: Lookahead | None = None
+
+    def __post_init__(self) -> None:
+        if self.generator_batch_factor < 1:
+            raise UserError(
+                f"Expected generator_batch_factor of at least 1, got {self.generator_batch_factor}; use 1 for batches "
+                "of one size."
+            )
+
+    def critic_steps(self, step: int) -> int:
+        """Critic steps before the generator's step number ``step`` (counted from 0)."""
+        raise NotImplementedError
+
+    def order(self, step: int = 0) -> Order:
+        """The half-steps of step number ``step``, for ``optimizers.outer_step``."""
+        return alternating(self.critic_steps(step))
+
+    @property
+    def corrects(self) -> bool:
+        """Whether both players' losses are corrected together, which differentiates one player's loss by the other."""
+        return False
+
+    def corrected(self, losses: Losses, players: Sequence[Player]) -> Losses:
+        """The losses that are descended: these, unless both players' losses are corrected together."""
+        return losses
+
+
+@dataclass(frozen=True)
+class Alternating(Play):
+    """The critic's steps, then the generator's.
+
+    Attributes:
+        n_critic: Critic steps per generator step.
+        warm_up: When there are more of them.
+    """
+
+    name: ClassVar[Literal["alternating", "simultaneous"]] = "alternating"
+    n_critic: int = 1
+    warm_up: WarmUp | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_critic < 1:
+            raise UserError(
+                f"Expected n_critic of at least 1, got {self.n_critic}; use 1 for one critic step per generator step."
+            )
+
+    def critic_steps(self, step: int) -> int:
+        """Critic steps before the generator's step number ``step`` (counted from 0)."""
+        warm = self.warm_up
+        return warm.steps if warm is not None and (step < warm.first or step % warm.every == 0) else self.n_critic
+
+
+@dataclass(frozen=True)
+class Simultaneous(Play):
+    """Both players move at once, by gradients taken at one point on one batch.
+
+    Attributes:
+        correction: Maps the losses ``(generator_loss, critic_loss)`` and players to the losses that are descended, for
+            example ``partial(optimizers.consensus, gamma=10.0)``.
+    """
+
+    name: ClassVar[Literal["alternating", "simultaneous"]] = "simultaneous"
+    correction: Correction | None = None
+
+    def critic_steps(self, step: int) -> int:
+        """One, with the generator's."""
+        return 1
+
+    def order(self, step: int = 0) -> Order:
+        """Both players in one tuple."""
+        return SIMULTANEOUS
+
+    @property
+    def corrects(self) -> bool:
+        """Whether there is a correction."""
+        return self.correction is not None
+
+    def corrected(self, losses: Losses, players: Sequence[Player]) -> Losses:
+        """The losses that are descended, each with what the correction adds."""
+        return losses if self.correction is None else self.correction(losses, players)

@@ -1,0 +1,77 @@
+"""How noisy the gradient of a random penalty is: the approximated R1 and R2, the gradient penalty's interpolates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import undisturbed
+
+
+@dataclass(frozen=True)
+class GradientNoise:
+    """Noise of a penalty's value and gradient over its own random draws, at fixed samples.
+
+    Attributes:
+        mean: Of the value.
+        deviation: Standard deviation of the value over draws.
+        signal: Squared length of the expected gradient, without bias from the noise; may come out negative.
+        noise: Expected squared distance of one draw's gradient from it.
+    """
+
+    mean: float
+    deviation: float
+    signal: float
+    noise: float
+
+    def cosine(self, draws: int = 1) -> float:
+        """Between the expected gradient and that of a mean over ``draws``; 0 where the signal is lost in the noise."""
+        signal = max(self.signal, 0.0)
+        total = signal + max(self.noise, 0.0) / draws
+        return math.sqrt(signal / total) if total > 0 else 0.0
+
+
+def gradient_noise(
+    penalty: Callable[..., Tensor],
+    critic: nn.Module,
+    real: Tensor,
+    fake: Tensor | None = None,
+    *,
+    draws: int = 16,
+    rng: torch.Generator | None = None,
+) -> GradientNoise:
+    """Evaluate a penalty ``draws`` times on the same samples and compare the gradients in the critic's parameters.
+
+    Args:
+        penalty: ``(critic, real, fake, rng=rng) -> scalar``, hyperparameters bound, for example by ``partial``.
+        critic: Left exactly as found.
+        real: ``[batch, *shape]``.
+        fake: ``[batch, *shape]``, for penalties that use them.
+        draws: At least 2.
+        rng: Source of the draws.
+
+    Raises:
+        UserError: Fewer than two draws.
+
+    **Cost**: as many penalties, each with its backward.
+    """
+    if draws < 2:
+        raise UserError(f"Expected at least 2 draws to compare, got {draws}; 16 is the default.")
+    values, gradients = [], []
+    with undisturbed(critic), torch.enable_grad():
+        parameters = [p for p in critic.parameters() if p.requires_grad]
+        for _ in range(draws):
+            value = penalty(critic, real, fake, rng=rng)
+            found = torch.autograd.grad(value, parameters, allow_unused=True)
+            gradients.append(torch.cat([g.detach().double().flatten() for g in found if g is not None]))
+            values.append(float(value.detach()))
+    G = torch.stack(gradients)
+    squares = float(G.square().sum() / draws)
+    signal = (float(G.sum(0).square().sum()) - draws * squares) / (draws * (draws - 1))
+    all_values = torch.tensor(values, dtype=torch.float64)
+    return GradientNoise(float(all_values.mean()), float(all_values.std()), signal, squares - signal)

@@ -1,0 +1,52 @@
+"""What a run folder is made of: the names that are ours, and nobody else's files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import leftover
+from tightrope.runs.lock import HOLDER, LOCK
+
+GENERATOR: Final = "generator.safetensors"
+CHECKPOINT: Final = re.compile(r"step_(\d{8,})\.safetensors")
+_LEFTOVERS: Final = {
+    ".": leftover(r"config\.json|status\.json|[a-z]+\.jsonl|generator\.safetensors|report\.html"),
+    "checkpoints": leftover(r"step_\d{8,}\.safetensors"),
+    "samples": leftover(r"step_\d{8,}\.png|real\.png"),
+}
+"""Temporary files that a killed process may leave, by sub-folder."""
+
+
+def refuse_strangers(folder: Path) -> None:
+    """Raise unless a new run may begin in a folder: there is none, or it is empty but for what a killed begin left.
+
+    Raises:
+        UserError: It holds a run, somebody's files, or is a file.
+    """
+    if (folder / "config.json").exists():
+        raise UserError(f"Expected a new folder, got {folder}, which holds a run; resume it or choose another --out.")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"Expected a new folder, got the file {folder}; choose another --out.")
+    for path in sorted(folder.iterdir()) if folder.exists() else ():
+        if path.name not in (LOCK, HOLDER) and not _LEFTOVERS["."].fullmatch(path.name):
+            raise UserError(
+                f"Expected a new or empty folder, got {folder}, which holds {path.name} and is no run; choose another "
+                "--out."
+            )
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Delete the temporary files that a killed process left of a run's own; returns what was deleted."""
+    leftovers = [
+        path
+        for name, pattern in _LEFTOVERS.items()
+        if (folder / name).is_dir() and not (folder / name).is_symlink()
+        for path in sorted((folder / name).iterdir())
+        if pattern.fullmatch(path.name)
+    ]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return leftovers

@@ -1,0 +1,286 @@
+"""From wishes to a configuration: what is left out follows from the data, the method and the budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from msgspec import Meta
+
+from tightrope import conditioning
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.typed import converted
+from tightrope.data import Dataset
+from tightrope.methods import METHODS, Method
+from tightrope.runs.assemble import build_method, describe_data, open_dataset, resolve_network, resolve_source
+from tightrope.runs.config import (
+    Config,
+    Count,
+    DataSettings,
+    MethodSettings,
+    Number,
+    Seed,
+    Size,
+    TrainingSettings,
+    Whole,
+    check,
+    environment,
+)
+from tightrope.runs.options import method_options, network_options, refuse_unknown, typed
+
+DEFAULT_STEPS = 10_000
+
+SHARE = 0.02
+"""Share of the training time that following the generator's conditioning is planned to take by default."""
+
+FOLLOWED = 16
+"""Most latents per measurement while a run trains: enough for a mean, and no long pause before the first step."""
+
+SCALE_SAMPLES = 2000
+"""Real samples from which the data's own scale is computed."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a run should be like."""
+
+    data: str
+    """Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME."""
+    method: str = "r1"
+    """How to train; tightrope list names the methods."""
+    network: str | None = None
+    """Pair of networks; the one that suits the data if not given."""
+    steps: Whole | None = None
+    """Stop after this many generator updates (10,000 if no budget is given)."""
+    images: Whole | None = None
+    """Stop after this many real images."""
+    minutes: Number | None = None
+    """Stop after this much time, evaluations included; none is begun that would not end in it."""
+    seed: Seed = 0
+    """Of weights, latents, data order and everything else."""
+    batch_size: Size | None = None
+    """Real samples per critic step; the method's published one if not given."""
+    latent: Size | None = None
+    """Size of the latents; 128 for images, 16 otherwise if not given."""
+    resolution: Size | None = None
+    """Resize the shorter side and crop the centre to this many pixels."""
+    channels: Literal[1, 3] | None = None
+    """Convert to grey (1) or colour (3)."""
+    limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
+    """Use at most this many samples."""
+    skip_broken: bool = False
+    """Go on without files that cannot be read; they are named and counted."""
+    flip: bool = False
+    """Mirror images at random."""
+    conditional: bool = False
+    """Train class-conditionally on the data's labels."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 runs under autocast with channels-last memory."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
+    threads: Annotated[int, Meta(ge=1, le=4096)] | None = None
+    """CPU threads; torch's choice if not given."""
+    ema_half_life_images: Number = 10_000.0
+    """Half-life of the averaged generator in real images; 0 for no averaging."""
+    instance_noise: Number = 0.0
+    """Standard deviation of the noise added to real and fake samples."""
+    instance_noise_images: Count | None = None
+    """Let the noise fall linearly to 0 over this many real images."""
+    log_every: Count | None = None
+    """Steps between rows of metrics; a 200th of the budget if not given."""
+    sample_every: Count | None = None
+    """Steps between sample pictures; a 10th of the budget if not given."""
+    checkpoint_every: Count | None = None
+    """Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given."""
+    evaluate_every: Whole | None = None
+    """Steps between evaluations; a 5th of the budget if not given, 0 for the end only."""
+    evaluate_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
+    """Generated samples per evaluation; as many as the floor uses if not given."""
+    conditioning_every: Whole | None = None
+    """Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the time by default."""
+    keep: Count = 3
+    """Checkpoints to keep."""
+    tensorboard: bool = False
+    """Write TensorBoard events into the run folder as well."""
+
+
+def resolve(data: str | Path, *, command: str = "", **wishes: Any) -> Config:
+    """The whole configuration of a run; nothing is written. ``runs.begin(folder, config)`` trains it.
+
+    Args:
+        data: Folder, file or built-in name.
+        command: Kept in the configuration.
+        **wishes: The fields of :class:`Wishes`, hyperparameters of the method and options of the network, by name.
+
+    Raises:
+        UserError: Something is unknown, of the wrong type or out of range, or does not fit together.
+
+    Example::
+
+        config = runs.resolve("digits", method="r1", gamma=1.0, width=32, steps=100)
+        runs.begin(Path("runs/first"), config)
+    """
+    hints = typing.get_type_hints(Wishes, include_extras=True)
+    general = {key: converted(value, hints[key], key) for key, value in wishes.items() if key in hints}
+    options = {key: value for key, value in wishes.items() if key not in hints}
+    return resolve_wishes(Wishes(str(data), **general), options, command=command, progress=False)[0]
+
+
+def resolve_wishes(
+    wishes: Wishes,
+    options: Mapping[str, Any],
+    *,
+    command: str = "",
+    progress: bool = True,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Config, Dataset]:
+    """The whole configuration, and the data, which are open already.
+
+    Args:
+        wishes: What every run has.
+        options: Hyperparameters of the method and options of the network.
+        command: Kept in the configuration.
+        progress: Show the decoding of the data.
+        say: Where to tell what was done to the data.
+
+    Raises:
+        UserError: Something is unknown or does not fit together.
+    """
+    hyperparameters = method_options(wishes.method)
+    refuse_unknown(options, wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
+    device = _device(wishes.device)
+    data = DataSettings(
+        resolve_source(wishes.data),
+        wishes.resolution,
+        wishes.channels,
+        wishes.limit,
+        wishes.skip_broken,
+        wishes.flip,
+        wishes.conditional,
+    )
+    dataset = open_dataset(data, progress=progress)
+    for note in dataset.notes:
+        say(f"note: {note}")
+    data = describe_data(data, dataset)
+    latent = wishes.latent or (128 if data.kind == "images" else 16)
+    chosen = typed({k: v for k, v in options.items() if k in hyperparameters}, hyperparameters)
+    settings = MethodSettings(wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images)
+    method = build_method(settings := with_data_scale(settings, dataset, latent))
+    settings = dataclasses.replace(settings, hyperparameters=dict(method.hyperparameters))
+    network = resolve_network(wishes.network, data.shape, {})
+    wanted = {k: v for k, v in options.items() if k not in hyperparameters}
+    wanted = _wanted(method, network_options(network.name)["critic"], wanted) | wanted
+    network = resolve_network(network.name, data.shape, wanted)
+    batch_size = wishes.batch_size or method.batch_size
+    training = TrainingSettings(
+        batch_size=batch_size,
+        seed=wishes.seed,
+        latent=latent,
+        precision=wishes.precision,
+        device=device,
+        threads=torch.get_num_threads() if wishes.threads is None else wishes.threads,
+        ema_half_life_images=wishes.ema_half_life_images,
+        keep=wishes.keep,
+        tensorboard=wishes.tensorboard,
+        evaluate_n=wishes.evaluate_n,
+        **_cadence(wishes, method.n_critic, latent, batch_size),
+    )
+    return check(Config(data, settings, network, training, command, environment())), dataset
+
+
+def _wanted(method: Method, critic: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the method wants of the critic's network, where it has the option and the user has not chosen."""
+    return {
+        f"critic_{key}": value
+        for key, value in method.critic_options.items()
+        if key in critic and key not in chosen and f"critic_{key}" not in chosen
+    }
+
+
+def _cadence(wishes: Wishes, n_critic: int, latent: int, batch_size: int) -> dict[str, Any]:
+    """Budget, and how often to log, sample, save, evaluate and measure, from the budget's length in steps."""
+    steps = wishes.steps
+    if steps is None and wishes.images is None and wishes.minutes is None:
+        steps = DEFAULT_STEPS
+    length = steps
+    if length is None and wishes.images is not None:
+        length = wishes.images // (batch_size * n_critic)
+    length = DEFAULT_STEPS if length is None else max(length, 1)
+    evaluate = wishes.evaluate_every
+    every, latents = plan(length, wishes.conditioning_every or None, latent=latent, batch_size=batch_size)
+    return {
+        "steps": steps,
+        "images": wishes.images,
+        "minutes": wishes.minutes,
+        "log_every": wishes.log_every or max(length // 200, min(length, 10)),
+        "sample_every": wishes.sample_every or max(length // 10, 1),
+        "checkpoint_every": wishes.checkpoint_every or max(length // 10, 1),
+        "evaluate_every": max(length // 5, 1) if evaluate is None else evaluate or None,
+        "conditioning_every": None if wishes.conditioning_every == 0 else every,
+        "conditioning_n": latents,
+    }
+
+
+def plan(length: int, every: int | None, *, latent: int, batch_size: int) -> tuple[int, int]:
+    """How often, in steps, and at how many latents to measure, for at most about :data:`SHARE` of the training time.
+
+    The plan counts work instead of measuring time, so that a run's records follow from its configuration: one Jacobian
+    is about 1.5 forwards of ``latent`` samples, one step about 6.5 of a batch (DCGAN-32; more with a larger critic or
+    more critic steps). What it really took stands in every row.
+
+    Args:
+        length: Steps of the whole run.
+        every: Steps between measurements where the user has chosen them, None to choose.
+        latent: Size of the latents.
+        batch_size: Samples per step.
+
+    Returns:
+        Steps between measurements, and latents per measurement, 2 to 16.
+    """
+    cost = 0.23 * latent / batch_size  # steps per latent
+    if every is None:
+        affordable = SHARE * length / (4 * cost)
+        every = max(length // 20, math.ceil(length / max(affordable, 1.0)), 1)
+    times = length // every + 1
+    return every, max(2, min(int(SHARE * length / (times * cost)), FOLLOWED))
+
+
+def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> MethodSettings:
+    """Fill in a clamped method's ``reference_gain`` from the data where its bounds are in the data's units.
+
+    Bounds are absolute for images, as published, and in units of the data otherwise, unless ``units`` says more.
+
+    Args:
+        settings: Of any method; those without that hyperparameter come back as they are.
+        dataset: Training data.
+        latent: Size of the latents.
+    """
+    if settings.name not in METHODS or "reference_gain" not in inspect.signature(METHODS[settings.name]).parameters:
+        return settings
+    chosen = settings.hyperparameters
+    units = chosen.get("units", "auto")
+    absolute = units == "absolute" or (units == "auto" and dataset.kind == "images")
+    if absolute or chosen.get("reference_gain") is not None:
+        return settings
+    rows = torch.linspace(0, len(dataset) - 1, min(SCALE_SAMPLES, len(dataset))).long()
+    gain = conditioning.reference_gain(dataset.batch(rows).x, latent=latent)
+    return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"Expected a device that exists here, got {name!r} ({str(error).splitlines()[0]}); use --device cpu."
+        ) from error
+    return name

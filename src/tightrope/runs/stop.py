@@ -1,0 +1,55 @@
+"""SIGINT and SIGTERM while a run trains: remembered until a step is whole, answered at once while it is measured."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stop:
+    """What was asked for.
+
+    Attributes:
+        asked: Name of the first signal; empty for none.
+    """
+
+    def __init__(self) -> None:
+        self.asked = ""
+        self._at_once = False
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        return f"stopped by {self.asked}"
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal raise ``KeyboardInterrupt`` in here: nothing that is done here need be whole."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def remember(self, number: int, frame: object) -> None:
+        """The handler; a second signal interrupts wherever it comes."""
+        again, self.asked = bool(self.asked), self.asked or signal.Signals(number).name
+        if again or self._at_once:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_requests() -> Iterator[Stop]:
+    """Receive SIGINT and SIGTERM instead of dying from them; in other threads than the main one nothing is asked."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop.remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,69 @@
+"""Activation checkpoints inside the networks that are trained: they call a part of a network again in the backward.
+
+Non-reentrant ones need nothing but the same constrained weights again, see ``computed_once``. Reentrant ones take no
+``backward(inputs=...)`` and no ``autograd.grad``, and where none of their inputs needs a gradient, their parameters get
+none either, without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tightrope._plumbing.errors import UserError
+
+
+def is_reentrant(total: Tensor) -> bool:
+    """Whether a reentrant checkpoint lies in the graph of ``total``."""
+    nodes, seen = [total.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "CheckpointFunctionBackward":
+            return True
+        seen.add(node)
+        nodes += [following for following, _ in node.next_functions]
+    return False
+
+
+@contextmanager
+def inputs_with_gradients(*networks: nn.Module) -> Iterator[None]:
+    """Let what these networks are called with need a gradient, so that reentrant checkpoints pass one on."""
+
+    def hook(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(
+            x.detach().requires_grad_()
+            if isinstance(x, Tensor) and x.is_floating_point() and torch.is_grad_enabled() and not x.requires_grad
+            else x
+            for x in arguments
+        )
+
+    with ExitStack() as hooks:
+        for network in networks:
+            if not isinstance(network, torch._dynamo.OptimizedModule):  # which would be compiled once more
+                hooks.enter_context(network.register_forward_pre_hook(hook))
+        yield
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say in one sentence what reentrant checkpoints cannot do.
+
+    Raises:
+        UserError: Torch refused a gradient through one.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "use_reentrant=True" not in str(error):
+            raise
+        raise UserError(
+            "Expected activation checkpoints that this method's gradients can be taken through, got reentrant ones, "
+            "which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
+            "torch.utils.checkpoint.checkpoint."
+        ) from error
