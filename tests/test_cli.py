@@ -217,6 +217,8 @@ def test_ctrl_c_saves_and_resumes(tmp_path: Path) -> None:
         "8",
         "--width",
         "8",
+        "--evaluate-n",
+        "50",
         "--out",
         str(tmp_path / "r"),
     ]

@@ -57,7 +57,8 @@ def shortened(words: list[str]) -> list[str]:
     at = words.index("--steps") + 1
     small = STEPS if words[0] == "train" else 2 * STEPS
     assert int(words[at]) > small
-    return [*words[:at], str(small), *words[at + 1 :], "--quiet"]
+    once = [] if words[0] == "resume" or "--evaluate-every" in words else ["--evaluate-every", "0"]
+    return [*words[:at], str(small), *words[at + 1 :], *once, "--quiet"]
 
 
 def names(pages: list[Path]) -> list[str]:

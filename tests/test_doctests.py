@@ -51,6 +51,16 @@ FIRST = {
     ),
     "networks": "GroupSort MaxMin recommended",
     "data": "Dataset Sampler open_data",
+    "conditioning": "measure singular_values",
+    "training": "critic_step start train",
+    "monitor": "signals",
+    "doctor": "tune_gamma",
+    "runs": "load",
+    "report": "write_report",
+    "metrics": "frechet_distance kernel_distance precision_recall_density_coverage",
+    "evaluation": "evaluate",
+    "toys": "dirac_gan",
+    "studies.statistics": "mean permutation_test ratio seeds_needed",
 }
 
 
@@ -92,7 +102,7 @@ def test_example_shows_what_happens(name: str) -> None:
     "name", [*MODULES, *(f"{package}.{name}" for package, names in FIRST.items() for name in names.split())]
 )
 def test_what_is_called_first_has_an_example(name: str) -> None:
-    package, _, member = name.partition(".")
+    package, _, member = (name, "", "") if name in MODULES else name.rpartition(".")
     thing = importlib.import_module(f"tightrope.{package}")
     if member:
         assert member in getattr(thing, "__all__", [member]), f"{name} is not public"

@@ -157,3 +157,32 @@ def test_large_weighted_problems_ask_for_pot(monkeypatch):
     monkeypatch.setattr(transport, "MAX_PLAN", 10)
     with pytest.raises(ImportError, match=r"POT.*tightrope\[ot\]"):
         weighted_wasserstein1(normal(4, 2), normal(5, 2), torch.ones(4), torch.ones(5))
+
+
+def slow_between_quantiles(a: list[float], b: list[float], order: int) -> float:
+    """Mean of |a_i - b_j|^order over the lcm(n, m) equal pieces of (0, 1), each with its two quantiles."""
+    a, b = sorted(a), sorted(b)
+    pieces = math.lcm(len(a), len(b))
+    gaps = [abs(a[k * len(a) // pieces] - b[k * len(b) // pieces]) ** order for k in range(pieces)]
+    return math.fsum(gaps) / pieces
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(("n", "m"), [(1, 5), (4, 6), (7, 5), (6, 6), (9, 3)])
+def test_sliced_of_any_sizes_against_slow_quantiles(n, m, order):
+    """In one dimension every direction is +1 or -1, so that nothing but the quantiles counts."""
+    x, y = normal(n, 1), 0.4 + 2 * normal(m, 1, seed=1)
+    expected = slow_between_quantiles(x[:, 0].tolist(), y[:, 0].tolist(), order) ** (1 / order)
+    assert sliced_wasserstein(x, y, projections=3, order=order) == pytest.approx(expected, rel=1e-13)
+    assert sliced_wasserstein(y, x, projections=3, order=order) == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_sliced_in_several_dimensions_against_slow_quantiles(order):
+    x, y = normal(5, 3), 0.4 + 2 * normal(7, 3, seed=1)
+    value = sliced_wasserstein(x, y, projections=20, order=order, rng=torch.Generator().manual_seed(3))
+    directions = torch.randn(20, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    costs = [
+        slow_between_quantiles((x @ v).tolist(), (y @ v).tolist(), order) / float(v.norm()) ** order for v in directions
+    ]
+    assert value == pytest.approx((math.fsum(costs) / 20) ** (1 / order), rel=1e-12)

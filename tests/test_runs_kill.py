@@ -30,6 +30,7 @@ from tightrope import runs
 from tightrope._plumbing import files
 from tightrope.runs.assemble import describe_data, open_dataset
 import tightrope.metrics
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimiser imports seconds' worth of torch
 
 def train(folder, slow):
     if slow:  # writing takes about as long as training, so that kills land inside it as well

@@ -303,3 +303,56 @@ def test_what_does_not_fit_is_said_before_the_first_step():
     with pytest.raises(ValueError, match=r"(?i)batch.?norm"):
         start(build("r1"), nn.Linear(4, 2), normalised, seed=0, latent=4)
     start(build("dcgan"), nn.Linear(4, 2), normalised, seed=0, latent=4)
+
+
+class Grouped(nn.Module):
+    """A critic with a statistic over groups of four samples, which no other number of samples gives."""
+
+    def __init__(self, error=RuntimeError):
+        super().__init__()
+        self.score, self.error, self.seen = nn.Linear(3, 1), error, []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        if len(x) % 4:
+            raise self.error("groups of 4")
+        spread = x.unflatten(0, (-1, 4)).std(1).mean(1).repeat_interleave(4)
+        return self.score(torch.cat([x, spread[:, None]], 1))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, AssertionError])
+def test_a_network_that_wants_whole_groups_is_tried_with_the_runs_batch(error):
+    critic = Grouped(error)
+    run = start(build("dcgan"), nn.Linear(4, 2), critic, seed=0, latent=4, shape=(2,), batch_size=8)
+    assert critic.seen == [2, 8]
+    critic_step(run, torch.randn(8, 2, generator=rng(0)))
+    with pytest.raises((UserError, error), match="groups of 4"):
+        start(build("dcgan"), nn.Linear(4, 2), Grouped(error), seed=0, latent=4, shape=(2,), batch_size=6)
+
+
+class Looked(nn.Module):
+    """Either player, with a table of one row per class whose gradient may be sparse."""
+
+    classes, latent = 3, 2
+
+    def __init__(self, features, *, sparse):
+        super().__init__()
+        torch.manual_seed(features)
+        self.table, self.last = nn.Embedding(3, 2, sparse=sparse), nn.Linear(2, features)
+
+    def forward(self, x, labels):
+        return self.last(torch.tanh(x + self.table(labels)))
+
+
+@pytest.mark.parametrize("name", ["dcgan", "extra_adam", "optimistic_adam", "negative_momentum"])
+def test_sparse_gradients_train_as_dense_ones_do(name):
+    found = []
+    for sparse in (False, True):
+        players = Looked(2, sparse=sparse), Looked(1, sparse=sparse)
+        run = start(build(name), *players, seed=0, shape=(2,), batch_size=8)
+        data = [(torch.randn(8, 2, generator=rng(k)), torch.randint(3, (8,), generator=rng(k))) for k in range(3)]
+        list(train(run, data, steps=3))
+        found.append([p.detach().clone() for player in players for p in player.parameters()])
+    torch.testing.assert_close(found[1], found[0])
+    before = Looked(2, sparse=True).table.weight
+    assert not torch.equal(before, found[1][0]), "nothing has moved"

@@ -12,7 +12,22 @@ __all__ = ["Cosine", "Linear", "Value", "ramp", "value_at"]
 
 
 @dataclass(frozen=True)
-class Linear:
+class _Ramp:
+    start: float
+    end: float
+    images: int
+
+    def __post_init__(self) -> None:
+        if self.images <= 0:
+            raise UserError(f"Expected a schedule over a positive number of images, got {self.images}; set its length.")
+
+    def _share(self, images_seen: int) -> float:
+        """Part of the way that is done, from 0 to 1."""
+        return min(max(images_seen / self.images, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Linear(_Ramp):
     """Straight line from ``start`` at 0 images to ``end`` at ``images``, constant after that.
 
     Example:
@@ -22,21 +37,13 @@ class Linear:
         (10.0, 5.5, 1.0)
     """
 
-    start: float
-    end: float
-    images: int
-
-    def __post_init__(self) -> None:
-        _check_length(self.images)
-
     def __call__(self, images_seen: int) -> float:
         """Value after ``images_seen`` real images."""
-        share = min(max(images_seen / self.images, 0.0), 1.0)
-        return self.start + (self.end - self.start) * share
+        return self.start + (self.end - self.start) * self._share(images_seen)
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(_Ramp):
     """Half a cosine from ``start`` at 0 images to ``end`` at ``images``, flat at both ends, constant after that.
 
     Example:
@@ -46,22 +53,9 @@ class Cosine:
         [1.0, 0.854, 0.5, 0.0]
     """
 
-    start: float
-    end: float
-    images: int
-
-    def __post_init__(self) -> None:
-        _check_length(self.images)
-
     def __call__(self, images_seen: int) -> float:
         """Value after ``images_seen`` real images."""
-        share = min(max(images_seen / self.images, 0.0), 1.0)
-        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _check_length(images: int) -> None:
-    if images <= 0:
-        raise UserError(f"Expected a schedule over a positive number of images, got {images}; set its length.")
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self._share(images_seen))) / 2
 
 
 Value: TypeAlias = float | Linear | Cosine

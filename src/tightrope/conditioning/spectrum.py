@@ -49,6 +49,13 @@ def singular_values(
 
     Raises:
         UserError: As for :func:`tightrope.conditioning.jacobian`, or a derivative that is not finite.
+
+    Example:
+        >>> from tightrope import conditioning
+        >>> generator = nn.Linear(2, 3, bias=False)
+        >>> _ = generator.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 0.5], [0.0, 0.0]]))
+        >>> conditioning.singular_values(generator, torch.zeros(1, 2))  # a linear generator stretches alike everywhere
+        tensor([[3.0000, 0.5000]], dtype=torch.float64)
     """
     return _values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)[0]
 
@@ -190,6 +197,14 @@ def measure(
 
     Batch normalisation is evaluated with its running statistics, as when sampling. A gain below 1e-7 of the largest
     (1e-14 in float64) counts as dead.
+
+    Example:
+        >>> from tightrope import conditioning
+        >>> generator = nn.Linear(2, 3, bias=False)
+        >>> _ = generator.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 0.5], [0.0, 0.0]]))
+        >>> found = conditioning.measure(generator, torch.randn(4, 2))
+        >>> round(found.mean, 3), found.dead.tolist()  # ln (3 / 0.5)^2
+        (3.584, [0, 0, 0, 0])
     """
     values, outputs = _values(generator, z, labels=labels, mode=mode, dtype=dtype, memory=memory)
     floor = 1e-14 if (dtype or z.dtype) == torch.float64 else 1e-7

@@ -93,6 +93,18 @@ def tune_gamma(
         UserError: No probe stayed finite.
 
     Cost: ``len(gammas) * len(seeds) * steps`` training steps and as many small eigenvalue problems as probes.
+
+    Example:
+        >>> from tightrope import doctor, methods
+        >>> def networks(seed):
+        ...     torch.manual_seed(seed)
+        ...     return nn.Linear(1, 1), nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+        >>> advice = doctor.tune_gamma(
+        ...     lambda gamma: methods.build("r1", gamma=gamma), networks, torch.randn(50, 1), latent=1,
+        ...     gammas=(0.1, 1.0), steps=2, batch_size=8, seeds=(0,),
+        ... )
+        >>> advice.gamma in (0.1, 1.0)
+        True
     """
     cut = len(data) - max(len(data) // 5, 1)
     trials = []

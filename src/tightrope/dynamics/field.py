@@ -67,6 +67,7 @@ def descent(
             f"The loss of player {player} does not depend on that player's parameters: expected a differentiable "
             "function of them; check the order of losses and players and that nothing is detached or under no_grad."
         )
+    found = [g if g is None or g.layout == torch.strided else g.to_dense() for g in found]
     own = [torch.zeros_like(p) if g is None else -g for p, g in zip(parameters, found, strict=True)]
     if not all(bool(torch.isfinite(g.detach()).all()) for g in own):
         raise UserError(

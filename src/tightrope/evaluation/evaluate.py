@@ -59,6 +59,15 @@ def evaluate(
     Raises:
         UserError: A metric is unknown or does not suit the data, or n is too small.
             The samples have another shape than the data, or hold NaN or infinity.
+
+    Example:
+        >>> from tightrope import data, evaluation
+        >>> train, test = (data.open_data("digits", split=split) for split in ("train", "test"))
+        >>> sample = lambda n, seed: torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        >>> network = evaluation.open_features("random", (1, 8, 8))
+        >>> found = evaluation.evaluate(sample, train, test, n=50, features=network, metrics=["kernel"])
+        >>> [(one.name, one.value > one.floor) for one in found]
+        [('kernel', True)]
     """
     task = _task(sample, train, test, n=n, seed=seed, features=features, metrics=metrics, cache=cache)
     return run(task, progress=progress)

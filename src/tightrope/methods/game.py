@@ -28,7 +28,7 @@ from tightrope.autodiff.types import Critic, Generator
 from tightrope.dynamics import Losses
 from tightrope.methods.method import Method
 from tightrope.optimizers import Order, Step, extragradient_step, in_sequence, outer_step
-from tightrope.optimizers.extragradient import Extrapolating
+from tightrope.optimizers.extragradient import extrapolating
 
 
 @dataclass(frozen=True)
@@ -315,10 +315,9 @@ def step_of(
     both = (generator_optimizer, critic_optimizer)
     order = method.play.order(step) if order is None else order
     project = {} if method.projection is None else {1: partial(method.projection, players[1])}
-    ahead = [optimizer for optimizer in both if isinstance(optimizer, Extrapolating)]
     taken: Step
-    if ahead:
-        taken = in_sequence(extragradient_step(losses, players, ahead, order), *project.values())
+    if any(extrapolating(optimizer) for optimizer in both):
+        taken = in_sequence(extragradient_step(losses, players, both, order), *project.values())
     else:
         taken = outer_step(losses, players, both, order, project=project)
     for outer in slow:

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 import math
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
 
+Array: TypeAlias = Tensor | NDArray[Any]
+"""A tensor on any device or a NumPy array, of real numbers of any type."""
 
-def as_features(values: Tensor, name: str, *, least: int = 1) -> Tensor:
+
+def as_float64(values: Array, name: str) -> Tensor:
+    """Return real numbers as a detached float64 tensor on the CPU; masked entries become NaN.
+
+    Raises:
+        UserError: The entries are no real numbers.
+    """
+    if isinstance(values, Tensor):
+        if not values.is_complex():
+            return values.detach().to("cpu").to(torch.float64)
+    elif isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        known = np.ma.filled(np.ma.array(values, dtype=np.float64), np.nan)
+        return torch.from_numpy(np.array(known, order="C"))  # a copy: the original may be read-only or reversed
+    kind = getattr(values, "dtype", type(values).__name__)
+    raise UserError(f"The {name} must be a tensor or array of real numbers, but it is of {kind}; convert it first.")
+
+
+def as_features(values: Array, name: str, *, least: int = 1) -> Tensor:
     """Return features as a detached float64 matrix on the CPU.
 
     Args:
-        values: Features [n, d] of any floating dtype and device.
+        values: Features [n, d] of any real dtype and device.
         name: What to call them in an error, e.g. ``"real"``.
         least: Smallest n that the metric is defined for.
 
     Raises:
-        UserError: The shape is not [n, d], there are fewer than ``least`` rows, or an entry is not finite.
+        UserError: The entries are no real numbers, the shape is not [n, d], there are fewer than ``least`` rows, or an
+            entry is not finite.
     """
-    if values.ndim != 2 or values.shape[1] == 0:
+    matrix = as_float64(values, f"{name} features")
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise UserError(
-            f"The {name} features must have shape [n, d], but they have shape {tuple(values.shape)}; "
+            f"The {name} features must have shape [n, d], but they have shape {tuple(matrix.shape)}; "
             "flatten each sample or pass them through a feature network first."
         )
-    if len(values) < least:
-        raise UserError(f"At least {least} {name} samples are needed, but there are {len(values)}; draw more samples.")
-    matrix = values.detach().to("cpu").to(torch.float64)
+    if len(matrix) < least:
+        raise UserError(f"At least {least} {name} samples are needed, but there are {len(matrix)}; draw more samples.")
     if math.isfinite(float(matrix.sum())):  # one pass; only the sum of huge numbers needs the second look
         return matrix
     bad = ~torch.isfinite(matrix).all(dim=1)
@@ -41,7 +64,7 @@ def as_features(values: Tensor, name: str, *, least: int = 1) -> Tensor:
     return matrix
 
 
-def as_pair(real: Tensor, fake: Tensor, *, least: int = 1) -> tuple[Tensor, Tensor]:
+def as_pair(real: Array, fake: Array, *, least: int = 1) -> tuple[Tensor, Tensor]:
     """Return real [n, d] and fake [m, d] as `as_features` does, refusing different d."""
     a, b = as_features(real, "real", least=least), as_features(fake, "fake", least=least)
     if a.shape[1] != b.shape[1]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import as_pair
+from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics.moments import FeatureStatistics
 
 
@@ -32,7 +32,7 @@ class Frechet:
     rank_deficient: bool
 
 
-def frechet_distance(real: Tensor, fake: Tensor) -> float:
+def frechet_distance(real: Array, fake: Array) -> float:
     """Return the squared 2-Wasserstein distance of the Gaussians fitted to two sets of features.
 
     Called FID only when the features are those of the Inception network of Heusel et al.; see `frechet_parts` for its
@@ -46,11 +46,17 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
         UserError: Shapes do not fit, or an entry is not finite.
 
     **Source** ttur (Heusel et al. 2017), eq. 6; Dowson and Landau 1982.
+
+    Example:
+        >>> from tightrope import metrics
+        >>> real = torch.randn(500, 3)
+        >>> round(metrics.frechet_distance(real, real + torch.tensor([3.0, 0.0, 4.0])), 3)  # |shift|^2
+        25.0
     """
     return frechet_parts(real, fake).value
 
 
-def frechet_parts(real: Tensor, fake: Tensor) -> Frechet:
+def frechet_parts(real: Array, fake: Array) -> Frechet:
     """Return the Frechet distance of features with its parts.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import as_features
+from tightrope.metrics._checks import Array, as_features, as_float64
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Coverage:
         return tuple(index for index, reached in enumerate(self.reached) if not reached)
 
 
-def mode_coverage(samples: Tensor, mixture_means: Tensor, std: float, within: float = 3.0) -> Coverage:
+def mode_coverage(samples: Array, mixture_means: Array, std: float, within: float = 3.0) -> Coverage:
     """Count the modes of a mixture of equally likely isotropic Gaussians that samples reach.
 
     Args:
@@ -79,7 +79,7 @@ def mode_coverage(samples: Tensor, mixture_means: Tensor, std: float, within: fl
     )
 
 
-def class_histogram(logits: Tensor) -> Tensor:
+def class_histogram(logits: Array) -> Tensor:
     """Count the samples that a classifier gives to each class.
 
     Args:
@@ -95,7 +95,7 @@ def class_histogram(logits: Tensor) -> Tensor:
     return torch.bincount(scores.argmax(dim=1), minlength=scores.shape[1])
 
 
-def class_coverage(counts: Tensor, reference: Tensor, *, least: float = 0.1) -> Coverage:
+def class_coverage(counts: Array, reference: Array, *, least: float = 0.1) -> Coverage:
     """Count the classes that samples reach, given the histogram of real data.
 
     Args:
@@ -110,6 +110,7 @@ def class_coverage(counts: Tensor, reference: Tensor, *, least: float = 0.1) -> 
     **Source** veegan (Srivastava et al. 2017), stacked MNIST, for the idea.
     **Departures** The threshold ``least`` instead of one sample; the divergence is from the real histogram.
     """
+    counts, reference = (as_float64(values, "histogram") for values in (counts, reference))
     if counts.shape != reference.shape or counts.ndim != 1:
         raise UserError(
             f"Both histograms must have shape [classes], but they have shapes {tuple(counts.shape)} and "
@@ -122,7 +123,9 @@ def class_coverage(counts: Tensor, reference: Tensor, *, least: float = 0.1) -> 
     reached = (share >= least * real_share) & ((counts > 0) | (reference == 0))
     # A class that real data never shows would make the divergence infinite, so it takes no part.
     present = reference > 0
-    return Coverage(tuple(reached.tolist()), tuple(counts.tolist()), _divergence(counts[present], real_share[present]))
+    return Coverage(
+        tuple(reached.tolist()), tuple(counts.long().tolist()), _divergence(counts[present], real_share[present])
+    )
 
 
 def _divergence(counts: Tensor, reference: Tensor) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import as_features
+from tightrope.metrics._checks import Array, as_features
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FeatureStatistics:
         return cls(0, zeros, torch.zeros(dimension, dimension, dtype=torch.float64))
 
     @classmethod
-    def of(cls, features: Tensor) -> FeatureStatistics:
+    def of(cls, features: Array) -> FeatureStatistics:
         """Return the statistics of features [n, d].
 
         Raises:
@@ -47,7 +47,7 @@ class FeatureStatistics:
         centred = matrix - mean
         return cls(len(matrix), mean, centred.T @ centred)
 
-    def update(self, features: Tensor) -> FeatureStatistics:
+    def update(self, features: Array) -> FeatureStatistics:
         """Return the statistics with features [n, d] added."""
         return self.merge(FeatureStatistics.of(features))
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tightrope.metrics._checks import as_pair
+from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics._products import product_strips, squared_norms
 
 
@@ -51,7 +51,7 @@ class Memorisation:
     distance: Tensor
 
 
-def precision_recall_density_coverage(real: Tensor, fake: Tensor, *, k: int = 5) -> NeighbourScores:
+def precision_recall_density_coverage(real: Array, fake: Array, *, k: int = 5) -> NeighbourScores:
     """Return precision, recall, density and coverage.
 
     The ball around a sample reaches to its k-th nearest neighbour in its own set and includes its surface.
@@ -68,6 +68,13 @@ def precision_recall_density_coverage(real: Tensor, fake: Tensor, *, k: int = 5)
     **Claim** For two sets from one continuous distribution the expected density is 1 and the expected coverage is
     ``1 - prod_{j<k} (n - 1 - j) / (n + m - 1 - j)``, for any n, m and dimension.
     **Cost** (n + m)^2 d multiplications; up to 128 MiB of the distance matrix.
+
+    Example:
+        >>> from tightrope import metrics
+        >>> real = torch.randn(200, 2)
+        >>> found = metrics.precision_recall_density_coverage(real, 0.1 * torch.randn(200, 2))  # good but all alike
+        >>> found.precision > 0.9, found.recall < 0.1
+        (True, True)
     """
     x, y = _centred(real, fake, k + 1)
     radius_x, radius_y = (_knn_squared(v, k).numpy() for v in (x, y))
@@ -88,7 +95,7 @@ def precision_recall_density_coverage(real: Tensor, fake: Tensor, *, k: int = 5)
     )
 
 
-def nearest(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
+def nearest(queries: Array, references: Array) -> tuple[Tensor, Tensor]:
     """Return the distance of each query to its nearest reference [n] and the index of that reference [n].
 
     Args:
@@ -105,7 +112,7 @@ def nearest(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
     return squared.masked_fill(squared <= _noise(x) + _noise(y)[index], 0.0).sqrt(), index
 
 
-def memorisation(train: Tensor, fake: Tensor, test: Tensor) -> Memorisation:
+def memorisation(train: Array, fake: Array, test: Array) -> Memorisation:
     """Compare the distances to the training set of generated samples and of held-out ones.
 
     Args:
@@ -131,7 +138,7 @@ def memorisation(train: Tensor, fake: Tensor, test: Tensor) -> Memorisation:
     return Memorisation(probability, error, int((distance == 0).sum()), index, distance)
 
 
-def _centred(first: Tensor, second: Tensor, least: int) -> tuple[Tensor, Tensor]:
+def _centred(first: Array, second: Array, least: int) -> tuple[Tensor, Tensor]:
     """Return both float64 sets shifted by one vector, so that squared distances lose as few digits as possible."""
     x, y = as_pair(first, second, least=least)
     middle = (x.mean(dim=0) + y.mean(dim=0)) / 2

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import as_features
+from tightrope.metrics._checks import Array, as_features
 from tightrope.metrics.result import Estimate
 
 
-def classifier_score(logits: Tensor) -> Estimate:
+def classifier_score(logits: Array) -> Estimate:
     """Return ``exp E KL(p(label | x) || p(label))`` over all samples at once, with its standard error.
 
     Called the Inception score only when the logits are those of the Inception network of the FID literature.
@@ -34,7 +34,7 @@ def classifier_score(logits: Tensor) -> Estimate:
     return Estimate(value, value * float(divergences.std()) / math.sqrt(len(divergences)))
 
 
-def split_classifier_score(logits: Tensor, *, splits: int = 10) -> Estimate:
+def split_classifier_score(logits: Array, *, splits: int = 10) -> Estimate:
     """Return the mean score of consecutive parts of the samples, as the literature reports it.
 
     Args:

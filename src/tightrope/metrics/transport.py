@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import as_pair
+from tightrope.metrics._checks import Array, as_float64, as_pair
 
 MAX_PLAN = 40_000
 """Most pairs of points for the linear programme that stands in for POT."""
@@ -19,7 +19,7 @@ MAX_POINTS = 5000
 """Most points per side for the exact distance: the cost matrix has this size squared, the assignment its cube."""
 
 
-def wasserstein1(x: Tensor, y: Tensor) -> float:
+def wasserstein1(x: Array, y: Array) -> float:
     """Return the exact 1-Wasserstein distance between two sets of equally weighted points.
 
     Args:
@@ -48,7 +48,7 @@ def wasserstein1(x: Tensor, y: Tensor) -> float:
     return _by_assignment(np.repeat(a, copies // n, axis=0), np.repeat(b, copies // m, axis=0))
 
 
-def weighted_wasserstein1(x: Tensor, y: Tensor, x_weights: Tensor, y_weights: Tensor) -> float:
+def weighted_wasserstein1(x: Array, y: Array, x_weights: Array, y_weights: Array) -> float:
     """Return the exact 1-Wasserstein distance between two sets of weighted points.
 
     Args:
@@ -75,7 +75,7 @@ def weighted_wasserstein1(x: Tensor, y: Tensor, x_weights: Tensor, y_weights: Te
 
 
 def sliced_wasserstein(
-    x: Tensor, y: Tensor, *, projections: int = 256, order: int = 1, rng: torch.Generator | None = None
+    x: Array, y: Array, *, projections: int = 256, order: int = 1, rng: torch.Generator | None = None
 ) -> float:
     """Return the sliced Wasserstein distance: the mean over random directions of the one-dimensional distance.
 
@@ -104,7 +104,7 @@ def sliced_wasserstein(
     return mean if order == 1 else math.sqrt(mean)
 
 
-def sliced_from_projections(x: Tensor, y: Tensor) -> float:
+def sliced_from_projections(x: Array, y: Array) -> float:
     """Return the sliced 1-Wasserstein distance of points of which only their projections were kept.
 
     Args:
@@ -184,8 +184,8 @@ def _by_linear_programme(cost: NDArray[np.float64], p: NDArray[np.float64], q: N
     return float(result.fun)
 
 
-def _weights(weights: Tensor, n: int, name: str) -> NDArray[np.float64]:
-    values = weights.detach().cpu().double()
+def _weights(weights: Array, n: int, name: str) -> NDArray[np.float64]:
+    values = as_float64(weights, f"weights of {name}")
     if values.shape != (n,) or not bool((values >= 0).all()) or not 0 < float(values.sum()) < math.inf:
         raise UserError(
             f"The weights of {name} must be {n} finite numbers >= 0 with a positive sum, but they have shape "

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import as_pair
+from tightrope.metrics._checks import Array, as_pair
 from tightrope.metrics.frechet import frechet_distance, frechet_from_statistics
 from tightrope.metrics.moments import FeatureStatistics
 from tightrope.metrics.result import Estimate
 
 
 def frechet_bootstrap(
-    real: Tensor,
-    fake: Tensor,
+    real: Array,
+    fake: Array,
     *,
     resamples: int = 100,
     resample_real: bool = False,
@@ -54,9 +54,7 @@ def frechet_bootstrap(
     return Estimate(frechet_distance(x, y), float(values.std()))
 
 
-def frechet_extrapolated(
-    real: Tensor, fake: Tensor, *, repeats: int = 4, rng: torch.Generator | None = None
-) -> Estimate:
+def frechet_extrapolated(real: Array, fake: Array, *, repeats: int = 4, rng: torch.Generator | None = None) -> Estimate:
     """Return the Frechet distance extrapolated to infinitely many samples of both sets.
 
     The bias of the distance is proportional to 1/n once n is well above the number of features. The distance of both

@@ -176,6 +176,15 @@ def signals(run: Run, step: Step, real: Tensor, labels: Tensor | None = None, *,
         Wasserstein estimate is ``E D(real) - E D(fake)`` of the step's batch, whatever the loss.
 
     Cost: one generator forward and three critic forwards and backwards on the probe batch.
+
+    Example:
+        >>> from tightrope import methods, monitor, training
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> run = training.start(methods.build("r1"), generator, critic, seed=0, latent=4, shape=(2,))
+        >>> step = next(training.train(run, [torch.randn(16, 2)], steps=1))
+        >>> row = monitor.signals(run, step, torch.randn(16, 2))
+        >>> round(row["d_real"] - row["d_fake"], 4) == round(row["gap"], 4), row["input_gradient_norm_real"] > 0
+        (True, True)
     """
     critic, generator = step.critic.objective, step.generator.objective
     d_real = critic.d_fake if critic.d_real is None else critic.d_real

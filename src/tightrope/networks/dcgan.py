@@ -17,9 +17,10 @@ from tightrope.networks.layers import (
     require_shape,
     to_map,
     to_vector,
+    with_label,
 )
 from tightrope.networks.network import Network
-from tightrope.networks.sizes import RULE, factor, require_image
+from tightrope.networks.sizes import Image, factored, require_factored
 
 WIDEST = 16
 
@@ -29,7 +30,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: Image,
         latent: int,
         classes: int,
         width: int,
@@ -56,8 +57,7 @@ class Generator(nn.Module):
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]`` in [-1, 1]."""
         require_latent(z, self.latent)
         require_labels(labels, self.classes, len(z))
-        if self.label_embedding is not None:
-            z = torch.cat((z, self.label_embedding(labels)), dim=1)
+        z = with_label(z, self.label_embedding, labels)
         h = to_map(self.first(z), self.base, self.last.weight)
         return torch.tanh(self.last(self.body(h)))
 
@@ -67,7 +67,7 @@ class Critic(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: Image,
         classes: int,
         width: int,
         batch_norm: bool,
@@ -99,9 +99,7 @@ class Critic(nn.Module):
 
 def _plan(size: int, width: int) -> tuple[int, tuple[int, ...]]:
     """Side of the smallest map, and the channels of each map from the largest to the smallest."""
-    parts = factor(size)
-    assert parts is not None, size
-    base, doublings = parts
+    base, doublings = factored(size)
     return base, tuple(width * min(2**index, WIDEST) for index in range(doublings))
 
 
@@ -110,9 +108,9 @@ def _norm_relu(channels: int, batch_norm: bool) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels), nn.ReLU()] if batch_norm else [nn.ReLU()]
 
 
-def check(shape: tuple[int, ...]) -> None:
-    """Raise ``UserError`` unless the shape is a square image whose size ``sizes.factor`` can write."""
-    require_image("dcgan", shape, lambda size: factor(size) is not None, RULE)
+def check(shape: tuple[int, ...]) -> Image:
+    """Return the shape; raise ``UserError`` unless it is a square image whose size ``sizes.factor`` can write."""
+    return require_factored("dcgan", shape)
 
 
 def generator(
@@ -150,10 +148,9 @@ def generator(
         UserError: If the image is not square or its size cannot be built.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, latent=latent, width=width, embedding=embedding)
     require_at_least(0, classes=classes, extra_layers=extra_layers)
-    image = (shape[0], shape[1], shape[2])
     return build(
         lambda: Generator(image, latent, classes, width, batch_norm, extra_layers, embedding),
         _std,
@@ -195,10 +192,9 @@ def critic(
         UserError: If the image is not square or its size cannot be built.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, width=width)
     require_at_least(0, classes=classes, extra_layers=extra_layers)
-    image = (shape[0], shape[1], shape[2])
     return build(
         lambda: Critic(image, classes, width, critic_batch_norm, extra_layers, activation, slope),
         _std,

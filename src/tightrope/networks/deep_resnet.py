@@ -14,7 +14,7 @@ from tightrope.networks.dcgan import generator
 from tightrope.networks.initialise import build, fan_in
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_shape, sum_pool
 from tightrope.networks.network import Network
-from tightrope.networks.sizes import RULE, factor, require_image
+from tightrope.networks.sizes import Image, require_factored
 
 Branch = Literal["scaled", "zero"]
 
@@ -42,7 +42,7 @@ class Block(nn.Module):
 class Critic(nn.Module):
     """One or two 3x3 convolutions, stages of residual blocks, ReLU, pooling, dense layer; see ``critic``."""
 
-    def __init__(self, shape: tuple[int, int, int], classes: int, width: int, depth: int, scale: float) -> None:
+    def __init__(self, shape: Image, classes: int, width: int, depth: int, scale: float) -> None:
         super().__init__()
         self.shape, self.classes, self.depth = shape, classes, depth
         sizes = _plan(shape[1], depth)
@@ -83,9 +83,9 @@ def _plan(size: int, depth: int) -> tuple[int, ...]:
     return tuple(share + (stage < left) for stage in range(stages))
 
 
-def check(shape: tuple[int, ...]) -> None:
-    """Raise ``UserError`` unless the shape is a square image that the DCGAN generator can be built for."""
-    require_image("deep_resnet", shape, lambda size: factor(size) is not None, RULE)
+def check(shape: tuple[int, ...]) -> Image:
+    """Return the shape; raise ``UserError`` unless it is a square image that the DCGAN generator can be built for."""
+    return require_factored("deep_resnet", shape)
 
 
 def critic(
@@ -127,12 +127,11 @@ def critic(
         UserError: If the image is not square or its size cannot be built.
             If an option is out of range, or the depth too small for one block per stage.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, width=width)
     require_at_least(0, classes=classes)
     if branch not in ("scaled", "zero"):
         raise UserError(f"branch must be scaled or zero, got {branch!r}.")
-    image = (shape[0], shape[1], shape[2])
     scale = 1.0 / math.sqrt(sum(_plan(shape[1], depth)))
 
     def std(name: str, weight: Tensor) -> float:

@@ -84,6 +84,11 @@ class ConditionalBatchNorm2d(nn.Module):
             self.shift.weight.zero_()
 
 
+def with_label(z: Tensor, embedding: nn.Embedding | None, labels: Tensor | None) -> Tensor:
+    """Append the embedding of labels ``[batch]`` to z ``[batch, latent]``; z itself without an embedding."""
+    return z if embedding is None else torch.cat((z, embedding(labels)), dim=1)
+
+
 def upsample(x: Tensor) -> Tensor:
     """Double height and width by repeating pixels."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tightrope.networks.initialise import build, fan_in
 from tightrope.networks.layers import require_at_least, require_labels, require_latent, require_shape, upsample
 from tightrope.networks.network import Network
-from tightrope.networks.sizes import RULE, factor, require_image
+from tightrope.networks.sizes import Image, factored, require_factored
 
 SLOPE = 0.2
 BRANCH_SCALE = 0.1
@@ -37,7 +37,7 @@ class Generator(nn.Module):
     """Dense layer, blocks with nearest-neighbour upsampling, convolution, tanh; see ``generator``."""
 
     def __init__(
-        self, shape: tuple[int, int, int], latent: int, classes: int, widths: tuple[int, ...], base: int, embedding: int
+        self, shape: Image, latent: int, classes: int, widths: tuple[int, ...], base: int, embedding: int
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.classes, self.base = shape, latent, classes, base
@@ -64,7 +64,7 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Convolution, blocks with average pooling between them, dense layer with one score per class; see ``critic``."""
 
-    def __init__(self, shape: tuple[int, int, int], classes: int, widths: tuple[int, ...], base: int) -> None:
+    def __init__(self, shape: Image, classes: int, widths: tuple[int, ...], base: int) -> None:
         super().__init__()
         self.shape, self.classes = shape, classes
         self.first = nn.Conv2d(shape[0], widths[0], 3, 1, 1)
@@ -86,15 +86,13 @@ class Critic(nn.Module):
 
 def _plan(size: int, width: int, max_width: int) -> tuple[tuple[int, ...], int]:
     """Channels of each map from the largest to the smallest, and the side of the smallest."""
-    parts = factor(size)
-    assert parts is not None, size
-    base, doublings = parts
+    base, doublings = factored(size)
     return tuple(min(width * 2**index, max_width) for index in range(doublings + 1)), base
 
 
-def check(shape: tuple[int, ...]) -> None:
-    """Raise ``UserError`` unless the shape is a square image whose size ``sizes.factor`` can write."""
-    require_image("mescheder_resnet", shape, lambda size: factor(size) is not None, RULE)
+def check(shape: tuple[int, ...]) -> Image:
+    """Return the shape; raise ``UserError`` unless it is a square image whose size ``sizes.factor`` can write."""
+    return require_factored("mescheder_resnet", shape)
 
 
 def generator(
@@ -130,11 +128,10 @@ def generator(
         UserError: If the image is not square or its size cannot be built.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, latent=latent, width=width, max_width=max_width, embedding=embedding)
     require_at_least(0, classes=classes)
     widths, base = _plan(shape[1], width, max_width)
-    image = (shape[0], shape[1], shape[2])
     return build(lambda: Generator(image, latent, classes, widths, base, embedding), _std, law="uniform", rng=rng)
 
 
@@ -165,11 +162,10 @@ def critic(
         UserError: If the image is not square or its size cannot be built.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, width=width, max_width=max_width)
     require_at_least(0, classes=classes)
     widths, base = _plan(shape[1], width, max_width)
-    image = (shape[0], shape[1], shape[2])
     return build(lambda: Critic(image, classes, widths, base), _std, law="uniform", rng=rng)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tightrope._plumbing.errors import UserError
 from tightrope.networks.activations import Activation, gain, make_activation
 from tightrope.networks.initialise import Std, build, fan_in
-from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape
+from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape, with_label
 from tightrope.networks.network import Network
 
 
@@ -37,8 +37,7 @@ class Generator(nn.Module):
         """Map z ``[batch, latent]`` and labels ``[batch]`` to samples ``[batch, *shape]``."""
         require_latent(z, self.latent)
         require_labels(labels, self.classes, len(z))
-        if self.label_embedding is not None:
-            z = torch.cat((z, self.label_embedding(labels)), dim=1)
+        z = with_label(z, self.label_embedding, labels)
         x = self.last(self.hidden(z)).reshape(-1, *self.shape)
         return torch.tanh(x) if len(self.shape) == 3 else x
 

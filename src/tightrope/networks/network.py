@@ -28,4 +28,4 @@ class Network:
     source: str
     generator: Callable[..., nn.Module]
     critic: Callable[..., nn.Module]
-    check: Callable[[tuple[int, ...]], None]
+    check: Callable[[tuple[int, ...]], object]

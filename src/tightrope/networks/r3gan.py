@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from tightrope._plumbing.errors import UserError
 from tightrope.networks.activations import gain
 from tightrope.networks.initialise import Std, build, fan_in
-from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape
+from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape, with_label
 from tightrope.networks.network import Network
-from tightrope.networks.sizes import RULE, factor, require_image
+from tightrope.networks.sizes import Image, factored, require_factored
 
 SLOPE = 0.2
 EXPANSION = 2
@@ -64,7 +64,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: Image,
         latent: int,
         classes: int,
         width: int,
@@ -74,7 +74,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.latent, self.classes, self.tanh = shape, latent, classes, tanh
-        base, doublings = _plan(shape[1])
+        base, doublings = factored(shape[1])
         self.label_embedding = nn.Embedding(classes, embedding) if classes else None
         self.basis = nn.Parameter(torch.empty(width, base, base))
         self.dense = nn.Linear(latent + (embedding if classes else 0), width, bias=False)
@@ -88,8 +88,7 @@ class Generator(nn.Module):
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]``."""
         require_latent(z, self.latent)
         require_labels(labels, self.classes, len(z))
-        if self.label_embedding is not None:
-            z = torch.cat((z, self.label_embedding(labels)), dim=1)
+        z = with_label(z, self.label_embedding, labels)
         x = self.last(self.stages(self.basis * self.dense(z)[:, :, None, None]))
         return torch.tanh(x) if self.tanh else x
 
@@ -97,10 +96,10 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """1x1 convolution, stages of blocks with downsampling between, one filter per channel over the last map, dense."""
 
-    def __init__(self, shape: tuple[int, int, int], classes: int, width: int, blocks: int) -> None:
+    def __init__(self, shape: Image, classes: int, width: int, blocks: int) -> None:
         super().__init__()
         self.shape, self.classes = shape, classes
-        base, doublings = _plan(shape[1])
+        base, doublings = factored(shape[1])
         self.first = nn.Conv2d(shape[0], width, 1, bias=False)
         stages: list[nn.Module] = _stage(width, blocks)
         for _ in range(doublings):
@@ -126,13 +125,6 @@ def _groups(channels: int) -> int:
     return max(1, channels // GROUP_SIZE)
 
 
-def _plan(size: int) -> tuple[int, int]:
-    """Side of the smallest map and number of doublings up to ``size``."""
-    parts = factor(size)
-    assert parts is not None, size
-    return parts
-
-
 def _require_width(width: int) -> None:
     """Refuse widths whose inner channels do not divide into groups of 16."""
     inner = EXPANSION * width
@@ -140,9 +132,9 @@ def _require_width(width: int) -> None:
         raise UserError(f"width must be below 8 or a multiple of 8, for groups of {GROUP_SIZE} channels, got {width}.")
 
 
-def check(shape: tuple[int, ...]) -> None:
-    """Raise ``UserError`` unless the shape is a square image whose size ``sizes.factor`` can write."""
-    require_image("r3gan", shape, lambda size: factor(size) is not None, RULE)
+def check(shape: tuple[int, ...]) -> Image:
+    """Return the shape; raise ``UserError`` unless it is a square image whose size ``sizes.factor`` can write."""
+    return require_factored("r3gan", shape)
 
 
 def generator(
@@ -179,12 +171,11 @@ def generator(
         UserError: If the image is not square or its size cannot be built.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, latent=latent, width=width, blocks=blocks, embedding=embedding)
     require_at_least(0, classes=classes)
     _require_width(width)
-    image = (shape[0], shape[1], shape[2])
-    count = blocks * (1 + _plan(shape[1])[1])
+    count = blocks * (1 + factored(shape[1])[1])
     return build(lambda: Generator(image, latent, classes, width, blocks, embedding, tanh), _std(count), rng=rng)
 
 
@@ -214,12 +205,11 @@ def critic(
         UserError: If the image is not square or its size cannot be built.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, width=width, blocks=blocks)
     require_at_least(0, classes=classes)
     _require_width(width)
-    image = (shape[0], shape[1], shape[2])
-    count = blocks * (1 + _plan(shape[1])[1])
+    count = blocks * (1 + factored(shape[1])[1])
     return build(lambda: Critic(image, classes, width, blocks), _std(count), rng=rng)
 
 

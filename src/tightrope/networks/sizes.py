@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from tightrope._plumbing.errors import UserError
+
+Image: TypeAlias = tuple[int, int, int]
+"""Channels, height and width."""
 
 LARGEST_SIZE = 1024
 
@@ -25,7 +29,19 @@ def factor(size: int) -> tuple[int, int] | None:
     return None
 
 
-def require_image(name: str, shape: tuple[int, ...], buildable: Callable[[int], bool], rule: str) -> None:
+def factored(size: int) -> tuple[int, int]:
+    """``factor`` of a size that is known to have one."""
+    parts = factor(size)
+    assert parts is not None, size
+    return parts
+
+
+def require_factored(name: str, shape: tuple[int, ...]) -> Image:
+    """``require_image`` for a network of the sizes that ``factor`` can write."""
+    return require_image(name, shape, lambda size: factor(size) is not None, RULE)
+
+
+def require_image(name: str, shape: tuple[int, ...], buildable: Callable[[int], bool], rule: str) -> Image:
     """Refuse sample shapes that are not square images of a buildable size.
 
     Args:
@@ -33,6 +49,9 @@ def require_image(name: str, shape: tuple[int, ...], buildable: Callable[[int], 
         shape: Sample shape without the batch axis.
         buildable: Whether the network can be built for an image of this height and width in pixels.
         rule: The sizes it can be built for, in words.
+
+    Returns:
+        The shape.
 
     Raises:
         UserError: In one sentence: what can be built, what was asked for, and which neighbouring sizes work.
@@ -46,7 +65,7 @@ def require_image(name: str, shape: tuple[int, ...], buildable: Callable[[int], 
     if channels < 1:
         raise UserError(f"network '{name}' needs at least one channel, got the sample shape {tuple(shape)}.")
     if height == width and buildable(height):
-        return
+        return channels, height, width
     neighbours = " or ".join(f"--resolution {size}" for size in _neighbours(min(height, width), buildable))
     raise UserError(
         f"network '{name}' builds square images of {rule} pixels, got {height}x{width}: "

@@ -21,7 +21,7 @@ from tightrope.networks.layers import (
     to_vector,
 )
 from tightrope.networks.network import Network
-from tightrope.networks.sizes import require_image
+from tightrope.networks.sizes import Image, require_image
 
 GENERATOR_WIDTHS = (8, 4, 2, 1)
 CRITIC_LAYERS = ((1, 3, 1), (1, 4, 2), (2, 3, 1), (2, 4, 2), (4, 3, 1), (4, 4, 2), (8, 3, 1))
@@ -31,7 +31,7 @@ CRITIC_LAYERS = ((1, 3, 1), (1, 4, 2), (2, 3, 1), (2, 4, 2), (4, 3, 1), (4, 4, 2
 class Generator(nn.Module):
     """Dense layer and three strided transposed convolutions with batch norm; see ``generator``."""
 
-    def __init__(self, shape: tuple[int, int, int], latent: int, classes: int, width: int) -> None:
+    def __init__(self, shape: Image, latent: int, classes: int, width: int) -> None:
         super().__init__()
         self.shape, self.latent, self.classes = shape, latent, classes
         self.base = shape[1] // 8
@@ -55,9 +55,7 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Seven convolutions without normalisation and a dense layer; see ``critic``."""
 
-    def __init__(
-        self, shape: tuple[int, int, int], classes: int, width: int, activation: Activation, slope: float
-    ) -> None:
+    def __init__(self, shape: Image, classes: int, width: int, activation: Activation, slope: float) -> None:
         super().__init__()
         self.shape, self.classes = shape, classes
         layers: list[nn.Module] = []
@@ -76,9 +74,9 @@ class Critic(nn.Module):
         return self.head(to_vector(self.body(x)), labels)
 
 
-def check(shape: tuple[int, ...]) -> None:
-    """Raise ``UserError`` unless the shape is a square image of a size divisible by 8."""
-    require_image("sn_cnn", shape, lambda size: size % 8 == 0, "a multiple of 8")
+def check(shape: tuple[int, ...]) -> Image:
+    """Return the shape; raise ``UserError`` unless it is a square image of a size divisible by 8."""
+    return require_image("sn_cnn", shape, lambda size: size % 8 == 0, "a multiple of 8")
 
 
 def generator(
@@ -109,10 +107,9 @@ def generator(
         UserError: If the image is not square or its size is not divisible by 8.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, latent=latent, width=width)
     require_at_least(0, classes=classes)
-    image = (shape[0], shape[1], shape[2])
     return build(lambda: Generator(image, latent, classes, width), _std, rng=rng)
 
 
@@ -147,10 +144,9 @@ def critic(
         UserError: If the image is not square or its size is not divisible by 8.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, width=width)
     require_at_least(0, classes=classes)
-    image = (shape[0], shape[1], shape[2])
     return build(lambda: Critic(image, classes, width, activation, slope), _std, rng=rng)
 
 

@@ -23,7 +23,7 @@ from tightrope.networks.layers import (
     upsample,
 )
 from tightrope.networks.network import Network
-from tightrope.networks.sizes import require_image
+from tightrope.networks.sizes import Image, require_image
 
 Conditioning = Literal["projection", "concat"]
 
@@ -98,7 +98,7 @@ class CriticBlock(nn.Module):
 class Generator(nn.Module):
     """Dense layer, upsampling blocks, BN ReLU convolution tanh; see ``generator``."""
 
-    def __init__(self, shape: tuple[int, int, int], latent: int, classes: int, width: int) -> None:
+    def __init__(self, shape: Image, latent: int, classes: int, width: int) -> None:
         super().__init__()
         self.shape, self.latent, self.classes = shape, latent, classes
         self.base, units = GENERATOR_PLANS[shape[1]]
@@ -121,7 +121,7 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Residual blocks, ReLU, sum over the pixels, dense layer without bias; see ``critic``."""
 
-    def __init__(self, shape: tuple[int, int, int], classes: int, width: int, conditioning: Conditioning) -> None:
+    def __init__(self, shape: Image, classes: int, width: int, conditioning: Conditioning) -> None:
         super().__init__()
         self.shape, self.classes = shape, classes
         units, downsampled, join = CRITIC_PLANS[shape[1]]
@@ -149,9 +149,9 @@ class Critic(nn.Module):
         return self.head(sum_pool(F.relu(h)), labels)
 
 
-def check(shape: tuple[int, ...]) -> None:
-    """Raise ``UserError`` unless the shape is a square image of 32, 48, 64 or 128 pixels."""
-    require_image("sn_resnet", shape, lambda size: size in CRITIC_PLANS, "32, 48, 64 or 128")
+def check(shape: tuple[int, ...]) -> Image:
+    """Return the shape; raise ``UserError`` unless it is a square image of 32, 48, 64 or 128 pixels."""
+    return require_image("sn_resnet", shape, lambda size: size in CRITIC_PLANS, "32, 48, 64 or 128")
 
 
 def generator(
@@ -184,10 +184,9 @@ def generator(
         UserError: If the image is not square or has another size.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, latent=latent, width=width)
     require_at_least(0, classes=classes)
-    image = (shape[0], shape[1], shape[2])
     return build(lambda: Generator(image, latent, classes, width), _std, law="uniform", rng=rng)
 
 
@@ -222,12 +221,11 @@ def critic(
         UserError: If the image is not square or has another size.
             If an option is out of range.
     """
-    check(shape)
+    image = check(shape)
     require_at_least(1, width=width)
     require_at_least(0, classes=classes)
     if conditioning not in ("projection", "concat"):
         raise UserError(f"conditioning must be projection or concat, got {conditioning!r}.")
-    image = (shape[0], shape[1], shape[2])
     return build(lambda: Critic(image, classes, width, conditioning), _std, law="uniform", rng=rng)
 
 

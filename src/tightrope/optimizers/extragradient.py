@@ -9,26 +9,23 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.optimizers.momentum import check_rate, evaluate
+from tightrope.optimizers._rule import AdamRule, Rule, check_rate
 
 
-class Extrapolating(torch.optim.Optimizer):
+class Extrapolating(Rule):
     """The shared part: ``extrapolate()`` looks ahead; ``step()`` returns to the start and takes the real step."""
 
-    def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
+    def _direction(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         raise NotImplementedError
 
     @torch.no_grad()
     def extrapolate(self) -> None:
         """Move to the look-ahead point, from where the step began; may be called several times before ``step()``."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if "start" not in state:
-                    state["start"] = p.detach().clone()
-                p.copy_(state["start"] + self._direction(p, group))
+        for p, gradient, group in self._with_gradients():
+            state = self.state[p]
+            if "start" not in state:
+                state["start"] = p.detach().clone()
+            p.copy_(state["start"] + self._direction(p, gradient, group))
 
     @torch.no_grad()
     def retreat(self) -> None:
@@ -39,15 +36,35 @@ class Extrapolating(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move from where the step began by the present gradient; without ``extrapolate()`` an ordinary step."""
-        loss = evaluate(closure)
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                direction = self._direction(p, group)
-                p.copy_(self.state[p].pop("start", p) + direction)
+        """Move from where the step began by the present gradient; without ``extrapolate()`` an ordinary step.
+
+        A parameter that looked ahead and has no gradient now returns to where it was.
+        """
+        loss = super().step(closure)
+        self.retreat()
         return loss
+
+    def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        direction = self._direction(p, gradient, group)
+        p.copy_(self.state[p].pop("start", p) + direction)
+
+
+def extrapolating(optimizer: object) -> Extrapolating | None:
+    """The extragradient rule that an optimiser is or, as wrappers such as accelerate's do, keeps as ``optimizer``.
+
+    Raises:
+        UserError: A wrapper that scales gradients, which only its own ``step`` undoes.
+    """
+    scaled = False
+    while optimizer is not None and not isinstance(optimizer, Extrapolating):
+        scaled = scaled or getattr(optimizer, "scaler", None) is not None
+        optimizer = getattr(optimizer, "optimizer", None)
+    if optimizer is not None and scaled:
+        raise UserError(
+            "Expected gradients as they are for extragradient's look ahead, got an optimiser with a gradient scaler; "
+            "use bf16 or fp32 in place of fp16."
+        )
+    return optimizer
 
 
 class ExtraSGD(Extrapolating):
@@ -80,12 +97,11 @@ class ExtraSGD(Extrapolating):
         check_rate(lr)
         super().__init__(params, {"lr": lr})
 
-    def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        assert p.grad is not None
-        return -group["lr"] * p.grad
+    def _direction(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        return -group["lr"] * gradient
 
 
-class ExtraAdam(Extrapolating):
+class ExtraAdam(AdamRule, Extrapolating):
     """Extragradient whose two halves are Adam steps; both halves update Adam's moments.
 
     Source: Gidel et al. 2019 (1802.10551), algorithm 4, and its code: rates 5e-4 (critic) and 5e-5, betas (0.5, 0.9).
@@ -120,30 +136,7 @@ class ExtraAdam(Extrapolating):
         betas: tuple[float, float] = (0.5, 0.9),
         eps: float = 1e-8,
     ) -> None:
-        check_rate(lr)
-        check_betas(betas)
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        super().__init__(params, lr, betas, eps)
 
-    def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        return -group["lr"] * adam_direction(self.state[p], p, group)
-
-
-def adam_direction(state: dict[str, Any], p: Tensor, group: dict[str, Any]) -> Tensor:
-    """Adam's bias-corrected direction at the present gradient, after updating the moments in ``state``."""
-    assert p.grad is not None
-    if "step" not in state:
-        state["step"] = 0
-        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
-    state["step"] += 1
-    beta1, beta2 = group["betas"]
-    state["exp_avg"].mul_(beta1).add_(p.grad, alpha=1 - beta1)
-    state["exp_avg_sq"].mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
-    mean = state["exp_avg"] / (1 - beta1 ** state["step"])
-    scale = (state["exp_avg_sq"] / (1 - beta2 ** state["step"])).sqrt()
-    return mean / (scale + group["eps"])
-
-
-def check_betas(betas: tuple[float, float]) -> None:
-    """Raise unless both decay rates lie in [0, 1)."""
-    if not all(0 <= beta < 1 for beta in betas):
-        raise UserError(f"Expected Adam betas in [0, 1), got {betas}; for example (0.5, 0.9).")
+    def _direction(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        return -group["lr"] * self._adam(p, gradient, group)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.optimizers.momentum import evaluate
+from tightrope.optimizers._rule import evaluate
 
 
 class Lookahead(torch.optim.Optimizer):

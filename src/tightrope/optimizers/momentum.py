@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
+from tightrope.optimizers._rule import Rule, check_rate
 
 
-class Momentum(torch.optim.Optimizer):
+class Momentum(Rule):
     """Gradient descent with momentum, which may be negative; torch's own SGD refuses negative values.
 
     ``m <- momentum m + (1 - dampening) g``, ``x <- x - lr m``, with ``m`` zero at first.
@@ -53,31 +54,9 @@ class Momentum(torch.optim.Optimizer):
             raise UserError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Update every parameter that has a gradient; ``closure`` re-evaluates the loss, as in torch."""
-        loss = evaluate(closure)
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(p)
-                state["momentum"].mul_(group["momentum"]).add_(p.grad, alpha=1 - group["dampening"])
-                p.add_(state["momentum"], alpha=-group["lr"])
-        return loss
-
-
-def check_rate(lr: float) -> None:
-    """Raise unless ``lr`` is a finite number of at least zero."""
-    if not 0 <= lr < float("inf"):
-        raise UserError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
-
-
-def evaluate(closure: Callable[[], float] | None) -> float | None:
-    """Value of a closure with gradients enabled, as torch's optimisers call it; None without one."""
-    if closure is None:
-        return None
-    with torch.enable_grad():
-        return closure()
+    def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(p)
+        state["momentum"].mul_(group["momentum"]).add_(gradient, alpha=1 - group["dampening"])
+        p.add_(state["momentum"], alpha=-group["lr"])

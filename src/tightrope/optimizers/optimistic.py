@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from tightrope.optimizers.extragradient import adam_direction, check_betas
-from tightrope.optimizers.momentum import check_rate, evaluate
+from tightrope.optimizers._rule import AdamRule, Rule, check_rate
 
 
-class _Optimistic(torch.optim.Optimizer):
+class _Optimistic(Rule):
     """``x <- x - lr (2 u_k - u_{k-1})`` for a direction ``u``; the first step is ``x - lr u_0``."""
 
-    def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
+    def _direction(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         raise NotImplementedError
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Update every parameter that has a gradient; ``closure`` re-evaluates the loss, as in torch."""
-        loss = evaluate(closure)
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                direction = self._direction(p, group)
-                before = state.get("direction", direction)
-                p.add_(2 * direction - before, alpha=-group["lr"])
-                state["direction"] = direction
-        return loss
+    def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        direction = self._direction(p, gradient, group)
+        before = state.get("direction", direction)
+        p.add_(2 * direction - before, alpha=-group["lr"])
+        state["direction"] = direction
 
 
 class OptimisticSGD(_Optimistic):
@@ -64,12 +54,11 @@ class OptimisticSGD(_Optimistic):
         check_rate(lr)
         super().__init__(params, {"lr": lr})
 
-    def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        assert p.grad is not None
-        return p.grad.clone()
+    def _direction(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        return gradient.clone()
 
 
-class OptimisticAdam(_Optimistic):
+class OptimisticAdam(AdamRule, _Optimistic):
     """Optimistic descent with Adam's bias-corrected direction in place of the gradient.
 
     Source: Daskalakis et al. 2018 (1711.00141), algorithm 1.
@@ -100,9 +89,7 @@ class OptimisticAdam(_Optimistic):
         betas: tuple[float, float] = (0.5, 0.9),
         eps: float = 1e-8,
     ) -> None:
-        check_rate(lr)
-        check_betas(betas)
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        super().__init__(params, lr, betas, eps)
 
-    def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        return adam_direction(self.state[p], p, group)
+    def _direction(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        return self._adam(p, gradient, group)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.field import descent
 from tightrope.dynamics.players import Losses, Player, all_parameters
-from tightrope.optimizers.extragradient import Extrapolating
+from tightrope.optimizers.extragradient import Extrapolating, extrapolating
 from tightrope.optimizers.strides import match_strides_
 
 Order: TypeAlias = Sequence[tuple[int, ...]]
@@ -89,7 +89,7 @@ def outer_step(
 def extragradient_step(
     losses: Losses,
     players: Sequence[Player],
-    optimizers: Sequence[Extrapolating],
+    optimizers: Sequence[torch.optim.Optimizer],
     order: Order = SIMULTANEOUS,
     *,
     extrapolations: int = 1,
@@ -101,10 +101,13 @@ def extragradient_step(
     Args:
         losses: One function per player.
         players: Modules or sequences of tensors.
-        optimizers: ``ExtraSGD`` or ``ExtraAdam``, one per player.
+        optimizers: ``ExtraSGD`` or ``ExtraAdam``, one per player, possibly wrapped (accelerate).
         order: Who moves when; published with both players at once.
         extrapolations: Looks ahead, each from the point where the step began; as their number grows the step tends to
             the implicit (proximal-point) one, provided that the step size times the field's slope is below one.
+
+    Raises:
+        UserError: An optimiser that cannot look ahead.
 
     Example:
         >>> from tightrope.optimizers import ExtraSGD, extragradient_step
@@ -117,16 +120,18 @@ def extragradient_step(
     """
     parts = all_parameters(losses, players)
     _one_each(parts, optimizers)
+    ahead = [_extrapolating(optimizer) for optimizer in optimizers]
 
     def step() -> None:
         for moving in order:
             for _ in range(extrapolations):
                 set_gradients_(losses, parts, moving)
                 for i in moving:
-                    optimizers[i].extrapolate()
+                    ahead[i].extrapolate()
             set_gradients_(losses, parts, moving)
             for i in moving:
                 optimizers[i].step()
+                ahead[i].retreat()  # from a step that a wrapper skipped, as it does while it accumulates gradients
 
     return step
 
@@ -156,3 +161,12 @@ def _one_each(parts: Sequence[object], optimizers: Sequence[object]) -> None:
             f"Expected one optimiser per player, got {len(optimizers)} for {len(parts)} players; pass "
             "(generator_optimizer, critic_optimizer)."
         )
+
+
+def _extrapolating(optimizer: torch.optim.Optimizer) -> Extrapolating:
+    found = extrapolating(optimizer)
+    if found is None:
+        raise UserError(
+            f"Expected optimisers that look ahead, got {type(optimizer).__name__}; use ExtraSGD or ExtraAdam."
+        )
+    return found

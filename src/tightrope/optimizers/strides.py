@@ -9,12 +9,14 @@ from torch import Tensor
 
 
 def match_strides_(parameters: Iterable[Tensor]) -> None:
-    """Give each gradient the memory layout of its parameter, in place.
+    """Give each gradient the memory layout of its parameter, in place; a sparse one becomes dense.
 
     Fused optimisers on the CPU silently compute wrong updates when the two differ (pytorch issue 106951; seen in torch
     2.13 with gradients assigned by hand). Gradients of an ordinary backward match already and are not copied.
     """
     for p in parameters:
         gradient = p.grad
+        if gradient is not None and gradient.layout != torch.strided:
+            p.grad = gradient = gradient.to_dense()
         if gradient is not None and gradient.stride() != p.stride():
             p.grad = torch.empty_like(p).copy_(gradient)

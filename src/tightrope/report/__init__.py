@@ -35,6 +35,19 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 
     Raises:
         UserError: if ``run`` is not the folder of a run, or the file could not be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from tightrope import report
+        >>> from tightrope.cli import main
+        >>> folder = Path(tempfile.mkdtemp(), "ring")
+        >>> short = "--steps 2 --latent 4 --evaluate-every 0 --evaluate-n 20 --quiet"
+        >>> main(["train", "toy:ring", *short.split(), "--out", str(folder)])  # doctest: +ELLIPSIS
+        report: ...report.html
+        0
+        >>> report.write_report(folder).name
+        'report.html'
     """
     record = read_run(Path(run))
     target = Path(out) if out is not None else Path(run) / "report.html"

@@ -114,6 +114,19 @@ def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGener
 
     Raises:
         UserError: Not a run folder, nothing saved yet, or weights of another network.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from tightrope import runs
+        >>> from tightrope.cli import main
+        >>> folder = Path(tempfile.mkdtemp(), "ring")
+        >>> short = "--steps 2 --latent 4 --evaluate-every 0 --evaluate-n 20 --quiet"
+        >>> main(["train", "toy:ring", *short.split(), "--out", str(folder)])  # doctest: +ELLIPSIS
+        report: ...report.html
+        0
+        >>> runs.load(folder).sample(3).shape
+        torch.Size([3, 2])
     """
     folder = Path(run)
     config = read_config(folder)

@@ -35,6 +35,14 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
 
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
+
+    Example:
+        >>> from tightrope import methods, training
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> run = training.start(methods.build("r1"), generator, critic, seed=0, latent=4, shape=(2,))
+        >>> half = training.critic_step(run, torch.randn(16, 2))
+        >>> sorted(training.scalars(half)), run.critic_steps, run.step
+        (['d_fake', 'd_real', 'gradient_norm', 'loss', 'penalty'], 1, 0)
     """
     _require_alternating(run)
     real, labels = to_device(run, real, labels)
@@ -137,12 +145,12 @@ def _update(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
     now = _differentiated(run, player, network, objective, [p for p in parameters if p.requires_grad])
+    match_strides_(parameters)
     size = gradient_norm(parameters)
     if not math.isfinite(float(now.total.detach() + size)):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
         where = locate(networks, lambda: again().total, samples=samples)
         raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
-    match_strides_(parameters)
     settings.schedule_(optimizer, run.images_seen)
     optimizer.step()
     half = Half(detached(now), size)

@@ -13,7 +13,7 @@ from torch import Tensor
 from tightrope.autodiff import gradient_norm
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Draw, Objective, losses_on
-from tightrope.optimizers.extragradient import Extrapolating
+from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients
@@ -55,18 +55,20 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     for setting, optimizer in zip(settings, optimizers, strict=True):
         setting.schedule_(optimizer, run.images_seen)
     halves = _gradients_(run, descended, seen, real)
-    ahead = [optimizer for optimizer in optimizers if isinstance(optimizer, Extrapolating)]
+    ahead = [found for found in map(extrapolating, optimizers) if found is not None]
     if ahead:
-        for optimizer in ahead:
-            optimizer.extrapolate()
+        for rule in ahead:
+            rule.extrapolate()
         try:
             halves = _gradients_(run, descended, seen, real)
         except NonFiniteError:
-            for optimizer in ahead:
-                optimizer.retreat()
+            for rule in ahead:
+                rule.retreat()
             raise
     for optimizer in optimizers:
         optimizer.step()
+    for rule in ahead:
+        rule.retreat()  # from a step that a wrapper skipped
     run._last |= dict(zip(PLAYERS, halves, strict=True))
     finish_critic(run, real.shape[0])
     finish_step(run)
@@ -107,11 +109,11 @@ def _gradients_(
     for (parameters, taken, total), player, loss in zip(found, PLAYERS, losses, strict=True):
         for p, gradient in zip(parameters, taken, strict=True):
             p.grad = gradient
+        match_strides_(parameters)
         size = gradient_norm(parameters)
         if not math.isfinite(float(total + size)):
             networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
             where = locate(networks, loss, samples=real)
             raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
-        match_strides_(parameters)
         halves.append(Half(dataclasses.replace(detached(seen[player]), total=total), size))
     return halves[0], halves[1]

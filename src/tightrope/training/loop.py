@@ -46,6 +46,16 @@ def train(
     Raises:
         NonFiniteError: A half-step met a value that is not finite.
         UserError: No budget was given, or the iterable is empty.
+
+    Example:
+        >>> from tightrope import methods, training
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> run = training.start(methods.build("r1"), generator, critic, seed=0, latent=4, shape=(2,))
+        >>> for step in training.train(run, [torch.randn(16, 2), torch.randn(16, 2)], steps=3):
+        ...     print(step.step, step.images_seen)
+        1 16
+        2 32
+        3 48
     """
     if steps is None and images is None and minutes is None:
         raise UserError("Expected a budget, got none; pass steps=, images= or minutes=.")

@@ -53,6 +53,13 @@ def start(
     Raises:
         UserError: Networks that do not fit each other, the latent size or the data, or have nothing to train; or a
             gradient penalty with a critic that has batch normalisation in training mode.
+
+    Example:
+        >>> from tightrope import methods, training
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> run = training.start(methods.build("r1"), generator, critic, seed=0, latent=4, shape=(2,))
+        >>> run.step, run.images_seen
+        (0, 0)
     """
     size = latent if latent is not None else getattr(generator, "latent", None)
     if not isinstance(size, int) or size < 1:
@@ -70,7 +77,8 @@ def start(
             network.to(memory_format=memory)  # type: ignore[call-overload]
             if next(network.parameters()).device.type == "cpu":
                 use_matrix_weight_gradients_(network)
-    found = _check_fit(generator, critic, size, shape)
+    samples = method.batch_size if batch_size is None else batch_size
+    found = _check_fit(generator, critic, size, shape, samples)
     if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
             torch.random.manual_seed(seed)
@@ -88,7 +96,7 @@ def start(
         method.generator_optimizer.build(generator.parameters()),
         torch.Generator().manual_seed(seed),
         size,
-        method.batch_size if batch_size is None else batch_size,
+        samples,
         precision,
         ema_half_life_images,
         ema_ramp_up,
@@ -112,14 +120,30 @@ def _check_players(**players: nn.Module) -> None:
             )
 
 
-def _check_fit(generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The sample shape, after two samples (or packs) have gone through both networks."""
-    p, count = next(generator.parameters()), 2 * rows_of(critic)
-    labels = torch.zeros(count, dtype=torch.long, device=p.device)
+def _check_fit(
+    generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None, batch_size: int
+) -> tuple[int, ...]:
+    """The sample shape, after two samples or packs have gone through both networks, or a batch if they do not fit.
+
+    A network may want whole groups, as one with minibatch statistics does, and refuse two.
+    """
+    try:
+        return _pass_through(generator, critic, latent, shape, 2 * rows_of(critic))
+    except (RuntimeError, ValueError, AssertionError):
+        if batch_size == 2 * rows_of(critic):
+            raise
+    return _pass_through(generator, critic, latent, shape, batch_size)
+
+
+def _pass_through(
+    generator: nn.Module, critic: nn.Module, latent: int, shape: tuple[int, ...] | None, n: int
+) -> tuple[int, ...]:
+    p = next(generator.parameters())
+    labels = torch.zeros(n, dtype=torch.long, device=p.device)
     with undisturbed(generator, critic), torch.no_grad():
         generator.eval(), critic.eval()
         try:
-            fake = labelled(generator, labels)(torch.zeros(count, latent, device=p.device, dtype=p.dtype))
+            fake = labelled(generator, labels)(torch.zeros(n, latent, device=p.device, dtype=p.dtype))
         except (RuntimeError, TypeError) as error:
             raise UserError(
                 f"The generator does not accept latents of size {latent} ({str(error).splitlines()[0]}); make its "

@@ -49,6 +49,12 @@ def mean(values: Values, *, clusters: Sequence[Hashable] | None = None, level: f
 
     Raises:
         UserError: No values, one that is not finite, or not as many clusters as values.
+
+    Example:
+        >>> from tightrope.studies import statistics
+        >>> found = statistics.mean([1.0, 2.0, 3.0])
+        >>> found.value, round(found.low, 3), round(found.high, 3)  # three seeds say little
+        (2.0, -0.484, 4.484)
     """
     x = _means(finite(values), clusters)
     n, centre = len(x), float(np.mean(x))
@@ -82,6 +88,12 @@ def ratio(
 
     Raises:
         UserError: A value is not positive, pairs do not match, or clusters are given without pairs.
+
+    Example:
+        >>> from tightrope.studies import statistics
+        >>> found = statistics.ratio([2.0, 4.0, 8.0], [1.0, 2.0, 4.1])  # seeds differ, their ratios do not
+        >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+        (1.984, 1.915, 2.055)
     """
     a, b = np.log(positive(treated)), np.log(positive(control))
     return difference(a, b, paired=paired, clusters=clusters, level=level).mapped(math.exp)

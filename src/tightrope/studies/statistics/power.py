@@ -54,6 +54,11 @@ def seeds_needed(effect: float, sd: float, *, alpha: float = 0.05, power: float 
 
     Raises:
         UserError: More than ``most`` would be needed.
+
+    Example:
+        >>> from tightrope.studies import statistics
+        >>> statistics.seeds_needed(1.0, 1.0)  # an effect as large as its spread
+        10
     """
     n = 2
     while n <= most:

@@ -72,6 +72,11 @@ def permutation_test(
         paired: Whether run ``i`` of both arms shares seed, initialisation and data order.
         resamples: Random arrangements where there are too many.
         seed: Of those.
+
+    Example:
+        >>> from tightrope.studies import statistics
+        >>> statistics.permutation_test([2.0, 4.0, 8.0, 3.0, 5.0], [1.0, 2.0, 4.0, 2.5, 4.5])  # all five point one way
+        0.0625
     """
     a, b = finite(treated), finite(control)
     rng = np.random.default_rng(seed)
