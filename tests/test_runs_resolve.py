@@ -20,15 +20,15 @@ from tightrope.runs.options import joint_options, method_options, network_option
 
 
 def test_python_and_the_command_line_give_one_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = "train digits --method r1 --gamma 1 --steps 100 --width 16 --critic-depth 2 --betas 0 0.9 --dry-run"
+    words = "train digits --method wgan_gp --weight 1 --steps 100 --width 16 --critic-depth 2 --betas 0 0.9 --dry-run"
     assert main(words.split()) == 0
     shown = json.loads(capsys.readouterr().out)
-    config = runs.resolve("digits", method="r1", gamma=1.0, steps=100, width=16, critic_depth=2, betas=(0.0, 0.9))
+    config = runs.resolve("digits", method="wgan_gp", weight=1.0, steps=100, width=16, critic_depth=2, betas=(0.0, 0.9))
     found = json.loads(json.dumps(config.to_json()))
     for part in ("data", "method", "network", "training"):
         assert found[part] == shown[part], part
     assert found["network"]["critic"]["depth"] == 2 != found["network"]["generator"]["depth"]
-    assert found["method"]["hyperparameters"]["gamma"] == 1.0
+    assert found["method"]["hyperparameters"]["weight"] == 1.0
 
 
 def test_a_resolved_configuration_trains(tmp_path: Path) -> None:

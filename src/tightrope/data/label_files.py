@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope._plumbing.errors import UserError
 from tightrope.data.files import common, damaged, tidy
 
 __all__ = ["StoredLabels", "is_label_file", "stored_labels"]
@@ -157,7 +157,7 @@ def _of_json(content: Any) -> Pairs | str:
         return _of_records(content)
     pairs = [(name, label) for name, label in content]
     if not all(isinstance(name, str) for name, _ in pairs):
-        raise UserTypeError("names are text")
+        raise TypeError("names are text")
     return pairs
 
 
@@ -173,7 +173,7 @@ def _of_rows(rows: list[list[str]]) -> Pairs | str:
     if len(first) == 2 and not known and PurePosixPath(first[0]).suffix:
         first, rows = ["file_name", "label"], [[], *rows]
     if any(len(row) != len(first) for row in rows[1:]):
-        raise UserError("rows of different length")
+        raise ValueError("rows of different length")
     return _of_table(first, [[cell.strip() or None for cell in row] for row in rows[1:]])
 
 
