@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import subprocess
@@ -13,6 +14,10 @@ import numpy as np
 import pytest
 
 from tightrope.cli import COMMANDS, main
+from tightrope.cli.train_command import TrainOptions
+from tightrope.methods import METHODS
+from tightrope.networks import NETWORKS
+from tightrope.runs.options import joint_options, method_options
 
 TINY = ["--steps", "4", "--batch-size", "8", "--latent", "3", "--width", "8", "--evaluate-n", "60", "--quiet"]
 
@@ -237,3 +242,12 @@ def test_ctrl_c_saves_and_resumes(tmp_path: Path) -> None:
     assert "tightrope resume" in err
     step = json.loads((tmp_path / "r" / "status.json").read_text())["step"]
     assert main(["resume", str(tmp_path / "r"), "--steps", str(step + 2), "--quiet"]) == 0
+
+
+def test_no_option_of_a_method_hides_one_of_a_network_or_a_general_one() -> None:
+    general = {field.name for field in dataclasses.fields(TrainOptions)}
+    of_methods = {name: set(method_options(name)) for name in METHODS}
+    of_networks = set(joint_options(NETWORKS))
+    assert not general & of_networks
+    for name, options in of_methods.items():
+        assert not options & (general | of_networks), name

@@ -166,3 +166,11 @@ def test_files_that_a_page_mentions_exist(page: Path) -> None:
     paths = re.findall(r"(?:tests|benchmarks|examples|docs|src)/[\w./]*\w(?![*\w])", page.read_text())
     missing = {path for path in paths if not (ROOT / path).exists()} - {"docs/_build/html", "docs/results/NAME.json"}
     assert not missing, f"{page.name} mentions {sorted(missing)}"
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
+def test_imports_that_a_page_shows_work(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "python":
+            for line in re.findall(r"^(?:from|import) tightrope.*$", block.text, re.MULTILINE):
+                exec(line, {})

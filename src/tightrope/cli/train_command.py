@@ -26,7 +26,8 @@ SHOWN = "dcgan"
 class TrainOptions(Wishes):
     """Train a GAN on your data; ends with a report.
 
-    Options of the chosen method and network follow below the general ones; ``tightrope list`` names them all.
+    Options of the method and network that --method and --network name stand below the general ones, else those of r1
+    and dcgan; ``tightrope list`` names the methods and networks.
     """
 
     data: Annotated[str, tyro.conf.Positional]

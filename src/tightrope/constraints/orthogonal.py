@@ -118,8 +118,7 @@ def orthogonal(
 
     Raises:
         UserTypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an
-            argument is
-            of another type.
+            argument is of another type.
         UserError: An option is unknown or out of range, a layer is already constrained, or there is none, or its
             weight is shared, sparse or not finite; for ``norm="operator"`` a stride and a dilation with a common
             factor, or a missing ``input_shape``.

@@ -75,8 +75,7 @@ def spectral_norm(
 
     Raises:
         UserTypeError: A module keeps a weight matrix that no constraint here knows, name it in ``skip``; or an
-            argument is
-            of another type.
+            argument is of another type.
         UserError: An option is out of range, a layer is already constrained, or there is no layer, or its weight is
             shared with another module, sparse or not finite; for ``norm="operator"`` also a layer that the forward does
             not reach or meets with different input sizes, and an ``input_shape`` that the network cannot take.

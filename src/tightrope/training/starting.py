@@ -41,7 +41,8 @@ def start(
         seed: Of latents, interpolation coefficients and perturbations.
         latent: Size of the latents; ``generator.latent`` if None.
         shape: Sample shape, to check that the two networks fit each other and the data before the first step.
-        batch_size: Real samples per critic step; the method's published one if None.
+        batch_size: Generated samples per generator step, the method's published number if None; a critic step
+            generates as many as it is given real ones.
         precision: ``"fp32"``, or ``"bf16"`` for autocast with channels-last memory.
         device: Where to train; where the generator is if None.
         ema_half_life_images: Half-life of the averaged generator in real images; 0 for no averaging.
