@@ -3,11 +3,13 @@ r"""Extragradient: look ahead by one step, then move from where you were by the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 from tightrope.optimizers.momentum import check_rate, evaluate
 
@@ -122,6 +124,7 @@ class ExtraAdam(Extrapolating):
     ) -> None:
         check_rate(lr)
         check_betas(betas)
+        check_number("eps", eps, 1e-8)
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
 
     def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
@@ -145,5 +148,6 @@ def adam_direction(state: dict[str, Any], p: Tensor, group: dict[str, Any]) -> T
 
 def check_betas(betas: tuple[float, float]) -> None:
     """Raise unless both decay rates lie in [0, 1)."""
-    if not all(0 <= beta < 1 for beta in betas):
-        raise UserError(f"Expected Adam betas in [0, 1), got {betas}; for example (0.5, 0.9).")
+    pair = isinstance(betas, list | tuple) and len(betas) == 2
+    if not pair or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in betas):
+        raise UserError(f"Expected two Adam betas in [0, 1), got {betas!r}; for example (0.5, 0.9).")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 
 
@@ -49,6 +52,8 @@ class Momentum(torch.optim.Optimizer):
         dampening: float = 0.0,
     ) -> None:
         check_rate(lr)
+        check_number("momentum", momentum, -0.5, least=-math.inf)
+        check_number("dampening", dampening, 0, least=-math.inf)
         if not -1 < momentum < 1:
             raise UserError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})
@@ -71,8 +76,8 @@ class Momentum(torch.optim.Optimizer):
 
 def check_rate(lr: float) -> None:
     """Raise unless ``lr`` is a finite number of at least zero."""
-    if not 0 <= lr < float("inf"):
-        raise UserError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
+    if not isinstance(lr, Real | Tensor) or not 0 <= lr < float("inf"):
+        raise UserError(f"Expected a finite learning rate >= 0, got {lr!r}; published values lie in 5e-5 to 1e-3.")
 
 
 def evaluate(closure: Callable[[], float] | None) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number
 from tightrope.optimizers.extragradient import adam_direction, check_betas
 from tightrope.optimizers.momentum import check_rate, evaluate
 
@@ -102,6 +103,7 @@ class OptimisticAdam(_Optimistic):
     ) -> None:
         check_rate(lr)
         check_betas(betas)
+        check_number("eps", eps, 1e-8)
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
 
     def _direction(self, p: Tensor, group: dict[str, Any]) -> Tensor:
