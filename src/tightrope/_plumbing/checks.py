@@ -44,6 +44,21 @@ def check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
         raise UserError(f"expected {name}={' or '.join(map(repr, valid))}, got {value!r}; {valid[0]!r} is the default")
 
 
+def check_weight(weight: Tensor) -> None:
+    """Refuse a layer's weight of which there are no singular values to find, or whose imaginary part would be lost.
+
+    Raises:
+        UserError: It is empty, complex, not finite, or on the device meta.
+    """
+    if weight.is_meta or weight.is_complex() or not weight.numel():
+        raise UserError(
+            f"expected a real weight with values, got {list(weight.shape)}, {weight.dtype}, on {weight.device.type}; "
+            "build the layer with real weights of at least one entry on a device that holds them"
+        )
+    if not bool(torch.isfinite(weight).all()):
+        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
+
+
 def check_assigned(weight: Tensor, shape: torch.Size) -> None:
     """Refuse a weight that is assigned to a constrained layer whose own has another shape.
 
