@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 
 
 def as_features(values: Tensor, name: str, *, least: int = 1) -> Tensor:
@@ -21,6 +23,11 @@ def as_features(values: Tensor, name: str, *, least: int = 1) -> Tensor:
     Raises:
         UserError: The shape is not [n, d], there are fewer than ``least`` rows, or an entry is not finite.
     """
+    if not isinstance(values, Tensor) or values.is_complex() or values.is_meta:
+        got = f"a {type(values).__name__}" if not isinstance(values, Tensor) else f"{values.dtype} on {values.device}"
+        raise UserTypeError(
+            f"The {name} features must be a tensor of real numbers, but they are {got}; pass torch.as_tensor(...)."
+        )
     if values.ndim != 2 or values.shape[1] == 0:
         raise UserError(
             f"The {name} features must have shape [n, d], but they have shape {tuple(values.shape)}; "
@@ -50,3 +57,13 @@ def as_pair(real: Tensor, fake: Tensor, *, least: int = 1) -> tuple[Tensor, Tens
             "use one feature network for both."
         )
     return a, b
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number; how large it must be is each metric's own affair.
+
+    Raises:
+        UserTypeError: It is none.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise UserTypeError(f"The number {name} must be whole, but it is {value!r}; leave it out for the default.")

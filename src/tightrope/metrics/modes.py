@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_number
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.metrics._checks import as_features
 
 
@@ -60,6 +61,8 @@ def mode_coverage(samples: Tensor, mixture_means: Tensor, std: float, within: fl
     **Claim** For samples of the mixture itself, well separated, the share of high quality is the chi distribution's
     mass below ``within``: 0.9889 in two dimensions for 3.
     """
+    check_number("std", std, 0.1, least=-math.inf)
+    check_number("within", within, 3, least=-math.inf)
     if not (std > 0 and within > 0):
         raise UserError(f"std and within must be positive, but they are {std} and {within}; give both in data units.")
     points, means = as_features(samples, "given"), as_features(mixture_means, "mean")
@@ -110,6 +113,14 @@ def class_coverage(counts: Tensor, reference: Tensor, *, least: float = 0.1) -> 
     **Source** veegan (Srivastava et al. 2017), stacked MNIST, for the idea.
     **Departures** The threshold ``least`` instead of one sample; the divergence is from the real histogram.
     """
+    check_number("least", least, 0.1)
+    for histogram in (counts, reference):
+        if not isinstance(histogram, Tensor) or histogram.is_complex():
+            raise UserTypeError(
+                f"A histogram must be a tensor [classes], but it is {histogram!r}; use class_histogram."
+            )
+        if not bool(((histogram >= 0) & (histogram < math.inf) & (histogram == histogram.round())).all()):
+            raise UserError(f"A histogram must hold counts, but it holds {histogram.tolist()}; use class_histogram.")
     if counts.shape != reference.shape or counts.ndim != 1:
         raise UserError(
             f"Both histograms must have shape [classes], but they have shapes {tuple(counts.shape)} and "

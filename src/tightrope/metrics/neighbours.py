@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tightrope.metrics._checks import as_pair
+from tightrope._plumbing.errors import UserError
+from tightrope.metrics._checks import as_pair, check_count
 from tightrope.metrics._products import product_strips, squared_norms
 
 
@@ -69,6 +70,9 @@ def precision_recall_density_coverage(real: Tensor, fake: Tensor, *, k: int = 5)
     ``1 - prod_{j<k} (n - 1 - j) / (n + m - 1 - j)``, for any n, m and dimension.
     **Cost** (n + m)^2 d multiplications; up to 128 MiB of the distance matrix.
     """
+    check_count("k", k)
+    if k < 1:
+        raise UserError(f"The number k of neighbours must be at least 1, but it is {k}; 5 is usual.")
     x, y = _centred(real, fake, k + 1)
     radius_x, radius_y = (_knn_squared(v, k).numpy() for v in (x, y))
     in_real, recalled, covered = (np.zeros(len(v), dtype=bool) for v in (y, x, x))
