@@ -45,7 +45,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from tightrope._plumbing.checks import check_choice
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.source import Source
 from tightrope.autodiff import scores_of
 
@@ -72,26 +72,30 @@ class OverCritics:
     Attributes:
         function: Of one or two tensors of scores, the second of which may be None.
         reduce: Whether the critics' losses are summed or averaged, unless the call says otherwise.
+        both: Whether it needs the second scores, as a critic's loss does.
     """
 
     function: Callable[..., Tensor]
     reduce: Reduce = "sum"
+    both: bool = False
 
     def __post_init__(self) -> None:
         check_choice("reduce", self.reduce, ("sum", "mean"))
+        if not callable(self.function):
+            raise UserTypeError(f"Expected a loss as a function of scores, got {self.function!r}; pass the function.")
 
     def __call__(self, first: Any, second: Any = None, *, reduce: Reduce | None = None) -> Tensor:
         """The loss of two critics' outputs: tensors, or lists with one tensor per critic.
 
         Raises:
-            UserError: No scores, see ``scores_of``, or not as many critics in both.
+            UserError: No scores, see ``scores_of``, empty ones, or not as many critics in both.
         """
-        if isinstance(first, Tensor) and isinstance(second, Tensor | None) and first.is_floating_point():
-            return self.function(first, second)
         if reduce is None:
             reduce = self.reduce
         else:
             check_choice("reduce", reduce, ("sum", "mean"))
+        if second is None and self.both:
+            raise UserError("Expected the critic's scores of real and of fake samples, got one of them; pass both.")
         firsts = scores_of(first)
         seconds = (None,) * len(firsts) if second is None else scores_of(second)
         if len(firsts) != len(seconds):
@@ -99,6 +103,8 @@ class OverCritics:
                 f"Expected scores of the same critics, got those of {len(firsts)} and {len(seconds)}; pass what one "
                 "critic returned for both batches."
             )
+        if not all(scores is None or scores.numel() for scores in (*firsts, *seconds)):
+            raise UserError("Expected scores of at least one sample, got none; look for an empty batch.")
         total = self.function(firsts[0], seconds[0])
         for k in range(1, len(firsts)):
             total = total + self.function(firsts[k], seconds[k])
@@ -140,7 +146,7 @@ class Loss:
         for name in ("critic", "generator"):
             given = getattr(self, name)
             one = given.function if isinstance(given, OverCritics) else given
-            object.__setattr__(self, name, OverCritics(one, self.reduce))
+            object.__setattr__(self, name, OverCritics(one, self.reduce, name == "critic"))
 
 
 def _wide(scores: Tensor) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number, check_rng, check_samples
 from tightrope._plumbing.errors import UserError
-from tightrope.schedules import Value, value_at
+from tightrope.schedules import Value, check_value, value_at
 
 __all__ = ["InstanceNoise", "instance_noise", "normal_like"]
 
@@ -35,6 +37,7 @@ def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = Non
         >>> round(float(noisy.std()), 1)
         0.5
     """
+    check_number("sigma", sigma, 0, least=-math.inf)
     if sigma < 0:
         raise UserError(f"Expected a noise level sigma >= 0, got {sigma}; use 0 for no noise.")
     if sigma == 0:
@@ -44,6 +47,8 @@ def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = Non
 
 def normal_like(x: Tensor, rng: torch.Generator | None) -> Tensor:
     """Standard normal noise of the shape, dtype and device of ``x``, drawn on the device of ``rng``."""
+    check_rng(rng)
+    check_samples(x)
     if rng is None:
         return torch.randn_like(x)
     return torch.randn(x.shape, generator=rng, device=rng.device, dtype=x.dtype).to(x.device)
@@ -63,6 +68,9 @@ class InstanceNoise:
     """
 
     sigma: Value
+
+    def __post_init__(self) -> None:
+        check_value("sigma", self.sigma)
 
     def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
         """Perturb ``x`` ``[batch, *shape]`` at the level that holds after ``images_seen`` images."""

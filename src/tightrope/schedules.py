@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from numbers import Real
+from typing import Any, TypeAlias
 
 from tightrope._plumbing.errors import UserError
 
-__all__ = ["Cosine", "Linear", "Value", "ramp", "value_at"]
+__all__ = ["Cosine", "Linear", "Value", "check_value", "ramp", "value_at"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,7 @@ class _Ramp:
     images: int
 
     def __post_init__(self) -> None:
-        if self.images <= 0:
-            raise UserError(f"Expected a schedule over a positive number of images, got {self.images}; set its length.")
+        _check_schedule(self.start, self.end, self.images)
 
     def _share(self, images_seen: int) -> float:
         """Part of the way that is done, from 0 to 1."""
@@ -58,8 +58,35 @@ class Cosine(_Ramp):
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self._share(images_seen))) / 2
 
 
+def _check_schedule(start: float, end: float, images: int) -> None:
+    if not _is_finite(images) or images <= 0:
+        raise UserError(f"Expected a schedule over a positive number of images, got {images!r}; set its length.")
+    if not (_is_finite(start) and _is_finite(end)):
+        raise UserError(f"Expected a schedule between two finite numbers, got {start!r} and {end!r}; give both.")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
 Value: TypeAlias = float | Linear | Cosine
 """A constant or a schedule."""
+
+
+def check_value(name: str, value: Any, *, least: float = 0.0) -> None:
+    """Refuse what is neither a finite number of at least ``least`` nor a schedule between two such.
+
+    A function of images seen is taken at its word.
+
+    Raises:
+        UserError: It is something else.
+    """
+    ends = (value.start, value.end) if isinstance(value, Linear | Cosine) else (value,)
+    if callable(value) and not isinstance(value, Linear | Cosine | type):
+        return
+    if not all(_is_finite(end) and end >= least for end in ends):
+        bound = "" if least == -math.inf else f" >= {least:g}"
+        raise UserError(f"Expected {name} as a finite number{bound}, or a schedule of such, got {value!r}; set it.")
 
 
 def value_at(value: Value, images_seen: int) -> float:
@@ -70,7 +97,12 @@ def value_at(value: Value, images_seen: int) -> float:
         >>> value_at(3.0, 500), value_at(Linear(0.0, 1.0, images=1000), 500)
         (3.0, 0.5)
     """
-    return float(value) if isinstance(value, int | float) else value(images_seen)
+    if isinstance(value, int | float):
+        return float(value)
+    if not callable(value):
+        check_value("a hyperparameter", value, least=-math.inf)
+        return float(value)
+    return value(images_seen)
 
 
 def ramp(start: float, end: float | None, images: int | None, shape: str = "cosine") -> Value:
@@ -93,7 +125,7 @@ def ramp(start: float, end: float | None, images: int | None, shape: str = "cosi
                 "one or leave out the length."
             )
         return start
-    if images is None or images <= 0:
+    if images is None or (_is_finite(images) and images <= 0):
         raise UserError(
             f"A schedule from {start} to {end} needs its length: expected a positive number of images, got {images}; "
             "set schedule_images."

@@ -1,4 +1,4 @@
-"""Arguments that several constraints share, refused in one sentence each."""
+"""Arguments that many functions share, refused in one sentence each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError, UserTypeError
 
@@ -30,7 +30,7 @@ def check_whole(name: str, value: Any, least: int, usual: int) -> None:
     Raises:
         UserError: It is not one.
     """
-    if not isinstance(value, Integral) or operator.index(value) < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or operator.index(value) < least:
         raise UserError(f"expected a whole number {name} >= {least}, got {value!r}; {usual} is the default")
 
 
@@ -40,8 +40,23 @@ def check_choice(name: str, value: Any, valid: Sequence[str]) -> None:
     Raises:
         UserError: It is none of them.
     """
-    if value not in valid:
+    if not isinstance(value, str) or value not in valid:
         raise UserError(f"expected {name}={' or '.join(map(repr, valid))}, got {value!r}; {valid[0]!r} is the default")
+
+
+def check_weight(weight: Tensor) -> None:
+    """Refuse a layer's weight of which there are no singular values to find, or whose imaginary part would be lost.
+
+    Raises:
+        UserError: It is empty, complex, not finite, or on the device meta.
+    """
+    if weight.is_meta or weight.is_complex() or not weight.numel():
+        raise UserError(
+            f"expected a real weight with values, got {list(weight.shape)}, {weight.dtype}, on {weight.device.type}; "
+            "build the layer with real weights of at least one entry on a device that holds them"
+        )
+    if not bool(torch.isfinite(weight).all()):
+        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
 
 
 def check_assigned(weight: Tensor, shape: torch.Size) -> None:
@@ -65,3 +80,75 @@ def check_rng(rng: Any) -> None:
     """
     if rng is not None and not isinstance(rng, torch.Generator):
         raise UserTypeError(f"expected rng as a torch.Generator, got {rng!r}; pass torch.Generator().manual_seed(0)")
+
+
+def check_number(name: str, value: Any, usual: float, *, least: float = 0.0) -> None:
+    """Refuse what is no finite number of at least ``least``; of a tensor only its shape is looked at.
+
+    Raises:
+        UserError: It is not one.
+    """
+    if type(value) in (float, int) and least <= value < math.inf:  # what almost everybody passes
+        return
+    if isinstance(value, Tensor):
+        good = value.numel() == 1 and not value.is_complex()
+    else:
+        good = isinstance(value, Real) and not isinstance(value, bool) and least <= float(value) < math.inf
+    if not good:
+        bound = "" if least == -math.inf else f" >= {least:g}"
+        raise UserError(f"Expected {name} as a finite number{bound}, got {_short(value)}; {usual:g} is the default.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False, such as the word "no", which counts as true.
+
+    Raises:
+        UserTypeError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise UserTypeError(f"Expected {name}=True or False, got {_short(value)}; pass one of the two.")
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse what a generator cannot be seeded with.
+
+    Raises:
+        UserError: It is no whole number from 0 to 2**63 - 1.
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= operator.index(seed) < 2**63:
+        raise UserError(f"Expected a seed as a whole number from 0 to 2**63 - 1, got {_short(seed)}; 0 will do.")
+
+
+def check_module(network: Any, what: str = "network") -> None:
+    """Refuse what is no module.
+
+    Raises:
+        UserTypeError: It is something else; a class of modules is no module.
+    """
+    if not isinstance(network, nn.Module):
+        got = f"the class {network.__name__}" if isinstance(network, type) else f"a {type(network).__name__}"
+        raise UserTypeError(f"Expected the {what} as a torch.nn.Module, got {got}; pass the built network itself.")
+
+
+def check_samples(x: Any, what: str = "samples", *, shape: str = "[batch, *shape]") -> None:
+    """Refuse what is no batch in floating point; values are not looked at.
+
+    Raises:
+        UserTypeError: It is no tensor.
+        UserError: It holds whole or complex numbers, or nothing.
+    """
+    if not isinstance(x, Tensor):
+        remedy = "torch.as_tensor(...)" if type(x).__name__ in ("ndarray", "list", "tuple") else "the tensor itself"
+        raise UserTypeError(f"Expected {what} as a tensor {shape}, got a {type(x).__name__}; pass {remedy}.")
+    if not x.is_floating_point():
+        raise UserError(
+            f"Expected {what} in floating point on the training scale, got {x.dtype}; convert them, for example "
+            "x.float() / 127.5 - 1."
+        )
+    if not x.dim() or not x.numel():
+        raise UserError(f"Expected {what} {shape}, at least one of them, got shape {list(x.shape)}; pass a batch.")
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, Tensor) else f"a tensor of shape {list(value.shape)}, {value.dtype}"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_samples
 from tightrope._plumbing.errors import UserError
+from tightrope.autodiff.call import called
 from tightrope.autodiff.types import Critic
 from tightrope.autodiff.view import rows_of, scores_of
 
@@ -58,11 +60,7 @@ def differentiable(x: Tensor) -> Tensor:
     """
     if in_functional_transform() or (x.requires_grad and x.is_leaf):
         return x
-    if not x.is_floating_point():
-        raise UserError(
-            f"Expected samples in floating point on the training scale, got {x.dtype}; convert them, for example "
-            "x.float() / 127.5 - 1."
-        )
+    check_samples(x)
     return x.detach().requires_grad_()
 
 
@@ -105,14 +103,19 @@ def critic_scores(critic: Critic, x: Tensor, rows: int | None = None) -> list[Te
         UserError: No scores, see :func:`scores_of`, or not one row of them per sample.
     """
     rows = rows_of(critic) if rows is None else rows
-    return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(critic(x))]
+    return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(called(critic, x))]
 
 
 def _checked(scores: Tensor, samples: int, rows: int) -> Tensor:
     """``scores``, if there is one row of them per ``rows`` samples."""
-    if scores.dim() and scores.shape[0] * rows == samples:
+    if scores.dim() and scores.shape[0] * rows == samples and scores.numel():
         return scores
     shape = list(scores.shape)
+    if not samples or not scores.numel():
+        raise UserError(
+            f"Expected at least one sample and a score for each, got {samples} samples and scores of shape {shape}; "
+            "look for an empty batch or a layer of size 0."
+        )
     if scores.dim() and shape[0] and not samples % (shape[0] * rows):
         pack = samples // shape[0]
         raise UserError(
@@ -175,6 +178,7 @@ def packed(x: Tensor, rows: int) -> Tensor:
 def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool) -> list[Tensor]:
     if in_functional_transform():
         return _pulled_back(critic, x, together)
+    check_samples(x)
     with torch.enable_grad(), twice_differentiable() if create_graph else nullcontext():
         if x.dtype in _HALF:
             leaf = x.detach().float().requires_grad_()

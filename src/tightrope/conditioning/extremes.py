@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_number, check_rng, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.types import Generator
-from tightrope.conditioning.jacobian import evaluated, one_latent, product
+from tightrope.conditioning.jacobian import check_type, evaluated, one_latent, product
 from tightrope.linalg import krylov
 
 
@@ -90,6 +91,12 @@ def extremes(
         UserError: ``z`` is not one latent, fewer than two steps, or an unknown method.
     """
     z = one_latent(z)
+    check_whole("steps", steps, -(2**63), 60)
+    check_number("tolerance", tolerance, 0.02)
+    check_rng(rng)
+    check_type(dtype)
+    if label is not None:
+        check_whole("label", label, 0, 0)
     if steps < 2:
         raise UserError(f"Expected two steps at least, got {steps}; a few dozen find the largest value.")
     if method not in ("krylov", "randomised"):

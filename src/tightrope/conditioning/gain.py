@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_samples, check_whole
 from tightrope._plumbing.errors import UserError
 
 
@@ -22,6 +23,10 @@ def reference_gain(real: Tensor, *, latent: int) -> float:
     Raises:
         UserError: Fewer than two samples, or a latent size below one.
     """
+    check_samples(real)
+    check_whole("latent", latent, -(2**63), 128)
+    if not bool(real.isfinite().all()):
+        raise UserError("Expected finite samples, got NaN or infinity among them; remove those samples.")
     if len(real) < 2 or latent < 1:
         raise UserError(f"Expected two samples and one latent at least, got {len(real)} and {latent}; give more data.")
     return math.sqrt(float(real.flatten(1).double().var(0).sum()) / latent)

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_number, check_samples
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import View, modules_of, samples_of, twice_differentiable, undisturbed
+from tightrope.autodiff.call import called
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
 
@@ -77,14 +79,18 @@ def jacobians(
     Arguments, and what is raised, as for :func:`jacobian`. The generator is undisturbed while a piece is in the
     caller's hands, too.
     """
+    _check_latents(z)
     if z.dim() < 2 or not z.numel():
         raise UserError(
             f"Expected latents of shape [batch, latent] or [batch, *latent_shape], got {list(z.shape)}; give one row "
             "per sample."
         )
+    check_type(dtype)
+    check_number("memory", memory, MEMORY)
     if mode not in ("auto", "forward", "reverse"):
         raise UserError(f"Expected mode auto, forward or reverse, got {mode!r}; auto chooses.")
     if labels is not None:
+        check_labels(labels, len(z))
         generator = View(generator, labels=labels)
     shape = tuple(z.shape[1:])
     z = z.detach().flatten(1) if dtype is None else z.detach().flatten(1).to(dtype)
@@ -112,12 +118,40 @@ def _one(function: Generator, z: Tensor, mode: Mode, columns: int) -> Tensor:
         return _reverse(function, z)
 
 
+def _check_latents(z: Any) -> None:
+    check_samples(z, "latents", shape="[batch, latent] or [batch, *latent_shape]")
+    if not bool(z.isfinite().all()):
+        raise UserError("Expected finite latents, got NaN or infinity, of which every gain would be none; remove them.")
+
+
+def check_type(dtype: Any) -> None:
+    """Refuse what is no floating type of torch.
+
+    Raises:
+        UserTypeError: It is neither one nor None.
+    """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise UserTypeError(f"Expected dtype as a floating type of torch, got {dtype!r}; torch.float64 is exact.")
+
+
+def check_labels(labels: Any, count: int) -> None:
+    """Refuse what is not one label per latent.
+
+    Raises:
+        UserError: It is no tensor, or of another length.
+    """
+    if not isinstance(labels, Tensor) or not labels.dim() or len(labels) != count:
+        got = list(labels.shape) if isinstance(labels, Tensor) else f"a {type(labels).__name__}"
+        raise UserError(f"Expected labels as a tensor with one per latent, {count}, got {got}; pass those of z.")
+
+
 def one_latent(z: Tensor) -> Tensor:
     """One latent as a batch ``[1, *latent_shape]``, from ``[latent]`` or from such a batch.
 
     Raises:
         UserError: It is a batch of several.
     """
+    _check_latents(z)
     if z.dim() == 1:
         return z.detach()[None]
     if not z.dim() or len(z) != 1:
@@ -157,10 +191,11 @@ def evaluated(
     networks = modules_of(generator)
     for network in networks:
         _refuse_batch_statistics(network)
-    called: Callable[[Tensor], Any] = generator if dtype is None or not networks else _in_type(generator, dtype)
+    bound: Callable[[Tensor], Any] = generator if dtype is None or not networks else _in_type(generator, dtype)
 
     def function(z: Tensor) -> Tensor:
-        return samples_of(called(z.reshape(z.shape[0], *shape) if len(shape) > 1 else z))
+        point = z.reshape(z.shape[0], *shape) if len(shape) > 1 else z
+        return samples_of(called(bound, point, who="generator", what="latents"))
 
     with undisturbed(*networks), twice_differentiable():
         for network in networks:
@@ -263,6 +298,11 @@ def pushed_forward(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """``J_z d`` for each sample: ``[batch, *shape]`` from latents and directions ``[batch, *latent_shape]``."""
+    _check_latents(z)
+    if not isinstance(direction, Tensor) or direction.shape != z.shape or not direction.is_floating_point():
+        got = list(direction.shape) if isinstance(direction, Tensor) else f"a {type(direction).__name__}"
+        raise UserError(f"Expected a direction for each latent, of shape {list(z.shape)}, got {got}; pass such.")
+    direction = direction.to(z)
     with evaluated(generator, labels, dtype) as function:
         return product(function)(z.detach(), direction)
 

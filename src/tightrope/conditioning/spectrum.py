@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import spectra
+from tightrope._plumbing.checks import check_number, check_samples
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.types import Generator
 from tightrope.conditioning.jacobian import MEMORY, Mode, evaluated, jacobians, one_latent, product
@@ -83,6 +84,8 @@ def log_condition_number(values: Tensor, *, floor: float = 0.0) -> Tensor:
         values: Singular values of ``J`` ``[batch, latent]``, descending.
         floor: A direction whose gain is at most this share of the largest counts as dead.
     """
+    _check_values(values)
+    check_number("floor", floor, 0)
     largest, smallest = values[:, 0], values[:, -1]
     dead = (smallest <= floor * largest) | (smallest <= 0)
     ratio = 2 * (largest.log() - smallest.log())
@@ -91,6 +94,7 @@ def log_condition_number(values: Tensor, *, floor: float = 0.0) -> Tensor:
 
 def log_determinant(values: Tensor) -> Tensor:
     """Natural logarithm of ``det J^T J`` from singular values ``[batch, latent]``: ``[batch]``, -inf if one is zero."""
+    _check_values(values)
     return 2 * values.log().sum(1)
 
 
@@ -295,3 +299,12 @@ def latent_directions(
         tall = nn.functional.pad(tall, (0, 0, 0, tall.shape[1] - tall.shape[0]))
     _, values, right = torch.linalg.svd(tall, full_matrices=False)
     return values, right
+
+
+def _check_values(values: Any) -> None:
+    check_samples(values, "singular values", shape="[batch, latent]")
+    if values.dim() != 2 or not bool(((values >= 0) & (values < math.inf)).all()):
+        raise UserError(
+            f"Expected finite singular values >= 0 of shape [batch, latent], got shape {list(values.shape)} or other "
+            "values; pass those of conditioning.singular_values."
+        )

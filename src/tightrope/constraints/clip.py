@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrize
 
-from tightrope._plumbing.checks import check_bound, check_choice
+from tightrope._plumbing.checks import check_bound, check_choice, check_module
 from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import CONVOLUTIONS, LAYERS, TRANSPOSED
 
@@ -63,6 +63,7 @@ def clip_weights_(
         True
     """
     check_bound(bound, 0.01)
+    check_module(network)
     check_choice("layers", layers, ("all", "convolutions"))
     clipped = {
         name: module

@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.checks import check_module
 from tightrope.layers.at_work import other_weights
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import LAYERS
@@ -25,6 +26,7 @@ def constrained_layers(network: nn.Module) -> dict[str, str]:
         >>> constraints.constrained_layers(critic)
         {'0': 'UnitNorm(each kernel row norm = 1)'}
     """
+    check_module(network)
     found: dict[str, str] = {}
     for name, module in network.named_modules():
         if isinstance(module, LAYERS):
@@ -97,6 +99,7 @@ def export(network: M) -> M:
         >>> len(constraints.constrained_layers(plain)), len(constraints.constrained_layers(critic))
         (0, 1)
     """
+    check_module(network)
     exported = copied(network)
     _remove(exported)
     return exported
@@ -104,6 +107,7 @@ def export(network: M) -> M:
 
 def _remove(network: nn.Module) -> list[str]:
     """Edit ``network``; names of the layers whose weight did not keep its parameter."""
+    check_module(network)
     replaced, left = [], []
     for name, module in list(network.named_modules()):
         for tensor in _computed(module):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_flag, check_samples, check_seed
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import critic_scores, modules_of, undisturbed
 from tightrope.autodiff.guard import computed_once
@@ -64,7 +66,7 @@ def wasserstein_estimate(
         seed: Of the interpolates and far points where the slope is sought.
 
     Raises:
-        UserError: Fewer than two samples, or shapes that differ.
+        UserError: Fewer than two samples, shapes that differ, or samples, scores or slopes that are not finite.
 
     **Source**: the duality of Wasserstein GAN (arXiv 1701.07875), eq. 2 and 3, with the constant K divided out.
     **Cost**: nine gradients per sample, and an assignment of cubic cost (SciPy).
@@ -78,6 +80,12 @@ def wasserstein_estimate(
         >>> round(found.estimate, 3), round(found.exact, 3)
         (3.0, 3.0)
     """
+    check_samples(real, "real samples")
+    check_samples(fake, "fake samples")
+    check_seed(seed)
+    check_flag("exact", exact)
+    if not (real.isfinite().all() and fake.isfinite().all()):
+        raise UserError("Expected finite samples, got NaN or infinity among them; remove those samples.")
     if real.shape[1:] != fake.shape[1:] or min(len(real), len(fake)) < 2:
         raise UserError(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
@@ -86,6 +94,8 @@ def wasserstein_estimate(
     with undisturbed(critic), torch.no_grad(), computed_once(*(network.eval() for network in modules_of(critic))):
         raw = mean_gap(function_of(critic), real, fake)
         slope = steepest(function_of(critic), real, fake, seed=seed)
+    if not (math.isfinite(raw) and math.isfinite(slope)):
+        raise UserError(f"Expected finite scores and slopes, got {raw} and {slope}; look at the critic's weights.")
     distance, reason = (None, "not asked for") if not exact else _exact(real, fake)
     return WassersteinEstimate(raw, slope, raw / slope if slope > 0 else 0.0, distance, reason)
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import undisturbed
+from tightrope._plumbing.checks import check_module, check_samples, check_seed, check_whole
+from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.autodiff import samples_of, undisturbed
 from tightrope.autodiff.guard import computed_once
 from tightrope.critics.estimate import mean_gap, steepest, wasserstein_estimate
 from tightrope.methods import Method
@@ -148,7 +149,21 @@ def train_critic(
         steps: Critic steps.
         batch_size: Real, and fake, samples per step.
         seed: Of batches, fakes and interpolates.
+
+    Raises:
+        UserTypeError: ``method`` is no Method, or ``fakes`` no function.
     """
+    if not isinstance(method, Method):
+        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('wgan_gp').")
+    check_module(critic, "critic")
+    check_samples(real)
+    check_whole("steps", steps, 0, 1000)
+    check_whole("batch_size", batch_size, 1, 128)
+    check_seed(seed)
+    if not callable(fakes):
+        raise UserTypeError(
+            f"Expected fakes as a function (count, rng) -> samples, got a {type(fakes).__name__}; wrap it."
+        )
     rng = torch.Generator().manual_seed(seed)
     if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):
@@ -157,11 +172,13 @@ def train_critic(
     if method.projection is not None:
         method.projection(critic)
     parameters = [p for p in critic.parameters() if p.requires_grad]
+    if not parameters:
+        raise UserError("Expected a critic with parameters that require a gradient, got none; unfreeze it.")
     optimizer = method.critic_optimizer.build(parameters)
     critic.train()
     for step in range(steps):
         batch = real[torch.randint(len(real), (batch_size,), generator=rng)]
-        fake = fakes(batch_size, rng).detach()
+        fake = samples_of(fakes(batch_size, rng)).detach()
         with computed_once(critic):
             objective = critic_objective(method, critic, batch, fake, critic_step=step, rng=rng)
             gradients = torch.autograd.grad(objective.total, parameters, allow_unused=True)

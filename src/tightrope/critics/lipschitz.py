@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_samples, check_seed, check_whole
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of, modules_of, undisturbed
 from tightrope.autodiff.guard import computed_once
 from tightrope.autodiff.types import Critic
@@ -124,6 +126,8 @@ def lipschitz_interval(
     critic = getattr(critic, "_orig_mod", critic)  # compiled code cannot be followed; it is this network's
     networks = modules_of(critic)
     _check(networks, real, fake, labels, keep)
+    check_whole("steps", steps, 0, 30)
+    check_seed(seed)
     dtype = next((p.dtype for network in networks for p in network.parameters()), real.dtype)
     rng = torch.Generator().manual_seed(seed)
     with torch.inference_mode(False), undisturbed(critic), computed_once(*(n.eval() for n in networks)):
@@ -138,6 +142,8 @@ def lipschitz_interval(
             followed = _follow(critic, scores, found)
     witnesses, slopes, _ = found
     size = float(slopes[0])
+    if not math.isfinite(size):
+        raise UserError(f"Expected slopes that are finite, got {size}; look at the critic's weights.")
     lower = size * (1 - 20 * torch.finfo(dtype).eps)
     contradictions = _contradictions(lower, followed, math.sqrt(torch.finfo(dtype).eps)) if bounded else []
     return LipschitzInterval(
@@ -161,6 +167,9 @@ def _follow(critic: Critic, scores: Critic, found: tuple[Tensor, Tensor, Tensor]
 
 
 def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
+    for x in (real, fake):
+        if not isinstance(x, Tensor) or x.is_complex():
+            check_samples(x)
     if real.shape[1:] != fake.shape[1:] or not (real.dim() and fake.dim()) or not (len(real) and len(fake)):
         raise UserError(
             "Expected two batches of at least one sample each, of one shape, "
@@ -168,8 +177,10 @@ def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Te
         )
     if not (real.isfinite().all() and fake.isfinite().all()):
         raise UserError("Expected finite samples, got NaN or infinity among them; remove those samples.")
-    if keep < 1:
+    if not isinstance(keep, Integral) or keep < 1:
         raise UserError(f"Expected keep of at least 1, got {keep}; keep one point or more.")
+    if labels is not None and not isinstance(labels, Tensor):
+        raise UserTypeError(f"Expected one label as a tensor [1], got {labels!r}; pass torch.tensor([0]).")
     if labels is not None and labels.numel() != 1:
         raise UserError(f"Expected one label, got {labels.numel()}; ask for one class at a time.")
     if any(t.is_inference() for network in networks for t in (*network.parameters(), *network.buffers())):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number, check_samples, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.field import gradient_field
-from tightrope.dynamics.players import Losses, Player, flatten, parameters_of, repeatable, write_
+from tightrope.dynamics.players import Losses, Player, all_players, flatten, repeatable, write_
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ def path_angle(
         >>> angle.cosines  # the field of a bowl points along the way to its middle
         tensor([1., 1., 1.])
     """
-    tensors = [p for player in players for p in parameters_of(player)]
+    tensors = all_players(players)
+    check_whole("points", points, 2, 41)
+    check_number("beyond", beyond, 0.5)
+    for point in (start, end):
+        check_samples(point, "a point of all parameters", shape="[parameters]")
     found = flatten([p.detach() for p in tensors]).clone()
     if start.shape != found.shape or end.shape != found.shape:
         raise UserError(

@@ -7,14 +7,14 @@ without arguments that evaluates the players as they are now. In two-player game
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import undisturbed
 from tightrope.dynamics.spelled import differentiable_kernels
 
@@ -29,7 +29,33 @@ def parameters_of(player: Player) -> list[Tensor]:
     """The tensors that a player moves: those parameters of a module that require a gradient, or the given tensors."""
     if isinstance(player, nn.Module):
         return [p for p in player.parameters() if p.requires_grad]
-    return list(player)
+    if isinstance(player, Tensor | str) or not isinstance(player, Iterable):
+        raise UserTypeError(
+            f"Expected a player as a module or a sequence of tensors, got a {type(player).__name__}; put a tensor into "
+            "a list."
+        )
+    found = list(player)
+    if not all(isinstance(p, Tensor) for p in found):
+        raise UserTypeError(
+            "Expected a player's parameters as tensors, got something else among them; pass the tensors."
+        )
+    return found
+
+
+def all_players(players: Sequence[Player]) -> list[Tensor]:
+    """The tensors of all players in order, at least one.
+
+    Raises:
+        UserError: No players, or none that is one.
+    """
+    if isinstance(players, nn.Module | Tensor) or not isinstance(players, Iterable):
+        raise UserTypeError(
+            f"Expected players as a sequence, got a {type(players).__name__}; pass (generator, critic)."
+        )
+    found = [p for player in players for p in parameters_of(player)]
+    if not found:
+        raise UserError("Expected players with parameters, got none; pass (generator, critic).")
+    return found
 
 
 def all_parameters(losses: Losses, players: Sequence[Player]) -> list[list[Tensor]]:
@@ -39,6 +65,11 @@ def all_parameters(losses: Losses, players: Sequence[Player]) -> list[list[Tenso
         UserError: Not one loss per player, a player without parameters, a tensor that is no leaf with a gradient, or
             a parameter with two players.
     """
+    for name, given in (("losses", losses), ("players", players)):
+        if not isinstance(given, Sequence):
+            raise UserTypeError(
+                f"Expected {name} as a sequence, one for each player, got a {type(given).__name__}; pass a tuple."
+            )
     if len(losses) != len(players):
         raise UserError(
             f"Expected one loss per player, got {len(losses)} losses and {len(players)} players; pass "

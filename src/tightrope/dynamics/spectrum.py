@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Losses, Player, all_parameters
 from tightrope.dynamics.products import FieldProducts, field_products
@@ -114,8 +115,9 @@ def eigenvalues(
         >>> [f"{complex(v):.2f}" for v in values]
         ['-0.30+0.40j', '-0.30-0.40j']
     """
-    if which not in ORDERS or k < 1:
-        raise UserError(f"Expected which out of {', '.join(ORDERS)} and k of at least 1, got {which!r} and {k}.")
+    check_whole("k", k, 1, 6)
+    if which not in ORDERS:
+        raise UserError(f"Expected which out of {', '.join(ORDERS)}, got {which!r}; 'LR' is the default.")
     parts = all_parameters(losses, players)
     double = parts[0][0].dtype == torch.float64
     if double if check is None else check:

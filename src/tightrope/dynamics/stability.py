@@ -93,6 +93,9 @@ def euler_limit(values: Tensor) -> float:
     Returns:
         The limit; 0 if some eigenvalue has a real part of zero or more (eigenvalues of zero are neutral).
 
+    Raises:
+        UserError: ``values`` are no finite eigenvalues.
+
     Example:
         >>> from tightrope import dynamics
         >>> round(dynamics.euler_limit(torch.tensor([-0.3 + 0.4j, -0.3 - 0.4j])), 3)  # 2 * 0.3 / 0.25
@@ -100,6 +103,9 @@ def euler_limit(values: Tensor) -> float:
         >>> dynamics.euler_limit(torch.tensor([1.0j, -1.0j]))  # a pure rotation
         0.0
     """
+    if not isinstance(values, Tensor) or values.dim() != 1 or not len(values) or not bool(values.isfinite().all()):
+        got = f"shape {list(values.shape)}" if isinstance(values, Tensor) else f"a {type(values).__name__}"
+        raise UserError(f"Expected finite eigenvalues [n] as a tensor, got {got} or NaN; pass those of eigenvalues().")
     moving = values[values.abs() > 1e-12 * float(values.abs().max().clamp(min=1e-300))]
     if not len(moving):
         return math.inf

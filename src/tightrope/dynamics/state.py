@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tightrope.dynamics.players import Player, modules_of, parameters_of, repeatable
+from tightrope._plumbing.errors import UserTypeError
+from tightrope.dynamics.players import Player, all_players, modules_of, parameters_of, repeatable
 
 _COUNTERS = ("step",)
 
@@ -58,7 +59,11 @@ def replay(
     Optimisers that have not stepped yet get the memory that they have after one step from here. Fused and multi-tensor
     kernels, which torch cannot differentiate, are exchanged for the plain ones inside the block.
     """
-    parameters = [p for player in players for p in parameters_of(player)]
+    parameters = all_players(players)
+    if not callable(step):
+        raise UserTypeError(f"Expected step as a function without arguments, got a {type(step).__name__}; pass one.")
+    if not isinstance(optimizers, Sequence) or not all(isinstance(o, torch.optim.Optimizer) for o in optimizers):
+        raise UserTypeError(f"Expected optimizers as a sequence of torch optimisers, got {optimizers!r}; pass a tuple.")
     values = [p.detach().clone() for p in parameters]
     with _plain_kernels(optimizers), repeatable(players, generators) as rewind_noise:
         found = _Memory(optimizers)

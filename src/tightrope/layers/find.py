@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.checks import check_module
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.layers.kernel import LAYERS, Layer, effective_weight, kernel_shape
 from tightrope.layers.torch_own import of_torch, raw_parameters, said
@@ -167,6 +168,7 @@ def _names(skip: Iterable[str]) -> tuple[str, ...]:
 
 def _subtrees(network: nn.Module, skip: Iterable[str]) -> set[str]:
     """All submodule names at or below the given names."""
+    check_module(network)
     names = _names(skip)
     everything = [name for name, _ in network.named_modules()]
     below: set[str] = set()

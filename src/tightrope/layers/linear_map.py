@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tightrope._plumbing.checks import check_module
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import undisturbed
 from tightrope.layers.at_work import observe
@@ -198,6 +200,12 @@ def linear_map(layer: nn.Module, input_shape: tuple[int, ...]) -> LinearMap:
         UserTypeError: No Linear, Conv, ConvTranspose or Embedding layer.
         UserError: The layer cannot take inputs of this shape, or is not linear (an Embedding with ``max_norm``).
     """
+    check_module(layer, "layer")
+    if isinstance(input_shape, str) or not isinstance(input_shape, Iterable):
+        raise UserTypeError(f"expected an input shape as whole numbers, got {input_shape!r}; leave out the batch")
+    input_shape = tuple(input_shape)
+    if not all(isinstance(n, Integral) for n in input_shape):
+        raise UserTypeError(f"expected an input shape as whole numbers, got {input_shape!r}; leave out the batch")
     input_shape = tuple(int(n) for n in input_shape)
     if isinstance(layer, nn.Linear):
         if not input_shape or input_shape[-1] != layer.in_features:

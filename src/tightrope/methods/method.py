@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from torch import nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_whole
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.source import Source
 from tightrope.losses import Loss
 from tightrope.methods.play import Alternating, Play, Simultaneous
 from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
 from tightrope.perturbations import InstanceNoise
+
+
+def _check_types(thing: object, **expected: Any) -> None:
+    """Refuse fields of another kind, such as a torch optimiser where its settings belong."""
+    for name, kind in expected.items():
+        value = getattr(thing, name)
+        if not isinstance(value, kind) or isinstance(value, type):
+            raise UserTypeError(
+                f"Expected {name} of {type(thing).__name__} as a {kind.__name__}, got {value!r}; build one first."
+            )
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,9 @@ class Constraint:
 
     function: Callable[..., nn.Module]
     by_shape: bool = False
+
+    def __post_init__(self) -> None:
+        _check_types(self, function=Callable)
 
     def __call__(self, critic: nn.Module, shape: tuple[int, ...]) -> nn.Module:
         """The critic for samples of this shape, constrained in place."""
@@ -47,8 +62,9 @@ class Projection:
     every: int = 1
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise UserError(f"Expected a projection every 1 critic step or more, got {self.every}; use 1 for each.")
+        _check_types(self, function=Callable)
+        if not isinstance(self.every, Integral) or isinstance(self.every, bool) or self.every < 1:
+            raise UserError(f"Expected a projection every 1 critic step or more, got {self.every!r}; use 1 for each.")
 
     def __call__(self, critic: nn.Module) -> None:
         """Project the critic in place."""
@@ -97,6 +113,18 @@ class Method:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _check_types(self, loss=Loss, critic_optimizer=UpdateRule, generator_optimizer=UpdateRule, play=Play)
+        for name, kind in (("constraint", Constraint), ("projection", Projection), ("perturbation", InstanceNoise)):
+            if getattr(self, name) is not None:
+                _check_types(self, **{name: kind})
+        for name in ("penalties", "generator_penalties"):
+            given = getattr(self, name)
+            if not isinstance(given, list | tuple) or not all(isinstance(one, Penalty) for one in given):
+                raise UserTypeError(
+                    f"Expected {name} as a tuple of penalties.Penalty, got {given!r}; bind a function to its "
+                    "hyperparameters: (Penalty(penalties.r1, {'gamma': 10.0}),)."
+                )
+        check_whole("batch_size", self.batch_size, 1, 64)
         if self.loss.needs_lipschitz and not (self.penalties or self.constraint or self.projection):
             raise UserError(
                 f"The {self.loss.name} loss has no minimum over unbounded critics: expected a constraint, projection "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from typing import ClassVar, Literal, TypeAlias
 
 from tightrope._plumbing.errors import UserError
@@ -13,6 +14,10 @@ from tightrope.optimizers.settings import Lookahead
 
 Correction: TypeAlias = Callable[[Losses, Sequence[Player]], Losses]
 """Maps the losses of all players to other losses, such as ``optimizers.consensus``."""
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,12 @@ class WarmUp:
     every: int = 500
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.first < 0 or self.every < 1:
+        if (
+            not all(map(_is_whole, (self.steps, self.first, self.every)))
+            or self.steps < 1
+            or self.first < 0
+            or self.every < 1
+        ):
             raise UserError(
                 f"Expected steps and every of at least 1 and first of at least 0, got {self.steps}, {self.every} and "
                 f"{self.first}; the WGAN authors use 100, 500 and 25."
@@ -52,7 +62,7 @@ class Play:
     lookahead: Lookahead | None = None
 
     def __post_init__(self) -> None:
-        if self.generator_batch_factor < 1:
+        if not _is_whole(self.generator_batch_factor) or self.generator_batch_factor < 1:
             raise UserError(
                 f"Expected generator_batch_factor of at least 1, got {self.generator_batch_factor}; use 1 for batches "
                 "of one size."
@@ -91,9 +101,9 @@ class Alternating(Play):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_critic < 1:
+        if not _is_whole(self.n_critic) or self.n_critic < 1:
             raise UserError(
-                f"Expected n_critic of at least 1, got {self.n_critic}; use 1 for one critic step per generator step."
+                f"Expected n_critic of at least 1, got {self.n_critic!r}; use 1 for one critic step per generator step."
             )
 
     def critic_steps(self, step: int) -> int:

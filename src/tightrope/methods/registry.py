@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any, Final
 
 from tightrope._plumbing.errors import UserError
@@ -70,7 +72,7 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
         Traceback (most recent call last):
         UserError: Method r1 has no hyperparameter 'gama' (did you mean gamma?); valid are gamma, learning_rate, ...
     """
-    one_of("a method", name, METHODS)
+    one_of("a method", name if isinstance(name, str) else repr(name), METHODS)
     builder = METHODS[name]
     valid = inspect.signature(builder).parameters
     for given in hyperparameters:
@@ -79,9 +81,30 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
                 f"Method {name} has no hyperparameter {given!r}{closest(given, valid)}; valid are {', '.join(valid)}."
             )
     resolved = {key: parameter.default for key, parameter in valid.items()} | hyperparameters
+    for key, value in hyperparameters.items():
+        _check_kind(name, key, value, valid[key].default)
     method = builder(**resolved)
     if setting is not None:
         refuse_overlap(setting, hyperparameters)
         method = with_setting(method, setting)
         resolved = {key: value for key, value in resolved.items() if key not in DECIDED} | {"setting": setting}
     return replace(method, hyperparameters=resolved)
+
+
+def _check_kind(method: str, name: str, value: Any, default: Any) -> None:
+    """Refuse a value of another kind than the default's, and numbers that no method reads: NaN and infinity."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        good, kind = isinstance(value, bool), "True or False"
+    elif isinstance(default, int):
+        good, kind = isinstance(value, Integral) and number, "a whole number"
+    elif isinstance(default, float):
+        good, kind = number and math.isfinite(value), "a finite number"
+    elif isinstance(default, str):
+        good, kind = isinstance(value, str), "a word"
+    elif isinstance(default, tuple):
+        good, kind = isinstance(value, list | tuple) and len(value) == len(default), f"{len(default)} numbers"
+    else:
+        good, kind = not isinstance(value, Real) or math.isfinite(value), "a finite number"
+    if not good:
+        raise UserError(f"Method {method} expected {name} as {kind}, got {value!r}; its default is {default!r}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tightrope import constraints, losses, penalties
+from tightrope._plumbing.checks import check_bound
 from tightrope._plumbing.source import Source
 from tightrope.methods.method import Method, Projection
 from tightrope.methods.play import Alternating, WarmUp
@@ -38,6 +39,7 @@ def wgan(
     """
     optimizer = RMSprop(learning_rate)
     project = partial(constraints.clip_weights_, bound=bound, norm_layers=clip_norm_layers, biases=clip_biases)
+    check_bound(bound, 0.01)
     return Method(
         "wgan",
         losses.wasserstein,

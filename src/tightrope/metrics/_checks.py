@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 
 Array: TypeAlias = Tensor | NDArray[Any]
 """A tensor on any device or a NumPy array, of real numbers of any type."""
@@ -73,3 +74,13 @@ def as_pair(real: Array, fake: Array, *, least: int = 1) -> tuple[Tensor, Tensor
             "use one feature network for both."
         )
     return a, b
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number; how large it must be is each metric's own affair.
+
+    Raises:
+        UserTypeError: It is none.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise UserTypeError(f"The number {name} must be whole, but it is {value!r}; leave it out for the default.")

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number, check_rng
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import Array, as_pair
+from tightrope.metrics._checks import Array, as_pair, check_count
 from tightrope.metrics._products import product_strips, squared_norms
 from tightrope.metrics.result import Estimate
 
@@ -89,6 +90,9 @@ def block_kernel_distance(
     """
     x, y = as_pair(real, fake, least=2)
     _check_kernel(degree, offset)
+    check_count("blocks", blocks)
+    check_count("size", size)
+    check_rng(rng)
     if not 2 <= size <= min(len(x), len(y)) or blocks < 2:
         raise UserError(
             f"Blocks must hold 2 to {min(len(x), len(y))} samples and number at least 2, but {blocks} blocks of {size} "
@@ -118,6 +122,8 @@ def _across(x: Tensor, y: Tensor, degree: int, offset: float) -> tuple[Tensor, T
 
 
 def _check_kernel(degree: int, offset: float) -> None:
+    check_count("degree", degree)
+    check_number("offset", offset, 1, least=-math.inf)
     if degree < 1 or offset < 0:
         raise UserError(
             f"The kernel needs a degree >= 1 and an offset >= 0, but they are {degree} and {offset}; 3 and 1 are usual."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 from tightrope.metrics._checks import Array, as_features, as_float64
 
@@ -60,6 +61,8 @@ def mode_coverage(samples: Array, mixture_means: Array, std: float, within: floa
     **Claim** For samples of the mixture itself, well separated, the share of high quality is the chi distribution's
     mass below ``within``: 0.9889 in two dimensions for 3.
     """
+    check_number("std", std, 0.1, least=-math.inf)
+    check_number("within", within, 3, least=-math.inf)
     if not (std > 0 and within > 0):
         raise UserError(f"std and within must be positive, but they are {std} and {within}; give both in data units.")
     points, means = as_features(samples, "given"), as_features(mixture_means, "mean")
@@ -110,7 +113,11 @@ def class_coverage(counts: Array, reference: Array, *, least: float = 0.1) -> Co
     **Source** veegan (Srivastava et al. 2017), stacked MNIST, for the idea.
     **Departures** The threshold ``least`` instead of one sample; the divergence is from the real histogram.
     """
+    check_number("least", least, 0.1)
     counts, reference = (as_float64(values, "histogram") for values in (counts, reference))
+    for histogram in (counts, reference):
+        if not bool(((histogram >= 0) & (histogram < math.inf) & (histogram == histogram.round())).all()):
+            raise UserError(f"A histogram must hold counts, but it holds {histogram.tolist()}; use class_histogram.")
     if counts.shape != reference.shape or counts.ndim != 1:
         raise UserError(
             f"Both histograms must have shape [classes], but they have shapes {tuple(counts.shape)} and "

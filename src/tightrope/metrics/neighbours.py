@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tightrope.metrics._checks import Array, as_pair
+from tightrope._plumbing.errors import UserError
+from tightrope.metrics._checks import Array, as_pair, check_count
 from tightrope.metrics._products import product_strips, squared_norms
 
 
@@ -76,6 +77,9 @@ def precision_recall_density_coverage(real: Array, fake: Array, *, k: int = 5) -
         >>> found.precision > 0.9, found.recall < 0.1
         (True, True)
     """
+    check_count("k", k)
+    if k < 1:
+        raise UserError(f"The number k of neighbours must be at least 1, but it is {k}; 5 is usual.")
     x, y = _centred(real, fake, k + 1)
     radius_x, radius_y = (_knn_squared(v, k).numpy() for v in (x, y))
     in_real, recalled, covered = (np.zeros(len(v), dtype=bool) for v in (y, x, x))

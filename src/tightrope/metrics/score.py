@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import Array, as_features
+from tightrope.metrics._checks import Array, as_features, check_count
 from tightrope.metrics.result import Estimate
 
 
@@ -52,6 +52,7 @@ def split_classifier_score(logits: Array, *, splits: int = 10) -> Estimate:
     """
     scores = as_features(logits, "given")
     n = len(scores)
+    check_count("splits", splits)
     if not 1 <= splits <= n:
         raise UserError(f"There must be 1 to {n} splits of {n} samples, but {splits} were asked for; 10 are usual.")
     log_p = torch.log_softmax(scores, dim=1)

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_rng
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import Array, as_float64, as_pair
+from tightrope.metrics._checks import Array, as_float64, as_pair, check_count
 
 MAX_PLAN = 40_000
 """Most pairs of points for the linear programme that stands in for POT."""
@@ -93,6 +94,8 @@ def sliced_wasserstein(
     **Claim** Never larger than `wasserstein1` for order 1, for any draw of directions.
     **Cost** One sort of n + m numbers for each direction.
     """
+    check_count("projections", projections)
+    check_rng(rng)
     if order not in (1, 2):
         raise UserError(f"The order of a sliced distance must be 1 or 2, but it is {order}; choose one of them.")
     if projections < 1:

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_rng
 from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import Array, as_pair
+from tightrope.metrics._checks import Array, as_pair, check_count
 from tightrope.metrics.frechet import frechet_distance, frechet_from_statistics
 from tightrope.metrics.moments import FeatureStatistics
 from tightrope.metrics.result import Estimate
@@ -44,6 +45,8 @@ def frechet_bootstrap(
     **Cost** ``resamples`` covariances and Frechet distances.
     """
     x, y = as_pair(real, fake, least=2)
+    check_count("resamples", resamples)
+    check_rng(rng)
     if resamples < 2:
         raise UserError(f"At least 2 resamples are needed, but there are {resamples}; 100 give a usable error.")
     fixed = FeatureStatistics.of(x)
@@ -80,6 +83,8 @@ def frechet_extrapolated(real: Array, fake: Array, *, repeats: int = 4, rng: tor
     **Claim** Removes nine tenths or more of the bias of Gaussian features when n is ten times d.
     """
     x, y = as_pair(real, fake, least=2)
+    check_count("repeats", repeats)
+    check_rng(rng)
     least = extrapolation_least(x)
     if min(len(x), len(y)) < least or repeats < 2:
         raise UserError(

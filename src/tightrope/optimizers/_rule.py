@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 
 
@@ -46,8 +48,8 @@ class AdamRule(Rule):
         eps: float,
     ) -> None:
         check_rate(lr)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise UserError(f"Expected Adam betas in [0, 1), got {betas}; for example (0.5, 0.9).")
+        check_betas(betas)
+        check_number("eps", eps, 1e-8)
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
 
     def _adam(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
@@ -67,8 +69,15 @@ class AdamRule(Rule):
 
 def check_rate(lr: float) -> None:
     """Raise unless ``lr`` is a finite number of at least zero."""
-    if not 0 <= lr < float("inf"):
-        raise UserError(f"Expected a finite learning rate >= 0, got {lr}; published values lie in 5e-5 to 1e-3.")
+    if not isinstance(lr, Real | Tensor) or not 0 <= lr < float("inf"):
+        raise UserError(f"Expected a finite learning rate >= 0, got {lr!r}; published values lie in 5e-5 to 1e-3.")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """Raise unless both decay rates lie in [0, 1)."""
+    pair = isinstance(betas, list | tuple) and len(betas) == 2
+    if not pair or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in betas):
+        raise UserError(f"Expected two Adam betas in [0, 1), got {betas!r}; for example (0.5, 0.9).")
 
 
 def evaluate(closure: Callable[[], float] | None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -42,7 +43,8 @@ class Lookahead(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], k: int = 5, alpha: float = 0.5) -> None:
-        if k < 1 or not 0 < alpha <= 1:
+        whole = isinstance(k, Integral) and not isinstance(k, bool)
+        if not whole or k < 1 or not isinstance(alpha, Real) or not 0 < alpha <= 1:
             raise UserError(f"Expected k of at least 1 and alpha in (0, 1], got {k} and {alpha}; published: 5 and 0.5.")
         super().__init__(params, {"k": k, "alpha": alpha, "steps": 0})
         with torch.no_grad():

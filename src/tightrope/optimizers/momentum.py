@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 from tightrope.optimizers._rule import Rule, check_rate
 
@@ -50,6 +52,8 @@ class Momentum(Rule):
         dampening: float = 0.0,
     ) -> None:
         check_rate(lr)
+        check_number("momentum", momentum, -0.5, least=-math.inf)
+        check_number("dampening", dampening, 0, least=-math.inf)
         if not -1 < momentum < 1:
             raise UserError(f"Expected momentum in (-1, 1), got {momentum}; published values are -0.5 to 0.9.")
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})

@@ -8,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, ClassVar, Final, Literal
 
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.words import closest, one_of
 from tightrope.optimizers import extragradient, lookahead, momentum, optimistic
-from tightrope.schedules import Value, value_at
+from tightrope.schedules import Cosine, Linear, Value, value_at
 
 Kind = Literal["adam", "rmsprop", "sgd", "momentum", "extra_adam", "extra_sgd", "optimistic_adam", "optimistic_sgd"]
 
@@ -36,7 +37,7 @@ class UpdateRule:
     learning_rate: Value = 2e-4
 
     def __post_init__(self) -> None:
-        for rate in _ends(self.learning_rate):
+        for rate in _ends("learning_rate", self.learning_rate):
             if not 0 <= rate < float("inf"):
                 raise UserError(
                     f"Expected a finite learning rate >= 0, got {rate}; published values lie in 5e-5 to 1e-3."
@@ -106,6 +107,7 @@ class Momentum(UpdateRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_real("momentum", self.momentum)
         if not -1 < self.momentum < 1:
             raise UserError(f"Expected momentum in (-1, 1), got {self.momentum}; published values are -0.5 to 0.9.")
 
@@ -149,8 +151,13 @@ class Adam(UpdateRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON hands in lists
-        if len(self.betas) != 2 or not all(0 <= end < 1 for beta in self.betas for end in _ends(beta)):
+        if isinstance(self.betas, list | tuple):
+            object.__setattr__(self, "betas", tuple(self.betas))  # JSON hands in lists
+        if (
+            not isinstance(self.betas, tuple)
+            or len(self.betas) != 2
+            or not all(0 <= end < 1 for beta in self.betas for end in _ends("betas", beta))
+        ):
             raise UserError(f"Expected two Adam betas in [0, 1), got {self.betas}; for example (0.0, 0.9).")
         _check_eps(self.eps)
 
@@ -203,7 +210,8 @@ class Lookahead:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.k < 1 or not 0 < self.share <= 1:
+        _check_real("share", self.share)
+        if not isinstance(self.k, Integral) or self.k < 1 or not 0 < self.share <= 1:
             raise UserError(
                 f"Expected k of at least 1 and a share in (0, 1], got {self.k} and {self.share}; published: 5 and 0.5."
             )
@@ -251,9 +259,16 @@ def Optimizer(  # noqa: N802 (it makes instances, as a class would)
     return rule(learning_rate, **given)
 
 
-def _ends(value: Value) -> tuple[float, ...]:
+def _ends(name: str, value: Value) -> tuple[float, ...]:
     """A constant, or both ends of a schedule, which stays between them."""
-    return (float(value),) if isinstance(value, int | float) else (value.start, value.end)
+    if isinstance(value, Linear | Cosine):
+        return value.start, value.end
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise UserTypeError(f"Expected {name} as a number or a schedule, got {value!r}; for example {_USUAL[name]}.")
+    return (float(value),)
+
+
+_USUAL: Final = {"learning_rate": "2e-4", "betas": "(0.0, 0.9)"}
 
 
 def _fused(parameters: Iterable[Tensor]) -> bool:
@@ -261,10 +276,17 @@ def _fused(parameters: Iterable[Tensor]) -> bool:
 
 
 def _check_share(name: str, value: float, usual: float) -> None:
+    _check_real(name, value)
     if not 0 <= value < 1:
         raise UserError(f"Expected {name} in [0, 1), got {value}; {usual:g} is usual.")
 
 
 def _check_eps(eps: float) -> None:
+    _check_real("eps", eps)
     if not 0 <= eps < float("inf"):
         raise UserError(f"Expected a finite eps of at least 0, got {eps}; 1e-8 is the default.")
+
+
+def _check_real(name: str, value: object) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise UserTypeError(f"Expected {name} as a number, got {value!r}; leave it out for the default.")

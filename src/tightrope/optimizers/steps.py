@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import TypeAlias
 
 import torch
@@ -34,8 +35,8 @@ def alternating(n_critic: int = 1) -> Order:
         >>> alternating(2)
         ((1,), (1,), (0,))
     """
-    if n_critic < 1:
-        raise UserError(f"Expected n_critic of at least 1, got {n_critic}; use 1 for one critic step per step.")
+    if not isinstance(n_critic, Integral) or isinstance(n_critic, bool) or n_critic < 1:
+        raise UserError(f"Expected n_critic of at least 1, got {n_critic!r}; use 1 for one critic step per step.")
     return ((1,),) * n_critic + ((0,),)
 
 

@@ -5,11 +5,13 @@ Re-exported as ``tightrope.penalties.jacobian_clamping``, beside the critic's pe
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number, check_samples
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Remembered, View, module_of, norm, samples_of
 from tightrope.autodiff.types import Generator
@@ -62,15 +64,19 @@ def jacobian_clamping(
         UserError: Bounds that are not ``0 <= low <= high``, or a radius that is not positive.
     """
     check_bounds(low, high, epsilon)
+    check_number("weight", weight, 1)
     gain = finite_gain(generator, z, epsilon=epsilon, labels=labels, rng=rng)
     return weight * ((gain - high).clamp(min=0).square() + (low - gain).clamp(min=0).square()).mean()
 
 
 def check_bounds(low: float, high: float, epsilon: float) -> None:
     """Raise ``ValueError`` unless ``0 <= low <= high`` and ``epsilon > 0``."""
+    for name, value, usual in (("low", low, 1), ("high", high, 20), ("epsilon", epsilon, 1)):
+        if not isinstance(value, int | float):
+            check_number(name, value, usual, least=-math.inf)
     if not 0 <= low <= high:
         raise UserError(f"Expected bounds 0 <= low <= high, got low {low} and high {high}; the published are 1 and 20.")
-    if epsilon <= 0:
+    if not 0 < epsilon < math.inf:
         raise UserError(f"Expected a radius epsilon > 0, got {epsilon}; the published value is 1.")
 
 
@@ -90,7 +96,14 @@ def finite_gain(
         epsilon: Length of the step.
         labels: Classes ``[batch]``.
         rng: Source of the directions.
+
+    Raises:
+        UserError: Latents, labels or ``epsilon`` of another kind.
     """
+    check_bounds(0, 0, epsilon)
+    check_samples(z, "latents", shape="[batch, *latent_shape]")
+    if labels is not None and (not isinstance(labels, Tensor) or len(labels) != len(z)):
+        raise UserError(f"Expected labels as a tensor with one per latent, {len(z)}, got {labels!r}; pass those of z.")
     direction = normal_like(z, rng)
     length = norm(direction).clamp(min=torch.finfo(z.dtype).tiny)
     direction = direction / length.reshape(-1, *[1] * (z.dim() - 1))

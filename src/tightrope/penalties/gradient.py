@@ -2,9 +2,12 @@ r"""Penalties on the gradient of the critic's scores by its inputs: WGAN-GP, R1,
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import critic_scores, input_gradients, modules_of, norm, rows_of, squared_norm
 from tightrope.autodiff.types import Critic
@@ -76,6 +79,11 @@ def gradient_penalty(
             or its scores do not depend on the samples.
     """
     refuse_coupled(critic, "The gradient penalty")
+    check_number("weight", weight, 10)
+    check_number("target", target, 1)
+    check_flag("one_sided", one_sided)
+    check_samples(real, "real samples")
+    check_samples(fake, "fake samples")
     if real.shape != fake.shape:
         raise UserError(
             f"Interpolates need as many real as fake samples: expected one shape, got {tuple(real.shape)} and "
@@ -98,7 +106,20 @@ def _added(parts: list[Tensor]) -> Tensor:
 
 
 def interpolate(real: Tensor, fake: Tensor, *, rows: int = 1, rng: torch.Generator | None = None) -> Tensor:
-    """Points ``e x + (1 - e) y`` with one ``e ~ U[0, 1]`` per ``rows`` samples, detached: ``[batch, *shape]``."""
+    """Points ``e x + (1 - e) y`` with one ``e ~ U[0, 1]`` per ``rows`` samples, detached: ``[batch, *shape]``.
+
+    Raises:
+        UserError: Shapes or devices differ, or ``rows`` does not divide the batch.
+    """
+    check_rng(rng)
+    check_samples(real, "real samples")
+    check_samples(fake, "fake samples")
+    if real.shape != fake.shape or real.device != fake.device or rows < 1 or len(real) % rows:
+        raise UserError(
+            f"Expected real and fake samples of one shape on one device, in whole packs of {rows}, got "
+            f"{tuple(real.shape)} on {real.device} and {tuple(fake.shape)} on {fake.device}; cut or move one of them."
+        )
+    fake = fake.to(real.dtype)
     shape = (real.shape[0] // rows,) + (1,) * (real.dim() - 1)
     if rng is None:
         epsilon = torch.rand(shape, device=real.device, dtype=real.dtype)
@@ -165,6 +186,7 @@ def r2(
 
 
 def _zero_centred(critic: Critic, x: Tensor, gamma: float) -> Tensor:
+    check_number("gamma", gamma, 10)
     return _added([0.5 * gamma * squared_norm(gradient).mean() for gradient in input_gradients(critic, x)])
 
 
@@ -220,6 +242,7 @@ def finite_difference_r2(
     rng: torch.Generator | None = None,
 ) -> Tensor:
     """R2 without a second derivative; see :func:`finite_difference_r1`, with fake samples ``[batch, *shape]``."""
+    check_samples(fake)
     return _finite_difference(
         critic, fake if fake.is_leaf else fake.detach(), gamma=gamma, sigma=sigma, draws=draws, rng=rng
     )
@@ -228,6 +251,10 @@ def finite_difference_r2(
 def _finite_difference(
     critic: Critic, x: Tensor, *, gamma: float, sigma: float, draws: float, rng: torch.Generator | None
 ) -> Tensor:
+    check_number("gamma", gamma, 10)
+    check_number("sigma", sigma, 0.01, least=-math.inf)
+    check_number("draws", draws, 1, least=-math.inf)
+    check_samples(x)
     if sigma <= 0:
         raise UserError(f"Expected a step sigma > 0, got {sigma}; 0.01 is the published value.")
     if draws < 1 or draws != int(draws):
@@ -246,4 +273,5 @@ def _finite_difference(
 
 def from_gan_stability(reg_param: float) -> float:
     """``gamma`` of :func:`r1` and :func:`r2` for a ``reg_param`` of the GAN_stability code, which has no factor 1/2."""
+    check_number("reg_param", reg_param, 10)
     return 2 * reg_param

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_number, check_rng
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of
 from tightrope.autodiff.types import Critic
@@ -63,7 +64,9 @@ def soft_orthogonality(
     **Claim**: zero exactly for orthonormal kernel matrices (off_diagonal, mutual_coherence: orthogonal ones).
     **Cost**: about one product of each weight with itself.
     """
-    if form not in _FORMS:
+    check_number("weight", weight, 10)
+    check_rng(rng)
+    if not isinstance(form, str) or form not in _FORMS:
         raise UserError(f"expected form {', '.join(_FORMS)}, got {form!r}; 'gram' is the common one")
     network = module_of(critic)
     if network is None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_choice
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope._plumbing.words import closest
 from tightrope.autodiff.types import Critic, PenaltyFunction
-from tightrope.schedules import Value, value_at
+from tightrope.schedules import Value, check_value, value_at
 
 
 def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
@@ -37,6 +41,7 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
         UserError: ``every`` is less than one.
     """
     _check_every(every)
+    _check_function(penalty, {})
 
     def lazily(critic: Critic, real: Tensor, fake: Tensor, *, step: int, **hyperparameters: object) -> Tensor:
         if step % every:
@@ -47,8 +52,30 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
 
 
 def _check_every(every: int) -> None:
-    if every < 1:
-        raise UserError(f"Expected a period of at least one critic step, got {every}; use 1 for every step.")
+    if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
+        raise UserError(f"Expected a period of at least one critic step, got {every!r}; use 1 for every step.")
+
+
+def _check_function(function: Any, hyperparameters: Any) -> None:
+    """Refuse what is no function, does not take these hyperparameters, or would be given no numbers for them."""
+    if not callable(function):
+        raise UserTypeError(f"Expected a penalty as a function, got {function!r}; pass one such as penalties.r1.")
+    if not isinstance(hyperparameters, Mapping):
+        raise UserTypeError(f"Expected hyperparameters by name, got {hyperparameters!r}; pass a dict.")
+    try:
+        taken = inspect.signature(function).parameters
+    except ValueError:  # a builtin, which does not tell
+        return
+    if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        for name in hyperparameters:
+            if name not in taken:
+                raise UserError(
+                    f"Expected hyperparameters that the penalty takes, {', '.join(taken)}, got {name!r}"
+                    f"{closest(name, taken)}; leave it out."
+                )
+    for name, value in hyperparameters.items():
+        if name in ("gamma", "weight") or not isinstance(value, bool | str):
+            check_value(name, value, least=0.0 if name in ("gamma", "weight") else -math.inf)
 
 
 @dataclass(frozen=True)
@@ -72,6 +99,7 @@ class Penalty:
 
     def __post_init__(self) -> None:
         _check_every(self.every)
+        _check_function(self.function, self.hyperparameters)
         check_choice("player", self.player, ("critic", "generator"))
         if self.player == "generator" and self.every != 1:
             raise UserError(

@@ -16,6 +16,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
 
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Remembered, frozen_constraints, in_functional_transform, module_of
+from tightrope.autodiff.call import called
 from tightrope.layers.torch_own import hooks_of, steady
 
 
@@ -55,7 +56,7 @@ class Repeated:
         """The network's result for these arguments."""
         self.calls += 1
         if self.calls == 1:
-            first = self.network(*arguments)
+            first = called(self.network, *arguments, who="network")
             self.drew = self._drew()
             return first
         if self.drew:

@@ -5,9 +5,13 @@ These are **not** the singular values of a convolution as a linear map, see :mod
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_module, check_weight
 from tightrope._plumbing.errors import UserError
 from tightrope.layers.at_work import other_weights
 from tightrope.layers.find import find_layers
@@ -36,12 +40,13 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
         >>> spectra.kernel_singular_values(layer)
         tensor([4., 3.])
     """
+    check_module(layer, "layer")
     shape = kernel_shape(layer)
     matrix = shape.matrix(effective_weight(layer).detach())
     if matrix.dtype in (torch.float16, torch.bfloat16):
         matrix = matrix.float()
-    if not bool(torch.isfinite(matrix).all()):
-        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
+    if matrix.numel():
+        check_weight(matrix)
     return torch.linalg.svdvals(matrix).reshape(-1).sort(descending=True).values
 
 
@@ -78,13 +83,14 @@ def stable_rank(values: Tensor) -> Tensor:
         >>> stable_rank(torch.tensor([2.0, 2.0, 1.0]))
         tensor(2.2500)
     """
+    values = _checked(values)
     top = values.amax(-1, keepdim=True)
     return _ratio(values, top).square().sum(-1)
 
 
 def stable_rank_fraction(values: Tensor) -> Tensor:
     """:func:`stable_rank` over the number of singular values: 1 for an orthogonal matrix."""
-    return stable_rank(values) / values.shape[-1]
+    return stable_rank(values) / _checked(values).shape[-1]
 
 
 def effective_rank(values: Tensor) -> Tensor:
@@ -100,6 +106,7 @@ def effective_rank(values: Tensor) -> Tensor:
         >>> round(effective_rank(torch.tensor([1.0, 1.0, 0.0])).item(), 4)
         2.0
     """
+    values = _checked(values)
     total = values.sum(-1, keepdim=True)
     p = _ratio(values, total)
     entropy = -torch.xlogy(p, p).sum(-1)
@@ -117,7 +124,24 @@ def condition_number(values: Tensor) -> Tensor:
         >>> condition_number(torch.tensor([4.0, 2.0]))
         tensor(2.)
     """
+    values = _checked(values)
     return values.amax(-1) / values.amin(-1)
+
+
+def _checked(values: Any) -> Tensor:
+    """Singular values in float32 or better; NaN among them would count as a rank of zero."""
+    if not isinstance(values, Tensor) or values.is_complex() or not values.dim() or not values.shape[-1]:
+        got = (
+            f"shape {list(values.shape)}, {values.dtype}"
+            if isinstance(values, Tensor)
+            else f"a {type(values).__name__}"
+        )
+        raise UserError(f"Expected singular values as a tensor [..., k] with k of at least 1, got {got}; pass such.")
+    if not bool(((values >= 0) & (values < math.inf)).all()):
+        raise UserError(
+            "Expected finite singular values >= 0, got negative ones, NaN or infinity; look at the weights."
+        )
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
 def _ratio(values: Tensor, by: Tensor) -> Tensor:

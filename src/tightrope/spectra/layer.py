@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_weight
 from tightrope.layers.kernel import effective_weight
 from tightrope.layers.linear_map import LinearMap, linear_map
 from tightrope.linalg import krylov
@@ -80,9 +80,8 @@ def singular_values(layer: nn.Module, input_shape: tuple[int, ...], *, memory_li
     """
     of = linear_map(layer, input_shape)
     weight = effective_weight(layer).detach()
+    check_weight(weight)
     weight = weight if weight.dtype == torch.float64 else weight.float()
-    if not bool(torch.isfinite(weight).all()):
-        raise UserError("expected a finite weight, got NaN or infinity; look at the steps before")
     count = min(of.inputs, of.outputs)
     eps = torch.finfo(weight.dtype).eps * math.sqrt(count)
     values, way = _complete(of, weight, memory_limit_bytes)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_module, check_whole
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of, undisturbed
+from tightrope.autodiff.call import called
 from tightrope.constraints import constrained_layers
 from tightrope.layers.at_work import observe
 from tightrope.layers.find import find_layers
@@ -102,10 +104,14 @@ def layer_spectra(
         0 Conv2d (1, 4, 4) 1.000 4.00
         2 Linear (64,) 1.000 1.00
     """
-    called, network = network, module_of(network) or network
+    given, network = network, module_of(network) or network
+    check_module(network)
+    if not sample or not all(isinstance(one, Tensor) for one in sample):
+        got = ", ".join(type(one).__name__ for one in sample) or "none"
+        raise UserTypeError(f"Expected a sample as a tensor [batch, *shape], got {got}; pass one batch of inputs.")
     layers = find_layers(network)
     with undisturbed(network):
-        work = observe(network.eval(), lambda: called(*sample))
+        work = observe(network.eval(), lambda: called(given, *sample, who="network"))
     words = constrained_layers(network)
     found = [
         _one(name, layer, shape, complete, memory_limit_bytes, words.get(name, ""))
@@ -159,6 +165,7 @@ def table(spectra: list[LayerSpectrum]) -> str:
 @torch.no_grad()
 def evenly_picked(values: Tensor, most: int = 32) -> Tensor:
     """At most ``most`` of the values, the first and the last among them, evenly spread over their order."""
+    check_whole("most", most, 0, 32)
     if values.numel() <= most:
         return values
     index = torch.linspace(0, values.numel() - 1, most).round().long()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_number, check_weight
 from tightrope.layers.kernel import effective_weight
 from tightrope.layers.linear_map import LinearMap, linear_map, padding_gain
 from tightrope.linalg import krylov
@@ -48,7 +49,7 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
 
     Raises:
         UserTypeError: The module is no such layer.
-        UserError: ``input_shape`` does not fit the layer.
+        UserError: ``input_shape`` does not fit the layer, or its weight is complex, empty or not finite.
 
     Upper bounds for what cannot be decomposed: a zero-padded convolution is a block of the same convolution wrapped
     around a torus too large for the wrap to matter, whose norm a Fourier transform gives; and a convolution is at most
@@ -62,7 +63,10 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
         >>> found.lower <= found.value <= found.upper, round(found.value, 2)
         (True, 2.76)
     """
-    return map_norm(linear_map(layer, input_shape), effective_weight(layer).detach(), tolerance)
+    check_number("tolerance", tolerance, 1e-5)
+    of, weight = linear_map(layer, input_shape), effective_weight(layer).detach()
+    check_weight(weight)
+    return map_norm(of, weight, tolerance)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_samples
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.view import described
 from tightrope.training.run import Run
@@ -19,7 +20,7 @@ def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any
         UserError: Samples that are no tensor in floating point, or labels that are no classes ``[batch]``.
     """
     if real is not None:
-        _check_samples(real)
+        _check_samples(real, run.sample_shape)
         like = next(run.generator.parameters())
         real = real.to(like.device, like.dtype, non_blocking=True)
         if run.precision == "bf16" and real.dim() == 4:
@@ -46,14 +47,27 @@ def samples_and_labels(batch: object) -> tuple[Any, Any]:
     )
 
 
-def _check_samples(real: object) -> None:
+def _check_samples(real: object, shape: tuple[int, ...] | None) -> None:
     if not isinstance(real, Tensor):
         raise UserError(f"Expected samples as a tensor [batch, *shape], got {described(real)}; pass the tensor itself.")
-    if not real.is_floating_point():
+    check_samples(real)
+    if real.is_meta:
+        raise UserError("Expected samples that hold values, got a tensor on the device meta; pass the data itself.")
+    if shape is not None and tuple(real.shape[1:]) != shape:
         raise UserError(
-            f"Expected samples in floating point on the training scale, got {real.dtype}; convert them, for example "
-            "x.float() / 127.5 - 1."
+            f"Expected samples of shape {shape}, as the generator makes them, got {tuple(real.shape[1:])}; resize or "
+            "reshape the data, or change the generator's output."
         )
+
+
+def require(real: object) -> None:
+    """Refuse a missing batch.
+
+    Raises:
+        UserError: It is None.
+    """
+    if real is None:
+        raise UserError("Expected real samples as a tensor [batch, *shape], got none; pass a batch of the data.")
 
 
 def _checked_labels(labels: object, classes: int, real: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.average import decay_for, update_average_
-from tightrope.training.batches import to_device
+from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Half, Run
@@ -44,6 +44,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         >>> sorted(training.scalars(half)), run.critic_steps, run.step
         (['d_fake', 'd_real', 'gradient_norm', 'loss', 'penalty'], 1, 0)
     """
+    require(real)
     _require_alternating(run)
     real, labels = to_device(run, real, labels)
     z = run.latents(real.shape[0])

@@ -15,7 +15,7 @@ from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Draw, Objective, losses_on
 from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
-from tightrope.training.batches import to_device
+from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
@@ -44,6 +44,7 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     Cost: a forward of the generator per player; with a correction, which evaluates both losses for each player, and
     two backwards through them, about four plain steps; extragradient takes two gradients.
     """
+    require(real)
     real, labels = to_device(run, real, labels)
     seen: dict[str, Objective] = {}
     method, players = run.method, (run.generator, run.critic)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.training.batches import samples_and_labels
 from tightrope.training.half_steps import critic_step, generator_step
 from tightrope.training.joint import joint_step
@@ -59,6 +61,7 @@ def train(
     """
     if steps is None and images is None and minutes is None:
         raise UserError("Expected a budget, got none; pass steps=, images= or minutes=.")
+    _check_budget(steps=steps, images=images, minutes=minutes)
     following = _reader(data)
     began = time.monotonic()
     conditional = bool(getattr(run.generator, "classes", 0))
@@ -82,6 +85,12 @@ def train(
         yield Step(run.step, run.images_seen, critic_half, generator_half)
 
 
+def _check_budget(**given: float | None) -> None:
+    for name, value in given.items():
+        if value is not None and (not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value)):
+            raise UserError(f"Expected {name} as a number, got {value!r}, at which training would not end; set it.")
+
+
 def _reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor | None]]:
     if hasattr(data, "next"):
         sampler: Any = data
@@ -91,6 +100,11 @@ def _reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor 
             return batch.x, batch.labels
 
         return from_sampler
+    if not isinstance(data, Iterable):
+        raise UserTypeError(
+            f"Expected batches, as a Sampler or an iterable of tensors, got a {type(data).__name__}; for a data set of "
+            "this library pass tightrope.data.Sampler(dataset, batch_size, seed=0)."
+        )
     endless = _cycle(data)
 
     def from_iterable() -> tuple[Tensor, Tensor | None]:

@@ -57,6 +57,7 @@ class Run:
     ema_half_life_images: float = 10_000.0
     ema_ramp_up: float | None = 0.05
     lookahead: Lookahead | None = None
+    sample_shape: tuple[int, ...] | None = None
     step: int = 0
     critic_steps: int = 0
     images_seen: int = 0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
+
 import torch
 from torch import nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_module, check_number, check_seed, check_whole
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
@@ -62,8 +66,12 @@ def start(
         >>> run.step, run.images_seen
         (0, 0)
     """
+    _check_settings(method, batch_size, ema_half_life_images, ema_ramp_up, shape)
+    check_seed(seed)
     size = latent if latent is not None else getattr(generator, "latent", None)
-    if not isinstance(size, int) or size < 1:
+    if isinstance(size, Integral) and not isinstance(size, bool):
+        size = int(size)
+    if type(size) is not int or size < 1:
         raise UserError(
             f"Expected the size of the latents as a positive integer, got {size!r}; pass latent=... or give the "
             "generator an attribute `latent`."
@@ -71,9 +79,10 @@ def start(
     if precision not in ("fp32", "bf16"):
         raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
     _check_players(generator=generator, critic=critic)
+    where = None if device is None else _device(device)
     memory = torch.channels_last if precision == "bf16" else torch.preserve_format
     for network in (generator, critic):
-        network.to(device=device).train()
+        network.to(device=where).train()
         if precision == "bf16":
             network.to(memory_format=memory)  # type: ignore[call-overload]
             if next(network.parameters()).device.type == "cpu":
@@ -97,11 +106,12 @@ def start(
         method.generator_optimizer.build(generator.parameters()),
         torch.Generator().manual_seed(seed),
         size,
-        samples,
+        int(samples),
         precision,
         ema_half_life_images,
         ema_ramp_up,
         _lookahead(method, generator, critic),
+        sample_shape=found,
     )
 
 
@@ -113,12 +123,55 @@ def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Looka
 def _check_players(**players: nn.Module) -> None:
     """Refuse a player that has nothing to train."""
     for name, network in players.items():
+        check_module(network, name)
+        if any(isinstance(p, nn.parameter.UninitializedParameter) for p in network.parameters()):
+            raise UserError(f"Expected a {name} whose sizes are known, got lazy layers; call it once before training.")
+        if any(p.is_meta or p.is_complex() for p in network.parameters()):
+            raise UserError(
+                f"Expected a {name} with real weights that hold values, got some on the device meta or complex."
+            )
         if not any(p.requires_grad for p in network.parameters()):
             held = "frozen ones only" if any(True for _ in network.parameters()) else "none"
             raise UserError(
                 f"Expected a {name} with parameters that require a gradient, got {held}; unfreeze it with "
                 "requires_grad_(True), or pass the module that holds them."
             )
+    generator, critic = players.values()
+    theirs = {id(p): name for name, p in critic.named_parameters()}
+    both = [theirs[id(p)] for p in generator.parameters() if id(p) in theirs and p.requires_grad]
+    if both:
+        raise UserError(
+            f"Expected two players with weights of their own, got {both[0]} of the critic in the generator as well, "
+            "which each would train against the other; use copy.deepcopy on what they share."
+        )
+
+
+def _check_settings(
+    method: Method, batch_size: int | None, half_life: float, ramp_up: float | None, shape: tuple[int, ...] | None
+) -> None:
+    if not isinstance(method, Method):
+        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, 1, method.batch_size)
+    check_number("ema_half_life_images", half_life, 10_000)
+    if ramp_up is not None:
+        check_number("ema_ramp_up", ramp_up, 0.05)
+    if shape is not None and not (isinstance(shape, Sequence) and all(isinstance(n, Integral) for n in shape)):
+        raise UserTypeError(
+            f"Expected a sample shape as whole numbers without the batch, got {shape!r}; e.g. (3, 32, 32)."
+        )
+
+
+def _device(device: torch.device | str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as problem:
+        first = str(problem).splitlines()[0]
+        raise UserError(f"Expected a device that is there, got {device!r} ({first}); use 'cpu' or 'cuda'.") from problem
+    if found.type == "meta":
+        raise UserError("Expected a device that holds values, got 'meta'; use 'cpu' or 'cuda'.")
+    return found
 
 
 def _check_fit(
