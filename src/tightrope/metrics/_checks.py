@@ -24,7 +24,7 @@ def as_float64(values: Array, name: str) -> Tensor:
         UserError: The entries are no real numbers.
     """
     if isinstance(values, Tensor):
-        if not values.is_complex():
+        if not (values.is_complex() or values.is_meta):
             return values.detach().to("cpu").to(torch.float64)
     elif isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         known = np.ma.filled(np.ma.array(values, dtype=np.float64), np.nan)
