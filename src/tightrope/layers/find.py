@@ -18,16 +18,10 @@ from torch.nn.utils import parametrize
 
 from tightrope._plumbing.checks import check_module
 from tightrope._plumbing.errors import UserError, UserTypeError
-from tightrope.layers.kernel import LAYERS, Layer, effective_weight, kernel_shape
+from tightrope.layers.kernel import LAYERS, Layer, effective_weight
 from tightrope.layers.torch_own import of_torch, raw_parameters, said
 
 _REFUSED = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Bilinear, nn.EmbeddingBag)
-
-
-def kernel_matrix(layer: nn.Module) -> Tensor:
-    """Kernel matrix ``[groups, rows, columns]`` of the layer's effective (constrained) weight."""
-    shape = kernel_shape(layer)
-    return shape.matrix(effective_weight(layer))
 
 
 def find_layers(network: nn.Module, *, skip: Iterable[str] = ()) -> dict[str, Layer]:
