@@ -12,17 +12,23 @@ from tightrope import (
     conditioning,
     constraints,
     critics,
+    data,
+    doctor,
     dynamics,
+    evaluation,
     losses,
     methods,
     metrics,
     optimizers,
     penalties,
     perturbations,
+    report,
+    runs,
     schedules,
     spectra,
     training,
 )
+from tightrope.studies import statistics
 
 NAN, INF = math.nan, math.inf
 X, Y = torch.randn(2, 8, 2, generator=torch.Generator().manual_seed(0))
@@ -32,6 +38,9 @@ R1 = methods.build("r1")
 P = nn.Parameter(torch.ones(2, dtype=torch.float64))
 GAME = (lambda: P.square().sum(), lambda: P.sum())
 SPECTRUM = torch.tensor([2.0, NAN])
+
+
+RING = data.open_data("toy:ring", progress=False, limit=64)
 
 
 def critic():
@@ -228,8 +237,48 @@ NUMBERS = [
 ]
 
 
+def evaluate(sample=lambda n, seed: torch.randn(n, 2), **options):
+    return evaluation.evaluate(sample, RING, RING, **options)
+
+
+def tune(**changes):
+    given = {"method_at": lambda gamma: methods.build("r1", gamma=gamma), "data": X, "latent": 3} | changes
+    return doctor.tune_gamma(given.pop("method_at"), lambda seed: (generator(), critic()), given.pop("data"), **given)
+
+
+STUDIES = [
+    (lambda: data.Sampler([X], 4, seed=0), "Expected a Dataset"),
+    (lambda: data.Sampler(RING, 2.5, seed=0), "batch size as a whole number"),
+    (lambda: data.Sampler(RING, 4, seed=None), "seed as a whole number"),
+    (lambda: data.open_data("toy:ring", limit=2.5), "limit as a whole number"),
+    (lambda: evaluate(generator()), "function"),
+    (lambda: evaluate(lambda n, seed: None), "samples as one tensor"),
+    (lambda: evaluate(n=2.5), "n as a whole number"),
+    (lambda: evaluate(seed="a"), "seed as a whole number"),
+    (lambda: evaluate(metrics=[]), "metrics as a list"),
+    (lambda: evaluate(features="inception"), "evaluation.open_features"),
+    (lambda: evaluation.compare(X, Y), "evaluation.open_samples"),
+    (lambda: runs.load(None), "Expected a path"),
+    (lambda: report.summary(3), "Expected a path"),
+    (lambda: tune(gammas=[-1.0]), "every gamma"),
+    (lambda: tune(seeds=()), "seeds as a sequence"),
+    (lambda: tune(steps=0), "steps >= 1"),
+    (lambda: tune(data=None), "samples as a tensor"),
+    (lambda: statistics.mean([1.0, 2.0, 3.0], level=95), "level between 0 and 1"),
+    (lambda: statistics.mean("abc"), "Expected numbers"),
+    (lambda: statistics.bootstrap(np.mean, [1.0, 2.0, 3.0], resamples=0), "resamples as a whole number"),
+    (lambda: statistics.bootstrap(lambda rows: NAN, [1.0, 2.0, 3.0], resamples=9), "finite on every draw"),
+    (lambda: statistics.permutation_test([1.0, 2.0], [1.0, 3.0], resamples=0), "resamples as a whole number"),
+    (lambda: statistics.holm([NAN, 0.1]), "finite numbers"),
+    (lambda: statistics.holm([-0.1, 2.0]), "from 0 to 1"),
+    (lambda: statistics.detectable(-1.0, 5), "standard deviation"),
+    (lambda: statistics.detectable(1.0, 5, alpha=0), "alpha between 0 and 1"),
+    (lambda: statistics.seeds_needed(1.0, -1.0), "standard deviation"),
+]
+
+
 @pytest.mark.filterwarnings("ignore:Initializing zero-element", "ignore:Complex modules", "ignore:Casting complex")
-@pytest.mark.parametrize(("call", "sentence"), LOSSES + PENALTIES + METHODS + TRAINING + NUMBERS)
+@pytest.mark.parametrize(("call", "sentence"), LOSSES + PENALTIES + METHODS + TRAINING + NUMBERS + STUDIES)
 def test_wrong_calls_are_refused_in_a_sentence(call, sentence):
     with pytest.raises(UserError, match=sentence) as refused:
         call()

@@ -8,9 +8,20 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
+
+
+def as_path(given: Any) -> Path:
+    """A path as given, without a look at the disk.
+
+    Raises:
+        UserTypeError: It is neither a text nor a path.
+    """
+    if not isinstance(given, str | os.PathLike):
+        raise UserTypeError(f"Expected a path as a text or a Path, got {given!r}; give that of a file or folder.")
+    return Path(given)
 
 
 def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> Path:

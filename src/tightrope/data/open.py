@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 
-from tightrope._plumbing.errors import UserError, UserFileError
+from tightrope._plumbing.errors import UserError, UserFileError, UserTypeError
 from tightrope._plumbing.files import expanded
 from tightrope._plumbing.words import nearest
 from tightrope.data.archive import open_zip
@@ -208,6 +209,9 @@ def _file(path: Path, request: Request) -> ImageSource | Dataset:
 
 def _check(split: str, resolution: int | None, channels: int | None, limit: int | None) -> None:
     low, high = RESOLUTIONS
+    for name, number in (("resolution", resolution), ("limit", limit)):
+        if number is not None and (not isinstance(number, Integral) or isinstance(number, bool)):
+            raise UserTypeError(f"Expected the {name} as a whole number, got {number!r}; give an integer.")
     if split not in ("train", "test"):
         raise UserError(f"Expected the split train or test, got {split}; choose one of the two.")
     if resolution is not None and not low <= resolution <= high:

@@ -8,10 +8,12 @@ times within it.
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.data.dataset import Batch, Dataset
 
 __all__ = ["Sampler"]
@@ -45,6 +47,14 @@ class Sampler:
         Raises:
             UserError: on an empty set, a batch size below 1, a negative seed, or flips of something that is no image.
         """
+        if not isinstance(dataset, Dataset):
+            raise UserTypeError(
+                f"Expected a Dataset, got a {type(dataset).__name__}; open one with data.open_data, or hand your own "
+                "batches to training.train as an iterable."
+            )
+        for name, number in (("batch size", batch_size), ("seed", seed)):
+            if not isinstance(number, Integral) or isinstance(number, bool):
+                raise UserTypeError(f"Expected the {name} as a whole number, got {number!r}; give an integer.")
         if len(dataset) < 1:
             raise UserError(f"A sampler needs at least 1 sample, but {dataset.name} is empty; check the data source.")
         if batch_size < 1:

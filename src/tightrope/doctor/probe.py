@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_number, check_samples, check_whole
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import undisturbed
 from tightrope.dynamics import Spectrum, eigenvalues
 from tightrope.methods import Method
@@ -106,6 +107,19 @@ def tune_gamma(
         >>> advice.gamma in (0.1, 1.0)
         True
     """
+    for name, given in (("method_at", method_at), ("networks", networks)):
+        if not callable(given):
+            raise UserTypeError(f"Expected {name} as a function, got a {type(given).__name__}; see the example.")
+    check_samples(data)
+    check_whole("steps", steps, 1, 300)
+    check_whole("batch_size", batch_size, 1, 64)
+    if len(data) < 5:
+        raise UserError(f"Expected some hundreds of samples to probe on, got {len(data)}; give more data.")
+    for name, several in (("gammas", gammas), ("seeds", seeds)):
+        if not isinstance(several, Sequence) or isinstance(several, str) or not several:
+            raise UserTypeError(f"Expected {name} as a sequence of at least one, got {several!r}; give some.")
+    for gamma in gammas:
+        check_number("every gamma", gamma, 1)
     cut = len(data) - max(len(data) // 5, 1)
     trials = []
     for gamma in gammas:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_seed
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.evaluation.expectation import expected
-from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
+from tightrope.evaluation.features.network import FeatureNetwork, check_features, pixels, random_convolutions
 from tightrope.evaluation.gather import Reference
 from tightrope.evaluation.plan import Material, make_plan
 from tightrope.evaluation.samples import Samples
@@ -87,6 +88,13 @@ def _task(
     cache: Path | None,
 ) -> Task:
     """What `compare` will do, or its refusal."""
+    for given in (real, fake, *([] if training is None else [training])):
+        if not isinstance(given, Samples):
+            raise UserTypeError(
+                f"Expected Samples, got a {type(given).__name__}; open a folder or file with evaluation.open_samples."
+            )
+    check_features(features)
+    check_seed(seed)
     for other, word in ((fake, "generated"), (training, "training")):
         if other is not None and (other.kind, other.shape) != (real.kind, real.shape):
             raise UserError(

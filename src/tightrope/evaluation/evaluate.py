@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from tightrope._plumbing.checks import check_seed
+from tightrope._plumbing.errors import UserTypeError
+from tightrope.data.dataset import Dataset
 from tightrope.evaluation.expectation import expected
-from tightrope.evaluation.features.network import FeatureNetwork, pixels, random_convolutions
+from tightrope.evaluation.features.network import FeatureNetwork, check_features, pixels, random_convolutions
 from tightrope.evaluation.gather import Reference
 from tightrope.evaluation.plan import Material, make_plan
 from tightrope.evaluation.samples import Samples
 from tightrope.evaluation.task import Generated, Learnt, Sample, Task, run
 from tightrope.metrics.result import Measurement
-
-if TYPE_CHECKING:
-    from tightrope.data import Dataset
 
 
 def evaluate(
@@ -117,6 +118,12 @@ def _task(
     cache: Path | None,
 ) -> Task:
     """What `evaluate` will do, or its refusal."""
+    for name, given in (("train", train), ("test", test)):
+        if not isinstance(given, Dataset):
+            raise UserTypeError(f"Expected {name} as a Dataset, got a {type(given).__name__}; use data.open_data.")
+    _check_sample(sample)
+    check_features(features)
+    check_seed(seed)
     choice = _choice(train, test, features)
     material = Material(
         name=train.name,
@@ -139,6 +146,19 @@ def _task(
     )
     plan = make_plan(material, n=n, metrics=metrics)
     return Task(plan, reference, Generated(sample, train), choice, seed, cache)
+
+
+def _check_sample(sample: Any) -> None:
+    """Refuse what cannot be called with a number of samples and a seed."""
+    try:
+        inspect.signature(getattr(sample, "forward", sample)).bind(1, 0)
+    except TypeError as problem:
+        raise UserTypeError(
+            f"Expected sample as a function (count, seed) -> samples, got a {type(sample).__name__} ({problem}); wrap "
+            "the generator in one."
+        ) from problem
+    except ValueError:  # a builtin, which does not tell
+        return
 
 
 def _choice(train: Dataset, test: Dataset, features: FeatureNetwork | None) -> FeatureNetwork | Learnt:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.evaluation.measures import GROUPS, LOW_DIMENSION, MEASURES, expanded
 from tightrope.evaluation.sets import PUBLISHED
 
@@ -87,6 +88,12 @@ def make_plan(material: Material, *, n: int | None, metrics: Sequence[str] | Non
     Raises:
         UserError: A metric is unknown or does not suit the data, or there are too few samples.
     """
+    if metrics is not None and (
+        isinstance(metrics, str) or not all(isinstance(m, str) for m in metrics) or not metrics
+    ):
+        raise UserTypeError(f"Expected metrics as a list of names, got {metrics!r}; leave it out for those that suit.")
+    if n is not None and (not isinstance(n, Integral) or isinstance(n, bool)):
+        raise UserTypeError(f"Expected n as a whole number of samples, got {n!r}; some thousands are usual.")
     names = _suitable(material) if metrics is None else expanded(tuple(name.strip() for name in metrics))
     for name in names:
         _check_name(name, material)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
+from tightrope.autodiff import samples_of
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork
 from tightrope.evaluation.features.small_classifier import (
     classifier,
@@ -65,7 +66,7 @@ class Generated:
     def portions(self, n: int, seed: int) -> Iterator[Tensor]:
         """Yield generated samples [<=256, *shape] until there are n, images rounded to 8 bits as stored ones are."""
         for count, own in calls(n, seed):
-            x = self.sample(count, own).detach().to("cpu", torch.float32)
+            x = samples_of(self.sample(count, own)).detach().to("cpu", torch.float32)
             if x.shape != (count, *self.like.shape):
                 raise UserError(
                     f"The generator must return samples of shape {(count, *self.like.shape)}, but it returned "

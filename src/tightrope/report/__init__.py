@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.files import as_path, write_atomically
 from tightrope.report.comparison_page import comparison_page
 from tightrope.report.page import page
 from tightrope.report.spectrum_page import spectrum_page
@@ -49,8 +49,8 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         >>> report.write_report(folder).name
         'report.html'
     """
-    record = read_run(Path(run))
-    target = Path(out) if out is not None else Path(run) / "report.html"
+    record = read_run(as_path(run))
+    target = as_path(out) if out is not None else as_path(run) / "report.html"
     return _written(target, page(record))
 
 
@@ -67,7 +67,7 @@ def write_comparison(runs: Sequence[Path], out: Path) -> Path:
     Raises:
         UserError: if there are fewer than two, one is not the folder of a run, or the file could not be written.
     """
-    return _written(Path(out), comparison_page([read_run(Path(run)) for run in runs]))
+    return _written(as_path(out), comparison_page([read_run(as_path(run)) for run in runs]))
 
 
 def summary(run: Path) -> str:
@@ -82,7 +82,7 @@ def summary(run: Path) -> str:
     Raises:
         UserError: if ``run`` is not the folder of a run.
     """
-    return summarise(read_run(Path(run)))
+    return summarise(read_run(as_path(run)))
 
 
 def write_spectra(spectra: Sequence[LayerSpectrum], out: Path, title: str = "Layer spectra") -> Path:
@@ -99,7 +99,7 @@ def write_spectra(spectra: Sequence[LayerSpectrum], out: Path, title: str = "Lay
     Raises:
         UserError: if there is no layer, or the file could not be written.
     """
-    return _written(Path(out), spectrum_page(spectra, title))
+    return _written(as_path(out), spectrum_page(spectra, title))
 
 
 def _written(path: Path, text: str) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import as_path
 from tightrope.runs.rows import (
     CONDITIONING,
     EVALUATIONS,
@@ -123,7 +124,7 @@ def read_run(path: Path) -> RunRecord:
     Raises:
         UserError: if there is no such folder, or it holds neither ``config.json`` nor ``metrics.jsonl``.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_dir():
         raise UserError(
             f"Expected the folder of a run, but {path} {'is a file' if path.exists() else 'does not exist'}; "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import as_path
 from tightrope.autodiff import undisturbed
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config
@@ -128,7 +129,7 @@ def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGener
         >>> runs.load(folder).sample(3).shape
         torch.Size([3, 2])
     """
-    folder = Path(run)
+    folder = as_path(run)
     config = read_config(folder)
     if generator is None:
         generator, _ = build_networks(config)

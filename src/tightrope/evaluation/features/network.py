@@ -8,12 +8,13 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.metrics.transport import random_directions
 
 BATCH = 256
@@ -221,3 +222,15 @@ def shrink(x: Tensor, side: int) -> Tensor:
     if max(factors) == 1:
         return x
     return functional.avg_pool2d(x, factors, ceil_mode=True)
+
+
+def check_features(features: Any) -> None:
+    """Refuse what is no feature network.
+
+    Raises:
+        UserTypeError: It is neither one nor None.
+    """
+    if features is not None and not isinstance(features, FeatureNetwork):
+        raise UserTypeError(
+            f"Expected features as a FeatureNetwork, got {features!r}; open one by name with evaluation.open_features."
+        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -60,7 +62,7 @@ def mean(values: Values, *, clusters: Sequence[Hashable] | None = None, level: f
     n, centre = len(x), float(np.mean(x))
     if n < 2:
         return Interval(centre, math.nan, math.nan, n)
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * float(np.std(x, ddof=1)) / math.sqrt(n)
+    half = float(stats.t.ppf((1 + share("level", level)) / 2, n - 1)) * float(np.std(x, ddof=1)) / math.sqrt(n)
     return Interval(centre, centre - half, centre + half, n)
 
 
@@ -125,7 +127,7 @@ def difference(
     if error == 0:
         return Interval(gap, gap, gap, n)
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    half = float(stats.t.ppf((1 + share("level", level)) / 2, freedom)) * error
     return Interval(gap, gap - half, gap + half, n)
 
 
@@ -154,7 +156,7 @@ def variance_ratio(treated: Values, control: Values, *, level: float = 0.95) -> 
         errors.append(float(pseudo.var(ddof=1)) / n)
         sizes.append(n)
     freedom = sum(errors) ** 2 / sum(e**2 / (n - 1) for e, n in zip(errors, sizes, strict=True))
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(errors))
+    half = float(stats.t.ppf((1 + share("level", level)) / 2, freedom)) * math.sqrt(sum(errors))
     gap = centres[0] - centres[1]
     return Interval(gap, gap - half, gap + half, min(sizes)).mapped(math.exp)
 
@@ -215,13 +217,18 @@ def _fisher(r: float, n: int, level: float) -> Interval:
         nearly = math.copysign(1 - 12 / (n * (n * n - 1)), r)
         ends = _fisher(nearly, n, level)
         return Interval(r, ends.low if r > 0 else -1.0, 1.0 if r > 0 else ends.high, n)
-    half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt((1 + r * r / 2) / (n - 3))
+    half = float(stats.norm.ppf((1 + share("level", level)) / 2)) * math.sqrt((1 + r * r / 2) / (n - 3))
     return Interval(math.atanh(r), math.atanh(r) - half, math.atanh(r) + half, n).mapped(math.tanh)
 
 
 def finite(values: Values) -> np.ndarray:
     """One finite number per run, or a refusal."""
-    x = np.asarray(values, dtype=float).reshape(-1)
+    try:
+        x = np.asarray(values, dtype=float).reshape(-1)
+    except (TypeError, ValueError) as problem:
+        raise UserError(
+            f"Expected numbers, one a run, got {values!r:.60} ({problem}); pass a list of them."
+        ) from problem
     if not len(x) or not np.isfinite(x).all():
         raise UserError(
             f"Expected finite numbers, one a run, got {x.tolist()[:6]}; count diverged runs on their own, they are a "
@@ -259,3 +266,10 @@ def groups(clusters: Sequence[Hashable], n: int) -> list[np.ndarray]:
 
 def _means(x: np.ndarray, clusters: Sequence[Hashable] | None) -> np.ndarray:
     return x if clusters is None else np.array([x[rows].mean() for rows in groups(clusters, len(x))])
+
+
+def share(name: str, value: Any) -> float:
+    """A probability strictly between 0 and 1, or a refusal."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < 1:
+        raise UserError(f"Expected {name} between 0 and 1, got {value!r}; 0.95 is 95 %.")
+    return float(value)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 from scipy import stats
 
 from tightrope._plumbing.errors import UserError
-from tightrope.studies.statistics.intervals import Interval, Values, finite
+from tightrope.studies.statistics.intervals import Interval, Values, finite, share
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted for having asked several questions, in the order given (Holm 1979)."""
+    if not len(p_values):
+        return []
+    if not all(0 <= p <= 1 for p in finite(p_values)):
+        raise UserError(f"Expected p-values from 0 to 1, got {list(p_values)[:6]}; adjust those alone.")
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(order):
@@ -33,11 +38,16 @@ def equivalent(gap: Interval, margin: float) -> bool:
 
     Source: two one-sided tests (Schuirmann 1987).
     """
+    if not margin > 0:
+        raise UserError(f"Expected a margin above 0, got {margin}; say which difference matters.")
     return -margin < gap.low and gap.high < margin
 
 
 def detectable(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Smallest true mean of ``n`` paired differences with standard deviation ``sd`` that a t-test finds."""
+    _check(sd, alpha, power)
+    if not isinstance(n, Integral):
+        raise UserError(f"Expected a whole number of pairs, got {n!r}; count the seeds.")
     if n < 2:
         return math.inf
     low, high = 0.0, 1.0
@@ -60,12 +70,21 @@ def seeds_needed(effect: float, sd: float, *, alpha: float = 0.05, power: float 
         >>> statistics.seeds_needed(1.0, 1.0)  # an effect as large as its spread
         10
     """
+    _check(sd, alpha, power)
+    finite([effect])
     n = 2
     while n <= most:
         if sd == 0 or _power(abs(effect) / sd, n, alpha) >= power:
             return n
         n += 1
     raise UserError(f"An effect of {effect:.3g} at a spread of {sd:.3g} needs more than {most:,} seeds; ask for less.")
+
+
+def _check(sd: float, alpha: float, power: float) -> None:
+    share("alpha", alpha)
+    share("power", power)
+    if not (finite([sd]) >= 0).all():
+        raise UserError(f"Expected a standard deviation of 0 or more, got {sd}; take that of the differences.")
 
 
 def _power(effect: float, n: int, alpha: float) -> float:

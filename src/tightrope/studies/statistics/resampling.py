@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
+from numbers import Integral
 
 import numpy as np
 from scipy import stats
 
-from tightrope.studies.statistics.intervals import Interval, Values, difference, finite, groups
+from tightrope._plumbing.errors import UserError
+from tightrope.studies.statistics.intervals import Interval, Values, difference, finite, groups, share
 
 EXACT = 20_000
 """Permutation tests with at most so many arrangements try them all."""
@@ -36,7 +38,11 @@ def bootstrap(
         resamples: Draws.
         seed: Of the draws.
     """
-    data = np.asarray(rows, dtype=float)
+    data = finite(rows).reshape(np.shape(rows))
+    _check_draws(resamples, seed)
+    share("level", level)
+    if not callable(statistic):
+        raise UserError(f"Expected a statistic as a function of rows, got {statistic!r}; pass one such as numpy.mean.")
     members = groups(range(len(data)) if clusters is None else clusters, len(data))
     k, value = len(members), float(statistic(data))
     if k < 2:
@@ -45,6 +51,8 @@ def bootstrap(
     draws = np.array(
         [statistic(data[np.concatenate([members[i] for i in rng.integers(k, size=k)])]) for _ in range(resamples)]
     )
+    if not np.isfinite(draws).all():
+        raise UserError("Expected a statistic that is finite on every draw, got NaN or infinity; choose another.")
     without = np.array([statistic(np.delete(data, rows, axis=0)) for rows in members])
     skew = without.mean() - without
     spread = float((skew**2).sum())
@@ -79,6 +87,7 @@ def permutation_test(
         0.0625
     """
     a, b = finite(treated), finite(control)
+    _check_draws(resamples, seed)
     rng = np.random.default_rng(seed)
     if paired:
         gap = difference(a, b).value * len(a)
@@ -99,3 +108,9 @@ def permutation_test(
         found = sums / n - (both.sum() - sums) / (len(both) - n)
     extreme = int(np.sum(np.abs(found) >= abs(gap) * (1 - 1e-9) - 1e-300))
     return extreme / len(found) if exact else (extreme + 1) / (len(found) + 1)
+
+
+def _check_draws(resamples: int, seed: int) -> None:
+    for name, value, least in (("resamples", resamples, 1), ("seed", seed, 0)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise UserError(f"Expected {name} as a whole number of at least {least}, got {value!r}; leave it out.")
