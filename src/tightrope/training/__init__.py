@@ -13,12 +13,14 @@ hand-written loop may call them::
 from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
+from tightrope.training.nonfinite import NonFiniteError
 from tightrope.training.run import Half, Precision, Run, Step
 from tightrope.training.starting import start
 
 __all__ = [
     "Batches",
     "Half",
+    "NonFiniteError",
     "Precision",
     "Run",
     "Step",

@@ -37,6 +37,9 @@ def bootstrap(
         level: Confidence.
         resamples: Draws.
         seed: Of the draws.
+
+    Raises:
+        UserError: ``level`` or ``resamples`` out of range.
     """
     data = finite(rows).reshape(np.shape(rows))
     _check_draws(resamples, seed)
