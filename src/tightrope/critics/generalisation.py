@@ -149,6 +149,9 @@ def train_critic(
         steps: Critic steps.
         batch_size: Real, and fake, samples per step.
         seed: Of batches, fakes and interpolates.
+
+    Raises:
+        UserError: An argument of another kind, or a critic with nothing to train.
     """
     if not isinstance(method, Method):
         raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('wgan_gp').")

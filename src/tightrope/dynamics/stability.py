@@ -93,6 +93,9 @@ def euler_limit(values: Tensor) -> float:
     Returns:
         The limit; 0 if some eigenvalue has a real part of zero or more (eigenvalues of zero are neutral).
 
+    Raises:
+        UserError: No eigenvalues, or some that are not finite.
+
     Example:
         >>> from tightrope import dynamics
         >>> round(dynamics.euler_limit(torch.tensor([-0.3 + 0.4j, -0.3 - 0.4j])), 3)  # 2 * 0.3 / 0.25

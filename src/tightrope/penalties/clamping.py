@@ -96,6 +96,9 @@ def finite_gain(
         epsilon: Length of the step.
         labels: Classes ``[batch]``.
         rng: Source of the directions.
+
+    Raises:
+        UserError: No latents in floating point, not one label for each, or a radius that is not positive.
     """
     check_bounds(0, 0, epsilon)
     check_samples(z, "latents", shape="[batch, *latent_shape]")
