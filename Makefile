@@ -7,6 +7,8 @@ DEMO ?= runs/demo
 
 SOURCES := src tests examples benchmarks studies docs
 DOCUMENTED := $(VENV)/.tightrope-documented
+# The docstring linter has an environment of its own: it brings a module docstring_parser that hides ours.
+LINTER := $(VENV)/docstring-linter
 
 .PHONY: help demo lint test quick long check format docs bench clean
 
@@ -31,10 +33,15 @@ demo: $(STAMP)
 	$(BIN)/tightrope train digits --method r3gan --gamma 1 --gamma-final 0.3 --learning-rate 5e-4 --learning-rate-final 5e-5 \
 		--schedule-images 384000 --latent 32 --steps 6000 --evaluate-every 1500 --out $(DEMO)
 
-lint: $(STAMP)
+$(LINTER)/.installed: Makefile
+	$(PYTHON) -m venv $(LINTER)
+	$(LINTER)/bin/python -m pip install --quiet 'flake8>=7' 'pydoclint>=0.8'
+	@touch $(LINTER)/.installed
+
+lint: $(STAMP) $(LINTER)/.installed
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/python -m flake8 src
+	$(LINTER)/bin/python -m flake8 src
 	$(BIN)/mypy
 
 test: lint

@@ -151,7 +151,7 @@ def train_critic(
         seed: Of batches, fakes and interpolates.
 
     Raises:
-        UserTypeError: ``method`` is no Method, or ``fakes`` no function.
+        UserError: An argument of another kind, or a critic with nothing to train.
     """
     if not isinstance(method, Method):
         raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('wgan_gp').")

@@ -94,7 +94,7 @@ def euler_limit(values: Tensor) -> float:
         The limit; 0 if some eigenvalue has a real part of zero or more (eigenvalues of zero are neutral).
 
     Raises:
-        UserError: ``values`` are no finite eigenvalues.
+        UserError: No eigenvalues, or some that are not finite.
 
     Example:
         >>> from tightrope import dynamics

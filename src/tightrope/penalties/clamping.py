@@ -98,7 +98,7 @@ def finite_gain(
         rng: Source of the directions.
 
     Raises:
-        UserError: Latents, labels or ``epsilon`` of another kind.
+        UserError: No latents in floating point, not one label for each, or a radius that is not positive.
     """
     check_bounds(0, 0, epsilon)
     check_samples(z, "latents", shape="[batch, *latent_shape]")
