@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tightrope import runs
 from tightrope.cli import EXIT_NON_FINITE, EXIT_STOPPED
-from tightrope.report import summary, write_report
 from tightrope.training.nonfinite import NonFiniteError
 
 
@@ -17,9 +16,13 @@ def finish(folder: Path, training: Callable[[], runs.Outcome], *, quiet: bool) -
     try:
         outcome = training()
     except NonFiniteError as error:
+        from tightrope.report import write_report
+
         print(f"tightrope: {error}", file=sys.stderr)
         print(f"report: {write_report(folder)}", file=sys.stderr)
         return EXIT_NON_FINITE
+    from tightrope.report import summary, write_report  # templates and charts: not before training begins
+
     page = write_report(folder)
     if not quiet:
         print(summary(folder))

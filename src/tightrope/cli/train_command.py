@@ -51,7 +51,6 @@ def run(words: list[str]) -> int:
 
     options: Any = parse(command, "train", words, unknown)
     from tightrope import runs
-    from tightrope.cli.finish import finish
     from tightrope.runs.resolve import resolve_wishes
 
     config, dataset = resolve_wishes(
@@ -64,6 +63,8 @@ def run(words: list[str]) -> int:
     if options.dry_run:
         print(json.dumps(config.to_json(), indent=2))
         return 0
+    from tightrope.cli.finish import finish
+
     folder = options.out or Path("runs") / f"{config.data.name.replace(':', '-')}-{options.method}-{options.seed}"
     return finish(folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet), quiet=options.quiet)
 
