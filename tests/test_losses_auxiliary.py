@@ -148,7 +148,7 @@ def test_balance_is_the_ratio_of_gradients_at_the_last_layer():
                     moved = copy.deepcopy(net)
                     with torch.no_grad():
                         moved[2].weight[i, j] += step
-                    values.append(float(loss(moved(x))))
+                    values.append(float(loss(moved(x)).detach()))
                 gradient[i, j] = (values[0] - values[1]) / 2e-6
         sizes.append(float(gradient.norm()))
     assert float(found.weight) == pytest.approx(sizes[0] / (sizes[1] + 1e-4), rel=1e-5)
