@@ -1,0 +1,21 @@
+"""Perturbations of what the critic sees, applied to real and fake samples alike, in both half-steps.
+
+Instance noise smooths both distributions; augmentations keep a critic from learning few images by heart. All of them
+are differentiable in the samples, as often as a penalty needs it, and draw from ``rng`` alone.
+"""
+
+from __future__ import annotations
+
+from tightrope.perturbations.adaptive import AdaptiveStrength, Augmentation, ada_augment
+from tightrope.perturbations.diff_augment import diff_augment
+from tightrope.perturbations.noise import InstanceNoise, instance_noise, normal_like
+
+__all__ = [
+    "AdaptiveStrength",
+    "Augmentation",
+    "InstanceNoise",
+    "ada_augment",
+    "diff_augment",
+    "instance_noise",
+    "normal_like",
+]
