@@ -134,7 +134,7 @@ def test_the_hue_is_a_rotation_about_grey():
 
 
 def test_translation_is_a_shift_of_at_most_an_eighth_into_zeros():
-    x = images(40, 2, 16, 24) + 3  # no zeros of its own
+    x = images(30, 1, 8, 16) + 3  # no zeros of its own
     moved = diff_augment(x, policy="translation", rng=rng(1))
     shifts = set()
     for before, after in zip(x, moved, strict=True):
@@ -142,14 +142,14 @@ def test_translation_is_a_shift_of_at_most_an_eighth_into_zeros():
         for down in range(-2, 3):
             for across in range(-3, 4):
                 wanted = torch.zeros_like(before)
-                for i in range(16):
-                    for j in range(24):
-                        if 0 <= i + down < 16 and 0 <= j + across < 24:
+                for i in range(8):
+                    for j in range(16):
+                        if 0 <= i + down < 8 and 0 <= j + across < 16:
                             wanted[:, i, j] = before[:, i + down, j + across]
                 fits += [(down, across)] if torch.equal(wanted, after) else []
         assert len(fits) == 1
         shifts.update(fits)
-    assert {down for down, _ in shifts} == {-2, -1, 0, 1, 2} and {across for _, across in shifts} >= {-3, 3}
+    assert {down for down, _ in shifts} == {-1, 0, 1} and {across for _, across in shifts} == {-2, -1, 0, 1, 2}
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 10)])
