@@ -6,15 +6,25 @@ are differentiable in the samples, as often as a penalty needs it, and draw from
 
 from __future__ import annotations
 
-from tightrope.perturbations.adaptive import AdaptiveStrength, Augmentation, ada_augment
+from tightrope.perturbations.adaptive import (
+    AdaptiveStrength,
+    Augmentation,
+    InOrder,
+    Perturbation,
+    ada_augment,
+    adaptive_of,
+)
 from tightrope.perturbations.diff_augment import diff_augment
 from tightrope.perturbations.noise import InstanceNoise, instance_noise, normal_like
 
 __all__ = [
     "AdaptiveStrength",
     "Augmentation",
+    "InOrder",
     "InstanceNoise",
+    "Perturbation",
     "ada_augment",
+    "adaptive_of",
     "diff_augment",
     "instance_noise",
     "normal_like",

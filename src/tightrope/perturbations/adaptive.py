@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import scores_of
 from tightrope.perturbations import colour, geometry
 from tightrope.perturbations.diff_augment import check_images, diff_augment
+from tightrope.perturbations.noise import InstanceNoise
 from tightrope.schedules import Value, check_value, value_at
 
 
@@ -190,3 +191,51 @@ class Augmentation:
         now = self.p.p if isinstance(self.p, AdaptiveStrength) else value_at(self.p, images_seen)
         p = min(max(now, 0.0), 1.0)
         return ada_augment(x, p=p, kinds=self.policy or "bgc", rng=rng)
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """Several perturbations, one after the other.
+
+    Attributes:
+        parts: The first is applied first.
+
+    Example:
+        >>> from tightrope.perturbations import Augmentation, InOrder, InstanceNoise
+        >>> both = InOrder((Augmentation("diff"), InstanceNoise(0.1)))
+        >>> both(torch.rand(4, 1, 8, 8), images_seen=0).shape
+        torch.Size([4, 1, 8, 8])
+    """
+
+    parts: tuple[Augmentation | InstanceNoise, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parts, tuple) or not self.parts:
+            raise UserError(f"Expected perturbations in a tuple, at least one, got {self.parts!r}; give them.")
+        for part in self.parts:
+            if not isinstance(part, Augmentation | InstanceNoise):
+                raise UserError(f"Expected InstanceNoise or an Augmentation, got {part!r}; build one first.")
+
+    @property
+    def adaptive(self) -> AdaptiveStrength | None:
+        """What has to be told the scores of real samples, if anything has."""
+        return next((p.adaptive for p in self.parts if isinstance(p, Augmentation) and p.adaptive is not None), None)
+
+    def fresh(self) -> InOrder:
+        """The same perturbations with memories of their own."""
+        return InOrder(tuple(part.fresh() if isinstance(part, Augmentation) else part for part in self.parts))
+
+    def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
+        """Perturb ``x`` ``[batch, *shape]`` by each in turn."""
+        for part in self.parts:
+            x = part(x, images_seen=images_seen, rng=rng)
+        return x
+
+
+Perturbation: TypeAlias = InstanceNoise | Augmentation | InOrder
+"""What a Method may carry."""
+
+
+def adaptive_of(perturbation: Perturbation | None) -> AdaptiveStrength | None:
+    """What has to be told the scores of real samples, if anything has."""
+    return None if perturbation is None or isinstance(perturbation, InstanceNoise) else perturbation.adaptive

@@ -93,6 +93,8 @@ class Wishes:
     """Standard deviation of the noise added to real and fake samples."""
     instance_noise_images: Count | None = None
     """Let the noise fall linearly to 0 over this many real images."""
+    augment: Literal["diff", "ada"] | None = None
+    """Augment what the critic sees, for few images: diff always, ada as far as the critic overfits."""
     log_every: Count | None = None
     """Steps between rows of metrics; a 200th of the budget if not given."""
     sample_every: Count | None = None
@@ -169,9 +171,13 @@ def resolve_wishes(
     for note in dataset.notes:
         say(f"note: {note}")
     data = describe_data(data, dataset)
+    if wishes.augment is not None and data.kind != "images":
+        raise UserError(f"Augmentations need images, got {data.kind} in {data.name}; leave out --augment.")
     latent = wishes.latent or (128 if data.kind == "images" else 16)
     chosen = typed({k: v for k, v in options.items() if k in hyperparameters}, hyperparameters)
-    settings = MethodSettings(wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images)
+    settings = MethodSettings(
+        wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images, wishes.augment
+    )
     method = build_method(settings := with_data_scale(settings, dataset, latent))
     settings = dataclasses.replace(settings, hyperparameters=dict(method.hyperparameters))
     network = resolve_network(wishes.network, data.shape, {})
