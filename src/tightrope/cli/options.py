@@ -103,7 +103,8 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
         if hint is bool or (name.startswith("no_") and fields.get(name[3:], (None,))[0] is bool):
             continue
         if name in fields and fields[name][1]:
-            raise UserError(f"Expected {name.upper()} without {spelt} before it: tightrope {command} {value or '...'}.")
+            value = value or (queue or ["..."])[0]
+            raise UserError(f"Expected {name.upper()} without {spelt} before it: tightrope {command} {value}.")
         if hint is None:
             unknown(name)
             valid = [_dashed(key) for key, (_, positional) in fields.items() if not positional]
