@@ -6,14 +6,13 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from tightrope.cli.options import after, given, group, parse
+from tightrope.cli.options import group, parse, spelt
 from tightrope.networks import NETWORKS
 from tightrope.runs.options import joint_options, method_options, network_options, refuse_unknown
 from tightrope.runs.resolve import Wishes
@@ -42,8 +41,9 @@ class TrainOptions(Wishes):
 
 def run(words: list[str]) -> int:
     """Parse, resolve, train, report."""
-    name, network = after(words, "--method") or Wishes.method, after(words, "--network")
-    command = _command(name, network, words)
+    names = spelt(words)
+    name, network = names.get("method") or Wishes.method, names.get("network")
+    command = _command(name, network, asked="-h" in words or "help" in names)
     general = [field.name for field in dataclasses.fields(TrainOptions)]
 
     def unknown(option: str) -> None:
@@ -53,9 +53,10 @@ def run(words: list[str]) -> int:
     from tightrope import runs
     from tightrope.runs.resolve import resolve_wishes
 
+    typed = vars(options.hyperparameters) | vars(options.architecture)
     config, dataset = resolve_wishes(
         Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
-        given(words, options.hyperparameters) | given(words, options.architecture),
+        {name: value for name, value in typed.items() if name in names},
         command=shlex.join(["tightrope", "train", *words]),
         progress=not options.quiet,
         say=lambda text: print(text, file=sys.stderr),
@@ -69,20 +70,22 @@ def run(words: list[str]) -> int:
     return finish(folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet), quiet=options.quiet)
 
 
-def _command(method: str, network: str | None, words: Sequence[str]) -> type:
-    """The options of one method and one network, or of any network where the data will choose it, in one dataclass."""
+def _command(method: str, network: str | None, *, asked: bool) -> type:
+    """The options of one method and one network, or of any network where the data will choose it, in one dataclass.
+
+    Where help was ``asked`` for, those of one network stand for all, and none twice for one player alone.
+    """
     general = [field.name for field in dataclasses.fields(TrainOptions)]
     of_method = method_options(method)
-    asked = "-h" in words or "--help" in words
     if network is not None:
         network_options(network)  # refuses what is none
-    chosen = network or (SHOWN if asked else None)
-    of_network = joint_options(list(NETWORKS) if chosen is None else [chosen])
+    shown = network or (SHOWN if asked else None)
+    of_network = joint_options(list(NETWORKS) if shown is None else [shown])
     if asked:
         of_network = {
             key: option for key, option in of_network.items() if not key.startswith(("generator_", "critic_"))
         }
-    title = f"Of {chosen}; put generator- or critic- before one to set it for one player alone."
+    title = f"Of {shown}; put generator- or critic- before one to set it for one player alone."
     taken = [*general, *of_method]
     return dataclasses.make_dataclass(
         "Train",

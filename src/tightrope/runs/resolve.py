@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
@@ -18,7 +17,6 @@ from tightrope import conditioning
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.typed import converted
 from tightrope.data import Dataset
-from tightrope.methods import METHODS, Method
 from tightrope.runs.assemble import build_method, describe_data, open_dataset, resolve_network, resolve_source
 from tightrope.runs.config import (
     Config,
@@ -33,7 +31,7 @@ from tightrope.runs.config import (
     check,
     environment,
 )
-from tightrope.runs.options import method_options, network_options, refuse_unknown, typed
+from tightrope.runs.options import method_options, network_options, refuse_unknown
 
 DEFAULT_STEPS = 10_000
 
@@ -154,7 +152,7 @@ def resolve_wishes(
         UserError: Something is unknown or does not fit together.
     """
     hyperparameters = method_options(wishes.method)
-    refuse_unknown(options, wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
+    refuse_unknown(list(options), wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
     device = _device(wishes.device)
     data = DataSettings(
         resolve_source(wishes.data),
@@ -170,13 +168,15 @@ def resolve_wishes(
         say(f"note: {note}")
     data = describe_data(data, dataset)
     latent = wishes.latent or (128 if data.kind == "images" else 16)
-    chosen = typed({k: v for k, v in options.items() if k in hyperparameters}, hyperparameters)
+    chosen = {key: value for key, value in options.items() if key in hyperparameters}
     settings = MethodSettings(wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images)
-    method = build_method(settings := with_data_scale(settings, dataset, latent))
+    if "reference_gain" in hyperparameters:
+        settings = with_data_scale(settings, dataset, latent)
+    method = build_method(settings)
     settings = dataclasses.replace(settings, hyperparameters=dict(method.hyperparameters))
     network = resolve_network(wishes.network, data.shape, {})
     wanted = {k: v for k, v in options.items() if k not in hyperparameters}
-    wanted = _wanted(method, network_options(network.name)["critic"], wanted) | wanted
+    wanted = _wanted(method.critic_options, network_options(network.name)["critic"], wanted) | wanted
     network = resolve_network(network.name, data.shape, wanted)
     batch_size = wishes.batch_size or method.batch_size
     training = TrainingSettings(
@@ -195,11 +195,11 @@ def resolve_wishes(
     return check(Config(data, settings, network, training, command, environment())), dataset
 
 
-def _wanted(method: Method, critic: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _wanted(options: Mapping[str, Any], critic: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """What the method wants of the critic's network, where it has the option and the user has not chosen."""
     return {
         f"critic_{key}": value
-        for key, value in method.critic_options.items()
+        for key, value in options.items()
         if key in critic and key not in chosen and f"critic_{key}" not in chosen
     }
 
@@ -258,12 +258,10 @@ def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> 
     Bounds are absolute for images, as published, and in units of the data otherwise, unless ``units`` says more.
 
     Args:
-        settings: Of any method; those without that hyperparameter come back as they are.
+        settings: Of a method with that hyperparameter.
         dataset: Training data.
         latent: Size of the latents.
     """
-    if settings.name not in METHODS or "reference_gain" not in inspect.signature(METHODS[settings.name]).parameters:
-        return settings
     chosen = settings.hyperparameters
     units = chosen.get("units", "auto")
     absolute = units == "absolute" or (units == "auto" and dataset.kind == "images")

@@ -132,7 +132,7 @@ def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGener
     folder = as_path(run)
     config = read_config(folder)
     if generator is None:
-        generator, _ = build_networks(config)
+        generator, _ = build_networks(config.network, config.data, config.training)
     path = folder / GENERATOR
     if not path.is_file():
         raise UserError(f"Expected saved weights at {path}, got none; train until the first checkpoint.")
