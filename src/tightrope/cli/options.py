@@ -69,6 +69,27 @@ def group(title: str, options: Mapping[str, Any], taken: Sequence[str]) -> type:
     return dataclasses.make_dataclass("Group", fields, frozen=True, namespace={"__doc__": title})
 
 
+def described(options: type) -> list[tuple[str, Any, Any]]:
+    """The fields of an option class, each with its sentence under ``Attributes`` of the docstring as its help."""
+    from docstring_parser import parse as parse_docstring
+
+    said = {
+        one.arg_name: " ".join((one.description or "").split())
+        for kind in options.__mro__
+        if dataclasses.is_dataclass(kind)
+        for one in parse_docstring(kind.__doc__ or "").params
+    }
+    hints = typing.get_type_hints(options, include_extras=True)
+    return [
+        (
+            one.name,
+            Annotated[hints[one.name], tyro.conf.arg(help=said[one.name])],
+            dataclasses.field(default=one.default),
+        )
+        for one in dataclasses.fields(options)
+    ]
+
+
 def spelt(words: Sequence[str]) -> dict[str, str]:
     """The options among the words by their Python names, without ``no-``, each with the value that may belong to it."""
     found = {}

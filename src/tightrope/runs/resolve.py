@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import torch
 from msgspec import Meta
 
-from tightrope import conditioning
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.typed import converted
 from tightrope.data import Dataset
@@ -47,66 +46,70 @@ SCALE_SAMPLES = 2000
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a run should be like."""
+    """What a run should be like.
+
+    Attributes:
+        data: Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME.
+        method: How to train; tightrope list names the methods.
+        network: Pair of networks; the one that suits the data if not given.
+        steps: Stop after this many generator updates (10,000 if no budget is given).
+        images: Stop after this many real images.
+        minutes: Stop after this much time, evaluations included; none is begun that would not end in it.
+        seed: Of weights, latents, data order and everything else.
+        batch_size: Real samples per critic step; the method's published one if not given.
+        latent: Size of the latents; 128 for images, 16 otherwise if not given.
+        resolution: Resize the shorter side and crop the centre to this many pixels.
+        channels: Convert to grey (1) or colour (3).
+        limit: Use at most this many samples.
+        skip_broken: Go on without files that cannot be read; they are named and counted.
+        flip: Mirror images at random.
+        conditional: Train class-conditionally on the data's labels.
+        precision: bf16 runs under autocast with channels-last memory.
+        device: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.
+        threads: CPU threads; torch's choice if not given.
+        ema_half_life_images: Half-life of the averaged generator in real images; 0 for no averaging.
+        instance_noise: Standard deviation of the noise added to real and fake samples.
+        instance_noise_images: Let the noise fall linearly to 0 over this many real images.
+        log_every: Steps between rows of metrics; a 200th of the budget if not given.
+        sample_every: Steps between sample pictures; a 10th of the budget if not given.
+        checkpoint_every: Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given.
+        evaluate_every: Steps between evaluations; a 5th of the budget if not given, 0 for the end only.
+        evaluate_n: Generated samples per evaluation; as many as the floor uses if not given.
+        conditioning_every: Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the
+            time by default.
+        keep: Checkpoints to keep.
+        tensorboard: Write TensorBoard events into the run folder as well.
+    """
 
     data: str
-    """Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME."""
     method: str = "r1"
-    """How to train; tightrope list names the methods."""
     network: str | None = None
-    """Pair of networks; the one that suits the data if not given."""
     steps: Whole | None = None
-    """Stop after this many generator updates (10,000 if no budget is given)."""
     images: Whole | None = None
-    """Stop after this many real images."""
     minutes: Number | None = None
-    """Stop after this much time, evaluations included; none is begun that would not end in it."""
     seed: Seed = 0
-    """Of weights, latents, data order and everything else."""
     batch_size: Size | None = None
-    """Real samples per critic step; the method's published one if not given."""
     latent: Size | None = None
-    """Size of the latents; 128 for images, 16 otherwise if not given."""
     resolution: Size | None = None
-    """Resize the shorter side and crop the centre to this many pixels."""
     channels: Literal[1, 3] | None = None
-    """Convert to grey (1) or colour (3)."""
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
-    """Use at most this many samples."""
     skip_broken: bool = False
-    """Go on without files that cannot be read; they are named and counted."""
     flip: bool = False
-    """Mirror images at random."""
     conditional: bool = False
-    """Train class-conditionally on the data's labels."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs under autocast with channels-last memory."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
     threads: Annotated[int, Meta(ge=1, le=4096)] | None = None
-    """CPU threads; torch's choice if not given."""
     ema_half_life_images: Number = 10_000.0
-    """Half-life of the averaged generator in real images; 0 for no averaging."""
     instance_noise: Number = 0.0
-    """Standard deviation of the noise added to real and fake samples."""
     instance_noise_images: Count | None = None
-    """Let the noise fall linearly to 0 over this many real images."""
     log_every: Count | None = None
-    """Steps between rows of metrics; a 200th of the budget if not given."""
     sample_every: Count | None = None
-    """Steps between sample pictures; a 10th of the budget if not given."""
     checkpoint_every: Count | None = None
-    """Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given."""
     evaluate_every: Whole | None = None
-    """Steps between evaluations; a 5th of the budget if not given, 0 for the end only."""
     evaluate_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
-    """Generated samples per evaluation; as many as the floor uses if not given."""
     conditioning_every: Whole | None = None
-    """Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the time by default."""
     keep: Count = 3
-    """Checkpoints to keep."""
     tensorboard: bool = False
-    """Write TensorBoard events into the run folder as well."""
 
 
 def resolve(data: str | Path, *, command: str = "", **wishes: Any) -> Config:
@@ -267,6 +270,8 @@ def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> 
     absolute = units == "absolute" or (units == "auto" and dataset.kind == "images")
     if absolute or chosen.get("reference_gain") is not None:
         return settings
+    from tightrope import conditioning
+
     rows = torch.linspace(0, len(dataset) - 1, min(SCALE_SAMPLES, len(dataset))).long()
     gain = conditioning.reference_gain(dataset.batch(rows).x, latent=latent)
     return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})
