@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -16,13 +17,14 @@ from tightrope.losses import Loss
 from tightrope.methods.play import Alternating, Play, Simultaneous
 from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
-from tightrope.perturbations import InstanceNoise
+from tightrope.perturbations import Perturbation, adaptive_of
 
 
 def _check_kind(owner: str, name: str, value: object, kind: Any) -> None:
     """Refuse a field of another kind, such as a torch optimiser where its settings belong."""
     if not isinstance(value, kind) or isinstance(value, type):
-        raise UserTypeError(f"Expected {name} of {owner} as a {kind.__name__}, got {value!r}; build one first.")
+        kinds = " or ".join(one.__name__ for one in (typing.get_args(kind) or (kind,)))
+        raise UserTypeError(f"Expected {name} of {owner} as a {kinds}, got {value!r}; build one first.")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Method:
         generator_penalties: Added to the generator's loss.
         constraint: Holds the critic by construction.
         projection: Puts the critic's weights back after its steps.
-        perturbation: Applied to real and fake samples before the critic sees them, in both players' losses.
+        perturbation: Applied to real and fake samples before the critic sees them, in both players' losses: instance
+            noise, an augmentation, or both in order.
         batch_size: Published batch size, the default of the command.
         critic_options: Options of the critic's network that the method wants, used by the command where the network
             has them and the user has not chosen, for example ``{"activation": "groupsort"}``.
@@ -102,7 +105,7 @@ class Method:
     generator_penalties: tuple[Penalty, ...] = ()
     constraint: Constraint | None = None
     projection: Projection | None = None
-    perturbation: InstanceNoise | None = None
+    perturbation: Perturbation | None = None
     batch_size: int = 64
     critic_options: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
@@ -125,6 +128,12 @@ class Method:
                 f"The {self.loss.name} loss has no minimum over unbounded critics: expected a constraint, projection "
                 "or gradient penalty, got none; add one, for example Method(..., "
                 "projection=Projection(constraints.clip_weights_))."
+            )
+        if adaptive_of(self.perturbation) is not None and (self.loss.paired or self.loss.needs_lipschitz):
+            raise UserError(
+                f"Adaptive augmentation reads from the signs of real scores whether the critic overfits, and the "
+                f"{self.loss.name} loss gives no meaning to a score of 0; use Augmentation('diff'), or 'ada' with a "
+                "fixed p."
             )
         if self.loss.paired and self.play.generator_batch_factor != 1:
             raise UserError(
@@ -154,7 +163,7 @@ class Method:
         return self.play.n_critic if isinstance(self.play, Alternating) else 1
 
 
-_OPTIONAL: Final = {"constraint": Constraint, "projection": Projection, "perturbation": InstanceNoise}
+_OPTIONAL: Final = {"constraint": Constraint, "projection": Projection, "perturbation": Perturbation}
 _KINDS: Final = {
     "loss": Loss,
     "critic_optimizer": UpdateRule,

@@ -17,7 +17,7 @@ from tightrope._plumbing.files import expanded
 from tightrope.data import Dataset, Sampler, open_data
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS, recommended
-from tightrope.perturbations import InstanceNoise
+from tightrope.perturbations import Augmentation, InOrder, InstanceNoise
 from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkSettings, TrainingSettings
 from tightrope.runs.options import PLAYERS, network_options, typed
 from tightrope.schedules import ramp
@@ -127,13 +127,17 @@ def describe_data(settings: DataSettings, dataset: Dataset) -> DataSettings:
 
 
 def build_method(settings: MethodSettings) -> Method:
-    """Build the method, with instance noise where it was asked for."""
+    """Build the method, with augmentation and instance noise where they were asked for."""
     method = methods.build(settings.name, **settings.hyperparameters)
+    parts: list[Augmentation | InstanceNoise] = []
+    if settings.augment is not None:
+        parts.append(Augmentation(settings.augment))
     if settings.instance_noise:
         final = None if settings.instance_noise_images is None else 0.0
-        sigma = ramp(settings.instance_noise, final, settings.instance_noise_images, "linear")
-        method = dataclasses.replace(method, perturbation=InstanceNoise(sigma))
-    return method
+        parts.append(InstanceNoise(ramp(settings.instance_noise, final, settings.instance_noise_images, "linear")))
+    if not parts:
+        return method
+    return dataclasses.replace(method, perturbation=parts[0] if len(parts) == 1 else InOrder(tuple(parts)))
 
 
 def resolve_network(name: str | None, shape: tuple[int, ...], options: Mapping[str, Any]) -> NetworkSettings:

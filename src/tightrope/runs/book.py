@@ -19,7 +19,7 @@ from tightrope.runs import conditioning
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import save_checkpoint
-from tightrope.runs.evaluate import evaluate_run, expected_of_run, record_evaluation, trained
+from tightrope.runs.evaluate import evaluate_run, expected_of_run, keep_if_best, record_evaluation, trained
 from tightrope.runs.stop import Stop
 from tightrope.training import Step
 
@@ -155,6 +155,7 @@ class Book:
             self.progress.say(f"no evaluation at step {self.assembled.run.step}: {reason}")
         record_evaluation(self.folder, self.assembled, measurements, self.seconds, reason)
         if measurements:
+            keep_if_best(self.folder, self.assembled)
             self.last_evaluation, self._took = self.assembled.run.step, time.monotonic() - began
         if self.board is not None:
             for m in measurements:

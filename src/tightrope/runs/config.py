@@ -54,12 +54,13 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """A method's name, its resolved hyperparameters, and instance noise where it was asked for."""
+    """A method's name, its resolved hyperparameters, and what the critic sees its samples through, where asked for."""
 
     name: str
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     instance_noise: Number = 0.0
     instance_noise_images: Count | None = None
+    augment: Literal["diff", "ada"] | None = None
 
 
 @dataclass(frozen=True)

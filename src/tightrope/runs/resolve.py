@@ -70,6 +70,7 @@ class Wishes:
         ema_half_life_images: Half-life of the averaged generator in real images; 0 for no averaging.
         instance_noise: Standard deviation of the noise added to real and fake samples.
         instance_noise_images: Let the noise fall linearly to 0 over this many real images.
+        augment: Augment what the critic sees, for few images: diff always, ada as far as the critic overfits.
         log_every: Steps between rows of metrics; a 200th of the budget if not given.
         sample_every: Steps between sample pictures; a 10th of the budget if not given.
         checkpoint_every: Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given.
@@ -102,6 +103,7 @@ class Wishes:
     ema_half_life_images: Number = 10_000.0
     instance_noise: Number = 0.0
     instance_noise_images: Count | None = None
+    augment: Literal["diff", "ada"] | None = None
     log_every: Count | None = None
     sample_every: Count | None = None
     checkpoint_every: Count | None = None
@@ -170,9 +172,13 @@ def resolve_wishes(
     for note in dataset.notes:
         say(f"note: {note}")
     data = describe_data(data, dataset)
+    if wishes.augment is not None and data.kind != "images":
+        raise UserError(f"Augmentations need images, got {data.kind} in {data.name}; leave out --augment.")
     latent = wishes.latent or (128 if data.kind == "images" else 16)
     chosen = {key: value for key, value in options.items() if key in hyperparameters}
-    settings = MethodSettings(wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images)
+    settings = MethodSettings(
+        wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images, wishes.augment
+    )
     if "reference_gain" in hyperparameters:
         settings = with_data_scale(settings, dataset, latent)
     method = build_method(settings)

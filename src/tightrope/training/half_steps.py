@@ -16,6 +16,7 @@ from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
 from tightrope.methods.play import Play, Simultaneous
 from tightrope.optimizers.strides import match_strides_
+from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
@@ -69,7 +70,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         again=lambda: objective(fakes()),
         samples=real,
     )
-    finish_critic(run, real.shape[0])
+    finish_critic(run, real.shape[0], half)
     return half
 
 
@@ -108,13 +109,16 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     return half
 
 
-def finish_critic(run: Run, images: int) -> None:
-    """What follows the critic's optimiser step: counters and the projection, in place."""
+def finish_critic(run: Run, images: int, half: Half) -> None:
+    """What follows the critic's optimiser step: counters, projection and strength of augmentations, in place."""
     run.critic_steps += 1
     projection = run.method.projection
     if projection is not None and projection.due(run.critic_steps):
         projection(run.critic)
     run.images_seen += images
+    adaptive = adaptive_of(run.method.perturbation)
+    if adaptive is not None:
+        adaptive.observe(half.objective.d_real)
 
 
 def finish_step(run: Run) -> None:

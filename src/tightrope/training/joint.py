@@ -71,7 +71,7 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     for rule in ahead:
         rule.retreat()  # from a step that a wrapper skipped
     run._last |= dict(zip(PLAYERS, halves, strict=True))
-    finish_critic(run, real.shape[0])
+    finish_critic(run, real.shape[0], halves[1])
     finish_step(run)
     return halves[1], halves[0]
 

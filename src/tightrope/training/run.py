@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tightrope.methods import Method
 from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
+from tightrope.perturbations import adaptive_of
 
 Precision = Literal["fp32", "bf16"]
 
@@ -86,6 +87,9 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""
         slow = {} if self.lookahead is None else {"lookahead": self.lookahead.state_dict()}
+        adaptive = adaptive_of(self.method.perturbation)
+        if adaptive is not None:
+            slow["augmentation"] = adaptive.state_dict()
         return {
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
@@ -109,6 +113,9 @@ class Run:
         self.generator_optimizer.load_state_dict(copy.deepcopy(state["generator_optimizer"]))
         if self.lookahead is not None:
             self.lookahead.load_state_dict(copy.deepcopy(state["lookahead"]))
+        adaptive = adaptive_of(self.method.perturbation)
+        if adaptive is not None:
+            adaptive.load_state_dict(state["augmentation"])
         self.rng.set_state(state["rng"])
         self.step, self.critic_steps = int(state["step"]), int(state["critic_steps"])
         self.images_seen, self._averaged_at = int(state["images_seen"]), int(state["averaged_at"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 
 import torch
@@ -15,6 +16,7 @@ from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
 from tightrope.optimizers.settings import Lookahead as LookaheadSettings
 from tightrope.penalties import refuse_coupled
+from tightrope.perturbations import adaptive_of
 from tightrope.training.average import averaged_copy
 from tightrope.training.convolution import use_matrix_weight_gradients_
 from tightrope.training.run import Precision, Run
@@ -100,6 +102,8 @@ def start(
         refuse_coupled(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
     if method.projection is not None:
         method.projection(critic)
+    if adaptive_of(method.perturbation) is not None:
+        method = replace(method, perturbation=method.perturbation.fresh())  # type: ignore[union-attr]
     return Run(
         method,
         generator,
