@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
@@ -20,15 +20,11 @@ from tightrope.penalties import Penalty
 from tightrope.perturbations import Perturbation, adaptive_of
 
 
-def _check_types(thing: object, **expected: Any) -> None:
-    """Refuse fields of another kind, such as a torch optimiser where its settings belong."""
-    for name, kind in expected.items():
-        value = getattr(thing, name)
-        if not isinstance(value, kind) or isinstance(value, type):
-            kinds = " or ".join(one.__name__ for one in (typing.get_args(kind) or (kind,)))
-            raise UserTypeError(
-                f"Expected {name} of {type(thing).__name__} as a {kinds}, got {value!r}; build one first."
-            )
+def _check_kind(owner: str, name: str, value: object, kind: Any) -> None:
+    """Refuse a field of another kind, such as a torch optimiser where its settings belong."""
+    if not isinstance(value, kind) or isinstance(value, type):
+        kinds = " or ".join(one.__name__ for one in (typing.get_args(kind) or (kind,)))
+        raise UserTypeError(f"Expected {name} of {owner} as a {kinds}, got {value!r}; build one first.")
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Constraint:
     by_shape: bool = False
 
     def __post_init__(self) -> None:
-        _check_types(self, function=Callable)
+        _check_kind("Constraint", "function", self.function, Callable)
 
     def __call__(self, critic: nn.Module, shape: tuple[int, ...]) -> nn.Module:
         """The critic for samples of this shape, constrained in place."""
@@ -64,7 +60,7 @@ class Projection:
     every: int = 1
 
     def __post_init__(self) -> None:
-        _check_types(self, function=Callable)
+        _check_kind("Projection", "function", self.function, Callable)
         if not isinstance(self.every, Integral) or isinstance(self.every, bool) or self.every < 1:
             raise UserError(f"Expected a projection every 1 critic step or more, got {self.every!r}; use 1 for each.")
 
@@ -116,10 +112,9 @@ class Method:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_types(self, loss=Loss, critic_optimizer=UpdateRule, generator_optimizer=UpdateRule, play=Play)
-        for name, kind in (("constraint", Constraint), ("projection", Projection), ("perturbation", Perturbation)):
-            if getattr(self, name) is not None:
-                _check_types(self, **{name: kind})
+        for name, kind in _KINDS.items():
+            if getattr(self, name) is not None or name not in _OPTIONAL:
+                _check_kind("Method", name, getattr(self, name), kind)
         for name in ("penalties", "generator_penalties"):
             given = getattr(self, name)
             if not isinstance(given, list | tuple) or not all(isinstance(one, Penalty) for one in given):
@@ -166,3 +161,12 @@ class Method:
     def n_critic(self) -> int:
         """Critic steps per generator step, where no warm-up says otherwise."""
         return self.play.n_critic if isinstance(self.play, Alternating) else 1
+
+
+_OPTIONAL: Final = {"constraint": Constraint, "projection": Projection, "perturbation": Perturbation}
+_KINDS: Final = {
+    "loss": Loss,
+    "critic_optimizer": UpdateRule,
+    "generator_optimizer": UpdateRule,
+    "play": Play,
+} | _OPTIONAL

@@ -199,7 +199,7 @@ def load(run: Path | str, *, generator: nn.Module | None = None, step: int | str
     folder = as_path(run)
     config = read_config(folder)
     if generator is None:
-        generator, _ = build_networks(config)
+        generator, _ = build_networks(config.network, config.data, config.training)
     weights, path = _weights(folder, step)
     try:
         generator.load_state_dict(weights)

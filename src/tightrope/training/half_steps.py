@@ -14,6 +14,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scores, frozen, gradient_norm, labelled
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
+from tightrope.methods.play import Play, Simultaneous
 from tightrope.optimizers.strides import match_strides_
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
@@ -46,7 +47,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         (['d_fake', 'd_real', 'gradient_norm', 'loss', 'penalty'], 1, 0)
     """
     require(real)
-    _require_alternating(run)
+    _require_alternating(run.method.name, run.method.play)
     real, labels = to_device(run, real, labels)
     z = run.latents(real.shape[0])
 
@@ -87,7 +88,7 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
     """
-    _require_alternating(run)
+    _require_alternating(run.method.name, run.method.play)
     real, labels = to_device(run, real, labels)
     factor = run.method.play.generator_batch_factor
     labels = labels.repeat(factor) if labels is not None else None
@@ -185,10 +186,10 @@ def _differentiated(
     return now
 
 
-def _require_alternating(run: Run) -> None:
-    if run.method.simultaneous:
+def _require_alternating(name: str, play: Play) -> None:
+    if isinstance(play, Simultaneous):
         raise UserError(
-            f"The method {run.method.name} moves both players at once: expected training.joint_step(run, real), got a "
+            f"The method {name} moves both players at once: expected training.joint_step(run, real), got a "
             "half-step; or build the method with order='alternating' where it has one."
         )
 

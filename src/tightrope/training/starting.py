@@ -14,6 +14,7 @@ from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
+from tightrope.optimizers.settings import Lookahead as LookaheadSettings
 from tightrope.penalties import refuse_coupled
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import averaged_copy
@@ -68,7 +69,9 @@ def start(
         >>> run.step, run.images_seen
         (0, 0)
     """
-    _check_settings(method, batch_size, ema_half_life_images, ema_ramp_up, shape)
+    if not isinstance(method, Method):
+        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
+    _check_settings(batch_size, ema_half_life_images, ema_ramp_up, shape)
     check_seed(seed)
     size = latent if latent is not None else getattr(generator, "latent", None)
     if isinstance(size, Integral) and not isinstance(size, bool):
@@ -114,13 +117,12 @@ def start(
         precision,
         ema_half_life_images,
         ema_ramp_up,
-        _lookahead(method, generator, critic),
+        _lookahead(method.play.lookahead, generator, critic),
         sample_shape=found,
     )
 
 
-def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
-    settings = method.play.lookahead
+def _lookahead(settings: LookaheadSettings | None, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
     return None if settings is None else settings.build([*generator.parameters(), *critic.parameters()])
 
 
@@ -151,12 +153,10 @@ def _check_players(**players: nn.Module) -> None:
 
 
 def _check_settings(
-    method: Method, batch_size: int | None, half_life: float, ramp_up: float | None, shape: tuple[int, ...] | None
+    batch_size: int | None, half_life: float, ramp_up: float | None, shape: tuple[int, ...] | None
 ) -> None:
-    if not isinstance(method, Method):
-        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
     if batch_size is not None:
-        check_whole("batch_size", batch_size, 1, method.batch_size)
+        check_whole("batch_size", batch_size, 1, 64)
     check_number("ema_half_life_images", half_life, 10_000)
     if ramp_up is not None:
         check_number("ema_ramp_up", ramp_up, 0.05)
