@@ -224,7 +224,9 @@ def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> li
     totals = [scores.sum() for scores in critic_scores(critic, x)]
     if together:
         totals = [_sum(totals)]
-    return [gradient_beside(total, x, lambda all, points: _gradient(all, points, create_graph, True)) for total in totals]
+    return [
+        gradient_beside(total, x, lambda all, points: _gradient(all, points, create_graph, True)) for total in totals
+    ]
 
 
 def _pulled_back(critic: Critic, x: Tensor, together: bool) -> list[Tensor]:

@@ -46,7 +46,7 @@ def leaf(x: Tensor) -> Tensor:
 
 
 def gradient_beside(total: Tensor, x: Tensor, gradient: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """``gradient(total, x)`` of every run: of the sum of all totals, since no run's total depends on another's ``x``."""
+    """``gradient(total, x)`` of every run: that of the sum of totals, as none depends on another run's ``x``."""
 
     def together(totals: Tensor, points: Tensor) -> Tensor:
         return gradient(totals.sum(), points)

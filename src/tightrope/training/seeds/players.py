@@ -13,10 +13,10 @@ from torch.nn.utils import parametrize
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.stacked import Stacked
 from tightrope.layers.torch_own import copied, make_plain
+from tightrope.training.seeds.obstacles import REMEDY, UnstackableError
 from tightrope.training.seeds.products import products_of, transposed
 
 State = dict[str, Tensor]
-REMEDY = "pass how='processes', which trains each seed by itself"
 
 
 class Player:
@@ -77,7 +77,7 @@ class Player:
         output = functional_call(self._bare, state, (x, *more))
         replaced = [name for name, before in buffers.items() if state[name] is not before]
         if replaced:
-            raise UserError(
+            raise UnstackableError(
                 f"Expected buffers that change in place, got {replaced[0]} replaced by another tensor in the forward, "
                 f"which runs side by side would lose; write into it (copy_), or {REMEDY}."
             )
@@ -195,9 +195,13 @@ def like(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def _require_equal(networks: Sequence[nn.Module]) -> None:
-    first = [(kind, key, value.shape, value.dtype, value.requires_grad) for _, kind, key, value in tensors_of(networks[0])]
+    first = [
+        (kind, key, value.shape, value.dtype, value.requires_grad) for _, kind, key, value in tensors_of(networks[0])
+    ]
     for network in networks[1:]:
-        found = [(kind, key, value.shape, value.dtype, value.requires_grad) for _, kind, key, value in tensors_of(network)]
+        found = [
+            (kind, key, value.shape, value.dtype, value.requires_grad) for _, kind, key, value in tensors_of(network)
+        ]
         same = type(network) is type(networks[0]) and str(network) == str(networks[0])
         if found != first or not same:
             raise UserError(

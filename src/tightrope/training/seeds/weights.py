@@ -42,9 +42,12 @@ class Weights:
             changed[kind] = tuple(self._own(kind, number, penalty) for number, penalty in enumerate(rows[0]))
         self.method = replace(methods[0], **changed) if self._values else methods[0]
 
-    def at(self, images_seen: int) -> dict[tuple[str, int, str], Tensor]:
-        """Every weight that differs, ``[runs]`` each, after so many images."""
-        return {key: torch.tensor([value_at(v, images_seen) for v in values]) for key, values in self._values.items()}
+    def at(self, images_seen: int, like: Tensor) -> dict[tuple[str, int, str], Tensor]:
+        """Every weight that differs, ``[runs]`` each, after so many images; of the dtype and device of ``like``."""
+        return {
+            key: torch.tensor([value_at(v, images_seen) for v in values], dtype=like.dtype, device=like.device)
+            for key, values in self._values.items()
+        }
 
     @contextmanager
     def are(self, now: dict[tuple[str, int, str], Tensor]) -> Iterator[None]:
