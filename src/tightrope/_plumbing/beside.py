@@ -46,4 +46,4 @@ def outside(function: Callable[..., T], *tensors: Tensor) -> T:
     def mapped(x: Tensor) -> Any:
         return _functorch._add_batch_dim(x, 0, level)
 
-    return tree_map_only(Tensor, mapped, found)  # type: ignore[return-value]
+    return tree_map_only(Tensor, mapped, found)

@@ -95,8 +95,8 @@ def train(
         [(0, 3, None), (1, 3, None), (2, 3, None), (3, 3, None)]
     """
     chosen = check_seeds(seeds)
-    for seed in chosen:
-        check_seed(seed)
+    for number in chosen:
+        check_seed(number)
     methods = _methods(method, len(chosen))
     job = Job(networks, data, steps, record, measure, _times(at, steps, record), _options(options, data, batch_size))
     _check(job, how, chunk, workers)
@@ -104,7 +104,7 @@ def train(
     for places in groups(methods):
         for seed in _group(job, [methods[k] for k in places], [chosen[k] for k in places], how, chunk, workers):
             found[seed.seed] = seed
-    return [found[seed] for seed in chosen]
+    return [found[number] for number in chosen]
 
 
 def _group(
@@ -129,14 +129,14 @@ def _group(
 def _together(job: Job, methods: Sequence[Method], seeds: Sequence[int]) -> list[Seed]:
     """Train seeds as one stack."""
     with torch.random.fork_rng():
-        found, states = [], []
-        for method, seed in zip(methods, seeds, strict=True):
-            found.append(Seed(seed, job.begin(method, seed)))
+        found: list[Seed] = []
+        states = []
+        for method, number in zip(methods, seeds, strict=True):
+            found.append(Seed(number, job.begin(method, number)))
             states.append(torch.get_rng_state())
         _require_own(found)
         for seed in found:
             job.note(seed, 0, 0, dict)
-            seed.rows.clear()
         stack = Stack([seed.run for seed in found])
         feed = Feed(job.data, seeds, found[0].run.batch_size, states)
         there = list(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ class Feed:
             self._samplers = [source_for(data, seed, batch_size) for seed in seeds]
             return
         for k, seed in enumerate(seeds):
-            self._readers.append(self._own(k, lambda seed=seed: reader(source_for(data, seed, batch_size))))
+            self._readers.append(self._own(k, partial(_opened, data, seed, batch_size)))
 
     def next(self) -> tuple[Tensor, Tensor | None]:
         """The next batch of every run, ``[runs, batch, *shape]``, and classes ``[runs, batch]`` if there are any.
@@ -82,6 +83,10 @@ class Feed:
         found = call()
         self._states[k] = torch.get_rng_state()
         return found
+
+
+def _opened(data: Source, seed: int, batch_size: int) -> Callable[[], Any]:
+    return reader(source_for(data, seed, batch_size))
 
 
 def _joined(what: str, parts: Sequence[Any]) -> Any:

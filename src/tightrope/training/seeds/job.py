@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from tightrope.methods import Method
 from tightrope.training.half_steps import scalars
 from tightrope.training.loop import train
 from tightrope.training.nonfinite import NonFiniteError
-from tightrope.training.run import Run
+from tightrope.training.run import Half, Run
 from tightrope.training.seeds.feed import Source, source_for
 from tightrope.training.starting import start
 
@@ -85,7 +86,7 @@ class Job:
 
     def note(self, found: Seed, step: int, images: int, halves: Callable[[], dict[str, dict[str, float]]]) -> None:
         """Record and measure what is due after a step."""
-        if self.record and step % self.record == 0:
+        if self.record and step and step % self.record == 0:
             row: dict[str, float] = {"step": step, "images_seen": images}
             for player, values in halves().items():
                 row |= {f"{player}_{name}": value for name, value in values.items()}
@@ -98,14 +99,17 @@ class Job:
         run = self.begin(method, seed)
         found = Seed(seed, run)
         self.note(found, 0, 0, dict)
-        found.rows.clear()
         try:
             for step in train(run, source_for(self.data, seed, run.batch_size), steps=self.steps):
                 halves = {"critic": step.critic, "generator": step.generator}
-                self.note(found, step.step, step.images_seen, lambda h=halves: {p: scalars(v) for p, v in h.items()})
+                self.note(found, step.step, step.images_seen, partial(_numbers, halves))
         except NonFiniteError as error:
             found.error = error
         return found
+
+
+def _numbers(halves: dict[str, Half]) -> dict[str, dict[str, float]]:
+    return {player: scalars(half) for player, half in halves.items()}
 
 
 _JOB: tuple[Job, list[Method], list[int]] | None = None  # read by forked workers, which need not pickle it
@@ -131,7 +135,7 @@ def each(job: Job, methods: Sequence[Method], seeds: Sequence[int], workers: int
     finally:
         _JOB = None
     with torch.random.fork_rng():
-        return [_unpacked(job, *pair, part) for *pair, part in zip(methods, seeds, parts, strict=True)]
+        return [_unpacked(job, *each_of) for each_of in zip(methods, seeds, parts, strict=True)]
 
 
 def _one_thread() -> None:

@@ -24,11 +24,10 @@ def keep_memory_(target: torch.optim.Optimizer, sources: Sequence[torch.optim.Op
                 found[name] = torch.empty_like(p).copy_(torch.stack([state[name] for state in states]))
             else:
                 found[name] = _copied(value)
-        if found or p in target.state:
+        if parts[0][0] in sources[0].state:
             target.state[p] = found
     for mine, theirs in zip(target.param_groups, sources[0].param_groups, strict=True):
-        if "steps" in theirs:  # lookahead counts
-            mine["steps"] = theirs["steps"]
+        mine.update({name: value for name, value in theirs.items() if name != "params"})
 
 
 def part_of_memory_(optimizer: torch.optim.Optimizer, rows: Tensor) -> None:

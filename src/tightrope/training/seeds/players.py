@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
-from tightrope._plumbing.errors import UserError
 from tightrope.autodiff.stacked import Stacked
 from tightrope.layers.torch_own import copied, make_plain
 from tightrope.training.seeds.obstacles import REMEDY, UnstackableError
@@ -31,7 +30,7 @@ class Player:
         beside: The network of one run, to what ``torch.vmap`` maps over the runs.
 
     Raises:
-        UserError: The networks differ in structure.
+        UnstackableError: The networks differ in structure.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -45,7 +44,7 @@ class Player:
             (f"{name}.{tensor}".lstrip("."), sub, tensor)
             for name, sub in self.module.named_modules()
             if parametrize.is_parametrized(sub)
-            for tensor in sub.parametrizations  # type: ignore[union-attr]
+            for tensor in sub.parametrizations
         ]
         self._reader = _Reader(self.module, [(sub, tensor) for _, sub, tensor in self._computed])
         self.refresh()
@@ -54,7 +53,7 @@ class Player:
         """Take note of the module's tensors, which may be new ones."""
         inside = set(dict(self._bare.named_parameters())) | set(dict(self._bare.named_buffers()))
         self._buffers = {name: b for name, b in self.module.named_buffers() if name in inside}
-        self._leaves = {name: p for name, p in self.module.named_parameters() if name in inside}
+        self._leaves: State = {name: p for name, p in self.module.named_parameters() if name in inside}
         self._now = dict(self._leaves)
 
     def prepare(self) -> None:
@@ -204,7 +203,7 @@ def _require_equal(networks: Sequence[nn.Module]) -> None:
         ]
         same = type(network) is type(networks[0]) and str(network) == str(networks[0])
         if found != first or not same:
-            raise UserError(
-                "Expected networks that differ between seeds in their weights alone, got others for another seed; "
-                "build them of one size, or train them in calls of their own."
+            raise UnstackableError(
+                f"Expected networks that differ between seeds in their weights alone, got others for another seed; "
+                f"build them of one size, or {REMEDY}."
             )

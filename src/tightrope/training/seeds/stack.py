@@ -137,6 +137,8 @@ class Stack:
         own._averaged_at = together._averaged_at
         for mine, theirs in self._memories():
             keep_memory_(theirs[k], [mine], k)
+        for player, rates in self.rates.items():
+            rates.write_(getattr(own, f"{player}_optimizer"), k)
         return own
 
     def release(self) -> list[Run]:
@@ -158,8 +160,9 @@ class Stack:
         self.runs = [self.runs[k] for k in places]
         together.rng = Streams([r.rng for r in self.runs])  # type: ignore[assignment]
         self.last = {player: rows_of_found(found, rows) for player, found in self.last.items()}
-        for part in (self.weights, *self.rates.values()):
-            part.keep(places)
+        self.weights.keep(places)
+        for rates in self.rates.values():
+            rates.keep(places)
         self._bind()
 
     def _take_out(self, k: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tightrope._plumbing.draws import Streams, restartable
 from tightrope.autodiff import frozen, labelled
@@ -96,7 +96,7 @@ def joint_step(stack: Stack, real: Tensor, labels: Tensor | None = None) -> tupl
     given: list[Any] = [real, for_critic, for_generator, labels]
     noise: Any = restartable(run.rng)
     optimizers = {"generator": run.generator_optimizer, "critic": run.critic_optimizer}
-    rules = {player: found for player, o in optimizers.items() if (found := extrapolating(o)) is not None}
+    rules = {player: rule for player, o in optimizers.items() if (rule := extrapolating(o)) is not None}
     left: Left = {}
     places = list(range(len(stack)))
     found: dict[str, Found] = {}
@@ -118,9 +118,11 @@ def joint_step(stack: Stack, real: Tensor, labels: Tensor | None = None) -> tupl
             given = [None if x is None else x[rows] for x in given]
             found = {player: rows_of_found(half, rows) for player, half in found.items()}
             noise = _of_rows(noise, rows)
+        if not len(stack):
+            return found["critic"], found["generator"], left
         if not ahead:
-            for player, rule in rules.items():
-                stack.rates[player].move(rule, rule.extrapolate, run.images_seen)
+            for player, looking in rules.items():
+                stack.rates[player].move(looking, looking.extrapolate, run.images_seen)
     for player, optimizer in optimizers.items():
         stack.rates[player].move(optimizer, optimizer.step, run.images_seen)
     stack.last |= found
@@ -191,7 +193,8 @@ def _update(
     rows, left = stack.without_the_bad(found["total"] + found["gradient_norm"], error)
     if rows is not None:
         found = rows_of_found(found, rows)
-    stack.rates[player].move(optimizer, optimizer.step, stack.together.images_seen)
+    if len(stack):
+        stack.rates[player].move(optimizer, optimizer.step, stack.together.images_seen)
     stack.last[player] = found
     return found, left
 
@@ -209,7 +212,7 @@ def _ready(stack: Stack, real: Tensor, labels: Tensor | None) -> tuple[Tensor, T
     return flat.unflatten(0, (runs, n)), None if found is None else found.unflatten(0, (runs, n))
 
 
-def _given(network: Any, labels: Tensor | None) -> tuple[Tensor, ...]:
+def _given(network: nn.Module, labels: Tensor | None) -> tuple[Tensor, ...]:
     return (labels,) if labels is not None and getattr(network, "classes", 0) else ()
 
 

@@ -31,7 +31,7 @@ class Weights:
     def __init__(self, methods: Sequence[Method]) -> None:
         self._now: dict[tuple[str, int, str], Tensor] = {}
         self._values: dict[tuple[str, int, str], list[Value]] = {}
-        changed: dict[str, tuple[Penalty, ...]] = {}
+        changed: dict[str, Any] = {}
         for kind in ("penalties", "generator_penalties"):
             rows = [getattr(method, kind) for method in methods]
             for number, penalty in enumerate(rows[0]):
