@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_number, check_rng, check_samples
+from tightrope._plumbing.draws import Rng, normal
 from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, check_value, value_at
 
@@ -45,13 +46,13 @@ def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = Non
     return x + sigma * normal_like(x, rng)
 
 
-def normal_like(x: Tensor, rng: torch.Generator | None) -> Tensor:
+def normal_like(x: Tensor, rng: Rng | None) -> Tensor:
     """Standard normal noise of the shape, dtype and device of ``x``, drawn on the device of ``rng``."""
     check_rng(rng)
     check_samples(x)
     if rng is None:
         return torch.randn_like(x)
-    return torch.randn(x.shape, generator=rng, device=rng.device, dtype=x.dtype).to(x.device)
+    return normal(x.shape, rng, x.dtype).to(x.device)
 
 
 @dataclass(frozen=True)

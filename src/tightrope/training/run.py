@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.draws import Rng, normal
 from tightrope.methods import Method
 from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
@@ -77,10 +78,9 @@ class Run:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def latents(self, n: int, rng: torch.Generator | None = None) -> Tensor:
+    def latents(self, n: int, rng: Rng | None = None) -> Tensor:
         """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
-        rng = self.rng if rng is None else rng
-        z = torch.randn(n, self.latent, generator=rng, device=rng.device)
+        z = normal((n, self.latent), self.rng if rng is None else rng)
         like = next(self.generator.parameters())
         return z.to(like.device, like.dtype, non_blocking=True)
 
