@@ -89,11 +89,6 @@ def with_label(z: Tensor, embedding: nn.Embedding | None, labels: Tensor | None)
     return z if embedding is None else torch.cat((z, embedding(labels)), dim=1)
 
 
-def upsample(x: Tensor) -> Tensor:
-    """Double height and width by repeating pixels."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
-
-
 def sum_pool(x: Tensor) -> Tensor:
     """Sum x ``[batch, channels, height, width]`` over its pixels."""
     return x.sum((2, 3))

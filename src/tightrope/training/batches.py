@@ -23,7 +23,7 @@ def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any
         _check_samples(real, run.sample_shape)
         like = next(run.generator.parameters())
         real = real.to(like.device, like.dtype, non_blocking=True)
-        if run.precision == "bf16" and real.dim() == 4:
+        if run.channels_last and real.dim() == 4:
             real = real.contiguous(memory_format=torch.channels_last)
     classes = getattr(run.generator, "classes", 0) or getattr(run.critic, "classes", 0)
     if not classes:
