@@ -34,8 +34,8 @@ def start(
 ) -> Run:
     """Bind a method to two networks: constrain the critic, build both optimisers and the averaged generator.
 
-    The networks are edited in place (moved to ``device``, set to training mode, the critic constrained). In bf16, and on
-    the CPU where a network has an attribute ``channels_last = True``, their weights and samples take that memory layout.
+    The networks are edited in place (moved to ``device``, set to training mode, the critic constrained). In bf16, and
+    on the CPU where a network has an attribute ``channels_last = True``, weights and samples take that memory layout.
 
     Args:
         method: What to train by.
