@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_samples
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.lean import lean_derivatives
@@ -243,7 +244,7 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
     Gradients still flow *through* the modules. The generator's step uses it, so that no gradient of the critic's
     parameters is computed only to be thrown away.
     """
-    flagged = [p for module in modules for p in module.parameters() if p.requires_grad]
+    flagged = [p for module in modules for p in parameters_in(module) if p.requires_grad]
     for p in flagged:
         p.requires_grad_(False)
     try:

@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
+from tightrope._plumbing.walk import modules_in
 from tightrope.autodiff.convolution import Sizes, convolution
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.view import modules_of
@@ -198,7 +199,7 @@ def lean_derivatives(*networks: object) -> AbstractContextManager[Any]:
 def _is_convolutional(network: nn.Module) -> bool:
     found = _CONVOLUTIONAL.get(network)
     if found is None:
-        found = any(isinstance(module, nn.modules.conv._ConvNd) for module in network.modules())
+        found = any(isinstance(module, nn.modules.conv._ConvNd) for module in modules_in(network))
         _CONVOLUTIONAL[network] = found
     return found
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.walk import first_parameter
 from tightrope.autodiff import lean_derivatives
 from tightrope.methods import Method
 from tightrope.methods.game import Objective
@@ -72,7 +73,7 @@ class Run:
     @property
     def device(self) -> torch.device:
         """Device of the generator's parameters."""
-        return next(self.generator.parameters()).device
+        return first_parameter(self.generator).device
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision context of both half-steps; in bf16 on the CPU with faster weight gradients of convolutions."""
@@ -90,7 +91,7 @@ class Run:
         """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
         rng = self.rng if rng is None else rng
         z = torch.randn(n, self.latent, generator=rng, device=rng.device)
-        like = next(self.generator.parameters())
+        like = first_parameter(self.generator)
         return z.to(like.device, like.dtype, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
