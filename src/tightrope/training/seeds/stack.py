@@ -87,10 +87,10 @@ class Stack:
             first.ema_ramp_up,
             None if lookahead is None else lookahead.build([*generator.parameters(), *critic.parameters()]),
             first.sample_shape,
-            first.step,
-            first.critic_steps,
-            first.images_seen,
-            first._averaged_at,
+            step=first.step,
+            critic_steps=first.critic_steps,
+            images_seen=first.images_seen,
+            _averaged_at=first._averaged_at,
         )
 
     def project_(self) -> None:
