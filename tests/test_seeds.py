@@ -17,8 +17,8 @@ from tightrope.losses import non_saturating
 from tightrope.methods import METHODS, Constraint, Method, Projection, build
 from tightrope.networks import NETWORKS
 from tightrope.optimizers.settings import SGD, Adam
-from tightrope.penalties import Penalty, jacobian_clamping, r1
-from tightrope.perturbations import InstanceNoise
+from tightrope.penalties import Penalty, dragan, jacobian_clamping, r1
+from tightrope.perturbations import Augmentation, InstanceNoise
 from tightrope.schedules import Linear
 from tightrope.training import Run, scalars, seeds, start, train
 
@@ -142,6 +142,12 @@ def test_networks_without_a_fast_path(name: str) -> None:
 @pytest.mark.parametrize("name", ["dcgan", "r1", "sn_gan", "wgan_gp", "orthogonal_wgan", "lookahead", "extra_adam"])
 def test_convolutions_and_batch_normalisation(name: str) -> None:
     check(build(name), images, (1, 4), open_data("digits"), steps=4)
+
+
+@pytest.mark.parametrize("augmentation", [Augmentation("diff"), Augmentation("ada", p=0.6)])
+def test_augmentations_and_penalties_beside_the_data(augmentation: Augmentation) -> None:
+    method = replace(build("dcgan"), perturbation=augmentation, penalties=(Penalty(dragan, {"weight": 1.0}),))
+    check(method, images, (1, 4), open_data("digits"), steps=4)
 
 
 def test_labels() -> None:

@@ -15,6 +15,7 @@ from test_seeds import BATCH, DATA, alone, assert_same, mlp
 from tightrope import optimizers
 from tightrope.methods import Method, Simultaneous, build
 from tightrope.optimizers.settings import SGD
+from tightrope.perturbations import Augmentation
 from tightrope.training import NonFiniteError, seeds
 from tightrope.training.seeds import plan
 from tightrope.training.seeds.obstacles import UnstackableError
@@ -155,6 +156,9 @@ def test_methods_and_precisions_that_cannot_be_stacked() -> None:
     with pytest.raises(UnstackableError, match="within a factor"):
         methods = [build("r1", learning_rate=rate) for rate in (1e-9, 1e-2)]
         seeds.train(methods, mlp, DATA, (0, 1), steps=1, batch_size=BATCH, how="stack")
+    with pytest.raises(UnstackableError, match="adaptive ones"):
+        method = replace(build("r1"), perturbation=Augmentation("ada"))
+        seeds.train(method, mlp, DATA, (0, 1), steps=1, batch_size=BATCH, how="stack")
     with pytest.raises(UnstackableError, match="precision"):
         seeds.train(build("r1"), mlp, DATA, (0, 1), steps=1, batch_size=BATCH, how="stack", precision="bf16")
 

@@ -16,7 +16,7 @@ from tightrope.schedules import Value, check_value, value_at
 __all__ = ["InstanceNoise", "instance_noise", "normal_like"]
 
 
-def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = None) -> Tensor:
+def instance_noise(x: Tensor, *, sigma: float, rng: Rng | None = None) -> Tensor:
     """Add white Gaussian noise of standard deviation ``sigma`` (in units of the training scale) to every entry.
 
     Source: Sonderby et al. 2016 (1610.04490); Mescheder et al. 2018 (1801.04406), section 3.2.
@@ -73,6 +73,6 @@ class InstanceNoise:
     def __post_init__(self) -> None:
         check_value("sigma", self.sigma)
 
-    def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
+    def __call__(self, x: Tensor, *, images_seen: int, rng: Rng | None = None) -> Tensor:
         """Perturb ``x`` ``[batch, *shape]`` at the level that holds after ``images_seen`` images."""
         return instance_noise(x, sigma=value_at(self.sigma, images_seen), rng=rng)

@@ -15,6 +15,7 @@ from tightrope.constraints import clip_weights_
 from tightrope.methods import Method
 from tightrope.methods.game import mean_score
 from tightrope.optimizers import consensus, symplectic
+from tightrope.perturbations import adaptive_of
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
 from tightrope.training.run import Run
 from tightrope.training.seeds.memory import keep_memory_, part_of_memory_
@@ -50,6 +51,10 @@ class Stack:
         first = runs[0]
         if first.precision != "fp32":
             raise UnstackableError(f"Expected precision 'fp32' side by side, got {first.precision!r}; {REMEDY}.")
+        if adaptive_of(first.method.perturbation) is not None:
+            raise UnstackableError(
+                f"Expected augmentations of one strength side by side, got adaptive ones, each seed's own; {REMEDY}."
+            )
         self.runs = list(runs)
         self.generator = Player([r.generator for r in runs])
         self.critic = Player([r.critic for r in runs])
