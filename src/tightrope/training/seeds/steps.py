@@ -213,7 +213,9 @@ def _ready(stack: Stack, real: Tensor, labels: Tensor | None) -> tuple[Tensor, T
 
 
 def _given(network: nn.Module, labels: Tensor | None) -> tuple[Tensor, ...]:
-    return (labels,) if labels is not None and getattr(network, "classes", 0) else ()
+    if labels is None or not getattr(network, "classes", 0):
+        return ()
+    return (labels,)
 
 
 def _part(x: Tensor | None, k: int) -> Tensor | None:
