@@ -261,7 +261,7 @@ def test_the_callers_random_state_stays() -> None:
 
 
 def test_measuring_sees_ordinary_runs() -> None:
-    def measure(run: Run) -> tuple[int, dict[str, Any]]:
+    def measure(run: Run, seed: int) -> tuple[int, dict[str, Any]]:
         return run.step, copy.deepcopy(run.state_dict())
 
     for how in ("stack", "processes"):

@@ -13,7 +13,7 @@ own stream what it would have drawn alone, in the same order, and no loss is ave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -25,13 +25,13 @@ from tightrope.data.dataset import Dataset
 from tightrope.methods import Method
 from tightrope.training.run import Run
 from tightrope.training.seeds.feed import Feed, Source
-from tightrope.training.seeds.job import Job, Networks, Seed, check_seeds, each
+from tightrope.training.seeds.job import Job, Measure, Networks, Seed, check_seeds, each
 from tightrope.training.seeds.obstacles import UnstackableError
 from tightrope.training.seeds.plan import chunks, convolves, groups
 from tightrope.training.seeds.stack import Found, Stack, rows_of_found, scalars_of
 from tightrope.training.seeds.steps import critic_step, generator_step, joint_step
 
-__all__ = ["Networks", "Seed", "Source", "Stack", "train"]
+__all__ = ["Measure", "Networks", "Run", "Seed", "Source", "Stack", "train"]
 
 How = Literal["auto", "stack", "processes"]
 
@@ -45,7 +45,7 @@ def train(
     steps: int,
     batch_size: int | None = None,
     record: int = 0,
-    measure: Callable[[Run], Any] | None = None,
+    measure: Measure | None = None,
     at: Iterable[int] = (),
     how: How = "auto",
     chunk: int | None = None,
@@ -67,8 +67,9 @@ def train(
         steps: Generator updates.
         batch_size: As for ``training.start``, and of the batches of a data set.
         record: Steps from one row of scalars to the next; 0 for none.
-        measure: Called with each :class:`~tightrope.training.Run` at the steps ``at``, 0 being the start. It must leave
-            the run as it is; to keep a state beyond the call, deep-copy ``run.state_dict()``.
+        measure: ``measure(run, seed)`` is called for every seed at the steps ``at``, 0 being the start, with the
+            :class:`~tightrope.training.Run` as it stands, which it leaves as it is; what is to be kept of its state is
+            to be copied: ``copy.deepcopy(run.state_dict())``.
         at: Steps to measure at; the last one alone if empty.
         how: ``"stack"`` for one computation, ``"processes"`` for each seed by itself, one thread and process per core.
             ``"auto"`` stacks, but for convolutions on a CPU, where stacking does not pay, and what cannot be stacked.

@@ -27,6 +27,9 @@ from tightrope.training.starting import start
 Networks = Callable[[int], tuple[nn.Module, nn.Module]]
 """Gives a seed its networks, a generator and a critic; torch's global random state is that of the seed."""
 
+Measure = Callable[[Run, int], Any]
+"""Looks at a run and its seed; what it returns is kept."""
+
 
 @dataclass
 class Seed:
@@ -56,7 +59,7 @@ class Job:
         data: Of all seeds, or of each.
         steps: Generator updates.
         record: Steps from one row of scalars to the next; 0 for none.
-        measure: Called with the run at the steps ``at``.
+        measure: Called with the run and its seed at the steps ``at``.
         at: Steps.
         options: Further arguments of ``training.start``.
     """
@@ -65,7 +68,7 @@ class Job:
     data: Source
     steps: int
     record: int
-    measure: Callable[[Run], Any] | None
+    measure: Measure | None
     at: frozenset[int]
     options: dict[str, Any]
 
@@ -92,7 +95,7 @@ class Job:
                 row |= {f"{player}_{name}": value for name, value in values.items()}
             found.rows.append(row)
         if self.measure is not None and step in self.at:
-            found.measured[step] = self.measure(found.run)
+            found.measured[step] = self.measure(found.run, found.seed)
 
     def alone(self, method: Method, seed: int) -> Seed:
         """Train one seed by itself."""
