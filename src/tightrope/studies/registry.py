@@ -148,8 +148,8 @@ def _check_contrast(
                 nearest = min((_differing(cell, c) for c, _ in control), key=len, default=set())
                 raise refuse(
                     f"arms may differ in {', '.join(contrast.differs)} alone, but at scale {scale} {len(partner)} "
-                    f"control cells fit {canonical(cell)} (the nearest differs in {', '.join(sorted(nearest)) or 'nothing'}); "
-                    "make them equal, or name what differs."
+                    f"control cells fit {canonical(cell)} (the nearest differs in "
+                    f"{', '.join(sorted(nearest)) or 'nothing'}); make them equal, or name what differs."
                 )
             other, its = partner[0]
             if part.seeds != its.seeds:
