@@ -50,11 +50,13 @@ class Study:
     figures: Callable[[Sequence[Row]], Mapping[str, str]]
 
     def runs(self, scale: Scale, seeds: int | None = None) -> Iterator[tuple[Part, Cell, int]]:
-        """Every run of a scale: part, cell and seed."""
+        """Every run of a scale: part, cell and seed; pairs stand together, or stacked seeds."""
         for part in self.grid.get(scale, ()):
-            for cell in part.cells:
-                for seed in part.with_seeds(seeds):
-                    yield part, cell, seed
+            chosen = part.with_seeds(seeds)
+            if self.run_stack is None:
+                yield from ((part, cell, seed) for seed in chosen for cell in part.cells)
+            else:
+                yield from ((part, cell, seed) for cell in part.cells for seed in chosen)
 
     def rows_of(self, claim: Claim, rows: Sequence[Row]) -> list[Row]:
         """The rows that a claim is about."""

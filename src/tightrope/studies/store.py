@@ -178,6 +178,14 @@ class Store:
                 (study, scale, code),
             ).rowcount
 
+    def forget(self, study: str, scale: Scale, code: str, library: str) -> int:
+        """Drop results that stand on another version of the library; returns how many."""
+        with self._writing():
+            return self._base.execute(
+                "DELETE FROM runs WHERE study=? AND scale=? AND code=? AND library!=? AND status IN ('ok', 'diverged')",
+                (study, scale, code, library),
+            ).rowcount
+
     def finish(self, study: str, scale: Scale, row: Row) -> None:
         """Keep a result; a result that is there already stays."""
         key = address(study, scale, row.cell, row.seed, row.code)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,20 +24,28 @@ _QUIET = frozenset(("_plumbing", "drawing", "report", "cli", "doctor", "runs"))
 """Rooms in which no number of a run is made."""
 
 
-@functools.cache
 def own_code(study: Study) -> str:
     """Address of what ``run_one`` and ``run_stack`` reach in the study's module and its helpers beside it."""
-    tree = _tree(_file(study.module))
+    return _own_code(study.module)
+
+
+@functools.cache
+def _own_code(module: str) -> str:
+    tree = _tree(_file(module))
     reached = _reached(tree, ("run_one", "run_stack"))
     texts = [ast.unparse(node) for node in tree.body if _names(node) & reached]
     texts += [ast.unparse(_tree(_file(helper))) for helper in sorted(set(_helpers(tree, reached)))]
     return _digest("\n".join(texts))
 
 
-@functools.cache
 def library(study: Study) -> str:
     """Address of every module of the library that the study imports, however far down."""
-    waiting, seen = [study.module], set[str]()
+    return _library(study.module)
+
+
+@functools.cache
+def _library(module: str) -> str:
+    waiting, seen = [module], set[str]()
     while waiting:
         name = waiting.pop()
         if name in seen:
@@ -44,7 +53,8 @@ def library(study: Study) -> str:
         seen.add(name)
         waiting += [found for found in _imports(name) if found not in seen]
     files = sorted({_file(name) for name in seen if name.startswith("tightrope") and not _beside(name)})
-    return _digest("\n".join(ast.unparse(_tree(file)) for file in files))
+    text = "\n".join(ast.unparse(_tree(file)) for file in files)
+    return _digest(f"torch {importlib.metadata.version('torch')}\n{text}")
 
 
 def _beside(name: str) -> bool:
