@@ -19,7 +19,7 @@ from tightrope.optimizers.settings import Optimizer, UpdateRule
 from tightrope.studies.design import Cell
 from tightrope.training import start, train
 
-POINTS = 512
+POINTS = 256
 
 
 def both(method: Method, optimizer: UpdateRule) -> Method:

@@ -16,7 +16,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
 from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
 
-STUDIES: Final[tuple[str, ...]] = ("local_convergence",)
+STUDIES: Final[tuple[str, ...]] = ("local_convergence", "convergence")
 """Modules of this package that are studies, in the order of the ledger."""
 
 SAME_TIME = 0.05
@@ -145,7 +145,8 @@ def _check_contrast(
         if not treated and not control:
             continue
         for cell, part in treated:
-            partner = [(c, p) for c, p in control if not _differing(cell, c) - set(contrast.differs) - {"cost"}]
+            allowed = {*contrast.differs, "cost", *(("steps",) if contrast.budget == "time" else ())}
+            partner = [(c, p) for c, p in control if not _differing(cell, c) - allowed]
             if len(partner) != 1:
                 nearest = min((_differing(cell, c) for c, _ in control), key=len, default=set())
                 raise refuse(
@@ -186,11 +187,12 @@ def _check_budget(
 
 def _other_budget(study: Study, contrast: Contrast) -> bool:
     """Whether some claim registers the same arms at equal time."""
-    names = set(contrast.treated.values()), set(contrast.control.values())
+
+    def arms(one: Contrast) -> list[dict[str, object]]:
+        return [{k: v for k, v in arm.items() if k not in ("budget", "steps")} for arm in (one.treated, one.control)]
+
     return any(
-        other.budget == "time" and (set(other.treated.values()), set(other.control.values())) == names
-        for claim in study.claims
-        for other in claim.contrasts
+        other.budget == "time" and arms(other) == arms(contrast) for claim in study.claims for other in claim.contrasts
     )
 
 
