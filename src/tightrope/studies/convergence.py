@@ -83,8 +83,8 @@ def run_one(cell: Cell, seed: int, scale: Scale) -> Mapping[str, Any]:
 
 
 def _against(treated: str, control: str, data: str, alone: str = SETTLED) -> Contrast:
-    arms = ({"data": data, "method": name, "budget": "steps"} for name in (treated, control))
-    return Contrast(*arms, differs=("method", "weight"), alone=alone)
+    a, b = ({"data": data, "method": name, "budget": "steps"} for name in (treated, control))
+    return Contrast(a, b, differs=("method", "weight"), alone=alone)
 
 
 TIME = Contrast({"data": "circle", "method": "r1", "budget": "steps"},

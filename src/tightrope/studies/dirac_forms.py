@@ -63,7 +63,12 @@ def _options(cell: Cell) -> dict[str, float]:
 def _study(cell: Cell, steps: int) -> dirac.DiracStudy:
     order, n = (SIM, None) if cell["order"] == SIM else (ALT, 5 if cell["order"] == ALT5 else 1)
     return dirac.study(
-        str(cell["variant"]), learning_rate=float(cell["rate"]), order=order, n_critic=n, steps=steps, **_options(cell)
+        str(cell["variant"]),
+        learning_rate=float(cell["rate"]),
+        order=order,  # type: ignore[arg-type]
+        n_critic=n,
+        steps=steps,
+        **_options(cell),
     )
 
 

@@ -27,7 +27,7 @@ def both(method: Method, optimizer: UpdateRule) -> Method:
     return replace(method, critic_optimizer=optimizer, generator_optimizer=optimizer)
 
 
-def rule(cell: Cell) -> Optimizer:
+def rule(cell: Cell) -> UpdateRule:
     """The cell's optimiser: ``optimizer`` and ``rate``."""
     return Optimizer(str(cell["optimizer"]), float(cell["rate"]))  # type: ignore[arg-type]
 

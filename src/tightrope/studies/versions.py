@@ -20,6 +20,9 @@ from tightrope.studies.registry import Study
 _MACHINERY = frozenset(("design", "findings", "registry", "statistics"))
 """Modules of this package that a study imports to be judged, not to be run."""
 
+ROOTS = ("run_one", "run_stack")
+"""Where a run begins."""
+
 _QUIET = frozenset(("_plumbing", "drawing", "report", "cli", "doctor", "runs"))
 """Rooms in which no number of a run is made."""
 
@@ -32,7 +35,7 @@ def own_code(study: Study) -> str:
 @functools.cache
 def _own_code(module: str) -> str:
     tree = _tree(_file(module))
-    reached = _reached(tree, ("run_one", "run_stack"))
+    reached = _reached(tree, ROOTS)
     texts = [ast.unparse(node) for node in tree.body if _names(node) & reached]
     texts += [ast.unparse(_tree(_file(helper))) for helper in sorted(set(_helpers(tree, reached)))]
     return _digest("\n".join(texts))
@@ -52,13 +55,16 @@ def _library(module: str) -> str:
             continue
         seen.add(name)
         waiting += [found for found in _imports(name) if found not in seen]
-    files = sorted({_file(name) for name in seen if name.startswith("tightrope") and not _beside(name)})
+    own = {module, *_helpers(_tree(_file(module)), _reached(_tree(_file(module)), ROOTS))}
+    files = sorted({_file(name) for name in seen - own if name.startswith("tightrope") and not _beside(name)})
     text = "\n".join(ast.unparse(_tree(file)) for file in files)
     return _digest(f"torch {importlib.metadata.version('torch')}\n{text}")
 
 
 def _beside(name: str) -> bool:
-    return name.startswith("tightrope.studies") or name.split(".")[1:2] in [[room] for room in _QUIET]
+    """Whether a module makes no number of a run."""
+    parts = [*name.split("."), "", ""]
+    return parts[1] in _QUIET or (parts[1] == "studies" and (not parts[2] or parts[2] in _MACHINERY))
 
 
 def _digest(text: str) -> str:
