@@ -39,7 +39,7 @@ def closed_form(name: str, weight: float) -> list[list[float]]:
 
 def update(name: str, weight: float, order: str, rate: float) -> Tensor:
     """The matrix of one outer step near the equilibrium."""
-    J = torch.tensor(closed_form(name, weight), dtype=torch.float64)
+    J = _exact(closed_form(name, weight))
     one = torch.eye(2, dtype=torch.float64)
     if order == SIM:
         return one + rate * J
@@ -47,6 +47,10 @@ def update(name: str, weight: float, order: str, rate: float) -> Tensor:
     generator[0] += rate * J[0]
     critic[1] += rate * J[1]
     return generator @ torch.linalg.matrix_power(critic, 5 if order == ALT5 else 1)
+
+
+def _exact(matrix: list[list[float]]) -> Tensor:
+    return torch.tensor(matrix, dtype=torch.float64)
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
@@ -81,7 +85,7 @@ def measured(cell: Cell, seed: int) -> Mapping[str, Any]:
 def _flow(cell: Cell, seed: int) -> Mapping[str, Any]:
     toy = dirac_gan(variant(str(cell["variant"]), **_options(cell)), theta=0.0, psi=0.0)
     found = torch.linalg.eigvals(field_jacobian(toy.losses, toy.players, check=False))
-    expected = torch.linalg.eigvals(torch.tensor(closed_form(str(cell["variant"]), float(cell["weight"]))).double())
+    expected = torch.linalg.eigvals(_exact(closed_form(str(cell["variant"]), float(cell["weight"]))))
     return {"error": _distance(found, expected), "abscissa": float(found.real.max()),
             "turning": float(found.imag.max())}  # fmt: skip
 
@@ -111,7 +115,7 @@ def _sweep(cell: Cell, seed: int) -> Mapping[str, Any]:
         str(cell["variant"])]  # fmt: skip
     weights = [last * (k + 1) / int(cell["points"]) for k in range(int(cell["points"]))]
     found = dirac.sweep_weight(name, weights)
-    expected = [torch.linalg.eigvals(torch.tensor(closed_form(name, w)).double()) for w in weights]
+    expected = [torch.linalg.eigvals(_exact(closed_form(name, w))) for w in weights]
     worst = max(_distance(f, e) for f, e in zip(found, expected, strict=True))
     return {"error": worst, "abscissa": float(found.real.max()), "real": found.real.flatten().tolist(),
             "imaginary": found.imag.flatten().tolist()}  # fmt: skip
@@ -124,7 +128,7 @@ def _continuous(cell: Cell, seed: int) -> Mapping[str, Any]:
     found = torch.linalg.eigvals(field_jacobian(toy.losses, toy.players))
     a, b, g = (1.0, 0.0, 0.0) if name == "wgan" else (SLOPE, BEND, 0.3 if name == "r1" else 0.0)
     blocks = [[[0.0, -a], [a, 2 * b - g]], [[0.0, -2 * a], [2 * a, 6 * b - 4 * g]]]
-    expected = torch.cat([torch.linalg.eigvals(torch.tensor(block).double()) for block in blocks])
+    expected = torch.cat([torch.linalg.eigvals(_exact(block)) for block in blocks])
     return {"error": _distance(found, expected), "abscissa": float(found.real.max())}
 
 
