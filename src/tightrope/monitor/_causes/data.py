@@ -9,7 +9,7 @@ _REACH = "The last layer's bias of a copy is set to plus and minus 1000; the out
 DATA = (
     Cause(
         "data_range", "Real data outside what the generator can give",
-        "A noticeable share of the real values lies outside the range of the generator's output (data in 0..1 or 0..255 "
+        "A noticeable share of the real values lies outside the range of the generator's output (data in 0..255 "
         "against tanh, unnormalised data against sigmoid).", _REACH,
         "Print real.min(), real.max() and the generator's last activation.",
         "Scale the data to the generator's range, for tanh x * 2 - 1.", "bookkeeping",
@@ -43,7 +43,7 @@ DATA = (
     ),
     Cause(
         "double_sigmoid", "Sigmoid applied twice",
-        "The critic ends in a sigmoid and the loss applies another one (BCEWithLogits on probabilities): its gradient is "
+        "The critic ends in a sigmoid and the loss applies another (BCEWithLogits on probabilities): its gradient is "
         "confined to logits in 0..1.", "d softplus(-p)/ds = -sigmoid(-p) p (1 - p), at most 0.12.",
         "Replace BCEWithLogitsLoss by BCELoss.", "Remove one of the two sigmoids.", "ledger",
     ),
@@ -68,7 +68,8 @@ DATA = (
         "Use all of the data, or augment (DiffAugment, ADA).", "bookkeeping",
     ),
     Cause(
-        "rows_repeated", "Repeated rows inside a batch", "Many rows of one batch are equal.", "Distinct rows per batch.",
+        "rows_repeated", "Repeated rows inside a batch", "Many rows of one batch are equal.",
+        "Distinct rows per batch.",
         "Count torch.unique(real, dim=0).", "Sample without replacement.", "bookkeeping",
     ),
     Cause(

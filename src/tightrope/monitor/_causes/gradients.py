@@ -133,8 +133,8 @@ GRADIENTS = (
     ),
     Cause(
         "critic_shown_other_real", "The critic is shown something else than the real batch",
-        "What the critic is trained on as real differs from the batch that was passed, while generated samples are shown "
-        "unchanged (noise or augmentation on one side only).", "Inputs of the critic compared with both batches.",
+        "What the critic is trained on as real differs from the batch that was passed, while generated samples are "
+        "shown unchanged (noise or augmentation on one side only).", "Inputs of the critic compared with both batches.",
         "Print the difference.", "Apply noise and augmentation to both sides (DiffAugment).", "ledger",
     ),
     Cause(

@@ -17,7 +17,8 @@ RESPONSES = (
         "critic_too_strong", "Critic too strong",
         "The critic separates both sides perfectly, the generator does not advance, and damping the critic helps.",
         "Arjovsky and Bottou 2017, theorem 2.4: the gradient vanishes before a perfect critic.",
-        "Add R1 with a small gamma.", "Add a gradient penalty or a Lipschitz constraint; prefer the non-saturating loss.",
+        "Add R1 with a small gamma.",
+        "Add a gradient penalty or a Lipschitz constraint; prefer the non-saturating loss.",
         "response",
     ),
     Cause(
@@ -41,8 +42,8 @@ RESPONSES = (
     ),
     Cause(
         "generator_step_too_large", "Generator's steps too large",
-        "The generator's step moves its parameters so far that its own loss on the same batch rises, and a smaller rate "
-        "lowers it.", _COPIES, "Divide the rate by 10.", "Lower the generator's rate.", "response",
+        "The generator's step moves its parameters so far that its own loss on the same batch rises, and a smaller "
+        "rate lowers it.", _COPIES, "Divide the rate by 10.", "Lower the generator's rate.", "response",
     ),
     Cause(
         "critic_step_too_large", "Critic's steps too large",
@@ -69,7 +70,8 @@ RESPONSES = (
     ),
     Cause(
         "penalty_too_weak", "Penalty without effect",
-        "The claimed penalty acts, but its part in the gradient is nil while the critic's slope is far from its target.",
+        "The claimed penalty acts, but its part in the gradient is nil while the critic's slope is far from the "
+        "target.",
         "Share of the penalty in the critic's gradient.", "Multiply the weight by 10.", "Raise the weight.", "response",
     ),
     Cause(

@@ -70,8 +70,8 @@ WIRING = (
     ),
     Cause(
         "generator_detached", "No gradient reaches the generator from the critic",
-        "The samples that the critic judges in the generator's step are cut from the generator (detach, no_grad, .data, "
-        "a round trip through numpy), so the adversarial loss moves nothing.",
+        "The samples that the critic judges in the generator's step are cut from the generator (detach, no_grad, "
+        ".data, a round trip through numpy), so the adversarial loss moves nothing.",
         "dL/dtheta = dL/dy dy/dtheta with dL/dy missing.",
         "generator_loss.backward(); look at p.grad of the generator.",
         "Pass the generator's output itself, not a detached copy, to the critic in the generator's step.", "ledger",
@@ -101,9 +101,10 @@ WIRING = (
     ),
     Cause(
         "schedule_too_fast", "Schedule stepped too often",
-        "The rate has decayed to a small part of its first value within a part of the run (a scheduler meant for epochs "
-        "stepped per batch, or stepped twice).", "Rates are recorded at every optimiser step.",
-        "Plot the rate over steps.", "Call scheduler.step() once per the unit that it was configured in.", "bookkeeping",
+        "The rate has decayed to a small part of its first value within a part of the run (a scheduler meant for "
+        "epochs stepped per batch, or stepped twice).", "Rates are recorded at every optimiser step.",
+        "Plot the rate over steps.", "Call scheduler.step() once per the unit that it was configured in.",
+        "bookkeeping",
     ),
     Cause(
         "weight_decay_crippling", "Weight decay shrinks the parameters faster than training moves them",
