@@ -145,10 +145,6 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True) and hasattr(self, "_steps"):
-            self.close()
-
     def _tick(self) -> int:
         self._clock += 1
         return self._clock
