@@ -1,4 +1,4 @@
-"""Training loops in other people's styles, for the tests of the Monitor; each returns its monitor, after the last step."""
+"""Training loops in other people's styles, for the tests of the Monitor; each returns its monitor."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Conditional(nn.Module):
 def conditional(steps: int = 20, permuted: bool = False) -> Monitor:
     torch.manual_seed(0)
     s = Setting("hinge", Conditional(LATENT, 2), Conditional(2, 1))
-    for k in range(steps):
+    for _ in range(steps):
         real, z = ring(BATCH, s.rng), torch.randn(BATCH, LATENT)
         y = (torch.atan2(real[:, 1], real[:, 0]) / torch.pi * 2 + 2.2).long().clamp(0, 3)
         y = y[torch.randperm(BATCH)] if permuted else y
@@ -166,7 +166,6 @@ def conditional(steps: int = 20, permuted: bool = False) -> Monitor:
         (-s.d(s.g(z, other), other).mean()).backward()
         s.opt_g.step()
         s.monitor.step(real, z, y)
-        del k
     return s.monitor
 
 

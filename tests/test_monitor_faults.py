@@ -18,7 +18,8 @@ def test_the_planted_cause_is_named_first(name: str) -> None:
     assert not monitor.failures and not diagnosis.healthy
     assert diagnosis[0].cause == cause, str(diagnosis)
     assert diagnosis[0].since <= 13
-    assert CAUSES[cause].remedy in str(diagnosis)
+    assert diagnosis[0].remedy == CAUSES[cause].remedy
+    assert diagnosis[0].title in str(diagnosis)
 
 
 @pytest.mark.parametrize("name", HARMLESS)

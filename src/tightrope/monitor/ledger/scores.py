@@ -105,8 +105,11 @@ def _refuted(
     limit: float,
 ) -> Fit:
     """The alternative that fits to rounding and ten times better than the claim, else ``none``."""
-    if first is not None and player == "critic" and (half := _halves(first, limit)):
-        return first.fit(half[0], first, name=half[1], explained=half[2])
+    if first is not None and claim is not None and player == "critic":
+        forms = [form for form in compare.all(claims(claim, player, probabilities)) if not form.silent]
+        form = min(forms, key=lambda one: max(one.apart), default=first)
+        if half := _halves(form, limit):
+            return form.fit(half[0], first, name=half[1], explained=half[2])
     tried = compare.best(alternatives(claim, player, probabilities))
     bar = limit if first is None else min(limit, first.residual / 10)
     if tried is not None and tried.factor > 0 and not tried.silent and tried.residual <= max(bar, 1e-6):
@@ -145,8 +148,11 @@ class _Comparison:
     def __init__(self, scored: Scored, inside: tuple[Tensor, Tensor], found: Tensor, limit: float) -> None:
         self.scored, self.inside, self.found, self.limit = scored, inside, found, limit
 
+    def all(self, hypotheses: Iterable[Hypothesis]) -> list[_Tried]:
+        return [one for one in map(self._try, hypotheses) if one is not None]
+
     def best(self, hypotheses: Iterable[Hypothesis]) -> _Tried | None:
-        tried = [one for one in map(self._try, hypotheses) if one is not None]
+        tried = self.all(hypotheses)
         good = [one for one in tried if one.factor > 0 and not one.silent] or tried
         return min(good, key=lambda one: one.residual, default=None)
 
