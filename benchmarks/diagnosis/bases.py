@@ -17,11 +17,11 @@ DEV: dict[str, Plan] = {
     "tutorial": Plan("dcgan", "ring", MLP, R1, steps=160),
     "tutorial_prob": Plan("dcgan", "digits", Net("conv", 12, norm_g="bn"), Recipe("prob"), steps=100),
     "gp": Plan("wgan_gp", "ring", MLP, GP, steps=110),
-    "gp_signal": Plan("wgan_gp", "sines", Net("conv1d", 12), GP10, steps=80),
+    "gp_signal": Plan("wgan_gp", "sines", Net("conv1d", 12), GP10, steps=110),
     "gp_digits": Plan("wgan_gp", "digits", Net("conv", 10), replace(GP10, lr_g=1e-3, lr_d=1e-3), steps=80),
     "clip": Plan("wgan_gp", "ring", MLP, CLIP, steps=140),
     "labels": Plan(
-        "trainer", "digits_flat", Net(width=64), Recipe("ns", penalty="r1", weight=0.05, conditional=True), steps=150
+        "trainer", "ring", Net(width=48), Recipe("ns", penalty="r1", weight=0.05, conditional=True), steps=150
     ),
     "sn": Plan("trainer", "digits", Net("conv", 12, norm_g="bn", norm_d="sn"), SN, steps=90),
     "average": Plan(
@@ -67,7 +67,7 @@ TEST: dict[str, Plan] = {
         steps=140,
     ),
     "closure_bn": Plan(
-        "functional", "sensors", Net(width=48, norm_g="bn"), Recipe("hinge", 2e-3, 2e-3, batch=80), steps=140
+        "functional", "sensors", Net(width=48, norm_g="bn"), Recipe("hinge", 1e-3, 2e-3, batch=80), steps=170
     ),
     "vocoder": Plan("vocoder", "chirps", Net("conv1d", 12), Recipe("lsgan", 2e-3, 2e-3, 0.8, 0.99, batch=32), steps=90),
     "vocoder_hinge": Plan(
@@ -82,9 +82,9 @@ TEST: dict[str, Plan] = {
     ),
     "phases_labels": Plan(
         "phases",
-        "fashion_flat",
-        Net(width=80, latent=12),
-        Recipe("ns", 1e-3, 1e-3, 0.0, penalty="r1", weight=0.05, conditional=True, ema=0.9),
+        "sensors",
+        Net(width=56, latent=12),
+        Recipe("ns", 3e-3, 3e-3, 0.0, penalty="r1", weight=0.05, conditional=True, ema=0.9),
         steps=130,
     ),
     "phases_moons": Plan(
@@ -108,15 +108,15 @@ TEST: dict[str, Plan] = {
         "wgan_gp",
         "fashion",
         Net("conv", 8),
-        Recipe("wgan", 1e-3, 1e-3, 0.0, 0.9, n_critic=2, penalty="gp", weight=5.0, batch=24),
-        steps=70,
+        Recipe("wgan", 2e-3, 2e-3, 0.0, 0.9, n_critic=2, penalty="gp", weight=5.0, batch=24),
+        steps=80,
     ),
     "gp_chirps": Plan(
         "wgan_gp",
         "chirps",
         Net("conv1d", 8, norm_d="ln"),
-        Recipe("wgan", 1e-3, 1e-3, 0.5, 0.9, n_critic=2, penalty="gp", weight=10.0, batch=32),
-        steps=80,
+        Recipe("wgan", 3e-3, 3e-3, 0.5, 0.9, n_critic=2, penalty="gp", weight=1.0, batch=32),
+        steps=100,
     ),
     "clip": Plan(
         "wgan_gp",
@@ -151,7 +151,7 @@ TEST: dict[str, Plan] = {
         "ctgan",
         "sensors",
         Net(width=48, norm_g="bn", latent=10),
-        Recipe("wgan", 1e-3, 1e-3, 0.5, 0.9, n_critic=2, penalty="gp", weight=10.0, batch=80),
-        steps=110,
+        Recipe("wgan", 2e-3, 2e-3, 0.5, 0.9, n_critic=2, penalty="gp", weight=1.0, batch=80),
+        steps=140,
     ),
 }

@@ -37,7 +37,7 @@ def feature_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     for a, b in zip(real, fake, strict=True):
         for x, y in zip(a, b, strict=True):
             loss = loss + (x.detach() - y).abs().mean()
-    return loss * 2
+    return loss
 
 
 def discriminator_loss(real: list[Tensor], fake: list[Tensor], job: Job) -> Tensor:
