@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,11 @@ def row_of(plan: Plan, access: str, store: Store, options: dict[str, Any]) -> di
     if access != "none":
         seen = trained(plan, access, **options)
         row |= {"seconds_monitored": seen["seconds"], "verdicts": seen["verdicts"], "problem": seen["problem"]}
-        row |= {"undisturbed": seen["trace"] == alone["trace"], "told": seen["told"], "options": options}
+        row |= {
+            "undisturbed": bool(alone["crash"]) or seen["trace"][-1] == alone["trace"][-1],
+            "told": seen["told"],
+            "options": options,
+        }
     return row
 
 
@@ -135,6 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", default="", help="faults or oddities, with commas; 'healthy' for healthy runs")
+    parser.add_argument("--places", type=int, default=0, help="only so many of a fault's places; 0: all")
     parser.add_argument("--every", type=int, default=10, help="the Monitor's windows")
     parser.add_argument("--budget", type=float, default=0.0, help="its share of time; 0: its default")
     parser.add_argument("--shard", default="0/1", help="I/N: every N-th run from the I-th on")
@@ -144,8 +150,12 @@ def main(arguments: list[str] | None = None) -> None:
     settings = {"every": options.every} | ({"budget": options.budget} if options.budget else {})
     wanted = set(options.only.split(",")) if options.only else None
     mine, of = (int(part) for part in options.shard.split("/"))
+    places: Counter[tuple[str, int]] = Counter()
     for i, plan in enumerate(plans(options.set, options.seeds)):
         name = plan.fault or "healthy"
+        places[name, plan.seed] += 1
+        if plan.fault and options.places and places[name, plan.seed] > options.places:
+            continue
         if i % of != mine or plan.key in store.rows or (wanted and not wanted & {name, plan.odd}):
             continue
         row = store.add(row_of(plan, options.access, bare_store, settings))
