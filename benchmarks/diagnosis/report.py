@@ -129,6 +129,11 @@ def when_part(rows: list[Row]) -> list[str]:
     for name, steps in (("exact evidence", exact), ("response or statistic", slow)):
         if steps:
             lines.append(f"Step of the first right finding, {name}: median {median(steps):g}, latest {max(steps)}.")
+    sharp = [r for r in rows if r["evidence"] == "exact"]
+    early = sum((s := step_found(r)) is not None and s <= 3 for r in sharp)
+    lines.append(
+        f"Named first within three windows (steps 1, 2, 3), all runs with exact evidence: {share(early, len(sharp))}."
+    )
     if hurt:
         lines.append(f"Step of visible damage: median {median(r['damage_step'] for r in hurt):g}.")
     return lines
@@ -199,7 +204,9 @@ def report(rows: list[Row]) -> str:
         ("Per fault", cause_part(planted)),
         ("Wrong names", confusion_part(rows)),
     ]
-    return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in parts) + "\n"
+    made = Counter((r.get("access", "?"), str(r.get("options"))) for r in rows)
+    head = "; ".join(f"{n} runs with access {access}, options {options}" for (access, options), n in made.items())
+    return head + "\n\n" + "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in parts) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> None:
