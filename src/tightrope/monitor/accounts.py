@@ -109,7 +109,10 @@ def critic_account(
     if not any(e.at > last_step for one in found for arrived in one.call.events for e in arrived):
         last_step = own_step  # both backward passes ran before either player stepped
     calls = [one.call for one in found if one.call.at > last_step]
-    own = [call for call in calls if not call.attached] or calls
+    apart = any(
+        one.role in ("fake", "joint") and not one.call.attached and any(one.call is c for c in calls) for one in found
+    )
+    own = [call for call in calls if not call.attached] if apart else calls
     mixed = len(own) < len(calls)
     since = entries(own, lambda e: e.at > last_step)
     points = [one for one in found if one.call.at > last_step and _asked(one.call)]
@@ -146,7 +149,7 @@ def _asked(call: Call) -> bool:
 
 
 def _places(found: Sequence[Judged], points: Sequence[Judged], name: str, last_step: int) -> list[Judged]:
-    """Where the claimed penalty can have been taken: at the points asked about, else at the batch that its name says."""
+    """Where the claimed penalty can have been taken: at points asked about, else at the batch that its name says."""
     if points:
         return list(points)
     role = {"r1": "real", "r2": "fake"}.get(name)
@@ -170,7 +173,7 @@ def _all_costs(module: nn.Module, one: Judged, found: Sequence[Judged], leaves: 
 
 
 def _before(leaves: Leaves) -> list[Column]:
-    if leaves.start is None or len(leaves.start) != sum(p.numel() for p in leaves.parameters):
+    if leaves.start is None or len(leaves.start) != leaves.gradient().numel():
         return []
     return [Column("start", "the gradient left from before", leaves.start)]
 

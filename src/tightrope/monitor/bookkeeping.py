@@ -98,9 +98,10 @@ def ends(player: Player, call: Call) -> Ends | None:
     Which layer is last is the order of calls, not that of registration; activations written as functions count too.
     """
     last: list[nn.Module] = []
-    layers = [m for m in player.module.modules() if not any(True for _ in m.children()) and any(True for _ in m.parameters(recurse=False))]  # fmt: skip
-    layers += [m for m in player.module.modules() if nn.utils.parametrize.is_parametrized(m)]
-    handles = [m.register_forward_hook(Hook(lambda module, *_: last.append(module))) for m in layers]  # type: ignore[arg-type]
+    modules = list(player.module.modules())
+    layers = [m for m in modules if not list(m.children()) and list(m.parameters(recurse=False))]
+    layers += [m for m in modules if nn.utils.parametrize.is_parametrized(m)]
+    handles = [m.register_forward_hook(Hook(lambda module, *_: last.append(module))) for m in layers]
     try:
         with torch.no_grad():
             replayed(player.module, call, check=False)
@@ -111,14 +112,15 @@ def ends(player: Player, call: Call) -> Ends | None:
         return None
     found = []
     for shift in (-SHIFT, SHIFT):
-        handle = last[-1].register_forward_hook(_Shifted(shift))  # type: ignore[arg-type]
+        handle = last[-1].register_forward_hook(_Shifted(shift))
         try:
             with torch.no_grad():
                 outputs = replayed(player.module, call, check=False)
         finally:
             handle.remove()
-        found.append(outputs[0].float())
-    return Ends(min(float(o.min()) for o in found), max(float(o.max()) for o in found))
+        found.append([o.float() for o in outputs])
+    low, high = max(zip(*found, strict=True), key=lambda pair: float((pair[1] - pair[0]).abs().mean()))
+    return Ends(min(float(low.min()), float(high.min())), max(float(low.max()), float(high.max())))
 
 
 class _Shifted(Hook):
@@ -133,10 +135,10 @@ class _Shifted(Hook):
 
 
 def outside(real: Tensor, ends: Ends) -> float:
-    """Share of values that the generator cannot reach, beyond a twentieth of its range."""
-    if ends.kind == "free":
+    """Share of values that the generator cannot reach, by more than a twentieth of the data's standard deviation."""
+    if ends.kind == "free" or real.numel() < 2:
         return 0.0
-    margin = 0.05 * min(ends.high - ends.low, 100.0)
+    margin = 0.05 * float(real.detach().float().std())
     low = ends.low if ends.low > -400 else -float("inf")
     high = ends.high if ends.high < 400 else float("inf")
     values = real.detach().float()

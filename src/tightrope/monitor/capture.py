@@ -10,10 +10,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tightrope.autodiff import in_functional_transform
 
@@ -141,8 +142,8 @@ class Listener:
         self.missed = self.leaf_calls = self.count = 0
         self._open: list[Call] = []
         self._handles = [
-            module.register_forward_pre_hook(self._weak("_before"), with_kwargs=True),  # type: ignore[arg-type]
-            module.register_forward_hook(self._weak("_after")),  # type: ignore[arg-type]
+            module.register_forward_pre_hook(self._weak("_before"), with_kwargs=True),
+            module.register_forward_hook(self._weak("_after")),
         ]
 
     def _weak(self, name: str) -> Hook:
@@ -248,30 +249,51 @@ def version_of(module: nn.Module) -> int:
 
 
 class StepListener:
-    """Hooks on every optimiser of the process: calls back around the steps of those that hold known parameters."""
+    """Called around every step of every optimiser of the process, as long as it lives.
+
+    Torch iterates over its hooks while it calls them, so none is taken off by the garbage collector: one pair of hooks
+    serves all listeners, and goes when the last one is closed.
+    """
+
+    _live: ClassVar[list[weakref.ref[StepListener]]] = []
+    _shared: ClassVar[list[Any]] = []
 
     def __init__(
         self, before: Callable[[torch.optim.Optimizer, bool], None], after: Callable[[torch.optim.Optimizer], None]
     ) -> None:
-        from torch.optim.optimizer import (
-            register_optimizer_step_post_hook,
-            register_optimizer_step_pre_hook,
-        )
+        self.before, self.after = weakref.WeakMethod(before), weakref.WeakMethod(after)
+        if not StepListener._shared:
+            StepListener._shared += [
+                register_optimizer_step_pre_hook(_before_all),
+                register_optimizer_step_post_hook(_after_all),
+            ]
+        self._live.append(weakref.ref(self))
 
-        first, second = weakref.WeakMethod(before), weakref.WeakMethod(after)
-
-        def pre(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-            if (call := first()) is not None:
-                closure = any(callable(a) for a in args[1:] if a is not None) or callable(kwargs.get("closure"))
-                call(optimizer, closure)
-
-        def post(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-            if (call := second()) is not None:
-                call(optimizer)
-
-        self._handles = [register_optimizer_step_pre_hook(pre), register_optimizer_step_post_hook(post)]
+    @classmethod
+    def living(cls) -> list[StepListener]:
+        """All that are neither closed nor gone."""
+        found = [listener for held in cls._live if (listener := held()) is not None]
+        if len(found) < len(cls._live):
+            cls._live[:] = [weakref.ref(listener) for listener in found]
+        return found
 
     def close(self) -> None:
-        """Take the hooks off."""
-        for handle in self._handles:
-            handle.remove()
+        """Stop listening."""
+        self._live[:] = [held for held in self._live if held() not in (None, self)]
+        if not self._live:
+            for handle in self._shared:
+                handle.remove()
+            self._shared.clear()
+
+
+def _before_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    closure = any(callable(a) for a in args[1:] if a is not None) or callable(kwargs.get("closure"))
+    for listener in StepListener.living():
+        if (call := listener.before()) is not None:
+            call(optimizer, closure)
+
+
+def _after_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    for listener in StepListener.living():
+        if (call := listener.after()) is not None:
+            call(optimizer)

@@ -109,12 +109,8 @@ def optimizers_of(optimizers: Any) -> dict[str, tuple[torch.optim.Optimizer, ...
 def inner(network: Any) -> nn.Module | None:
     """The module that is called inside views and the wrappers of distributed and compiled networks."""
     while True:
-        if isinstance(network, View):
+        if isinstance(network, (View, nn.parallel.DistributedDataParallel, nn.DataParallel)):
             network = network.module
-        elif isinstance(network, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
-            network = network.module
-        elif isinstance(network, nn.Module) and "_orig_mod" in network._modules:
-            return network
         elif isinstance(network, nn.Module):
             return network
         else:

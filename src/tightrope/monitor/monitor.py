@@ -94,7 +94,7 @@ class Monitor:
         self._spent, self._began = 0.0, time.perf_counter()
         self._stride = random.Random(0)
         self._closed = False
-        claimed = optimizers_of(optimizers)
+        claimed, said = optimizers_of(optimizers), (claim_of(loss), claims_of(penalty))
         self.players: dict[str, Player] = {}
         for name, network in zip(PLAYERS, (generator, critic), strict=True):
             module = inner(network)
@@ -102,7 +102,7 @@ class Monitor:
                 raise UserTypeError(f"Expected the {name} as a module, got a {type(network).__name__}; pass it itself.")
             listener = Listener(name, module, self._tick, self._capture)
             self.players[name] = Player(name, network, module, listener, claimed.get(name, ()))
-        self.history = History(claim_of(loss), claims_of(penalty), told=bool(claimed))
+        self.history = History(*said, told=bool(claimed))
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
         self._steps = StepListener(self._before, self._after)
         self._guarded("start", self._observer.begin)
@@ -144,10 +144,6 @@ class Monitor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True) and hasattr(self, "_steps"):
-            self.close()
 
     def _tick(self) -> int:
         self._clock += 1

@@ -56,6 +56,7 @@ class Observer:
             player.listener.listening = True
             player.before = player.sampled()
             player.touched = set()
+            player.fresh = player.counters.last > 0
             player.keep_gradients()
 
     def abandon(self) -> None:
@@ -86,7 +87,7 @@ class Observer:
         counters = player.counters
         self.history.cycles += player.name == "generator"
         self.history.points = self.players["critic"].listener.leaf_calls
-        counters.cycle = 0
+        counters.last, counters.cycle = counters.cycle, 0
 
     def before_step(self, optimizer: torch.optim.Optimizer, closure: bool, now: int) -> None:
         """In the hook before ``optimizer.step``."""
@@ -162,6 +163,8 @@ class Observer:
                  if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
         if closure:
             seen.silent = "its optimiser takes a closure"
+        elif not player.fresh:
+            seen.silent = "gradients are accumulated over several updates"
         elif with_gradient and seen.finite and len(seen.accounts) < 2:
             self._account(player, seen, with_gradient)
 

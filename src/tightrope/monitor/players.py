@@ -21,7 +21,7 @@ class Counters:
     Attributes:
         steps: Optimiser steps that touched the player.
         cycle: Those since the last ``monitor.step``.
-        uneven: Cycles in which another number of steps was taken than in the cycle before.
+        last: Those in the update before.
         first_rate: Learning rate at its first step.
         rate: At its last one.
         top_rate: The largest.
@@ -36,7 +36,7 @@ class Counters:
 
     steps: int = 0
     cycle: int = 0
-    uneven: int = 0
+    last: int = 1
     first_rate: float | None = None
     rate: float = 0.0
     top_rate: float = 0.0
@@ -61,7 +61,11 @@ class Player:
         claimed: Optimisers that the user says are its own.
         counters: What is counted always.
         start: Sampled entries of its parameters when the monitor was built.
+        before: Sampled entries of its parameters when the window was opened.
         suspect: Whether ``.grad`` should be kept at the start of windows.
+        fresh: Whether it was stepped in the update before the window, so that nothing older is being accumulated.
+        start_gradients: What was kept, by identity of the parameter.
+        touched: Identities of the parameters that were stepped in the window.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Player:
     start: Tensor = field(default_factory=lambda: torch.zeros(0))
     before: Tensor = field(default_factory=lambda: torch.zeros(0))
     suspect: bool = False
+    fresh: bool = True
     start_gradients: dict[int, Tensor] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
 

@@ -69,7 +69,7 @@ class Pools:
         between = torch.stack(self.means).var(0)
         within = torch.stack(self.within).mean(0) / (sum(self.sizes) / len(self.sizes))
         used = within > 1e-12 * float(within.max())
-        return float((between[used].sum() / within[used].sum())) if bool(used.any()) else 0.0
+        return float(between[used].sum() / within[used].sum()) if bool(used.any()) else 0.0
 
     def _shown(self, window: Window, shown: Sequence[Judged], found: Sequence[Judged], real: Tensor | None) -> None:
         """Range of what the critic is shown on both sides, and whether it is the batch that was passed."""

@@ -116,6 +116,9 @@ class Reader:
     def _fit(
         self, entries: Entries, output: int, name: str, probabilities: bool, found: Sequence[Judged]
     ) -> Fit | None:
+        claim = self.history.claim
+        if name == "generator" and claim is not None and claim.paired:
+            entries = [*entries, *_compared(entries, found)]
         seen = scored(entries, output)
         if seen is None or not bool(torch.isfinite(torch.cat([seen.real, seen.fake])).all()):
             return None
@@ -211,3 +214,12 @@ class Reader:
     def _share_due(self) -> bool:
         known = [value for _, value in self.history.series("other_share")]
         return len(known) < 3 or max(known[:3]) > 0.01 or len(self.history.windows) % 4 == 0
+
+
+def _compared(entries: Entries, found: Sequence[Judged]) -> Entries:
+    """The last call on real samples before the generator's loss, where that loss uses its scores without a gradient."""
+    if not entries or any(one.role == "real" for one, _ in entries):
+        return []
+    after = max(e.at for _, events in entries for part in events for e in part)
+    real = [one for one in found if one.role == "real" and one.call.at < after]
+    return [(real[-1], [[] for _ in real[-1].call.outputs])] if real else []

@@ -104,7 +104,7 @@ class Samples:
         def listen(module: nn.Module, args: tuple[Any, ...]) -> None:
             inputs.extend((a.detach().float(), module.training) for a in args[:1] if isinstance(a, Tensor))
 
-        handles = [network.register_forward_pre_hook(Hook(listen)) for network in networks[:1] + networks[2:]]  # type: ignore[arg-type]
+        handles = [network.register_forward_pre_hook(Hook(listen)) for network in networks[:1] + networks[2:]]
         streams = [(g, g.get_state()) for g in _streams(self.sample)]
         python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the user's global stream is kept)
         try:

@@ -69,7 +69,7 @@ def account(
     alone = _two(gradient, losses, None)
     fits = alone[2] <= error and alone[0] > 0
     claimed = _claimed(gradient, losses, columns[0](), alone[2], error)
-    if claimed is not None and claimed.left <= error and claimed.share > max(0.05 * claimed.expected, 1e-6):
+    if claimed is not None and claimed.left <= error and _acts(claimed, alone[2]):
         return claimed
     if fits:
         expected = 0.0 if claimed is None else claimed.expected
@@ -87,6 +87,11 @@ def account(
     return Account("none", "", unexplained, unexplained if best is None else min(best.left, unexplained), error=error)
 
 
+def _acts(claimed: Account, alone: float) -> bool:
+    """Whether the claimed penalty is a part of the gradient: near its claimed size, or needed to explain it."""
+    return claimed.share > max(0.05 * claimed.expected, 1e-6) or alone > max(10 * claimed.left, 2e-5)
+
+
 def _claimed(gradient: Tensor, losses: Tensor, columns: Sequence[Column], alone: float, error: float) -> Account | None:
     """The claimed penalty at the points where it explains most."""
     found = [_explained(gradient, losses, column, alone, error) for column in columns]
@@ -97,7 +102,7 @@ def _explained(gradient: Tensor, losses: Tensor, column: Column, alone: float, e
     a, b, left = _two(gradient, losses, column.vector)
     size = float(losses.norm())
     share = abs(b) * float(column.vector.norm()) / (abs(a) * size) if a * size else float("inf")
-    weight = b / a if a else float("inf")
+    weight = b if size == 0.0 else b / a if a else float("inf")
     good = b > 0 and (a > 0 or size == 0.0)
     left = left if good else max(left, alone)
     expected = column.expected * float(column.vector.norm()) / size if size else 0.0
@@ -116,7 +121,7 @@ def _two(gradient: Tensor, first: Tensor, second: Tensor | None) -> tuple[float,
         answer = torch.linalg.lstsq(matrix.cpu(), gradient.double().cpu().unsqueeze(1), driver="gelsd").solution
         for k, value in zip(used, answer.flatten().tolist(), strict=True):
             found[k] = value / sizes[k]
-        left = gradient - sum(found[k] * columns[k] for k in used)  # type: ignore[assignment]
+        left = gradient - sum(found[k] * columns[k] for k in used)
     return found[0], found[1], float(left.norm() / gradient.norm())
 
 
@@ -124,7 +129,7 @@ def _harmless(gradient: Tensor, losses: Tensor, error: float, sizes: Sequence[in
     """Whether the gradient is that of the losses, clipped by value, or scaled tensor by tensor."""
     ceiling = float(gradient.abs().max())
     clipped = gradient.abs() >= ceiling * (1 - 1e-6)
-    if 2 <= int(clipped.sum()) and int((~clipped).sum()) > 8:
+    if int(clipped.sum()) >= 2 and int((~clipped).sum()) > 8:
         free, inside = gradient[~clipped], losses[~clipped]
         a, _, left = _two(free, inside, None) if float(free.norm()) else (0.0, 0.0, 1.0)
         if a > 0 and left <= error and bool((gradient[clipped] * losses[clipped] > 0).all()):

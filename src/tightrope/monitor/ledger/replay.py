@@ -1,4 +1,4 @@
-"""A captured call made again, to rounding: same inputs, modes, random state, buffers, precision, constrained weights."""
+"""A captured call made again: same inputs, modes, random state, buffers, precision, constrained weights."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
                 stack.enter_context(frozen_constraints())
                 stack.enter_context(steady(module))
             stack.enter_context(nn.utils.parametrize.cached() if call.cached else ExitStack())
-            kind = {} if call.autocast is None else {"dtype": call.autocast}
-            stack.enter_context(torch.autocast(device.type, enabled=call.autocast is not None, **kind))
+            stack.enter_context(torch.autocast(device.type, call.autocast, call.autocast is not None))
             yield
     finally:
         random.setstate(python)

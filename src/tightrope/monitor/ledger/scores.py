@@ -6,7 +6,7 @@ nothing is recomputed through the network, so this is exact whatever the critic 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +72,8 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
         probabilities: The critic's scores are confined to 0..1.
     """
     inside = _inside(scored, probabilities)
+    if player == "generator" and not bool(scored.at_real.any()):  # real scores that the generator's loss only compares
+        inside = torch.zeros_like(inside[0]), inside[1]
     found = torch.cat([scored.at_real[inside[0]], scored.at_fake[inside[1]]])
     if found.numel() < 2 or not bool(torch.isfinite(found).all()):
         return Fit("unknown", "too few usable scores")
@@ -86,9 +88,12 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
             return Fit("unknown", "the claimed loss is flat here", residual=first.residual)
         if first.factor > 0 and first.residual <= max(limit, CLEARLY):
             return first.fit("claim", first)
-        if usual := _usual(scored, claim, player, inside, limit):
+    other = _refuted(compare, claim, player, probabilities, first, limit)
+    if other.kind == "none" and claim is not None and first is not None:
+        usual = _usual(scored, claim, player, inside, limit, probabilities)
+        if usual is not None:
             return first.fit(usual[0], first, name=usual[1], explained=0.0)
-    return _refuted(compare, claim, player, probabilities, first, limit)
+    return other
 
 
 def _refuted(
@@ -100,8 +105,11 @@ def _refuted(
     limit: float,
 ) -> Fit:
     """The alternative that fits to rounding and ten times better than the claim, else ``none``."""
-    if first is not None and player == "critic" and (half := _halves(first, limit)):
-        return first.fit(half[0], first, name=half[1], explained=half[2])
+    if first is not None and claim is not None and player == "critic":
+        forms = [form for form in compare.all(claims(claim, player, probabilities)) if not form.silent]
+        form = min(forms, key=lambda one: max(one.apart), default=first)
+        if half := _halves(form, limit):
+            return form.fit(half[0], first, name=half[1], explained=half[2])
     tried = compare.best(alternatives(claim, player, probabilities))
     bar = limit if first is None else min(limit, first.residual / 10)
     if tried is not None and tried.factor > 0 and not tried.silent and tried.residual <= max(bar, 1e-6):
@@ -140,8 +148,11 @@ class _Comparison:
     def __init__(self, scored: Scored, inside: tuple[Tensor, Tensor], found: Tensor, limit: float) -> None:
         self.scored, self.inside, self.found, self.limit = scored, inside, found, limit
 
+    def all(self, hypotheses: Iterable[Hypothesis]) -> list[_Tried]:
+        return [one for one in map(self._try, hypotheses) if one is not None]
+
     def best(self, hypotheses: Iterable[Hypothesis]) -> _Tried | None:
-        tried = [one for one in map(self._try, hypotheses) if one is not None]
+        tried = self.all(hypotheses)
         good = [one for one in tried if one.factor > 0 and not one.silent] or tried
         return min(good, key=lambda one: one.residual, default=None)
 
@@ -213,26 +224,32 @@ def _inside(scored: Scored, probabilities: bool) -> tuple[Tensor, Tensor]:
 
 
 def _usual(
-    scored: Scored, claim: Claim, player: str, inside: tuple[Tensor, Tensor], limit: float
+    scored: Scored, claim: Claim, player: str, inside: tuple[Tensor, Tensor], limit: float, probabilities: bool
 ) -> tuple[str, str] | None:
     """Known forms of a claim, as kind and words: other targets, softened, exchanged or a few wrong labels.
 
-    Least squares: ``dL/ds = k (s - t)``; logistic: ``k (sigmoid(s) - t)``, ``t`` the target of each half.
+    Least squares: ``dL/ds = k (s - t)``; logistic: ``k (sigmoid(s) - t)``, of a probability ``k (p - t) / p (1 - p)``;
+    ``t`` is the target of each half.
     """
     squares = claim.name == "least_squares"
     if not squares and claim.name not in ("non_saturating", "minimax"):
         return None
-    bend = (scored.real, scored.fake) if squares else (torch.sigmoid(scored.real), torch.sigmoid(scored.fake))
-    fake = _line(bend[1][inside[1]], scored.at_fake[inside[1]], limit)
+    sides = []
+    for s, g, used in ((scored.real, scored.at_real, inside[0]), (scored.fake, scored.at_fake, inside[1])):
+        p, slope = s[used], g[used]
+        if not squares:
+            p, slope = (p, slope * p * (1 - p)) if probabilities else (torch.sigmoid(p), slope)
+        sides.append((p, slope))
+    fake = _line(*sides[1], limit)
     if player == "generator":
         if fake is None or claim.name == "minimax":
             return None
         return "claim" if fake > 0.45 else "flipped", f"target {fake:.3g}"
-    real = _line(bend[0][inside[0]], scored.at_real[inside[0]], limit)
+    real = _line(*sides[0], limit)
     if real is not None and fake is not None and abs(real - fake) > 0.2:
         kind, words = ("claim", "targets") if real > fake else ("flipped", "exchanged targets")
         return kind, f"{words} {real:.3g} and {fake:.3g}"
-    return None if squares else _soft(scored, bend)
+    return None if squares else _soft(sides)
 
 
 def _line(x: Tensor, y: Tensor, limit: float) -> float | None:
@@ -247,11 +264,10 @@ def _line(x: Tensor, y: Tensor, limit: float) -> float | None:
     return t if float((y - k * (x - t)).norm()) <= limit * float(y.norm()) else None
 
 
-def _soft(scored: Scored, sigmoid: tuple[Tensor, Tensor]) -> tuple[str, str] | None:
+def _soft(sides: Sequence[tuple[Tensor, Tensor]]) -> tuple[str, str] | None:
     """Labels drawn per sample: every implied target in a band, most on their own side."""
     for factor in (1.0, 0.5):
-        real = sigmoid[0] - scored.at_real * len(scored.real) / factor
-        fake = sigmoid[1] - scored.at_fake * len(scored.fake) / factor
+        real, fake = (p - slope * len(p) / factor for p, slope in sides)
         both = torch.cat([real, 1 - fake])
         if len(real) > 2 and float(both.min()) > -0.35 and float(both.max()) < 1.35:
             mean = float(real.mean()), float(fake.mean())

@@ -70,10 +70,9 @@ def clipping(history: History) -> Iterator[Finding]:
     clip = history.claims.clip
     if clip is None:
         return
-    beyond = history.where(lambda w, c=clip: w.critic.steps > 0 and w.numbers.get("weight_high", 0.0) > 1.3 * c)  # type: ignore[misc]
-    inside = history.where(
-        lambda w, c=clip: w.numbers.get("at_clip", 0.0) > 0.02 and w.numbers["weight_high"] < c / 1.3
-    )  # type: ignore[misc]
+    most, least = 1.3 * clip, clip / 1.3
+    beyond = history.where(lambda w: w.critic.steps > 0 and w.numbers.get("weight_high", 0.0) > most)
+    inside = history.where(lambda w: w.numbers.get("at_clip", 0.0) > 0.02 and w.numbers["weight_high"] < least)
     if beyond and beyond.now:
         high, at = beyond.last.numbers["weight_high"], beyond.last.numbers.get("at_clip", 0.0)
         other = at > 0.02

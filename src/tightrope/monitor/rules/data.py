@@ -61,8 +61,8 @@ def _range(history: History) -> Iterator[Finding]:
             numbers = small.last.numbers
             yield exact(
                 "data_scale", small,
-                f"Real values run from {numbers['shown_real_low']:.3g} to {numbers['shown_real_high']:.3g}, a small part "
-                f"of the generator's {ends.low:.3g}..{ends.high:.3g}.", damage="why it fails",
+                f"Real values run from {numbers['shown_real_low']:.3g} to {numbers['shown_real_high']:.3g}, a small "
+                f"part of the generator's {ends.low:.3g}..{ends.high:.3g}.", damage="why it fails",
                 real=[numbers["shown_real_low"], numbers["shown_real_high"]],
             )  # fmt: skip
 
@@ -120,7 +120,8 @@ def latents(history: History) -> Iterator[Finding]:
         yield exact(
             "latent_mismatch", seen,
             f"Trained with latents of mean {numbers['latent_mean']:.3g} and standard deviation "
-            f"{numbers['latent_std']:.3g}, sampled with {numbers['sampled_mean']:.3g} and {numbers['sampled_std']:.3g}.",
+            f"{numbers['latent_std']:.3g}, sampled with {numbers['sampled_mean']:.3g} and "
+            f"{numbers['sampled_std']:.3g}.",
             needed=1, damage="why it fails", trained=[numbers["latent_mean"], numbers["latent_std"]],
             sampled=[numbers["sampled_mean"], numbers["sampled_std"]],
         )  # fmt: skip
@@ -143,12 +144,12 @@ def labels(history: History) -> Iterator[Finding]:
         lambda w: w.numbers.get("label_pool", 0) >= 300 and w.numbers["label_chance"] < 0.6
         and w.numbers["label_accuracy"] < w.numbers["label_chance"] + 3 * (0.25 / w.numbers["label_pool"]) ** 0.5
     )  # fmt: skip
-    if len(seen) >= 2 and seen.now:
+    if len(seen) >= 2 and seen.last is history.windows[-1]:
         numbers = seen.last.numbers
         yield Finding(
             "labels_unrelated",
-            f"The nearest neighbour of a real sample has its label in {100 * numbers['label_accuracy']:.3g} % of cases; "
-            f"by chance it would in {100 * numbers['label_chance']:.3g} %.",
+            f"The nearest neighbour of a real sample has its label in {100 * numbers['label_accuracy']:.3g} % of "
+            f"cases; by chance it would in {100 * numbers['label_chance']:.3g} %.",
             {"accuracy": numbers["label_accuracy"], "chance": numbers["label_chance"]}, seen.since, "medium",
             candidates=("labels_unrelated",), damage="why it fails",
         )  # fmt: skip
@@ -163,7 +164,7 @@ def averages(history: History) -> Iterator[Finding]:
     if len(still) >= 2 and still.now and not live:
         yield exact("average_is_not_updated", still, "The averaged generator does not move.", moved=0.0)
     slow = history.where(lambda w: w.step >= 100 and w.numbers.get("average_behind", 0.0) > 0.9)
-    if len(slow) >= 2 and slow.now and not still:
+    if len(slow) >= 2 and slow.last is history.windows[-1] and not still:
         behind = slow.last.numbers["average_behind"]
         yield exact(
             "average_too_slow", slow,

@@ -122,8 +122,8 @@ def connection(history: History) -> Iterator[Finding]:
     if bare and bare.now:
         yield exact(
             "generator_detached", bare,
-            "The generator steps, and no gradient has arrived at its samples: what the critic judged in its step is cut "
-            "from it.", damage="why it fails", gradients_at_samples=0, through_critic=0,
+            "The generator steps, and no gradient has arrived at its samples: what the critic judged in its step is "
+            "cut from it.", damage="why it fails", gradients_at_samples=0, through_critic=0,
         )  # fmt: skip
     other = Seen([w for w in cut.hits if w.numbers.get("at_samples", 0) > 0], cut.among)
     if other and other.now:
@@ -176,8 +176,8 @@ def unexplained(history: History) -> Iterator[Finding]:
             foreign = fit.contained < 0.3 and len(at_scores) >= 3
             yield Finding(
                 "refuted_unexplained",
-                f"The gradient at the {player}'s scores is not that of {history.claim.name}: {100 * fit.residual:.3g} % "
-                "of it are unexplained" + (" by any known loss." if foreign else ", the rest is."),
+                f"The gradient at the {player}'s scores is not that of {history.claim.name}: {100 * fit.residual:.3g} "
+                "% of it are unexplained" + (" by any known loss." if foreign else ", the rest is."),
                 {"unexplained": fit.residual, "cosine_with_claim": fit.contained, "player": player},
                 at_scores.since,
                 "medium" if foreign else "low",

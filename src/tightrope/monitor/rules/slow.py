@@ -25,12 +25,12 @@ def distances(history: History) -> Iterator[Finding]:
         return
     start = series[0][1]
     last = [value for _, value in series[-6:]]
-    if start > 0 and sum(value > 1.5 * start for value in last) >= 4:
+    if start > 0 and sum(value > 4 * start for value in last) >= 4 and last[-1] > 1:
         yield Finding(
             "unknown_trouble",
-            f"Samples have run away: their distance to the data is {last[-1]:.3g}, {last[-1] / start:.3g} times that at "
-            "the start.", {"distance": last[-1], "start": start}, _since(series, 1.5 * start), "medium", "why it fails",
-            candidates=_candidates(history),
+            f"Samples have run away: their distance to the data is {last[-1]:.3g}, {last[-1] / start:.3g} times that "
+            "at the start.", {"distance": last[-1], "start": start}, _since(series, 4 * start),
+            "medium" if history.step >= 2 * WARM else "low", "why it fails", candidates=_candidates(history),
         )  # fmt: skip
     elif last[-1] > 0.3 and sum(value > 0.85 * start for value in last) >= 5:
         yield Finding(

@@ -68,13 +68,13 @@ def stepping(history: History) -> Iterator[Finding]:
     """Who is stepped, and how often."""
     for name, counters in history.each():
         moved = any(w.player(name).moved > 0 for w in history.windows)
-        if counters.steps == 0 and not counters.stale and _enough(history) and not moved:
-            if any(other.steps for _, other in history.each()):
-                confidence: Confidence = "high" if history.cycles >= 21 else "medium"
-                yield Finding(
-                    f"{name}_not_stepped", f"No optimiser has stepped the {name} in {history.cycles} updates, and its "
-                    "parameters have not moved.", {"steps": 0, "cycles": history.cycles, "exact": True}, 1, confidence,
-                )  # fmt: skip
+        others = any(other.steps for _, other in history.each())
+        if others and counters.steps == 0 and not counters.stale and _enough(history) and not moved:
+            confidence: Confidence = "high" if history.cycles >= 21 else "medium"
+            yield Finding(
+                f"{name}_not_stepped", f"No optimiser has stepped the {name} in {history.cycles} updates, and its "
+                "parameters have not moved.", {"steps": 0, "cycles": history.cycles, "exact": True}, 1, confidence,
+            )  # fmt: skip
         yield from _frozen(history, name)
     generator, critic = history.counters["generator"], history.counters["critic"]
     yield from _ratio(history, generator, critic)
@@ -87,8 +87,8 @@ def _frozen(history: History, name: str) -> Iterator[Finding]:
         whole = len(frozen) >= parameters
         found = exact(
             f"{name}_frozen", seen,
-            f"{'All' if whole else f'{len(frozen)} of {parameters}'} parameters of the {name} do not require a gradient "
-            f"in its own step: {listed(frozen)}." + ("" if whole else " Is that intended?"),
+            f"{'All' if whole else f'{len(frozen)} of {parameters}'} parameters of the {name} do not require a "
+            f"gradient in its own step: {listed(frozen)}." + ("" if whole else " Is that intended?"),
             frozen=frozen[:20], parameters=parameters, expected=0,
         )  # fmt: skip
         if seen.now:
