@@ -177,16 +177,21 @@ def calibration_part(rows: list[Row]) -> list[str]:
 
 def cost_part(rows: list[Row]) -> list[str]:
     """Process time with the Monitor over without, and whether it disturbed or failed."""
-    ratios = sorted(r["seconds_monitored"] / r["seconds"] for r in rows if r.get("seconds_monitored") and r["seconds"])
+    ratios = sorted(
+        r["seconds_monitored"] / r["seconds"] for r in rows if r.get("seconds_monitored") and r.get("seconds")
+    )
     lines = []
     if ratios:
         lines.append(
             f"Time with over without the Monitor (process time, short runs with every={rows[0]['options']['every']}): "
             f"median {median(ratios):.2f}, worst tenth {ratios[int(0.9 * len(ratios))]:.2f}."
         )
-    changed = [r["key"] for r in rows if not r.get("undisturbed", True)]
+    compared = [r for r in rows if r.get("undisturbed") is not None]
+    changed = [r["key"] for r in compared if not r["undisturbed"]]
     broken = [f"{r['key']}: {r['problem']}" for r in rows if r.get("problem")]
-    lines.append(f"Training disturbed (samples differ with the Monitor): {len(changed)} of {len(rows)} runs.")
+    lines.append(
+        f"Training disturbed (samples differ with the Monitor): {len(changed)} of {len(compared)} runs compared."
+    )
     lines += [f"* {key}" for key in changed[:10]]
     lines.append(f"The Monitor raised: {len(broken)} runs.")
     return lines + [f"* {line}" for line in broken[:10]]

@@ -29,10 +29,12 @@ from .watch import Monitored, Watch
 ACCESS = ("none", "full", "optimizers", "real_z")
 
 
-def trained(plan: Plan, access: str = "none", **options: Any) -> dict[str, Any]:
-    """Trains one run and returns what was seen."""
+def trained(plan: Plan, access: str = "none", measured: bool = False, **options: Any) -> dict[str, Any]:
+    """Trains one run and returns what was seen; a monitored run is measured at its end alone, unless asked otherwise."""
     job = Job(plan)
     watch = Watch(job) if access == "none" else Monitored(job, access, **options)
+    if measured:
+        watch.draws_only = False
     began, crash = time.process_time(), ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,9 +98,20 @@ def bare(plan: Plan, store: Store) -> dict[str, Any]:
     return store.rows.get(plan.key) or store.add({"key": plan.key, **trained(plan)})
 
 
-def row_of(plan: Plan, access: str, store: Store, options: dict[str, Any]) -> dict[str, Any]:
-    """Everything about one run."""
-    alone = bare(plan, store)
+def row_of(plan: Plan, access: str, store: Store, options: dict[str, Any], lean: bool = False) -> dict[str, Any]:
+    """Everything about one run.
+
+    Args:
+        plan: the run.
+        access: what the Monitor is told; ``none``: no Monitor.
+        store: of runs without Monitor.
+        options: the Monitor's.
+        lean: where the store lacks the run without Monitor, take the damage from the monitored run, which is the same
+            run; its time and whether it was disturbed are then unknown.
+    """
+    lean = lean and plan.key not in store.rows
+    seen = trained(plan, access, measured=lean, **options) if access != "none" else None
+    alone = seen if lean and seen else bare(plan, store)
     sound = bare(plan.twin(), store) if plan.fault else alone
     row: dict[str, Any] = {
         "key": plan.key,
@@ -117,16 +130,15 @@ def row_of(plan: Plan, access: str, store: Store, options: dict[str, Any]) -> di
         "distance_start": alone["trace"][0][1],
         "distance_twin": sound["trace"][-1][1],
         "crash": alone["crash"],
-        "seconds": alone["seconds"],
+        "seconds": None if lean else alone["seconds"],
     }
     row["damage_step"] = visible_damage(alone["trace"], sound["trace"]) if plan.fault else None
     row["damaged"] = row["damage_step"] is not None
     row["half_lost_step"] = half_lost(alone["trace"], sound["trace"]) if plan.fault else None
-    if access != "none":
-        seen = trained(plan, access, **options)
+    if seen:
         row |= {"seconds_monitored": seen["seconds"], "verdicts": seen["verdicts"], "problem": seen["problem"]}
         row |= {
-            "undisturbed": bool(alone["crash"]) or seen["trace"][-1] == alone["trace"][-1],
+            "undisturbed": None if lean or alone["crash"] else seen["trace"][-1] == alone["trace"][-1],
             "told": seen["told"],
             "options": options,
         }
@@ -143,6 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--places", type=int, default=0, help="only so many of a fault's places; 0: all")
     parser.add_argument("--every", type=int, default=10, help="the Monitor's windows")
     parser.add_argument("--budget", type=float, default=0.0, help="its share of time; 0: its default")
+    parser.add_argument("--lean", action="store_true", help="train each run once, with the Monitor")
     parser.add_argument("--shard", default="0/1", help="I/N: every N-th run from the I-th on")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -158,10 +171,15 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         if i % of != mine or plan.key in store.rows or (wanted and not wanted & {name, plan.odd}):
             continue
-        row = store.add(row_of(plan, options.access, bare_store, settings))
+        row = store.add(row_of(plan, options.access, bare_store, settings, options.lean))
         last = row.get("verdicts") or []
         print(f"{plan.key:<70} {row['distance']:7.3f} {row['distance_twin']:7.3f} {row['damage_step']!s:>5}", end=" ")
-        print(f"{row['seconds']:5.2f}s", [f[0] for f in last[-1][1][:3]] if last else "", row["crash"][:60], flush=True)
+        print(
+            f"{row['seconds'] or 0:5.2f}s",
+            [f[0] for f in last[-1][1][:3]] if last else "",
+            row["crash"][:60],
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
