@@ -127,3 +127,15 @@ def test_more_steps_go_beyond_the_newest_checkpoint(tmp_path, capsys):
     assert json.loads((folder / "status.json").read_text())["step"] == 9
     assert main(["resume", str(folder), "--more-steps", "3", "--steps", "20", "--quiet"]) == 2
     assert "leave one out" in capsys.readouterr().err
+
+
+def test_pictures_come_at_step_0_and_at_doubling_times(tmp_path, monkeypatch):
+    from tightrope.runs import book
+
+    monkeypatch.setattr(book, "FIRST_PICTURE", 1e-9)  # every power of two of it is over at once
+    folder = tmp_path / "run"
+    words = ["train", "toy:ring", "--limit", "200", "--method", "r1", "--out", str(folder), *TINY]
+    assert main([*words, "--sample-every", "6"]) == 0
+    steps = [step for step, _ in rows.pictures(folder)]
+    assert steps[0] == 0 and steps[-1] == 6
+    assert len(steps) > 2, "none of them was due by its step"

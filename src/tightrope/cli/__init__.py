@@ -20,6 +20,7 @@ COMMANDS = {
     "dynamics": "Does a run's game contract, and how does it turn.",
     "toy": "A small game under a method: the Dirac-GAN's spectra, verdict and trajectory.",
     "conditioning": "How runs' generators stretch latent space: condition numbers, spectra, directions.",
+    "study": "Claims of the papers as grids of runs, judged: list, show, run, report, power.",
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
 }

@@ -119,7 +119,10 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
         hint = fields[name][0] if name in fields else None
         if hint is bool or (name.startswith("no_") and fields.get(name[3:], (None,))[0] is bool):
             continue
-        if hint is None or fields[name][1]:
+        if name in fields and fields[name][1]:
+            value = value or (queue or ["..."])[0]
+            raise UserError(f"Expected {name.upper()} without {spelt} before it: tightrope {command} {value}.")
+        if hint is None:
             unknown(name)
             valid = [_dashed(key) for key, (_, positional) in fields.items() if not positional]
             raise UserError(

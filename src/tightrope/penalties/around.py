@@ -7,7 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tightrope._plumbing import draws
 from tightrope._plumbing.checks import check_number, check_rng, check_samples
+from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import input_gradients, norm, samples_of, scores_of
 from tightrope.autodiff.inputs import per_sample
@@ -25,7 +27,7 @@ def dragan(
     weight: float = 10.0,
     target: float = 1.0,
     scale: float = 0.5,
-    rng: torch.Generator | None = None,
+    rng: Rng | None = None,
 ) -> Tensor:
     """Penalty on the norm of the critic's gradient beside real samples.
 
@@ -64,8 +66,7 @@ def dragan(
     check_samples(real, "real samples")
     check_rng(rng)
     x = real.detach()
-    device = x.device if rng is None else rng.device
-    noise = torch.rand(x.shape, generator=rng, device=device, dtype=x.dtype).to(x.device)
+    noise = torch.rand_like(x) if rng is None else draws.uniform(x.shape, rng, x.dtype).to(x.device)
     points = x + scale * x.std(correction=0) * noise
     costs = [(norm(gradient) - target).square().mean() for gradient in input_gradients(critic, points)]
     return weight * (costs[0] if len(costs) == 1 else torch.stack(costs).sum())
@@ -79,7 +80,7 @@ def consistency(
     augment: Callable[..., Tensor],
     weight_real: float = 10.0,
     weight_fake: float = 10.0,
-    rng: torch.Generator | None = None,
+    rng: Rng | None = None,
 ) -> Tensor:
     """Balanced consistency (bCR): the critic's scores shall not change when samples are augmented.
 
@@ -144,7 +145,7 @@ def latent_consistency(
     *,
     sigma: float = 0.03,
     weight: float = 5.0,
-    rng: torch.Generator | None = None,
+    rng: Rng | None = None,
 ) -> Tensor:
     """Latent consistency (zCR), the critic's part: scores of samples of neighbouring latents shall be equal.
 
@@ -178,7 +179,7 @@ def latent_diversity(
     *,
     sigma: float = 0.03,
     weight: float = 0.5,
-    rng: torch.Generator | None = None,
+    rng: Rng | None = None,
 ) -> Tensor:
     """Latent consistency (zCR), the generator's part: samples of neighbouring latents shall differ.
 
@@ -206,7 +207,7 @@ def latent_diversity(
 
 
 def _neighbours(
-    generator: Generator, z: Tensor, sigma: float, weight: float, rng: torch.Generator | None, *, graph: bool
+    generator: Generator, z: Tensor, sigma: float, weight: float, rng: Rng | None, *, graph: bool
 ) -> tuple[Tensor, Tensor]:
     check_number("sigma", sigma, 0.03)
     check_number("weight", weight, 5)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_choice, check_number, check_rng, check_whole
+from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import scores_of
 from tightrope.perturbations import colour, geometry
@@ -19,7 +19,7 @@ from tightrope.perturbations.noise import InstanceNoise
 from tightrope.schedules import Value, check_value, value_at
 
 
-def ada_augment(x: Tensor, *, p: float, kinds: str = "bgc", rng: torch.Generator | None = None) -> Tensor:
+def ada_augment(x: Tensor, *, p: float, kinds: str = "bgc", rng: Rng | None = None) -> Tensor:
     """Each transformation with probability ``p``: flips, quarter turns and shifts, scalings and turns, colours.
 
     At ``p`` below about 0.8 the distribution of the augmented images tells that of the images, so that the generator
@@ -184,7 +184,7 @@ class Augmentation:
         """The same augmentation with a memory of its own."""
         return self if self.adaptive is None else replace(self, p=replace(self.adaptive))
 
-    def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
+    def __call__(self, x: Tensor, *, images_seen: int, rng: Rng | None = None) -> Tensor:
         """Augment images ``[batch, channels, height, width]`` at the strength that holds now."""
         if self.kind == "diff":
             return diff_augment(x, rng=rng, **({"policy": self.policy} if self.policy else {}))
@@ -225,7 +225,7 @@ class InOrder:
         """The same perturbations with memories of their own."""
         return InOrder(tuple(part.fresh() if isinstance(part, Augmentation) else part for part in self.parts))
 
-    def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
+    def __call__(self, x: Tensor, *, images_seen: int, rng: Rng | None = None) -> Tensor:
         """Perturb ``x`` ``[batch, *shape]`` by each in turn."""
         for part in self.parts:
             x = part(x, images_seen=images_seen, rng=rng)

@@ -7,13 +7,14 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.draws import Rng
 from tightrope.perturbations.geometry import _Draws
 
 LUMA = torch.full((3, 3), 1 / 3, dtype=torch.float64)
 """The projection of a colour onto grey."""
 
 
-def mixed(x: Tensor, p: float, rng: torch.Generator | None) -> Tensor:
+def mixed(x: Tensor, p: float, rng: Rng | None) -> Tensor:
     """What happens to each sample's colours, ``[batch, 3, 4]``: a matrix and, in the last column, what is added."""
     draw, n = _Draws(x, rng), len(x)
     unit = torch.eye(3, dtype=torch.float64)

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tightrope._plumbing import draws
 from tightrope._plumbing.checks import check_rng, check_samples
+from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
 
 Uniform = Callable[..., Tensor]
 
 
-def diff_augment(x: Tensor, *, policy: str = "color,translation,cutout", rng: torch.Generator | None = None) -> Tensor:
+def diff_augment(x: Tensor, *, policy: str = "color,translation,cutout", rng: Rng | None = None) -> Tensor:
     """Change each image's colours, shift it by up to an eighth and cut out a box of half its sides.
 
     Both half-steps need it, on real and fake samples: otherwise the generator learns the augmentation. The numbers are
@@ -69,10 +71,10 @@ def check_images(x: Tensor) -> None:
         )
 
 
-def uniform(x: Tensor, rng: torch.Generator | None, *shape: int) -> Tensor:
+def uniform(x: Tensor, rng: Rng | None, *shape: int) -> Tensor:
     """Draws from U[0, 1), with one row per sample of ``x``, in its dtype and on its device: ``[batch, *shape]``."""
-    device = x.device if rng is None else rng.device
-    return torch.rand((len(x), *shape), generator=rng, device=device).to(device=x.device, dtype=x.dtype)
+    size = (len(x), *shape)
+    return (torch.rand(size, device=x.device) if rng is None else draws.uniform(size, rng)).to(x.device, x.dtype)
 
 
 def _brightness(x: Tensor, draw: Uniform) -> Tensor:

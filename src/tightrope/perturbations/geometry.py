@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from tightrope._plumbing import draws
+from tightrope._plumbing.draws import Rng
 from tightrope.perturbations.diff_augment import uniform
 
 
-def placed(x: Tensor, p: float, kinds: str, rng: torch.Generator | None) -> Tensor:
+def placed(x: Tensor, p: float, kinds: str, rng: Rng | None) -> Tensor:
     """Where each pixel of the result comes from: affine maps in pixels about the image's centre, ``[batch, 2, 3]``."""
     n, _, height, width = x.shape
     draw = _Draws(x, rng)
@@ -39,7 +41,7 @@ def placed(x: Tensor, p: float, kinds: str, rng: torch.Generator | None) -> Tens
 class _Draws:
     """Random numbers per sample in float64 on the CPU."""
 
-    def __init__(self, x: Tensor, rng: torch.Generator | None) -> None:
+    def __init__(self, x: Tensor, rng: Rng | None) -> None:
         self.x, self.rng = x.detach(), rng
 
     def u(self) -> Tensor:
@@ -49,8 +51,8 @@ class _Draws:
         return self.u() < p
 
     def normal(self) -> Tensor:
-        device = self.x.device if self.rng is None else self.rng.device
-        return torch.randn(len(self.x), generator=self.rng, device=device).to("cpu", torch.float64)
+        size = (len(self.x),)
+        return (torch.randn(size) if self.rng is None else draws.normal(size, self.rng)).to("cpu", torch.float64)
 
 
 def _affine(a: Tensor, b: Tensor, c: Tensor, d: Tensor, across: Tensor, down: Tensor) -> Tensor:

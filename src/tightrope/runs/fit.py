@@ -81,6 +81,8 @@ def _train(book: Book) -> None:
         book.save()
     if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
         book.follow_conditioning()
+    if run.step == 0:
+        book.sample()
     by_images = settings.steps is None and settings.images is not None
     seen = run.images_seen if by_images else run.step
     progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -20,7 +19,7 @@ from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
-from tightrope.training.nonfinite import NonFiniteError, locate, stained
+from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.run import Half, Run
 
 
@@ -149,11 +148,12 @@ def _update(
     """Descend one objective; ``again`` repeats all of it, fakes included, to find what is not finite."""
     settings = run.method.critic_optimizer if player == "critic" else run.method.generator_optimizer
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    optimizer.zero_grad(set_to_none=True)
+    for p in parameters:
+        p.grad = None
     now = _differentiated(run, player, network, objective, [p for p in parameters if p.requires_grad])
     match_strides_(parameters)
     size = gradient_norm(parameters)
-    if not math.isfinite(float(now.total.detach() + size)):
+    if not is_finite(now.total, size):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
         where = locate(networks, lambda: again().total, samples=samples)
         raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))

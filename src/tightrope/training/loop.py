@@ -63,7 +63,7 @@ def train(
     if steps is None and images is None and minutes is None:
         raise UserError("Expected a budget, got none; pass steps=, images= or minutes=.")
     _check_budget(steps=steps, images=images, minutes=minutes)
-    following, play = _reader(data), run.method.play
+    following, play = reader(data), run.method.play
     began = time.monotonic()
     conditional = bool(getattr(run.generator, "classes", 0))
     while not (
@@ -92,7 +92,8 @@ def _check_budget(**given: float | None) -> None:
             raise UserError(f"Expected {name} as a number, got {value!r}, at which training would not end; set it.")
 
 
-def _reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor | None]]:
+def reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor | None]]:
+    """A function that gives the next batch and its labels, without end."""
     if hasattr(data, "next"):
         sampler: Any = data
 

@@ -18,7 +18,6 @@ from tightrope.optimizers.settings import Lookahead as LookaheadSettings
 from tightrope.penalties import refuse_coupled
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import averaged_copy
-from tightrope.training.convolution import use_matrix_weight_gradients_
 from tightrope.training.run import Precision, Run
 
 
@@ -38,7 +37,8 @@ def start(
 ) -> Run:
     """Bind a method to two networks: constrain the critic, build both optimisers and the averaged generator.
 
-    The networks are edited in place (moved to ``device``, set to training mode, the critic constrained).
+    The networks are edited in place (moved to ``device``, set to training mode, the critic constrained). In bf16, and
+    on the CPU where a network has an attribute ``channels_last = True``, weights and samples take that memory layout.
 
     Args:
         method: What to train by.
@@ -85,13 +85,12 @@ def start(
         raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
     _check_players(generator=generator, critic=critic)
     where = None if device is None else _device(device)
-    memory = torch.channels_last if precision == "bf16" else torch.preserve_format
-    for network in (generator, critic):
+    in_channels_last = {}
+    for name, network in (("generator", generator), ("critic", critic)):
         network.to(device=where).train()
-        if precision == "bf16":
-            network.to(memory_format=memory)  # type: ignore[call-overload]
-            if next(network.parameters()).device.type == "cpu":
-                use_matrix_weight_gradients_(network)
+        in_channels_last[name] = precision == "bf16" or _wants_channels_last(network)
+        if in_channels_last[name]:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     samples = method.batch_size if batch_size is None else batch_size
     found = _check_fit(generator, critic, size, shape, samples)
     if method.constraint is not None:
@@ -119,7 +118,14 @@ def start(
         ema_ramp_up,
         _lookahead(method.play.lookahead, generator, critic),
         sample_shape=found,
+        channels_last=in_channels_last["critic"],
     )
+
+
+def _wants_channels_last(network: nn.Module) -> bool:
+    """Whether a network says that it is faster so in float32 on the CPU, and takes such maps."""
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    return on_cpu and any(getattr(module, "channels_last", False) is True for module in network.modules())
 
 
 def _lookahead(settings: LookaheadSettings | None, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
