@@ -105,7 +105,7 @@ def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> N
 def _with_means(network: nn.Module) -> tuple[list[Tensor], set[int]]:
     """Parameters and buffers, and the ids of those that have a mean: parameters and batch statistics."""
     tensors: dict[Tensor, None] = {}
-    means = set()
+    means: set[int] = set()
     modules = modules_in(network)
     for module in modules:
         for p in module._parameters.values():
