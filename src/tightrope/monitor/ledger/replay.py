@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +40,8 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
     """Set the state of a call; afterwards the present one is back, plain attributes of the modules included."""
     modules = list(module.modules())
     attributes = [(m, dict(vars(m))) for m in modules]
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the user's global stream is kept)
+    python, numpy = random.getstate(), sys.modules.get("numpy")  # whose global stream only an importer can have used
+    drawn = None if numpy is None else numpy.random.get_state()
     device = call.x.device if call.x is not None else torch.device("cpu")
     try:
         with ExitStack() as stack:
@@ -58,7 +59,8 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
             yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        if numpy is not None:
+            numpy.random.set_state(drawn)
         for m, before in attributes:
             now = vars(m)
             for key in [key for key in now if key not in before]:
