@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import frozen_constraints, twice_differentiable
 from tightrope.layers.torch_own import HOOKS, steady
 from tightrope.monitor.capture import Call, Hook, tensors_in
@@ -40,11 +39,10 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
     """Set the state of a call; afterwards the present one is back, plain attributes of the modules included."""
     modules = list(module.modules())
     attributes = [(m, dict(vars(m))) for m in modules]
-    python, numpy = random.getstate(), sys.modules.get("numpy")  # whose global stream only an importer can have used
-    drawn = None if numpy is None else numpy.random.get_state()
     device = call.x.device if call.x is not None else torch.device("cpu")
     try:
         with ExitStack() as stack:
+            stack.enter_context(global_streams_kept())
             stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
             torch.set_rng_state(call.random[0])
             if len(call.random) > 1:
@@ -58,9 +56,6 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
             stack.enter_context(torch.autocast(device.type, call.autocast, call.autocast is not None))
             yield
     finally:
-        random.setstate(python)
-        if numpy is not None:
-            numpy.random.set_state(drawn)
         for m, before in attributes:
             now = vars(m)
             for key in [key for key in now if key not in before]:
