@@ -18,6 +18,7 @@ from tightrope.runs import rows as records
 from tightrope.runs.assemble import assemble, with_source
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, check, read_config, write_config
+from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
 from tightrope.runs.folder import checkpoint_steps, refuse_strangers
 from tightrope.runs.lock import locked
@@ -57,7 +58,11 @@ def begin(
         refuse_strangers(folder)
         write_config(folder, config)
         seed_global_(config.training.seed)
-        return fit(folder, assembled, progress=Progress(show=not quiet))
+        progress = Progress(show=not quiet)
+        if config.training.from_run:
+            for note in begin_with(assembled.run, Path(config.training.from_run)):
+                progress.say(note)
+        return fit(folder, assembled, progress=progress)
 
 
 def resume(
