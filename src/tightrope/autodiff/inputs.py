@@ -19,6 +19,7 @@ from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.lean import lean_derivatives
+from tightrope.autodiff.stacked import gradient_beside, is_stacked, leaf
 from tightrope.autodiff.types import Critic
 from tightrope.autodiff.view import rows_of, scores_of
 
@@ -174,7 +175,7 @@ def packed(x: Tensor, rows: int) -> Tensor:
 
 def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool) -> list[Tensor]:
     if in_functional_transform():
-        return _pulled_back(critic, x, together)
+        return _beside(critic, x, create_graph, together) if is_stacked(critic) else _pulled_back(critic, x, together)
     check_samples(x)
     with torch.enable_grad(), twice_differentiable() if create_graph else nullcontext():
         if x.dtype in _HALF:
@@ -214,6 +215,16 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
             "cannot be; pass the network it was made from (critic._orig_mod), or compile with backend='eager'."
         )
     return found
+
+
+def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> list[Tensor]:
+    x = leaf(x)
+    totals = [scores.sum() for scores in critic_scores(critic, x)]
+    if together:
+        totals = [_sum(totals)]
+    return [
+        gradient_beside(total, x, lambda all, points: _gradient(all, points, create_graph, True)) for total in totals
+    ]
 
 
 def _pulled_back(critic: Critic, x: Tensor, together: bool) -> list[Tensor]:

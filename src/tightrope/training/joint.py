@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.draws import restartable
 from tightrope.autodiff import gradient_norm
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Draw, Objective, losses_on
@@ -73,7 +75,7 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     for rule in ahead:
         rule.retreat()  # from a step that a wrapper skipped
     run._last |= dict(zip(PLAYERS, halves, strict=True))
-    finish_critic(run, real.shape[0])
+    finish_critic(run, real.shape[0], halves[1])
     finish_step(run)
     return halves[1], halves[0]
 
@@ -82,11 +84,7 @@ def _draw(run: Run, real: Tensor, labels: Tensor | None) -> Draw:
     """One batch with latents of both players; noise and coefficients repeat themselves at every evaluation."""
     factor = run.method.play.generator_batch_factor
     for_critic, for_generator = run.latents(real.shape[0]), run.latents(real.shape[0] * factor)
-    seed, device = int(torch.randint(2**62, (), generator=run.rng)), run.rng.device
-
-    def noise() -> torch.Generator:
-        return torch.Generator(device).manual_seed(seed)
-
+    noise: Any = restartable(run.rng)
     return Draw(real, for_critic, for_generator, noise, labels, run.critic_steps, run.images_seen)
 
 

@@ -11,12 +11,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.draws import Rng, normal
 from tightrope._plumbing.walk import first_parameter
 from tightrope.autodiff import lean_derivatives
 from tightrope.methods import Method
 from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
 from tightrope.optimizers.strides import match_state_
+from tightrope.perturbations import adaptive_of
 
 Precision = Literal["fp32", "bf16"]
 
@@ -87,16 +89,18 @@ class Run:
         with torch.autocast(self.device.type, torch.bfloat16), lean:
             yield
 
-    def latents(self, n: int, rng: torch.Generator | None = None) -> Tensor:
+    def latents(self, n: int, rng: Rng | None = None) -> Tensor:
         """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
-        rng = self.rng if rng is None else rng
-        z = torch.randn(n, self.latent, generator=rng, device=rng.device)
+        z = normal((n, self.latent), self.rng if rng is None else rng)
         like = first_parameter(self.generator)
         return z.to(like.device, like.dtype, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""
         slow = {} if self.lookahead is None else {"lookahead": self.lookahead.state_dict()}
+        adaptive = adaptive_of(self.method.perturbation)
+        if adaptive is not None:
+            slow["augmentation"] = adaptive.state_dict()
         return {
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
@@ -122,6 +126,9 @@ class Run:
             match_state_(optimizer)
         if self.lookahead is not None:
             self.lookahead.load_state_dict(copy.deepcopy(state["lookahead"]))
+        adaptive = adaptive_of(self.method.perturbation)
+        if adaptive is not None:
+            adaptive.load_state_dict(state["augmentation"])
         self.rng.set_state(state["rng"])
         self.step, self.critic_steps = int(state["step"]), int(state["critic_steps"])
         self.images_seen, self._averaged_at = int(state["images_seen"]), int(state["averaged_at"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 
 import torch
@@ -13,7 +14,9 @@ from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
+from tightrope.optimizers.settings import Lookahead as LookaheadSettings
 from tightrope.penalties import refuse_coupled
+from tightrope.perturbations import adaptive_of
 from tightrope.training.average import averaged_copy
 from tightrope.training.run import Precision, Run
 
@@ -66,7 +69,9 @@ def start(
         >>> run.step, run.images_seen
         (0, 0)
     """
-    _check_settings(method, batch_size, ema_half_life_images, ema_ramp_up, shape)
+    if not isinstance(method, Method):
+        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
+    _check_settings(batch_size, ema_half_life_images, ema_ramp_up, shape)
     check_seed(seed)
     size = latent if latent is not None else getattr(generator, "latent", None)
     if isinstance(size, Integral) and not isinstance(size, bool):
@@ -96,6 +101,8 @@ def start(
         refuse_coupled(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
     if method.projection is not None:
         method.projection(critic)
+    if adaptive_of(method.perturbation) is not None:
+        method = replace(method, perturbation=method.perturbation.fresh())  # type: ignore[union-attr]
     return Run(
         method,
         generator,
@@ -109,7 +116,7 @@ def start(
         precision,
         ema_half_life_images,
         ema_ramp_up,
-        _lookahead(method, generator, critic),
+        _lookahead(method.play.lookahead, generator, critic),
         sample_shape=found,
         channels_last=in_channels_last["critic"],
     )
@@ -121,8 +128,7 @@ def _wants_channels_last(network: nn.Module) -> bool:
     return on_cpu and any(getattr(module, "channels_last", False) is True for module in network.modules())
 
 
-def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
-    settings = method.play.lookahead
+def _lookahead(settings: LookaheadSettings | None, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
     return None if settings is None else settings.build([*generator.parameters(), *critic.parameters()])
 
 
@@ -153,12 +159,10 @@ def _check_players(**players: nn.Module) -> None:
 
 
 def _check_settings(
-    method: Method, batch_size: int | None, half_life: float, ramp_up: float | None, shape: tuple[int, ...] | None
+    batch_size: int | None, half_life: float, ramp_up: float | None, shape: tuple[int, ...] | None
 ) -> None:
-    if not isinstance(method, Method):
-        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
     if batch_size is not None:
-        check_whole("batch_size", batch_size, 1, method.batch_size)
+        check_whole("batch_size", batch_size, 1, 64)
     check_number("ema_half_life_images", half_life, 10_000)
     if ramp_up is not None:
         check_number("ema_ramp_up", ramp_up, 0.05)
