@@ -68,8 +68,8 @@ docs: $(DOCUMENTED)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
-BENCHMARKS := critic_step_peers penalty_cost training_overhead spectral_norm_inside constraints spectra conditioning \
-	dynamics_scale metrics frechet data_store
+HELPERS := timing page fingerprints plain_wgan_gp _%
+BENCHMARKS := $(filter-out $(HELPERS),$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 bench: $(STAMP)
 	@for name in $(BENCHMARKS); do \

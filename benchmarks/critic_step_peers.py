@@ -232,6 +232,9 @@ def r3gan(folder: Path, batch: int) -> dict[str, Callable[[], object]]:
     check, plain = same().double(), copy.deepcopy(theirs).double()
     for stage in plain.MainLayers:
         stage.DataType = torch.float64
+    for module in plain.modules():
+        if hasattr(module, "Kernel"):  # their resampling insists on a kernel in float32
+            module.Kernel = module.Kernel.float()
     points = [real[:4].double().requires_grad_(), fake[:4].double().requires_grad_()]
     d_real, d_fake = (plain(x) for x in points)
     penalty = trainer.AdversarialTraining.ZeroCenteredGradientPenalty

@@ -16,8 +16,7 @@ INTRODUCTION = """# Performance
 
 Every number is a ratio to a baseline of the same run: process CPU time of one thread, ours and the baseline in turns,
 the median of the rounds with the smallest and the largest. Loss and gradients are compared before anything is timed.
-`make bench` measures them again; this page is written by `benchmarks/page.py` from the records in
-[`results/bench`](https://github.com/tightrope/tightrope/tree/main/docs/results/bench) and not by hand.
+`make bench` measures them again; this page is written by `benchmarks/page.py` from the records in `docs/results/bench`.
 """
 
 
