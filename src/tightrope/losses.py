@@ -45,6 +45,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from tightrope._plumbing.checks import check_choice
+from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.source import Source
 from tightrope.autodiff import scores_of
@@ -233,3 +234,5 @@ LOSSES: Final[dict[str, Loss]] = {
     loss.name: loss for loss in (minimax, non_saturating, wasserstein, hinge, least_squares, relativistic)
 }
 """The six, by name."""
+
+keep_door(__name__, __all__)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_number, check_rng, check_samples
+from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, check_value, value_at
 
@@ -75,3 +76,6 @@ class InstanceNoise:
     def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
         """Perturb ``x`` ``[batch, *shape]`` at the level that holds after ``images_seen`` images."""
         return instance_noise(x, sigma=value_at(self.sigma, images_seen), rng=rng)
+
+
+keep_door(__name__, __all__)

@@ -121,6 +121,8 @@ def _evaluate(options: EvaluateOptions, folder: Path) -> list[Measurement]:
         if options.data is None and (note := outside(folder, config)):
             print(f"note: {note}", file=sys.stderr)
         train, test = (open_data_of(config, split) for split in ("train", "test"))
+        for note in dict.fromkeys((*train.notes, *test.notes)):
+            print(f"note: {note}", file=sys.stderr)
         features, sample = _features(options, train.shape), sample_function(generator)
         _announce(expected_seconds(sample, train, test, n=options.n, seed=seed, features=features, metrics=names))
         found = evaluate(sample, train, test, n=options.n, seed=seed, features=features, metrics=names, progress=True)

@@ -51,7 +51,7 @@ class Book:
         probe = assembled.dataset.batch(shuffled_rows(assembled.dataset, PROBE))
         device = assembled.run.device
         self.probe = (probe.x.to(device), None if probe.labels is None else probe.labels.to(device))
-        rows = records.read(folder / "evaluations.jsonl")
+        rows = records.read(folder / records.EVALUATIONS)
         measured = [row["step"] for row in rows if row.get("measurements") and isinstance(row.get("step"), int)]
         self.last_evaluation = measured[-1] if measured else -1
         self.reserved, self.saving, self._took = 0.0, 0.0, 0.0
@@ -101,7 +101,7 @@ class Book:
         every, row_before = self.settings.sample_every, step.step - self.settings.log_every
         if step.step // every > row_before // every or step.step == 1:  # a picture is due since the row before
             row["spectra"] = spectra_row(self.assembled)
-        records.append(self.folder / "metrics.jsonl", row)
+        records.append(self.folder / records.METRICS, row)
         if self.board is not None:
             for name, value in row.items():
                 if isinstance(value, float):

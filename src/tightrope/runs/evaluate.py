@@ -62,4 +62,4 @@ def record_evaluation(
         "measurements": [m.to_json() for m in measurements],
         **({"error": error} if error else {}),
     }
-    records.append(folder / "evaluations.jsonl", row)
+    records.append(folder / records.EVALUATIONS, row)

@@ -10,6 +10,7 @@ hand-written loop may call them::
         generator_step(run)
 """
 
+from tightrope._plumbing.door import keep_door
 from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
@@ -31,3 +32,5 @@ __all__ = [
     "start",
     "train",
 ]
+
+keep_door(__name__, __all__)

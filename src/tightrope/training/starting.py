@@ -88,6 +88,12 @@ def start(
             if next(network.parameters()).device.type == "cpu":
                 use_matrix_weight_gradients_(network)
     samples = method.batch_size if batch_size is None else batch_size
+    rows = rows_of(critic)
+    if samples * method.play.generator_batch_factor % rows:
+        raise UserError(
+            f"Expected a batch size that {rows} divides, since the critic judges {rows} samples together, got "
+            f"{samples}; pass batch_size={-(-samples // rows) * rows}."
+        )
     found = _check_fit(generator, critic, size, shape, samples)
     if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
