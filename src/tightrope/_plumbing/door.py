@@ -14,11 +14,11 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, cast, get_args, get_origin
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +53,7 @@ def keep_door(room: str, names: Iterable[str]) -> None:
         if inspect.isclass(thing):
             if not issubclass(thing, Exception) and thing.__module__.startswith("tightrope"):
                 _guard_class(thing)
-        elif inspect.isfunction(thing) and not hasattr(thing, "_guarded"):
+        elif inspect.isfunction(thing):
             here[name] = vars(sys.modules[thing.__module__])[name] = checked(thing)
 
 
@@ -62,7 +62,7 @@ def _guard_class(thing: type) -> None:
         plain = member.__func__ if isinstance(member, classmethod) else member
         built = name == "__init__" and (hasattr(thing, "__post_init__") or not dataclasses.is_dataclass(thing))
         public = not name.startswith("_") and name not in ("forward", "step")
-        if inspect.isfunction(plain) and (built or public) and not hasattr(plain, "_guarded"):
+        if inspect.isfunction(plain) and (built or public):
             found: Any = checked(plain)
             setattr(thing, name, classmethod(found) if isinstance(member, classmethod) else found)
 
@@ -79,6 +79,11 @@ def checked(function: F) -> F:
         UserTypeError: From the function: an argument is of another kind.
         UserError: From the function: an argument is what the function cannot compute with.
     """
+    return cast("F", function if hasattr(function, "_guarded") else _guarded(function))
+
+
+@functools.cache  # one guard per function, so that functions can be compared
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
@@ -111,12 +116,18 @@ def checked(function: F) -> F:
             raise
         except _RAW as problem:
             _explain(function, given, wrong, problem)
-        if wrong is not None:
+        if wrong is not None and not _stands_for_module(kinds[wrong[0]], wrong[1], result):
             raise _of_another_kind(function, *wrong)
         return result
 
     guarded._guarded = True  # type: ignore[attr-defined]
     return cast("F", guarded)
+
+
+def _stands_for_module(kind: Kind, value: Any, result: Any) -> bool:
+    """Whether a function was taken for the network that it calls; a context not yet entered proves nothing."""
+    waiting = isinstance(result, AbstractContextManager) and not isinstance(result, nn.Module)
+    return "a torch.nn.Module" in kind[1] and callable(value) and not isinstance(value, type) and not waiting
 
 
 def _iterated(function: Callable[..., Any], args: Any, kwargs: Any, given: Given, wrong: Wrong) -> Iterator[Any]:
@@ -230,7 +241,7 @@ def _many(kind: Kind | None) -> Kind:
     def fits(value: Any) -> bool:
         if isinstance(value, (str, bytes)):
             return isinstance(value, str) and kind == _PLAIN[str]
-        if not isinstance(value, (Sequence, set, frozenset, np.ndarray, Tensor)):
+        if not isinstance(value, (Sequence, set, frozenset, Tensor)) and not _is_array(value):
             return False
         return kind is None or not isinstance(value, Sequence) or all(kind[0](part) for part in value)
 
@@ -240,11 +251,15 @@ def _many(kind: Kind | None) -> Kind:
 def _is_number(value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1 and not value.is_complex() and not value.is_meta
-    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and value == value
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
 
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_quantized
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
 
 
 def _is(*classes: type) -> Callable[[Any], bool]:
@@ -253,7 +268,7 @@ def _is(*classes: type) -> Callable[[Any], bool]:
 
 _PLAIN: dict[Any, Kind] = {
     Tensor: (_is_tensor, "a dense tensor"),
-    bool: (_is(bool, np.bool_), "True or False"),
+    bool: (_is(bool), "True or False"),
     int: (lambda v: isinstance(v, Integral) and not isinstance(v, bool), "a whole number"),
     float: (_is_number, "a finite number"),
     str: (_is(str), "a text"),
@@ -277,9 +292,9 @@ def _unusual(value: Any) -> bool:
             return not bool(torch.isfinite(value).all())
         except RuntimeError:  # under a transform, which cannot look
             return False
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind not in "fiub" or not value.size or not bool(np.isfinite(value).all())
-    if isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
+    if _is_array(value):
+        return value.dtype.kind not in "fiub" or not value.size or bool((value * 0 != 0).any())
+    if isinstance(value, Real) and not isinstance(value, bool):
         return not 0 <= value <= _MANY
     if isinstance(value, (list, tuple)):
         return not value or any(map(_unusual, value))

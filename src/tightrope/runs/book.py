@@ -186,14 +186,15 @@ class Book:
 def spectra_row(assembled: Assembled) -> dict[str, Any]:
     """Kernel singular values of each critic layer for a metrics row: top, stable rank, and up to 32 values."""
     rows: dict[str, Any] = {}
-    for name, values in spectra.kernel_spectra(assembled.run.critic).items():
+    found = spectra.kernel_spectra(assembled.run.critic)
+    for name, values in found.items():
         chosen = torch.linspace(0, len(values) - 1, min(len(values), SPECTRUM_POINTS)).round().long()
         rows[name] = {
             "sigma": float(values[0]),
             "stable_rank": float(values.square().sum() / values[0].square().clamp(min=1e-30)),
             "values": [float(f"{float(v):.6g}") for v in values[chosen]],
         }
-    return rows
+    return rows | {name: {"not_understood": f"held by {held}"} for name, held in found.not_understood.items()}
 
 
 def _tensorboard(folder: Path, images_seen: int) -> Any:
