@@ -1,8 +1,9 @@
-"""What was taken, or said nothing, and is refused or said now: one test for each, beside the fuzzing of every function."""
+"""What was taken, or said nothing, and is refused or said now: one test for each, beside the fuzzing of everything."""
 
 import copy
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_scores_of_a_list_stay_a_list_all_the_way():
 def test_the_gradient_at_samples_that_are_no_numbers_is_none_either():
     spoilt = X.clone()
     spoilt[3, 1] = NAN
-    assert math.isnan(penalties.r1(critic(), spoilt))
+    assert bool(penalties.r1(critic(), spoilt).isnan())
     found = input_gradient(critic(), spoilt)
     assert found.isnan().any(1).tolist() == [i == 3 for i in range(8)]
 
@@ -199,7 +200,7 @@ def test_whatever_ends_a_training_is_in_its_status(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("by a plugin")
 
-    monkeypatch.setattr("tightrope.runs.fit.train", broken)
+    monkeypatch.setattr(sys.modules["tightrope.runs.fit"], "train", broken)
     with pytest.raises(ZeroDivisionError):
         runs.begin(tmp_path / "run", settings(3), quiet=True)
     status = json.loads((tmp_path / "run" / "status.json").read_text())

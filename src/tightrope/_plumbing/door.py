@@ -148,8 +148,8 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
     """Raise the sentence on the argument that explains an error, or the error again."""
     if wrong is not None:
         raise _of_another_kind(function, *wrong) from problem
-    found = next(((name, value) for name, value in given if _unusual(value)), None)
-    if found is None:
+    found = next(((name, value) for name, value in given if _unusual(value, whole="label" in name)), None)
+    if found is None or isinstance(problem, torch.OutOfMemoryError):
         raise problem
     first = (str(problem).splitlines() or [type(problem).__name__])[0]
     raise UserError(
@@ -282,11 +282,12 @@ _PLAIN: dict[Any, Kind] = {
 }
 
 
-def _unusual(value: Any) -> bool:
-    """Whether functions are not written for a value, so that it explains an error from inside."""
+def _unusual(value: Any, *, whole: bool = False) -> bool:
+    """Whether functions are not written for a value, of whole numbers or not, so that it explains an error."""
     if isinstance(value, Tensor):
         strange = value.is_meta or value.is_complex() or value.is_quantized or value.layout is not torch.strided
-        if strange or not value.numel() or not value.is_floating_point() or value.dtype is torch.float16:
+        other = not value.is_floating_point() and not whole
+        if strange or other or not value.numel() or value.dtype is torch.float16:
             return True
         try:
             return not bool(torch.isfinite(value).all())

@@ -157,6 +157,8 @@ def train_critic(
         raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('wgan_gp').")
     check_module(critic, "critic")
     check_samples(real)
+    if not bool(torch.isfinite(real).all()):
+        raise UserError("Expected finite samples, got NaN or infinity among the real ones; look at the data.")
     check_whole("steps", steps, 0, 1000)
     check_whole("batch_size", batch_size, 1, 128)
     check_seed(seed)
