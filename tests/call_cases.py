@@ -310,7 +310,7 @@ RIGHT: dict[str, Callable[[Path], Given]] = {
     "toys.Affine": lambda _: {"mean": 0.0, "scale": 1.0},
     "toys.Linear": lambda _: {"psi": torch.ones(2)},
     "toys.Point": lambda _: {"theta": torch.ones(2)},
-    "toys.Quadratic": lambda _: {"psi": torch.ones(3)},
+    "toys.Quadratic": lambda _: {"psi": torch.ones(2)},
     "toys.dirac_variant": lambda _: {"name": "r1"},
     "toys.variant": lambda _: {"name": "r1"},
     "runs.assemble": lambda _: {"config": configured(2), "progress": False},
@@ -631,7 +631,11 @@ def called(function: Callable[..., Any], given: Given) -> Any:
 
 def mutable(function: Callable[..., Any]) -> list[str]:
     """The arguments that can be replaced."""
-    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    return [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is not p.VAR_KEYWORD and p.name != "args"
+    ]
 
 
 FITTING: dict[str, Callable[[], Any]] = {

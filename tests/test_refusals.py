@@ -39,6 +39,14 @@ class Features(nn.Module):
         return self.head(h), h
 
 
+PACKED = View(nn.Linear(20, 1), call=lambda net, x: net(x.reshape(-1, 20)), rows=10)
+
+
+def begun(**changes):
+    given = {"generator": nn.Linear(3, 2), "critic": critic(), "seed": 0, "latent": 3} | changes
+    return start(methods.build("r1"), **given)
+
+
 ACCEPTED = [
     (lambda: constraints.spectral_norm(critic(), exact="yes"), "exact=True or False"),
     (lambda: constraints.weight_norm(critic(), gain=1), "gain=True or False"),
@@ -71,11 +79,11 @@ ACCEPTED = [
     (lambda: linalg.block_matvec(torch.ones(2, 2), torch.ones(2)), r"\[groups, m, n\]"),
     (lambda: critics.train_critic(methods.build("r1"), critic(), NAN * X, lambda n, rng: X, steps=1), "finite samples"),
     (lambda: View(critic(), scores="a"), "scores as a function"),
-    (lambda: start(methods.build("r1"), nn.Linear(3, 2), View(nn.Linear(20, 1), call=lambda c, x: c(x.reshape(-1, 20)), rows=10), seed=0, latent=3), "batch size that 10 divides"),
+    (lambda: begun(critic=PACKED), "batch size that 10 divides"),
     (lambda: critic_step(3, X), "run as a Run"),
     (lambda: next(train("a", [X], steps=1)), "run as a Run"),
-    (lambda: start(methods.build("r1"), nn.Linear(3, 2), critic(), seed=0, latent=3).latents("a"), "n as a whole number"),
-    (lambda: start(methods.build("r1"), nn.Linear(3, 2), critic(), seed=0, latent=3).load_state_dict(None), "state as a dict"),
+    (lambda: begun().latents("a"), "n as a whole number"),
+    (lambda: begun().load_state_dict(None), "state as a dict"),
     (lambda: runs.read_config(None), "run as a path"),
     (lambda: runs.resolve("toy:ring", sigmma=1), "see runs.Wishes"),
     (lambda: soft_orthogonality(torch.nn.ModuleList([nn.Linear(2, 2), nn.Bilinear(2, 2, 1)])), "Bilinear"),

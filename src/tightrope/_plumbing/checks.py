@@ -119,6 +119,23 @@ def check_seed(seed: Any) -> None:
         raise UserError(f"Expected a seed as a whole number from 0 to 2**63 - 1, got {short(seed)}; 0 will do.")
 
 
+def check_device(device: Any) -> torch.device:
+    """The device of a name, which holds values.
+
+    Raises:
+        UserError: There is none.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as problem:
+        first = str(problem).splitlines()[0]
+        raise UserError(f"Expected a device that is there, got {device!r} ({first}); use 'cpu' or 'cuda'.") from problem
+    if found.type == "meta":
+        raise UserError("Expected a device that holds values, got 'meta'; use 'cpu' or 'cuda'.")
+    return found
+
+
 def check_module(network: Any, what: str = "network") -> None:
     """Refuse what is no module.
 

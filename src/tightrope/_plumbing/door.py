@@ -61,7 +61,7 @@ def _guard_class(thing: type) -> None:
     for name, member in list(vars(thing).items()):
         plain = member.__func__ if isinstance(member, classmethod) else member
         built = name == "__init__" and (hasattr(thing, "__post_init__") or not dataclasses.is_dataclass(thing))
-        public = not name.startswith("_") and name not in ("forward", "step")
+        public = not name.startswith("_") and name != "forward" and not issubclass(thing, torch.optim.Optimizer)
         if inspect.isfunction(plain) and (built or public):
             found: Any = checked(plain)
             setattr(thing, name, classmethod(found) if isinstance(member, classmethod) else found)
@@ -88,6 +88,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
     flags = {p.name for p in parameters if p.annotation in ("bool", bool)}
+    paths = {p.name for p in parameters if p.annotation in ("Path", "Path | None", Path)}
     deferred = inspect.isgeneratorfunction(function)
     kinds: dict[str, Kind] | None = None
 
@@ -101,6 +102,9 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         given = [*zip(names, args, strict=False), *kwargs.items()]
         if len(args) > len(names):
             given += [(rest, value) for value in args[len(names) :]]
+        if paths and any(name in paths and isinstance(value, str) for name, value in given):
+            args = tuple(_as_path(name in paths, value) for name, value in zip(names, args, strict=False))
+            kwargs = {name: _as_path(name in paths, value) for name, value in kwargs.items()}
         wrong = None
         for name, value in given:
             kind = kinds.get(name)
@@ -121,7 +125,11 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     guarded._guarded = True  # type: ignore[attr-defined]
-    return cast("F", guarded)
+    return guarded
+
+
+def _as_path(wanted: bool, value: Any) -> Any:
+    return Path(value) if wanted and isinstance(value, str) else value
 
 
 def _stands_for_module(kind: Kind, value: Any, result: Any) -> bool:
@@ -241,7 +249,9 @@ def _many(kind: Kind | None) -> Kind:
     def fits(value: Any) -> bool:
         if isinstance(value, (str, bytes)):
             return isinstance(value, str) and kind == _PLAIN[str]
-        if not isinstance(value, (Sequence, set, frozenset, Tensor)) and not _is_array(value):
+        if isinstance(value, Tensor) or _is_array(value):
+            return bool(value.ndim) and (kind is None or (value.ndim == 1 and kind in (_PLAIN[float], _PLAIN[int])))
+        if not isinstance(value, (Sequence, set, frozenset)):
             return False
         return kind is None or not isinstance(value, Sequence) or all(kind[0](part) for part in value)
 
@@ -287,7 +297,7 @@ def _unusual(value: Any, *, whole: bool = False) -> bool:
     if isinstance(value, Tensor):
         strange = value.is_meta or value.is_complex() or value.is_quantized or value.layout is not torch.strided
         other = not value.is_floating_point() and not whole
-        if strange or other or not value.numel() or value.dtype is torch.float16:
+        if strange or other or not value.dim() or not value.numel() or value.dtype is torch.float16:
             return True
         try:
             return not bool(torch.isfinite(value).all())
@@ -296,7 +306,7 @@ def _unusual(value: Any, *, whole: bool = False) -> bool:
     if _is_array(value):
         return value.dtype.kind not in "fiub" or not value.size or bool((value * 0 != 0).any())
     if isinstance(value, Real) and not isinstance(value, bool):
-        return not 0 <= value <= _MANY
+        return bool(value < 0 or value > _MANY)  # type: ignore[operator]
     if isinstance(value, (list, tuple)):
         return not value or any(map(_unusual, value))
     return False

@@ -86,6 +86,9 @@ def bound_singular_values_(
 def _clamped(name: str, matrix: Tensor, epsilon: float) -> Tensor:
     try:
         return linalg.clamp_singular_values(matrix, 1 / (1 + epsilon), 1 + epsilon)
-    except (RuntimeError, UserError):  # a decomposition that did not end; looking before would cost a pass at every step
+    except (
+        RuntimeError,
+        UserError,
+    ):  # a decomposition that did not end; looking before would cost a pass at every step
         refuse_not_finite(name, matrix)
         raise
