@@ -204,7 +204,7 @@ def test_status_follows_the_checkpoints(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Book, "sample", look)
     runs.begin(tmp_path / "run", config_of(), quiet=True)
-    assert seen[0] == ("running", 2)
+    assert seen[0] == ("running", 0) and seen[1] == ("running", 2)
 
 
 def test_tensorboard_repeats_no_step_after_a_resume(tmp_path: Path) -> None:

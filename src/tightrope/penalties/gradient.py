@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
+from tightrope._plumbing.draws import uniform
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import (
     critic_scores,
@@ -134,7 +135,7 @@ def interpolate(real: Tensor, fake: Tensor, *, rows: int = 1, rng: torch.Generat
     if rng is None:
         epsilon = torch.rand(shape, device=real.device, dtype=real.dtype)
     else:
-        epsilon = torch.rand(shape, generator=rng, device=rng.device, dtype=real.dtype).to(real.device)
+        epsilon = uniform(shape, rng, real.dtype).to(real.device)
     if rows > 1:
         epsilon = epsilon.repeat_interleave(rows, 0)
     return torch.lerp(fake.detach(), real.detach(), epsilon)

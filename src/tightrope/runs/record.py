@@ -213,26 +213,27 @@ class _Folder:
         if not self.has(name, needed=needed):
             return ()
         found, wrong = decode(self.path / name, kind)
-        rows: list[Kind] = []
+        rows: list[tuple[int, Kind]] = []
         replaced = 0
         for row in found:
             if fault := _fault(row):
                 wrong.append(fault)
                 continue
-            while rows and _step(rows[-1]) > _step(row):
+            step: Any = row["step"] if isinstance(row, dict) else row.step
+            while rows and rows[-1][0] > step:
                 rows.pop()
                 replaced += 1
-            if rows and _step(rows[-1]) == _step(row):
-                last = rows.pop()
+            if rows and rows[-1][0] == step:
+                _, last = rows.pop()
                 if isinstance(last, dict) and isinstance(row, dict):
                     row.update({**last, **row})
-            rows.append(row)
+            rows.append((step, row))
         if wrong:
             lines = "1 line is left out" if len(wrong) == 1 else f"{len(wrong)} lines are left out, the first"
             self.problems.append(f"{name}: {lines}: {wrong[0]}.")
         if replaced:
             self.problems.append(f"{name}: {replaced} rows are left out because a resumed run went through them again.")
-        return tuple(rows)
+        return tuple(row for _, row in rows)
 
 
 def _fault(row: Logged | Evaluation | Followed) -> str:
@@ -243,8 +244,3 @@ def _fault(row: Logged | Evaluation | Followed) -> str:
         return "a row without a step"
     parts = [key for key, value in row.items() if isinstance(value, dict) and key != "spectra"]
     return f"expected a number at `$.{parts[0]}`, got an object" if parts else ""
-
-
-def _step(row: Logged | Evaluation | Followed) -> int:
-    step = row["step"] if isinstance(row, dict) else row.step
-    return step if isinstance(step, int) else 0
