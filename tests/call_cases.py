@@ -184,6 +184,37 @@ RIGHT: dict[str, Callable[[Path], Given]] = {
     "train": lambda _: {"run": run(), "data": [_seeded(8, 2)] * 3, "steps": 2},
     "losses.Loss": lambda _: {"name": "own", "critic": losses.hinge.critic, "generator": losses.hinge.generator},
     "losses.OverCritics": lambda _: {"function": lambda scores: scores.mean()},
+    "losses.balance": lambda _: _balanced(),
+    "losses.lecam": lambda _: {
+        "d_real": _seeded(8, 1),
+        "d_fake": _seeded(8, 1, seed=1),
+        "averages": _averages(),
+    },
+    "losses.top_k": lambda _: {"d_fake": _seeded(8, 1), "share": 0.5},
+    "losses.LeastSquares": lambda _: {
+        "name": "own",
+        "critic": losses.hinge.critic,
+        "generator": losses.hinge.generator,
+    },
+    "penalties.consistency": lambda _: {
+        "critic": critic(),
+        "real": _seeded(8, 2),
+        "fake": _seeded(8, 2, seed=1),
+        "augment": lambda x, rng=None: 1.01 * x,
+    },
+    "perturbations.InOrder": lambda _: {"parts": (_noise(),)},
+    "perturbations.ada_augment": lambda _: {"x": _seeded(4, 3, 8, 8), "p": 0.5},
+    "perturbations.diff_augment": lambda _: {"x": _seeded(4, 3, 8, 8)},
+    "perturbations.adaptive_of": lambda _: {"perturbation": None},
+    "training.seeds.train": lambda _: {
+        "method": methods.build("r1"),
+        "networks": lambda seed: (generator(), critic()),
+        "data": _seeded(32, 2),
+        "seeds": (0, 1),
+        "steps": 1,
+        "batch_size": 8,
+        "latent": 3,
+    },
     "penalties.Penalty": lambda _: {"function": penalties.r1, "hyperparameters": {"gamma": 1.0}},
     "penalties.lazy": lambda _: {"penalty": penalties.r1, "every": 2},
     "penalties.refuse_coupled": lambda _: {"critic": critic(), "penalty": "r1"},
@@ -349,6 +380,18 @@ RIGHT: dict[str, Callable[[Path], Given]] = {
 """The right calls that the names alone do not give; relative paths are below a folder made by ``folder``."""
 
 
+def _averages() -> Any:
+    found = losses.ScoreAverages()
+    found.update(_seeded(8, 1), _seeded(8, 1, seed=1))
+    return found
+
+
+def _balanced() -> Given:
+    layer = nn.Linear(2, 2)
+    out = layer(_seeded(4, 2))
+    return {"reconstruction": out.square().mean(), "adversarial": out.mean(), "last_layer": layer.weight}
+
+
 def _spectra() -> Any:
     from tightrope import spectra
 
@@ -429,6 +472,13 @@ def _schedule() -> Any:
 
 
 RECORDS = {
+    "losses.Balance",
+    "monitor.Cause",
+    "monitor.Diagnosis",
+    "monitor.Finding",
+    "training.seeds.Run",
+    "training.seeds.Seed",
+    "training.seeds.Stack",
     "spectra.KernelSpectra",
     "spectra.LayerSpectra",
     "spectra.LayerSpectrum",
@@ -575,6 +625,13 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
         yield f"networks.{name}.generator", network.generator
         yield f"networks.{name}.critic", network.critic
         yield f"networks.{name}.check", network.check
+
+
+def known(key: str, function: Callable[..., Any]) -> bool:
+    """Whether a right call of the function is known."""
+    parameters = inspect.signature(function).parameters.values()
+    words = {p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    return key in RIGHT or words <= {*WORDS, *game(), *_numbers()}
 
 
 def arguments(key: str, function: Callable[..., Any], at: Path) -> Given:

@@ -25,7 +25,8 @@ from tightrope.training.nonfinite import NonFiniteError
 PAIRS = int(os.environ.get("TIGHTROPE_FUZZ", "8"))
 SECONDS = 30  # a hang, not a slow machine: a call takes some milliseconds
 SLOW = ("runs.begin", "runs.fit", "runs.resume", "doctor.tune_gamma", "critics.generalisation_scores")
-FUNCTIONS = dict(call_cases.functions())
+FUNCTIONS = {key: function for key, function in call_cases.functions() if call_cases.known(key, function)}
+"""Those of which a right call is known; a new one whose arguments have new names needs an entry in ``RIGHT``."""
 
 
 class Hang(BaseException):

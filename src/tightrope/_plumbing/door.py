@@ -218,7 +218,7 @@ def kind_of(annotation: Any) -> Kind | None:
     if origin in (tuple, list, collections.abc.Sequence):
         return _many(kind_of(parts[0]) if parts else None)
     if origin is collections.abc.Iterable:
-        return (lambda v: isinstance(v, Iterable)), "values to go through"
+        return (lambda v: isinstance(v, Iterable) and getattr(v, "ndim", 1) == 1), "values to go through"
     if origin in (dict, collections.abc.Mapping):
         return (lambda v: isinstance(v, Mapping)), "a dict"
     if origin is collections.abc.Callable or annotation is Callable:
