@@ -30,7 +30,7 @@ ACCESS = ("none", "full", "optimizers", "real_z")
 
 
 def trained(plan: Plan, access: str = "none", measured: bool = False, **options: Any) -> dict[str, Any]:
-    """Trains one run and returns what was seen; a monitored run is measured at its end alone, unless asked otherwise."""
+    """Trains one run and returns what was seen; a monitored run is measured at its end, or `measured` all along."""
     job = Job(plan)
     watch = Watch(job) if access == "none" else Monitored(job, access, **options)
     if measured:

@@ -16,6 +16,7 @@ COMMANDS = {
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again.",
+    "diagnose": "Say what is wrong with a run, with evidence and remedy.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "dynamics": "Does a run's game contract, and how does it turn.",
     "toy": "A small game under a method: the Dirac-GAN's spectra, verdict and trajectory.",

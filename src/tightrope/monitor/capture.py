@@ -141,10 +141,8 @@ class Listener:
         self.calls: list[Call] = []
         self.missed = self.leaf_calls = self.count = 0
         self._open: list[Call] = []
-        self._handles = [
-            module.register_forward_pre_hook(self._weak("_before"), with_kwargs=True),
-            module.register_forward_hook(self._weak("_after")),
-        ]
+        self._counting = module.register_forward_pre_hook(self._weak("_before"), with_kwargs=True)
+        self._capturing: Any = None
 
     def _weak(self, name: str) -> Hook:
         held = weakref.ref(self)
@@ -160,10 +158,19 @@ class Listener:
 
         return Hook(hook)
 
+    def listen(self, on: bool) -> None:
+        """Begin or end capturing; calls are counted in any case."""
+        self.listening = on
+        if on and self._capturing is None:
+            self._capturing = self.module.register_forward_hook(self._weak("_after"))
+        elif not on and self._capturing is not None:
+            self._capturing.remove()
+            self._capturing = None
+
     def close(self) -> None:
         """Take the hooks off."""
-        for handle in self._handles:
-            handle.remove()
+        self.listen(False)
+        self._counting.remove()
 
     def forget(self) -> None:
         """Drop what was captured."""

@@ -109,12 +109,13 @@ class Monitor:
         self._next = 1
         self._open_window()
 
-    def step(self, real: Tensor, z: Any = None, labels: Tensor | None = None) -> None:
+    def step(self, real: Tensor | None, z: Any = None, labels: Tensor | None = None) -> None:
         """Call it once per generator update, at its end.
 
         Args:
-            real: The real batch that the critic was trained on last ``[batch, *shape]``.
-            z: The latents ``[batch, ...]``.
+            real: The real batch that the critic was trained on last ``[batch, *shape]``; None to use what the critic
+                was shown.
+            z: The latents ``[batch, ...]``; not needed where the generator is called as a module.
             labels: Classes ``[batch]``.
         """
         if self._closed:
@@ -125,6 +126,18 @@ class Monitor:
     def diagnose(self) -> Diagnosis:
         """What was found so far: printable, iterable, ``.healthy``, ``.to_json()``."""
         return diagnosis(self.history, self.steps, self.failures)
+
+    def rehearse(self, player: str) -> None:
+        """Count a player's optimisers as if they stepped now, which they do not; for checks before the training.
+
+        Args:
+            player: ``"generator"`` or ``"critic"``.
+        """
+        for optimizer in self.players[player].claimed:
+            self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
+            self._after(optimizer)
+        if not self.players[player].claimed:
+            self._guarded("optimizer", lambda: self._observer.mark(player, self._tick()))
 
     @property
     def cost(self) -> float:

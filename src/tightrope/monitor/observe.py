@@ -53,7 +53,7 @@ class Observer:
         self._held.clear()
         for player in self.players.values():
             player.listener.forget()
-            player.listener.listening = True
+            player.listener.listen(True)
             player.before = player.sampled()
             player.touched = set()
             player.fresh = player.counters.last > 0
@@ -63,14 +63,15 @@ class Observer:
         """Close the window without a word, after a failure."""
         self.open = False
         for player in self.players.values():
-            player.listener.listening = player.listener.busy = False
+            player.listener.busy = False
+            player.listener.listen(False)
             player.listener.forget()
 
     def end(self, step: int, real: Any, z: Any, labels: Any) -> None:
         """Close the window and keep what it says."""
         self.window.step = step
         for player in self.players.values():
-            player.listener.listening = False
+            player.listener.listen(False)
         cleared = [call.cleared for call in self.players["critic"].listener.calls if self._after_critic(call.at)]
         if cleared:
             self.window.numbers["critic_cleared"] = float(any(cleared))
@@ -110,6 +111,10 @@ class Observer:
         if self.open:
             self.marks += [StepMark(name, now) for name in self._holds(optimizer).own]
 
+    def mark(self, player: str, now: int) -> None:
+        """A step of a player, as if it had been taken."""
+        self.marks.append(StepMark(player, now))
+
     def _holds(self, optimizer: torch.optim.Optimizer) -> Held:
         known = self._held.get(id(optimizer))
         if known is None or known[0] is not optimizer:
@@ -134,6 +139,8 @@ class Observer:
         if rate != counters.rate and len(counters.rates) < 200:
             counters.rates.append((self.history.cycles, rate))
         counters.rate, counters.top_rate = rate, max(counters.top_rate, rate)
+        if not self.open:
+            return
         count = count_of(optimizer, parameters)
         if 0 <= count < counters.last_state - 1 or (count < 0 <= counters.last_state):
             counters.resets += 1

@@ -16,7 +16,8 @@ from tightrope.data import Dataset
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled, assemble, with_source
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
-from tightrope.runs.config import Config, TrainingSettings, check, read_config, write_config
+from tightrope.runs.config import Config, check, read_config, write_config
+from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
 from tightrope.runs.folder import checkpoint_steps, met_before, refuse_strangers
 from tightrope.runs.lock import locked
@@ -57,7 +58,9 @@ def begin(
         write_config(folder, config)
         met_before(folder, config.data.source)
         seed_global_(config.training.seed)
-        return fit(folder, assembled, progress=Progress(show=not quiet))
+        progress = Progress(show=not quiet)
+        _fine_tune(config, assembled, progress)
+        return fit(folder, assembled, progress=progress)
 
 
 def resume(
@@ -112,11 +115,12 @@ def resume(
         if checkpoint_paths(folder):
             state, _ = load_newest(folder)
             seconds = restore(assembled, state)
-            _refuse_less(config.training, assembled, seconds)
+            _refuse_less({"steps": steps, "images": images, "minutes": minutes}, assembled, seconds)
         else:
             progress.say(
                 f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
             )
+            _fine_tune(config, assembled, progress)
         if config != stored:
             write_config(folder, config)
         for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):
@@ -125,11 +129,18 @@ def resume(
         return fit(folder, assembled, seconds=seconds, progress=progress)
 
 
-def _refuse_less(budget: TrainingSettings, assembled: Assembled, seconds: float) -> None:
-    """Refuse a total that the run has passed; one that it has just reached lets it end."""
+def _fine_tune(config: Config, assembled: Assembled, progress: Progress) -> None:
+    """Begin with the weights of another run where the configuration says so."""
+    if config.training.from_run:
+        for note in begin_with(assembled.run, Path(config.training.from_run)):
+            progress.say(note)
+
+
+def _refuse_less(given: dict[str, float | None], assembled: Assembled, seconds: float) -> None:
+    """Refuse a new total that the run has passed; one that it has just reached lets it end."""
     stand = {"steps": assembled.run.step, "images": assembled.run.images_seen, "minutes": seconds / 60}
     for name, reached in stand.items():
-        total = getattr(budget, name)
+        total = given[name]
         if total is not None and total < reached:
             raise UserError(
                 f"Expected a new total of {name} of at least {reached:.10g}, where the run stands, got {total:.10g}; "

@@ -19,6 +19,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
 from tightrope.runs.rows import (
     CONDITIONING,
+    DIAGNOSIS,
     EVALUATIONS,
     METRICS,
     Evaluation,
@@ -69,6 +70,7 @@ class RunRecord:
         samples: pairs of step and picture, oldest first; of a run that has ended, none from beyond its end.
         real: the picture of real samples.
         problems: one sentence for each thing that could not be read.
+        diagnosis: what ``diagnosis.json`` holds, written by the run's own monitor; None without one.
     """
 
     path: Path
@@ -84,6 +86,7 @@ class RunRecord:
     samples: tuple[tuple[int, Path], ...]
     real: Path | None
     problems: tuple[str, ...]
+    diagnosis: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -157,6 +160,7 @@ def read_run(path: Path) -> RunRecord:
         samples=folder.samples(step if status.state in ("finished", "stopped") else math.inf),
         real=real if folder.holds(real) else None,
         problems=tuple(folder.problems),
+        diagnosis=folder.whole(DIAGNOSIS, dict[str, Any], needed=False),
     )
 
 
@@ -198,9 +202,9 @@ class _Folder:
             self.problems.append(f"{name} is missing.")
         return self.holds(self.path / name)
 
-    def whole(self, name: str, kind: type[Any]) -> Any:
+    def whole(self, name: str, kind: type[Any], *, needed: bool = True) -> Any:
         """What a file of one JSON object holds; None where it cannot be read."""
-        if not self.has(name):
+        if not self.has(name, needed=needed):
             return None
         try:
             return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
