@@ -191,7 +191,8 @@ def _kinds(function: Callable[..., Any]) -> dict[str, Kind]:
             except NameError:  # imported for type checkers alone
                 continue
         kind = kind_of(annotation)
-        if kind is not None and parameter.kind is not parameter.VAR_KEYWORD:
+        nan = isinstance(parameter.default, float) and parameter.default != parameter.default  # stands for "unknown"
+        if kind is not None and not nan and parameter.kind is not parameter.VAR_KEYWORD:
             found[name] = kind
     return found
 
