@@ -7,8 +7,8 @@ how scores of any shape are summed, in which precision, how the second derivativ
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -269,20 +269,26 @@ def _sum(parts: Sequence[Tensor]) -> Tensor:
     return total
 
 
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
+class frozen:  # noqa: N801 (used like a function)
     """Let no parameter of these modules require a gradient inside the block, and restore each flag afterwards.
 
     Gradients still flow *through* the modules. The generator's step uses it, so that no gradient of the critic's
     parameters is computed only to be thrown away.
+
+    Args:
+        *modules: Networks.
     """
-    flagged = [p for module in modules for p in parameters_in(module) if p.requires_grad]
-    for p in flagged:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in flagged:
+
+    def __init__(self, *modules: nn.Module) -> None:
+        self._modules = modules
+
+    def __enter__(self) -> None:
+        self._flagged = [p for module in self._modules for p in parameters_in(module) if p.requires_grad]
+        for p in self._flagged:
+            p.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for p in self._flagged:
             p.requires_grad_(True)
 
 
