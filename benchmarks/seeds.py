@@ -34,7 +34,7 @@ from tightrope.training import seeds, start, train
 CASES: dict[str, dict[str, Any]] = {
     f"mlp {width} {name}": {
         "data": "toy:ring", "network": "mlp", "size": {"width": width, "depth": 2}, "latent": 8, "batch": 128,
-        "method": method, "seeds": 32, "steps": 80 if width == 32 else 25, "how": "stack",
+        "method": method, "seeds": 32, "steps": 100 if width == 32 else 30, "how": "stack",
     }
     for width in (32, 128)
     for name, method in (
