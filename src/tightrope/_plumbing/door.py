@@ -289,7 +289,10 @@ _PLAIN: dict[Any, Kind] = {
     Path: (_is(str, os.PathLike), "a path"),
     type(None): (_is(type(None)), "None"),
     None: (_is(type(None)), "None"),
-    torch.Generator: (lambda v: isinstance(v, (torch.Generator, Streams)), "a torch.Generator"),  # of one run, or of many
+    torch.Generator: (
+        lambda v: isinstance(v, (torch.Generator, Streams)),
+        "a torch.Generator",
+    ),  # of one run, or of many
     torch.optim.Optimizer: (_is(torch.optim.Optimizer), "a torch optimiser"),
     torch.dtype: (_is(torch.dtype), "a dtype of torch"),
     nn.Module: (_is(nn.Module), "a torch.nn.Module"),
