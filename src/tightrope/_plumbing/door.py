@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_flag, short
+from tightrope._plumbing.draws import Streams
 from tightrope._plumbing.errors import UserError, UserTypeError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,6 +157,8 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
     """Raise the sentence on the argument that explains an error, or the error again."""
     if wrong is not None:
         raise _of_another_kind(function, *wrong) from problem
+    if type(problem).__module__.startswith("tightrope"):  # one of ours, such as NonFiniteError, which callers catch
+        raise problem
     found = next(((name, value) for name, value in given if _unusual(value, whole="label" in name)), None)
     if found is None or isinstance(problem, torch.OutOfMemoryError):
         raise problem
@@ -286,7 +289,10 @@ _PLAIN: dict[Any, Kind] = {
     Path: (_is(str, os.PathLike), "a path"),
     type(None): (_is(type(None)), "None"),
     None: (_is(type(None)), "None"),
-    torch.Generator: (_is(torch.Generator), "a torch.Generator"),
+    torch.Generator: (
+        lambda v: isinstance(v, (torch.Generator, Streams)),
+        "a torch.Generator",
+    ),  # of one run, or of many
     torch.optim.Optimizer: (_is(torch.optim.Optimizer), "a torch optimiser"),
     torch.dtype: (_is(torch.dtype), "a dtype of torch"),
     nn.Module: (_is(nn.Module), "a torch.nn.Module"),
