@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_number, check_rng, check_samples
+from tightrope._plumbing.draws import normal
 from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, check_value, value_at
 
@@ -51,7 +52,7 @@ def normal_like(x: Tensor, rng: torch.Generator | None) -> Tensor:
     check_samples(x)
     if rng is None:
         return torch.randn_like(x)
-    return torch.randn(x.shape, generator=rng, device=rng.device, dtype=x.dtype).to(x.device)
+    return normal(x.shape, rng, x.dtype).to(x.device)
 
 
 @dataclass(frozen=True)

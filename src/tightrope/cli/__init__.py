@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 
 from tightrope._plumbing.errors import UserError
@@ -22,6 +23,9 @@ COMMANDS = {
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
 }
+
+SHARED = ("train", "resume")
+"""Commands in which processes started together by torchrun share the work."""
 
 EXIT_USER, EXIT_NON_FINITE, EXIT_STOPPED = 2, 3, 130
 
@@ -47,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
     if nul := [word for word in words if "\0" in word]:
         return _fail(f"Expected words without zero characters, got {nul[0]!r}; leave them out.")
+    if _rank() and words[0] not in SHARED:
+        return 0  # one process does it
     try:
         module = importlib.import_module(f"tightrope.cli.{words[0]}_command")
         return int(module.run(words[1:]))
@@ -91,6 +97,12 @@ def _usage() -> str:
     )
 
 
+def _rank() -> int:
+    """Number of this process among those that torchrun started together; 0 for one of its own."""
+    number = os.environ.get("RANK", "0") if "MASTER_ADDR" in os.environ else "0"
+    return int(number) if number.isdecimal() else 0
+
+
 def _fail(sentence: str) -> int:
-    print(f"tightrope: {sentence}", file=sys.stderr)
+    print(f"tightrope{f' (rank {_rank()})' if _rank() else ''}: {sentence}", file=sys.stderr)
     return EXIT_USER

@@ -14,9 +14,11 @@ from typing import Annotated, Any
 import tyro
 
 from tightrope.cli.options import after, given, group, parse
+from tightrope.data import Dataset
 from tightrope.networks import NETWORKS
 from tightrope.runs.options import joint_options, method_options, network_options, refuse_unknown
 from tightrope.runs.resolve import Wishes
+from tightrope.training import distributed
 
 SHOWN = "dcgan"
 """Network whose options the help shows where none is chosen."""
@@ -50,18 +52,29 @@ def run(words: list[str]) -> int:
         refuse_unknown([option], name, network, general=general, dashes=True)
 
     options: Any = parse(command, "train", words, unknown)
+    with distributed.joined(options.device) as ranks:
+        return _train(options, words, ranks)
+
+
+def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> int:
     from tightrope import runs
     from tightrope.runs.resolve import resolve_wishes
 
-    config, dataset = resolve_wishes(
-        Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
-        given(words, options.hyperparameters) | given(words, options.architecture),
-        command=shlex.join(["tightrope", "train", *words]),
-        progress=not options.quiet,
-        say=lambda text: print(text, file=sys.stderr),
-    )
+    leads = distributed.leads(ranks)
+
+    def resolved() -> tuple[runs.Config, Dataset]:
+        return resolve_wishes(
+            Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
+            given(words, options.hyperparameters) | given(words, options.architecture),
+            command=shlex.join(["tightrope", "train", *words]),
+            progress=leads and not options.quiet,
+            say=lambda text: print(text, file=sys.stderr) if leads else None,
+        )
+
+    config, dataset = resolved() if ranks is None else ranks.in_turn(resolved)
     if options.dry_run:
-        print(json.dumps(config.to_json(), indent=2))
+        if leads:
+            print(json.dumps(config.to_json(), indent=2))
         return 0
     from tightrope.cli.finish import finish
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar, cast
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
@@ -15,9 +19,15 @@ from tightrope.runs.assemble import Assembled
 from tightrope.runs.book import Book
 from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
-from tightrope.runs.stop import stop_requests
-from tightrope.training import train
+from tightrope.runs.stop import Stop, stop_requests
+from tightrope.training import Run, distributed, train
 from tightrope.training.nonfinite import NonFiniteError
+from tightrope.training.ranks import Ranks
+
+T = TypeVar("T")
+
+COMPARED_EVERY = 500
+"""Steps between two comparisons of the ranks' weights."""
 
 
 @dataclass
@@ -49,14 +59,22 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         UserError: Something could not be written.
     """
     progress = Progress() if progress is None else progress
-    remove_leftovers(folder)
-    write_samples(make_folder(folder / "samples") / "real.png", real_examples(assembled.dataset), assembled.dataset)
+    if not distributed.leads(assembled.run.ranks):
+        return _follow(assembled)
     with stop_requests() as stop:
-        book = Book(folder, assembled, seconds, progress, stop)
+        led = Led(assembled.run.ranks, stop)
+
+        def open_book() -> Book:
+            remove_leftovers(folder)
+            real = real_examples(assembled.dataset)
+            write_samples(make_folder(folder / "samples") / "real.png", real, assembled.dataset)
+            return Book(folder, assembled, seconds, progress, stop)
+
+        book = led(open_book)
         try:
-            _train(book)
+            _train(book, led)
             if not stop.asked:
-                _finish(book)
+                led(lambda: _finish(book))
         except (NonFiniteError, UserError, OSError) as error:
             with contextlib.suppress(UserError):
                 book.status("stopped", str(error))
@@ -69,26 +87,82 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         return outcome
 
 
-def _train(book: Book) -> None:
+@dataclass
+class Led:
+    """What the leader of several ranks does while the others wait; in a process of its own, just done."""
+
+    ranks: Ranks | None
+    stop: Stop
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """Do it, and hear whether another rank was asked to stop."""
+        if self.ranks is None:
+            return work()
+        done, asked = self.ranks.meet(work, stop=lambda: bool(self.stop.asked))
+        self.stop.asked = self.stop.asked or ("a signal to another rank" if asked else "")
+        return cast("T", done)
+
+
+def _follow(assembled: Assembled) -> Outcome:
+    """Train as :func:`fit` does on a rank that does not lead: nothing is written."""
+    run, settings = assembled.run, assembled.config.training
+    assert run.ranks is not None  # or this process would lead
+    with stop_requests() as stop:
+
+        def wait() -> None:
+            """Take part in one piece of the leader's work, in the order in which it comes there."""
+            assert run.ranks is not None
+            asked = run.ranks.meet(stop=lambda: bool(stop.asked))[1]
+            stop.asked = stop.asked or ("a signal to another rank" if asked else "")
+
+        wait()
+        wait()
+        if not stop.asked:
+            limit = None if settings.minutes is None else math.inf
+            for _ in train(run, assembled.sampler, steps=settings.steps, images=settings.images, minutes=limit):
+                _compare(run)
+                wait()
+                if stop.asked:
+                    wait()
+                    break
+        if not stop.asked:
+            wait()
+        return Outcome("stopped", stop.reason) if stop.asked else Outcome("finished", "")
+
+
+def _train(book: Book, led: Led) -> None:
     settings, run, progress = book.settings, book.assembled.run, book.progress
-    book.status("running")
-    if not checkpoint_paths(book.folder):
-        book.save()
-    if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
-        book.follow_conditioning()
     by_images = settings.steps is None and settings.images is not None
     seen = run.images_seen if by_images else run.step
-    progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
-    book.start_clock()
-    for step in train(
-        run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=_minutes(book)
-    ):
-        shown = book.after(step)
-        before, seen = seen, step.images_seen if by_images else step.step
-        progress.advance(seen - before, shown)
-        if book.stop.asked:
+
+    def before() -> float | None:
+        book.status("running")
+        if not checkpoint_paths(book.folder):
             book.save()
+        if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
+            book.follow_conditioning()
+        progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
+        book.start_clock()
+        return _minutes(book)
+
+    minutes = led(before)
+    if led.ranks is not None and book.stop.asked:
+        return
+    for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
+        _compare(run)
+        shown = led(partial(book.after, step))
+        past, seen = seen, step.images_seen if by_images else step.step
+        progress.advance(seen - past, shown)
+        if book.stop.asked:
+            led(book.save)
             return
+
+
+def _compare(run: Run) -> None:
+    """Now and then, make sure that the ranks have not drifted apart."""
+    if run.ranks is not None and run.step % COMPARED_EVERY == 0:
+        run.ranks.compare(run.generator)
+        run.ranks.compare(run.critic)
 
 
 def _minutes(book: Book) -> float | None:

@@ -6,10 +6,12 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.draws import seeded
 from tightrope.autodiff import gradient_norm
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Draw, Objective, losses_on
@@ -17,13 +19,15 @@ from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients
-from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
+from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, placed
 from tightrope.training.nonfinite import NonFiniteError, locate, stained
+from tightrope.training.ranks import together
 from tightrope.training.run import Half, Run
 
 PLAYERS = ("generator", "critic")
 
 
+@together
 def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Half, Half]:
     """Update both players once, in place, by gradients at one point on one batch; ends the step.
 
@@ -80,10 +84,10 @@ def _draw(run: Run, real: Tensor, labels: Tensor | None) -> Draw:
     """One batch with latents of both players; noise and coefficients repeat themselves at every evaluation."""
     factor = run.method.play.generator_batch_factor
     for_critic, for_generator = run.latents(real.shape[0]), run.latents(real.shape[0] * factor)
-    seed, device = int(torch.randint(2**62, (), generator=run.rng)), run.rng.device
+    seed = int(torch.randint(2**62, (), generator=run.rng))
 
     def noise() -> torch.Generator:
-        return torch.Generator(device).manual_seed(seed)
+        return seeded(run.rng, seed)
 
     return Draw(real, for_critic, for_generator, noise, labels, run.critic_steps, run.images_seen)
 
@@ -93,6 +97,8 @@ def _gradients_(
 ) -> tuple[Half, Half]:
     """Write both players' gradients at the present point into their parameters; nothing moves in between."""
     found: list[tuple[list[Tensor], list[Tensor | None], Tensor]] = []
+    both = [*run.generator.parameters(), *run.critic.parameters()]
+    across = run.ranks is not None and run.method.play.corrects  # losses of the global batch's gradients
     for loss, optimizer in zip(losses, (run.generator_optimizer, run.critic_optimizer), strict=True):
         optimizer.zero_grad(set_to_none=True)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
@@ -101,6 +107,7 @@ def _gradients_(
             explained(),
             computed_once(run.generator, run.critic, within=run.autocast()),
             nullcontext() if known else inputs_with_gradients(run.generator, run.critic),
+            run.ranks.averaging(both) if across and run.ranks is not None else nullcontext(),
         ):
             total = loss()
             gradients: list[Tensor | None] = [*torch.autograd.grad(total, parameters, allow_unused=True)]
@@ -111,10 +118,13 @@ def _gradients_(
         for p, gradient in zip(parameters, taken, strict=True):
             p.grad = gradient
         match_strides_(parameters)
+        now = dataclasses.replace(detached(seen[player]), total=total)
+        if run.ranks is not None:
+            now = run.ranks.average_(parameters, now)
         size = gradient_norm(parameters)
-        if not math.isfinite(float(total + size)):
+        if not math.isfinite(float(now.total + size)):
             networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
-            where = locate(networks, loss, samples=real)
+            where = placed(run, partial(locate, networks, loss, samples=real))
             raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
-        halves.append(Half(dataclasses.replace(detached(seen[player]), total=total), size))
+        halves.append(Half(now, size))
     return halves[0], halves[1]

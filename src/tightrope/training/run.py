@@ -10,9 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.draws import normal
 from tightrope.methods import Method
 from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
+from tightrope.training.ranks import Ranks
 
 Precision = Literal["fp32", "bf16"]
 
@@ -42,7 +44,10 @@ class Step:
 
 @dataclass
 class Run:
-    """A Method bound to networks, optimisers, counters and random numbers. Build it with :func:`start`."""
+    """A Method bound to networks, optimisers, counters and random numbers. Build it with :func:`start`.
+
+    Counters and ``batch_size`` are those of the whole run, whether or not other processes (``ranks``) take part in it.
+    """
 
     method: Method
     generator: nn.Module
@@ -58,6 +63,7 @@ class Run:
     ema_ramp_up: float | None = 0.05
     lookahead: Lookahead | None = None
     sample_shape: tuple[int, ...] | None = None
+    ranks: Ranks | None = None
     step: int = 0
     critic_steps: int = 0
     images_seen: int = 0
@@ -70,6 +76,11 @@ class Run:
         """Device of the generator's parameters."""
         return next(self.generator.parameters()).device
 
+    @property
+    def local_batch_size(self) -> int:
+        """Samples of a batch that this process trains on: all, or its share where several ranks train the run."""
+        return self.batch_size if self.ranks is None else self.batch_size // self.ranks.count
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision context of both half-steps."""
         if self.precision == "fp32":
@@ -79,7 +90,7 @@ class Run:
     def latents(self, n: int, rng: torch.Generator | None = None) -> Tensor:
         """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
         rng = self.rng if rng is None else rng
-        z = torch.randn(n, self.latent, generator=rng, device=rng.device)
+        z = normal((n, self.latent), rng)
         like = next(self.generator.parameters())
         return z.to(like.device, like.dtype, non_blocking=True)
 
