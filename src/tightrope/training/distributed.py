@@ -17,6 +17,7 @@ normalisation takes its statistics over all ranks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from torch.utils._pytree import tree_map_only
 from tightrope._plumbing.draws import shared
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import labelled, modules_of, rows_of, undisturbed
-from tightrope.layers.torch_own import steady
+from tightrope.layers.torch_own import copied, steady
 from tightrope.methods.game import critic_objective, generator_objective
 from tightrope.training.batch_statistics import refuse_other_batch_norm
 from tightrope.training.messages import PATIENCE, RankError, told
@@ -44,8 +45,8 @@ __all__ = ["RankError", "Ranks", "joined", "launched", "leads", "part", "share"]
 
 _current: Ranks | None = None
 
-TOLERANCE = 1e-3
-"""Relative difference between a loss and the mean of its halves that rounding may make."""
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
+"""Relative difference between a loss and the mean of its halves that rounding may make, by the precision of both."""
 
 
 def launched() -> bool:
@@ -172,17 +173,18 @@ def _refuse_coupled(run: Run) -> None:
     This finds losses, penalties and layers that look across samples, and functions that draw random numbers in a way
     that gives both halves the same. Batch normalisation and dropout, which ranks take care of, stand still.
     """
-    n = 2 * rows_of(run.critic)
-    try:
-        cases = _halves(run, n)
-    except (RuntimeError, ValueError):  # such as a layer that wants whole groups of samples
-        n = run.batch_size // 2
-        cases = _halves(run, n)
+    few, many = 2 * rows_of(run.critic), run.batch_size // 2
+    for dtype, n in ((torch.float64, few), (torch.float64, many), (torch.float32, few), (torch.float32, many)):
+        with contextlib.suppress(RuntimeError, ValueError):  # a layer may want single precision, or whole groups
+            cases, tolerance = _halves(run, n, dtype), TOLERANCE[dtype]
+            break
+    else:
+        return  # the first step will meet the same, and say so
     for player, (whole, again, first, second) in cases.items():
         if whole != again:
             continue  # a layer draws random numbers of its own, so that nothing can be compared
         mean = (first + second) / 2
-        if not abs(whole - mean) <= TOLERANCE * max(abs(first), abs(second), abs(whole), TOLERANCE):
+        if not abs(whole - mean) <= tolerance * max(abs(first), abs(second), abs(whole), tolerance):
             raise UserError(
                 f"Expected losses that are means over samples, got one of the {player} that is {whole:.5g} on a batch "
                 f"and {mean:.5g} on average over its halves: a loss, penalty or layer looks across samples, or draws "
@@ -190,9 +192,10 @@ def _refuse_coupled(run: Run) -> None:
             )
 
 
-def _halves(run: Run, n: int) -> dict[str, tuple[float, ...]]:
+def _halves(run: Run, n: int, dtype: torch.dtype) -> dict[str, tuple[float, ...]]:
     """By player the loss of ``2 n`` samples, twice, with other global random numbers, and of each half of them."""
-    method, like = run.method, next(run.generator.parameters())
+    method, players = run.method, (copied(run.generator).to(dtype), copied(run.critic).to(dtype))
+    like = next(players[0].parameters())
     source = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> torch.Tensor:
@@ -206,18 +209,17 @@ def _halves(run: Run, n: int) -> dict[str, tuple[float, ...]]:
         rng = torch.Generator().manual_seed(1)
         rng = rng if rank is None else shared(rng, rank, 2, n)
         given = None if labels is None else labels[rows]
-        critic, generator = labelled(run.critic, given), labelled(run.generator, given)
+        generator, critic = (labelled(player, given) for player in players)
         found = (
             generator_objective(method, generator, critic, z[rows], real=real[rows], rng=rng),
             critic_objective(method, critic, real[rows], fake[rows], rng=rng),
         )
         return float(found[0].total.detach()), float(found[1].total.detach())
 
-    with undisturbed(run.generator, run.critic), steady(run.generator, run.critic), torch.enable_grad():
-        for network in (run.generator, run.critic):
-            for module in network.modules():
-                if isinstance(module, _BatchNorm | _DropoutNd):
-                    module.eval()
+    for module in (*players[0].modules(), *players[1].modules()):
+        if isinstance(module, _BatchNorm | _DropoutNd):
+            module.eval()
+    with undisturbed(*players), steady(*players), torch.enable_grad():
         calls = []
         for seed, (rows, rank) in enumerate(
             [(slice(None), None), (slice(None), None), (slice(0, n), 0), (slice(n, None), 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,10 +31,10 @@ def told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        said = re.sub(r"^\[[^]]*\] *", "", str(error).strip().splitlines()[0]).partition(". ")[0]
         raise RankError(
             f"Lost another rank of this run: it died, gave no sign for {PATIENCE:.0f} s, or took another step "
-            f"({str(error).strip().splitlines()[0][:120]}); the last checkpoint stands: go on with tightrope resume, "
-            "on as many ranks as you like."
+            f"({said[:120]}); the last checkpoint stands: go on with tightrope resume, on as many ranks as you like."
         ) from error
 
 

@@ -196,13 +196,13 @@ class Ranks:
         return box[0]
 
     def first(self, place: Callable[[], str]) -> str:
-        """The first rank's answer that says more than ``"the loss"``; each asks by itself, without the others."""
+        """The first answer that names a cause, since averaged gradients are not finite on any rank; each asks alone."""
         with over_ranks(False):
             mine = place()
         found: list[Any] = [None] * self.count
         with told():
             dist.all_gather_object(found, mine)
-        return next((answer for answer in found if answer != "the loss"), mine)
+        return next((answer for answer in found if not answer.startswith(("the loss", "the gradient of "))), found[0])
 
     def _round(self, *, busy: bool = False, stop: bool = False, failed: bool = False) -> tuple[bool, bool, bool]:
         flags = torch.tensor([busy, stop, failed], dtype=torch.int32)
