@@ -211,7 +211,7 @@ def test_the_command_is_stopped_killed_and_resumed_over_ranks(tmp_path):
     wait_for(lambda: len(runs.checkpoint_paths(out)) > 1, processes)
     processes[1].send_signal(signal.SIGTERM)
     stopped = ended(processes)
-    assert [code for code, _, _ in stopped] == [130, 130]
+    assert [code for code, _, _ in stopped] == [130, 130], [text for _, _, text in stopped]
     state = json.loads((out / "status.json").read_text())
     assert (state["state"], state["reason"]) == ("stopped", "stopped by a signal to another rank")
     assert runs.load_newest(out)[0]["run"]["step"] == state["step"]

@@ -73,7 +73,7 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         book = led(open_book)
         try:
             _train(book, led)
-            if not stop.asked:
+            if not led.asked:
                 led(lambda: _finish(book))
         except (NonFiniteError, UserError, OSError) as error:
             with contextlib.suppress(UserError):
@@ -82,52 +82,60 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         finally:
             progress.close()
             book.close()
-        outcome = Outcome("stopped", stop.reason) if stop.asked else Outcome("finished", "")
+        outcome = led.outcome()
         book.status(outcome.state, outcome.reason)
         return outcome
 
 
-@dataclass
 class Led:
     """What the leader of several ranks does while the others wait; in a process of its own, just done."""
 
-    ranks: Ranks | None
-    stop: Stop
+    def __init__(self, ranks: Ranks | None, stop: Stop) -> None:
+        self.ranks, self.stop, self._agreed = ranks, stop, False
+
+    @property
+    def asked(self) -> bool:
+        """Whether to stop: as all ranks heard it when they last met, since a signal reaches each at another moment."""
+        return bool(self.stop.asked) if self.ranks is None else self._agreed
 
     def __call__(self, work: Callable[[], T]) -> T:
-        """Do it, and hear whether another rank was asked to stop."""
-        if self.ranks is None:
-            return work()
-        done, asked = self.ranks.meet(work, stop=lambda: bool(self.stop.asked))
-        self.stop.asked = self.stop.asked or ("a signal to another rank" if asked else "")
-        return cast("T", done)
+        """Do it."""
+        return work() if self.ranks is None else cast("T", self._meet(work))
+
+    def wait(self) -> None:
+        """Take part in one piece of the leader's work, in the order in which it comes there."""
+        self._meet(None)
+
+    def outcome(self) -> Outcome:
+        """How training ended."""
+        return Outcome("stopped", self.stop.reason) if self.asked else Outcome("finished", "")
+
+    def _meet(self, work: Callable[[], T] | None) -> T | None:
+        assert self.ranks is not None
+        done, self._agreed = self.ranks.meet(work, stop=lambda: bool(self.stop.asked))
+        if self._agreed:
+            self.stop.asked = self.stop.asked or "a signal to another rank"
+        return done
 
 
 def _follow(assembled: Assembled) -> Outcome:
     """Train as :func:`fit` does on a rank that does not lead: nothing is written."""
     run, settings = assembled.run, assembled.config.training
-    assert run.ranks is not None  # or this process would lead
     with stop_requests() as stop:
-
-        def wait() -> None:
-            """Take part in one piece of the leader's work, in the order in which it comes there."""
-            assert run.ranks is not None
-            asked = run.ranks.meet(stop=lambda: bool(stop.asked))[1]
-            stop.asked = stop.asked or ("a signal to another rank" if asked else "")
-
-        wait()
-        wait()
-        if not stop.asked:
-            limit = None if settings.minutes is None else math.inf
+        led = Led(run.ranks, stop)
+        led.wait()
+        led.wait()
+        limit = None if settings.minutes is None else math.inf
+        if not led.asked:
             for _ in train(run, assembled.sampler, steps=settings.steps, images=settings.images, minutes=limit):
                 _compare(run)
-                wait()
-                if stop.asked:
-                    wait()
+                led.wait()
+                if led.asked:
+                    led.wait()
                     break
-        if not stop.asked:
-            wait()
-        return Outcome("stopped", stop.reason) if stop.asked else Outcome("finished", "")
+        if not led.asked:
+            led.wait()
+        return led.outcome()
 
 
 def _train(book: Book, led: Led) -> None:
@@ -146,14 +154,14 @@ def _train(book: Book, led: Led) -> None:
         return _minutes(book)
 
     minutes = led(before)
-    if led.ranks is not None and book.stop.asked:
+    if led.ranks is not None and led.asked:
         return
     for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
         _compare(run)
         shown = led(partial(book.after, step))
         past, seen = seen, step.images_seen if by_images else step.step
         progress.advance(seen - past, shown)
-        if book.stop.asked:
+        if led.asked:
             led(book.save)
             return
 

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tightrope._plumbing.errors import UserError
 from tightrope.layers.find import find_batch_norm
-from tightrope.training.messages import mean_of_inputs
+from tightrope.training.messages import mean_of_inputs, ranks
 
 _LOCAL: Callable[[_BatchNorm, Tensor], Tensor] = _BatchNorm.forward
 
@@ -57,7 +56,7 @@ def _global(self: _BatchNorm, x: Tensor) -> Tensor:
     centred = wide - mean.view(view)
     variance = mean_of_inputs(centred.square().mean(axes))
     if self.training and self.track_running_stats:
-        _follow(self, mean.detach(), variance.detach(), dist.get_world_size() * x.numel() // x.shape[1])
+        _follow(self, mean.detach(), variance.detach(), ranks() * x.numel() // x.shape[1])
     y = centred * torch.rsqrt(variance + self.eps).view(view)
     if self.weight is not None:
         y = y * self.weight.view(view)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
@@ -38,10 +39,57 @@ def told() -> Iterator[None]:
         ) from error
 
 
+@dataclass
+class Counted:
+    """Messages that would be sent, and how long they are.
+
+    Attributes:
+        ranks: To how many processes.
+        messages: Sums over all of them.
+        bytes: Length of all messages together.
+    """
+
+    ranks: int
+    messages: int = 0
+    bytes: int = 0
+
+
+_counted: Counted | None = None
+
+
+@contextmanager
+def counted(ranks: int) -> Iterator[Counted]:
+    """Within the block, sums over ranks are counted and stay undone, in a process of its own."""
+    global _counted
+    before, _counted = _counted, Counted(ranks)
+    try:
+        yield _counted
+    finally:
+        _counted = before
+
+
+def sum_(x: Tensor) -> None:
+    """Sum over ranks, in place.
+
+    Raises:
+        RankError: A rank is lost.
+    """
+    if _counted is not None:
+        _counted.messages += 1
+        _counted.bytes += x.numel() * x.element_size()
+        return
+    with told():
+        dist.all_reduce(x)
+
+
+def ranks() -> int:
+    """How many processes sums are over."""
+    return dist.get_world_size() if _counted is None else _counted.ranks
+
+
 def _sum(x: Tensor) -> Tensor:
     total = x.clone(memory_format=torch.contiguous_format)
-    with told():
-        dist.all_reduce(total)
+    sum_(total)
     return total
 
 
@@ -58,7 +106,7 @@ class _Sum(torch.autograd.Function):
 class _Mean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        return _sum(x) / dist.get_world_size()
+        return _sum(x) / ranks()
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
@@ -70,7 +118,7 @@ def mean_of_inputs(x: Tensor) -> Tensor:
 
     Whatever follows on any rank depends on every rank's ``x``, so gradients are summed over ranks on the way back.
     """
-    return _Sum.apply(x) / dist.get_world_size()
+    return _Sum.apply(x) / ranks()
 
 
 def mean_of_gradients(x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scores, scores_of
 from tightrope.methods.game import Objective
 from tightrope.training.batch_statistics import over_ranks
-from tightrope.training.messages import RankError, mean_of_gradients, told
+from tightrope.training.messages import RankError, mean_of_gradients, sum_, told
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -82,8 +82,7 @@ class Ranks:
         ]
         for box, part in zip(boxes, parts, strict=True):
             box[self.rank * part.shape[0] : (self.rank + 1) * part.shape[0]] = part
-        with told():
-            dist.all_reduce(flat)
+        sum_(flat)
         flat[: sum(sizes)].div_(self.count)
         means.div_(self.count)
         for view, p, anywhere in zip(views, parameters, present.tolist(), strict=True):
