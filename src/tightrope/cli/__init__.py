@@ -12,6 +12,7 @@ from tightrope._plumbing.version import __version__
 
 COMMANDS = {
     "train": "Train a GAN on your data and write a report.",
+    "estimate": "What a training would cost: time, memory, traffic.",
     "resume": "Go on from a run's newest checkpoint, bit for bit.",
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
     "evaluate": "Measure a run against held-out data.",

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ import tyro
 from tightrope.cli.options import after, given, group, parse
 from tightrope.data import Dataset
 from tightrope.networks import NETWORKS
+from tightrope.runs.config import Config
 from tightrope.runs.options import joint_options, method_options, network_options, refuse_unknown
 from tightrope.runs.resolve import Wishes
 from tightrope.training import distributed
@@ -44,34 +45,25 @@ class TrainOptions(Wishes):
 
 def run(words: list[str]) -> int:
     """Parse, resolve, train, report."""
-    name, network = after(words, "--method") or Wishes.method, after(words, "--network")
-    command = _command(name, network, words)
     general = [field.name for field in dataclasses.fields(TrainOptions)]
-
-    def unknown(option: str) -> None:
-        refuse_unknown([option], name, network, general=general, dashes=True)
-
-    options: Any = parse(command, "train", words, unknown)
+    options: Any = parse(method_command(TrainOptions, words, general), "train", words, refuse_other(words, general))
     with distributed.joined(options.device) as ranks:
         return _train(options, words, ranks)
 
 
 def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> int:
     from tightrope import runs
-    from tightrope.runs.resolve import resolve_wishes
+    from tightrope.runs.estimate import estimate
 
     leads = distributed.leads(ranks)
 
-    def resolved() -> tuple[runs.Config, Dataset]:
-        return resolve_wishes(
-            Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
-            given(words, options.hyperparameters) | given(words, options.architecture),
-            command=shlex.join(["tightrope", "train", *words]),
-            progress=leads and not options.quiet,
-            say=lambda text: print(text, file=sys.stderr) if leads else None,
-        )
+    def found() -> tuple[runs.Config, Dataset]:
+        return resolved(options, words, "train", show=leads and not options.quiet, notes=leads)
 
-    config, dataset = resolved() if ranks is None else ranks.in_turn(resolved)
+    config, dataset = found() if ranks is None else ranks.in_turn(found)
+    if leads and (options.dry_run or not options.quiet):
+        devices = 1 if ranks is None else ranks.count
+        print(estimate(config, dataset, devices=devices, seconds=0).line(), file=sys.stderr)
     if options.dry_run:
         if leads:
             print(json.dumps(config.to_json(), indent=2))
@@ -82,9 +74,34 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
     return finish(folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet), quiet=options.quiet)
 
 
-def _command(method: str, network: str | None, words: Sequence[str]) -> type:
-    """The options of one method and one network, or of any network where the data will choose it, in one dataclass."""
-    general = [field.name for field in dataclasses.fields(TrainOptions)]
+def resolved(
+    options: Any, words: Sequence[str], command: str, *, show: bool, notes: bool = True
+) -> tuple[Config, Dataset]:
+    """Configuration and data of what was typed after a command."""
+    from tightrope.runs.resolve import resolve_wishes
+
+    return resolve_wishes(
+        Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
+        given(words, options.hyperparameters) | given(words, options.architecture),
+        command=shlex.join(["tightrope", command, *words]),
+        progress=show,
+        say=lambda text: print(text, file=sys.stderr) if notes else None,
+    )
+
+
+def refuse_other(words: Sequence[str], general: Sequence[str]) -> Callable[[str], None]:
+    """What to say to an option that neither the command nor the method nor the network has."""
+    name, network = after(words, "--method") or Wishes.method, after(words, "--network")
+
+    def unknown(option: str) -> None:
+        refuse_unknown([option], name, network, general=general, dashes=True)
+
+    return unknown
+
+
+def method_command(base: type, words: Sequence[str], general: Sequence[str]) -> type:
+    """The options of a command, one method and one network, or of any network where the data will choose it."""
+    method, network = after(words, "--method") or Wishes.method, after(words, "--network")
     of_method = method_options(method)
     asked = "-h" in words or "--help" in words
     if network is not None:
@@ -98,14 +115,14 @@ def _command(method: str, network: str | None, words: Sequence[str]) -> type:
     title = f"Of {chosen}; put generator- or critic- before one to set it for one player alone."
     taken = [*general, *of_method]
     return dataclasses.make_dataclass(
-        "Train",
+        base.__name__.removesuffix("Options"),
         [
             _group("hyperparameters", group(f"Of {method}.", of_method, general)),
             _group("architecture", group(title, of_network, taken)),
         ],
-        bases=(TrainOptions,),
+        bases=(base,),
         frozen=True,
-        namespace={"__doc__": TrainOptions.__doc__},
+        namespace={"__doc__": base.__doc__},
     )
 
 

@@ -10,7 +10,7 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from tightrope._plumbing.errors import UserError
 from tightrope.methods import Method
+from tightrope.optimizers.settings import UpdateRule
 from tightrope.training.half_steps import critic_step, generator_step
 from tightrope.training.joint import joint_step
 from tightrope.training.messages import counted
@@ -44,6 +44,37 @@ class Part:
     player: str
     index: int
     share: float
+
+
+class _Still:
+    """An optimiser that stands still, for counting: torch's take two seconds to import before the first is built."""
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self.param_groups: list[dict[str, Any]] = [{"params": parameters, "lr": 0.0}]
+        self.state: dict[Tensor, Any] = {}
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for p in self.param_groups[0]["params"]:
+            p.grad = None
+
+    def step(self) -> None:
+        pass
+
+
+class _StillRule(UpdateRule):
+    kind = "sgd"
+
+    def _build(self, parameters: list[Tensor], rate: float) -> Any:
+        return _Still(parameters)
+
+
+def standing_still(method: Method) -> Method:
+    """The same losses without updates, quick to build, if a step takes its gradients at one point."""
+    if method.critic_optimizer.extrapolates:
+        return method
+    rule = _StillRule()
+    play = replace(method.play, lookahead=None)
+    return replace(method, critic_optimizer=rule, generator_optimizer=rule, play=play)
 
 
 @dataclass(frozen=True)
@@ -80,11 +111,6 @@ def parts(method: Method) -> list[Part]:
     return [*critics, Part("generator", 0, 1.0)]
 
 
-def updates(method: Method, steps: int) -> tuple[int, int]:
-    """Critic's and generator's updates in so many steps; warm-ups have more of the critic's."""
-    return sum(method.critic_steps(step) for step in range(steps)), steps
-
-
 def half_step(run: Run, part: Part, real: Tensor, labels: Tensor | None) -> Callable[[], object]:
     """The half-step of this kind on one batch, in place."""
     conditional = run.method.loss.paired or labels is not None
@@ -101,41 +127,35 @@ def half_step(run: Run, part: Part, real: Tensor, labels: Tensor | None) -> Call
 def count(
     run: Run, part: Part, batch: Callable[[int], tuple[Tensor, Tensor | None]], size: int, *, rows: int, ranks: int = 1
 ) -> Counts:
-    """Operations, memory and messages of a half-step on ``size`` samples, from two steps on a few.
+    """Operations, memory and messages of a half-step on ``size`` samples, from steps on a few.
 
-    Both grow by a straight line with the batch: constraints cost the same at every size.
+    Operations grow by a straight line with the batch: constraints cost the same at every size. So does memory, but for
+    small batches with another slope, so that it is a lower bound here; :func:`probe` has it exactly.
 
     Args:
-        run: Takes four half-steps.
+        run: Takes two half-steps.
         part: Which.
         batch: Gives so many real samples and labels.
         size: Samples on one device.
         rows: The fewest samples that the networks take.
         ranks: Devices of which this is one.
-
-    Raises:
-        UserError: The networks take neither a few samples nor a whole batch.
     """
-    for few in dict.fromkeys((2 * rows, size)):
-        try:
-            found = [_counted(run, part, *batch(n), ranks) for n in (few, few, 2 * few)][1:]  # the first makes moments
-        except (RuntimeError, ValueError):
-            if few == size:
-                raise
-            continue
-        return Counts(
-            *(low + (high - low) * (size - few) / few for low, high in ((f[i], found[1][i]) for i, f in _pairs(found))),
-            messages=int(found[0][2]),
-            message_bytes=int(found[0][3]),
-        )
-    raise UserError("Expected a batch that the networks take, got none; choose another batch size.")
+    few = min(2 * rows, size)
+    try:
+        low, high = (_counted(run, part, *batch(n), ranks) for n in (few, 2 * few))
+    except (RuntimeError, ValueError):  # such as a layer that wants whole groups of samples
+        few = size
+        low, high = (_counted(run, part, *batch(n), ranks) for n in (few, 2 * few))
+    grown = (size - few) / few
+    return Counts(
+        low.flops + (high.flops - low.flops) * grown,
+        low.memory + (high.memory - low.memory) * grown,
+        low.messages,
+        low.message_bytes,
+    )
 
 
-def _pairs(found: list[tuple[float, ...]]) -> list[tuple[int, tuple[float, ...]]]:
-    return [(i, found[0]) for i in range(2)]
-
-
-def _counted(run: Run, part: Part, real: Tensor, labels: Tensor | None, ranks: int) -> tuple[float, ...]:
+def _counted(run: Run, part: Part, real: Tensor, labels: Tensor | None, ranks: int) -> Counts:
     before = run.batch_size, run.ranks
     run.batch_size = len(real) * ranks
     run.ranks = None if ranks == 1 else Ranks(0, ranks, run.device)
@@ -144,7 +164,7 @@ def _counted(run: Run, part: Part, real: Tensor, labels: Tensor | None, ranks: i
             half_step(run, part, real, labels)()
     finally:
         run.batch_size, run.ranks = before
-    return float(watched.flops), float(watched.peak), float(sent.messages), float(sent.bytes)
+    return Counts(float(watched.flops), float(watched.peak), sent.messages, sent.bytes)
 
 
 class _Watched(TorchDispatchMode):
@@ -157,6 +177,10 @@ class _Watched(TorchDispatchMode):
         super().__init__()
         self.flops, self.live, self.peak = 0, 0, 0
         self._held: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # the compiler takes two seconds to import, and is not used here
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -177,7 +201,7 @@ class _Watched(TorchDispatchMode):
 
 
 def state_bytes(run: Run) -> int:
-    """Memory of weights, statistics, gradients, the optimisers' moments and the average, after a step of both."""
+    """Memory of weights, statistics, gradients, the average and, after a step of both, the optimisers' moments."""
     networks = [*run.generator.parameters(), *run.critic.parameters()]
     held: list[Any] = [p.data for p in networks] + [p for p in networks if p.requires_grad]  # and as many gradients
     held += [*run.generator.buffers(), *run.critic.buffers(), *run.average.parameters(), *run.average.buffers()]
@@ -189,32 +213,41 @@ def state_bytes(run: Run) -> int:
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of one half-step: by the clock, and of this process's threads on the CPU."""
+    """What a short probe found of one half-step.
+
+    Attributes:
+        wall: Median of its seconds by the clock.
+        cpu: Of this process's threads on the CPU.
+        memory: Bytes that come and go within it, at most.
+    """
 
     wall: float
     cpu: float
+    memory: float = 0.0
 
 
 def probe(run: Run, kinds: list[Part], real: Tensor, labels: Tensor | None, seconds: float) -> list[Timed]:
-    """Time each kind of half-step on a batch, in turns, for about so many seconds in all; medians.
+    """Time each kind of half-step on a batch, in turns, for about so many seconds in all.
 
     Args:
         run: Takes the steps.
         kinds: What to time.
         real: A batch of one device.
         labels: Its labels.
-        seconds: For all; each kind is timed three times at least, after one step that is not.
+        seconds: For all; each kind is timed three times at least, after two steps that are not.
     """
     steps = [half_step(run, kind, real, labels) for kind in kinds]
     for step in steps:
         step()
+    memory = [_counted(run, kind, real, labels, 1).memory for kind in kinds]
     taken: list[list[Timed]] = [[] for _ in steps]
     end = time.monotonic() + seconds
     while len(taken[-1]) < 3 or time.monotonic() < end:
         for times, step in zip(taken, steps, strict=True):
             times.append(_timed(run, step))
     return [
-        Timed(statistics.median(t.wall for t in times), statistics.median(t.cpu for t in times)) for times in taken
+        Timed(statistics.median(t.wall for t in times), statistics.median(t.cpu for t in times), held)
+        for times, held in zip(taken, memory, strict=True)
     ]
 
 
