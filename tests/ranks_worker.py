@@ -185,8 +185,10 @@ def everything(ranks: Ranks) -> dict[str, object]:
     noisy = dataclasses.replace(methods.build("wgan_gp"), perturbation=InstanceNoise(0.3))
     finite = penalties.Penalty(penalties.finite_difference_r1, {"draws": 2})
     own = penalties.Penalty(own_draws)
+    srip = penalties.Penalty(penalties.soft_orthogonality, {"form": "srip", "weight": 0.1}, per_sample=False)
     found["more"] = {
         "noise": against_one(ranks, noisy),
+        "srip": against_one(ranks, dataclasses.replace(methods.build("r1"), penalties=(srip,))),
         "finite": against_one(ranks, dataclasses.replace(methods.build("r1"), penalties=(finite, own))),
         "conditional": against_one(ranks, methods.build("sn_gan"), build=conditional, source="digits", steps=5),
         "critic_norm": against_one(ranks, methods.build("dcgan"), build=normalised),

@@ -1,11 +1,45 @@
-"""Random numbers of a batch, one row per sample: whole, or the rows of one rank of a run over several processes."""
+"""Random draws of training in one place: from one generator, from one per run, or on one of several ranks of a run.
+
+Whoever draws asks here, in the order in which a single run asks. With :class:`Streams` every run is answered from its
+own stream, so that its numbers are those it would have drawn alone; with a :class:`RankGenerator` each process gets its
+rows of what one process would have drawn.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
+
+from tightrope._plumbing.beside import outside
+
+
+class Streams:
+    """The random streams of runs side by side; a draw from it is one draw per run, ``[runs, *shape]``.
+
+    Under the ``vmap`` over the runs that axis is the mapped one.
+
+    Args:
+        generators: One per run, in the order of the runs; on the CPU.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        self.generators = list(generators)
+
+    def drawn(self, fill: Callable[..., object], shape: Sequence[int], dtype: torch.dtype | None) -> Tensor:
+        """``[runs, *shape]``, each part filled from its own stream by ``fill(part, generator=...)``."""
+
+        def draw() -> Tensor:
+            found = torch.empty(len(self.generators), *shape, dtype=dtype)
+            for part, generator in zip(found.unbind(0), self.generators, strict=True):
+                fill(part, generator=generator)
+            return found
+
+        return outside(draw)
 
 
 class RankGenerator(torch.Generator):
@@ -25,16 +59,6 @@ class RankGenerator(torch.Generator):
     batch = 0
 
 
-def normal(shape: Sequence[int], rng: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
-    """Standard normal numbers ``[rows, ...]`` on the device of ``rng``."""
-    return _rows(lambda size: torch.randn(size, generator=rng, device=rng.device, dtype=dtype), shape, rng)
-
-
-def uniform(shape: Sequence[int], rng: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
-    """Uniform numbers in [0, 1) ``[rows, ...]`` on the device of ``rng``."""
-    return _rows(lambda size: torch.rand(size, generator=rng, device=rng.device, dtype=dtype), shape, rng)
-
-
 def shared(rng: torch.Generator, rank: int, ranks: int, batch: int) -> RankGenerator:
     """A generator in the state of ``rng`` that one of several ranks draws from."""
     found = RankGenerator(rng.device)
@@ -43,13 +67,40 @@ def shared(rng: torch.Generator, rank: int, ranks: int, batch: int) -> RankGener
     return found
 
 
-def seeded(like: torch.Generator, seed: int) -> torch.Generator:
-    """A generator with this seed, on the device and for the rank of another one."""
-    found = torch.Generator(like.device).manual_seed(seed)
-    return shared(found, like.rank, like.ranks, like.batch) if isinstance(like, RankGenerator) else found
+Rng: TypeAlias = torch.Generator | Streams
 
 
-def _rows(draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int], rng: torch.Generator) -> Tensor:
+def normal(shape: Sequence[int], rng: Rng, dtype: torch.dtype | None = None, *, per_sample: bool = True) -> Tensor:
+    """Standard normal numbers of this shape, drawn on the device of ``rng``; the same on all ranks if of no sample."""
+    if isinstance(rng, Streams):
+        return rng.drawn(Tensor.normal_, shape, dtype)
+
+    def draw(size: tuple[int, ...]) -> Tensor:
+        return torch.randn(size, generator=rng, device=rng.device, dtype=dtype)
+
+    return _rows(draw, tuple(shape), rng) if per_sample else draw(tuple(shape))
+
+
+def uniform(shape: Sequence[int], rng: Rng, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers uniform in [0, 1) of this shape, drawn on the device of ``rng``."""
+    if isinstance(rng, Streams):
+        return rng.drawn(Tensor.uniform_, shape, dtype)
+    return _rows(lambda size: torch.rand(size, generator=rng, device=rng.device, dtype=dtype), tuple(shape), rng)
+
+
+def restartable(rng: Rng) -> Callable[[], Rng]:
+    """A function that gives, at every call, a generator in one and the same new state, itself drawn from ``rng``."""
+    if isinstance(rng, Streams):
+        each = [restartable(generator) for generator in rng.generators]
+        return lambda: Streams([fresh() for fresh in each])  # type: ignore[misc]
+    seed, device = int(torch.randint(2**62, (), generator=rng)), rng.device
+    if isinstance(rng, RankGenerator):
+        part = rng.rank, rng.ranks, rng.batch
+        return lambda: shared(torch.Generator(device).manual_seed(seed), *part)
+    return lambda: torch.Generator(device).manual_seed(seed)
+
+
+def _rows(draw: Callable[[tuple[int, ...]], Tensor], shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
     if not isinstance(rng, RankGenerator):
         return draw(shape)
     rows = shape[0]

@@ -15,6 +15,12 @@ from tightrope.autodiff.view import modules_of
 _frozen = 0
 
 
+def in_functional_transform() -> bool:
+    """Whether this code runs inside ``torch.func`` or ``torch.compile``, which differentiate functions, not leaves."""
+    level = getattr(torch._C._functorch, "maybe_current_level", None)
+    return torch.compiler.is_compiling() or (level is not None and level() is not None)
+
+
 @contextmanager
 def frozen_constraints() -> Iterator[None]:
     """Keep power-iteration vectors where they are while a diagnostic calls a network in training mode."""

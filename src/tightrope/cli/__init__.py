@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -17,10 +18,12 @@ COMMANDS = {
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again.",
+    "diagnose": "Say what is wrong with a run, with evidence and remedy.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "dynamics": "Does a run's game contract, and how does it turn.",
     "toy": "A small game under a method: the Dirac-GAN's spectra, verdict and trajectory.",
     "conditioning": "How runs' generators stretch latent space: condition numbers, spectra, directions.",
+    "study": "Claims of the papers as grids of runs, judged: list, show, run, report, power.",
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
 }
@@ -55,7 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     if _rank() and words[0] not in SHARED:
         return 0  # one process does it
     try:
+        if arguments is None:
+            gc.disable()  # what is imported stays: looking through it for garbage takes a tenth of the start-up
         module = importlib.import_module(f"tightrope.cli.{words[0]}_command")
+        if arguments is None:
+            gc.freeze()
+            gc.enable()
         return int(module.run(words[1:]))
     except UserError as error:
         return _fail(str(error))

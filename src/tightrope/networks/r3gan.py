@@ -62,6 +62,8 @@ class Resample(nn.Module):
 class Generator(nn.Module):
     """A learned map scaled per channel by z, stages of blocks with upsampling between, 1x1 convolution."""
 
+    channels_last = True
+
     def __init__(
         self,
         shape: Image,
@@ -95,6 +97,8 @@ class Generator(nn.Module):
 
 class Critic(nn.Module):
     """1x1 convolution, stages of blocks with downsampling between, one filter per channel over the last map, dense."""
+
+    channels_last = True
 
     def __init__(self, shape: Image, classes: int, width: int, blocks: int) -> None:
         super().__init__()

@@ -140,7 +140,7 @@ def estimate(
     method, local = build_method(config.method), settings.batch_size // devices
     run = start(
         method if seconds > 0 else cost.standing_still(method),
-        *build_networks(config),
+        *build_networks(config.network, config.data, config.training),
         seed=settings.seed,
         latent=settings.latent,
         shape=config.data.shape,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
@@ -16,7 +16,6 @@ from tightrope._plumbing.progress import Progress, clock
 from tightrope.drawing.dataset import real_examples, write_samples
 from tightrope.runs import conditioning
 from tightrope.runs.assemble import Assembled
-from tightrope.runs.book import Book
 from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
 from tightrope.runs.stop import Stop, stop_requests
@@ -28,6 +27,9 @@ T = TypeVar("T")
 
 COMPARED_EVERY = 500
 """Steps between two comparisons of the ranks' weights."""
+
+if TYPE_CHECKING:
+    from tightrope.runs.book import Book
 
 
 @dataclass
@@ -58,6 +60,8 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         NonFiniteError: Training met a value that is not finite; the status says so, the last checkpoint stands.
         UserError: Something could not be written.
     """
+    from tightrope.runs.book import Book  # evaluations, spectra, pictures: not before training begins
+
     progress = Progress() if progress is None else progress
     if not distributed.leads(assembled.run.ranks):
         return _follow(assembled)
@@ -149,6 +153,8 @@ def _train(book: Book, led: Led) -> None:
             book.save()
         if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
             book.follow_conditioning()
+        if run.step == 0:
+            book.sample()
         progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
         book.start_clock()
         return _minutes(book)

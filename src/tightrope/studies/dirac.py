@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -145,7 +145,7 @@ def study(
     if learning_rate is not None:
         if not 0 < learning_rate < math.inf:
             raise UserError(f"Expected a positive learning rate, got {learning_rate}; the paper uses 0.2.")
-        method = _at_rate(method, learning_rate)
+        method = at_rate(method, learning_rate)
     plain = isinstance(name, str) and name in VARIANTS
     chosen = order or ("alternating" if plain or n_critic is not None or not method.simultaneous else "simultaneous")
     if chosen == "simultaneous" and n_critic not in (None, 1):
@@ -189,7 +189,7 @@ def _study(
     except ValueError as error:
         kink = str(error)
     moving = dirac_gan(method, theta=START[0], psi=START[1])
-    walked = _walk(moving.step(moving.optimizers(), order=order), moving, steps)
+    walked = walk(moving, order, steps)
     return DiracStudy(method, hyperparameters, rate, words, order, field, prediction, kink, walked, steps)
 
 
@@ -204,7 +204,8 @@ def _require_equilibrium(method: Method) -> None:
         )
 
 
-def _at_rate(method: Method, rate: float) -> Method:
+def at_rate(method: Method, rate: float) -> Method:
+    """The method with one learning rate for both players."""
     return replace(
         method,
         critic_optimizer=replace(method.critic_optimizer, learning_rate=rate),
@@ -212,8 +213,9 @@ def _at_rate(method: Method, rate: float) -> Method:
     )
 
 
-def _walk(step: Callable[[], object], toy: Toy, steps: int) -> Tensor:
-    points = [_position(toy)]
+def walk(toy: Toy, order: Order, steps: int) -> Tensor:
+    """Positions ``[at most steps + 1, 2]`` from where a game starts; cut where it leaves all bounds."""
+    step, points = toy.step(toy.optimizers(), order=order), [_position(toy)]
     for _ in range(steps):
         try:
             step()
@@ -280,7 +282,7 @@ def sweep_rate(method: Method, rates: Sequence[float], order: Order) -> Tensor:
     """Eigenvalues of one outer step at the equilibrium as the step size sweeps: complex128 ``[rates, numbers]``."""
     rows = []
     for rate in rates:
-        toy = dirac_gan(_at_rate(method, rate), theta=0.0, psi=0.0)
+        toy = dirac_gan(at_rate(method, rate), theta=0.0, psi=0.0)
         optimizers = toy.optimizers()
         rows.append(predict(toy.step(optimizers, order=order), toy.players, optimizers).eigenvalues)
     return torch.stack(rows)

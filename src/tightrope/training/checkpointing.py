@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import in_functional_transform
 
 
 def is_reentrant(total: Tensor) -> bool:
@@ -37,9 +38,10 @@ def inputs_with_gradients(*networks: nn.Module) -> Iterator[None]:
     """Let what these networks are called with need a gradient, so that reentrant checkpoints pass one on."""
 
     def hook(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        wanted = torch.is_grad_enabled() and not in_functional_transform()
         return tuple(
             x.detach().requires_grad_()
-            if isinstance(x, Tensor) and x.is_floating_point() and torch.is_grad_enabled() and not x.requires_grad
+            if isinstance(x, Tensor) and x.is_floating_point() and wanted and not x.requires_grad
             else x
             for x in arguments
         )

@@ -1,0 +1,174 @@
+"""Where runs are done: in this process, in several, on a Ray cluster, or as jobs of Slurm.
+
+Local workers claim from the store themselves. Remote ones never see it (SQLite in WAL mode needs a local disk): this
+process claims for them, sends a cell with its seeds, and keeps the rows that come back.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.progress import Progress
+from tightrope.studies.design import Cell, Row, Scale
+from tightrope.studies.registry import load
+from tightrope.studies.runner import WAIT_SECONDS, Order, alive, compute, keep, others_at_work, state, take, work
+from tightrope.studies.store import Store
+from tightrope.studies.versions import own_code
+
+Executor = Literal["local", "ray", "slurm"]
+PACKAGES: Final = {"ray": "ray", "slurm": "submitit"}
+JOB_MINUTES: Final = 240
+
+
+class Future(Protocol):
+    """A run under way somewhere else."""
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+
+    def rows(self) -> list[Row]:
+        """What it measured."""
+
+
+def execute(order: Order, *, executor: Executor = "local", workers: int = 1, show: bool = False) -> None:
+    """Do what is missing of a study.
+
+    Args:
+        order: Study, scale, store.
+        executor: Where.
+        workers: Processes, or runs at once.
+        show: Print progress.
+
+    Raises:
+        UserError: The package behind an executor is not installed.
+    """
+    if workers < 1:
+        raise UserError(f"Expected at least one worker, got {workers}; leave --workers out.")
+    with Progress(show=show) as progress:
+        study, store = load(order.study), Store(Path(order.store))
+        now = state(study, store, order.scale, order.seeds)
+        progress.stage("runs", now.total, done=now.done)
+        if executor != "local":
+            _remote(order, _submitter(executor, workers), workers, progress)
+        elif workers == 1:
+            store.close()
+            work(order, progress.advance)
+        else:
+            _processes(order, workers, progress, store)
+
+
+def _processes(order: Order, workers: int, progress: Progress, store: Store) -> None:
+    """Several processes beside each other; one that dies is seen by what it leaves undone."""
+    context = multiprocessing.get_context("spawn")
+    started = [context.Process(target=work, args=(order,)) for _ in range(workers)]
+    study = load(order.study)
+    for process in started:
+        process.start()
+    try:
+        before = state(study, store, order.scale, order.seeds).done
+        while any(process.is_alive() for process in started):
+            time.sleep(WAIT_SECONDS)
+            now = state(study, store, order.scale, order.seeds).done
+            progress.advance(now - before)
+            before = now
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+        store.close()
+
+
+def remote(name: str, scale: Scale, cell: Cell, seeds: list[int]) -> list[Row]:
+    """What a worker on another machine does: one cell, no store, one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    return compute(load(name), cell, seeds, scale)
+
+
+def _remote(order: Order, submit: Callable[..., Future], workers: int, progress: Progress) -> None:
+    study, store = load(order.study), Store(Path(order.store))
+    under_way: list[tuple[Future, Cell, list[int]]] = []
+    try:
+        with alive(store):
+            while True:
+                while len(under_way) < workers and time.time() < order.until and (taken := take(study, store, order)):
+                    cell, seeds = taken[0][0], [seed for _, seed in taken]
+                    under_way.append((submit(order.study, order.scale, cell, seeds), cell, seeds))
+                for entry in [entry for entry in under_way if entry[0].done()]:
+                    under_way.remove(entry)
+                    keep(study, store, order.scale, _rows(entry, own_code(study)))
+                    progress.advance(len(entry[2]))
+                if not under_way and (time.time() >= order.until or not others_at_work(study, store, order)):
+                    break
+                time.sleep(WAIT_SECONDS)
+    finally:
+        store.release()
+        store.close()
+
+
+def _rows(entry: tuple[Future, Cell, list[int]], code: str) -> list[Row]:
+    future, cell, seeds = entry
+    try:
+        found = future.rows()
+        if other := {row.code for row in found} - {code}:
+            raise UserError(f"it runs version {other.pop()} of the study, here is {code}")
+        return found
+    except Exception as error:  # the machine, not the run: noted, and tried again
+        why = f"the worker failed: {error}"[:500]
+        return [Row(cell, seed, "crashed", {}, why, code=code) for seed in seeds]
+
+
+def _submitter(executor: Literal["ray", "slurm"], workers: int) -> Callable[..., Future]:
+    package = PACKAGES[executor]
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        raise UserError(
+            f"Expected the package {package} for --executor {executor}, which is not installed; "
+            f"pip install 'tightrope[{executor}]', or use --executor local."
+        ) from None
+    return _ray(module, workers) if executor == "ray" else _slurm(module)
+
+
+def _ray(ray: Any, workers: int) -> Callable[..., Future]:
+    if not ray.is_initialized():
+        ray.init(ignore_reinit_error=True)
+    function = ray.remote(num_cpus=1)(remote)
+
+    class Task:
+        def __init__(self, handle: Any) -> None:
+            self.handle = handle
+
+        def done(self) -> bool:
+            return bool(ray.wait([self.handle], timeout=0)[0])
+
+        def rows(self) -> list[Row]:
+            found: list[Row] = ray.get(self.handle)
+            return found
+
+    return lambda *given: Task(function.remote(*given))
+
+
+def _slurm(submitit: Any) -> Callable[..., Future]:
+    jobs = submitit.AutoExecutor(folder="runs/slurm")
+    jobs.update_parameters(timeout_min=JOB_MINUTES, cpus_per_task=1, tasks_per_node=1, name="tightrope-study")
+
+    class Job:
+        def __init__(self, job: Any) -> None:
+            self.job = job
+
+        def done(self) -> bool:
+            return bool(self.job.done())
+
+        def rows(self) -> list[Row]:
+            found: list[Row] = self.job.result()
+            return found
+
+    return lambda *given: Job(jobs.submit(remote, *given))
