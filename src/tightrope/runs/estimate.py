@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -118,7 +119,8 @@ def estimate(
 ) -> Estimate:
     """Count and, for about ``seconds``, time the steps of a run on this device; nothing of it is kept.
 
-    Several devices are assumed to be like this one, and to add up gradients in a ring of links that share nothing.
+    Several devices are assumed to be like this one, to send what a ring sends, over links that share nothing, and to
+    wait for each message twice the depth of a tree.
 
     Args:
         config: Of the run.
@@ -167,7 +169,7 @@ def estimate(
         return sum(share * value for share, value in zip(shares, values, strict=True))
 
     messages, sent = summed([c.messages for c in counts]), summed([c.message_bytes for c in counts])
-    ring = 2 * (devices - 1)
+    around, hops = 2 * (devices - 1) / devices, 2 * math.ceil(math.log2(devices))
     return Estimate(
         devices=devices,
         batch=local,
@@ -179,11 +181,11 @@ def estimate(
         state=cost.state_bytes(run),
         memory=max(t.memory for t in timed) if seconds > 0 else max(c.memory for c in counts),
         messages=messages if devices > 1 else 0,
-        message_bytes=sent * ring / devices,
+        message_bytes=sent * around,
         compute=summed([t.wall for t in timed]) if seconds > 0 else None,
         cpu=summed([t.cpu for t in timed]) if seconds > 0 else None,
         loading=per_step * _loading(dataset, local, run) if seconds > 0 else 0.0,
-        sending=sent * ring / devices / bandwidth + messages * ring * latency if devices > 1 else 0.0,
+        sending=sent * around / bandwidth + messages * hops * latency if devices > 1 else 0.0,
     )
 
 
