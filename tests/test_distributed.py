@@ -197,7 +197,7 @@ TRAIN = (
 SPARING = ("--evaluate-every", "0", "--conditioning-every", "0", "--checkpoint-every", "5", "--quiet")
 
 
-def wait_for(condition, processes, seconds=120.0):
+def wait_for(condition, processes, seconds=400.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "took too long"
