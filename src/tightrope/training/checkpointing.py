@@ -58,20 +58,20 @@ def _compiler() -> bool:
     return "torch._dynamo" in sys.modules
 
 
-@contextmanager
-def explained() -> Iterator[None]:
+class explained:  # noqa: N801 (used like a function)
     """Say in one sentence what reentrant checkpoints cannot do.
 
     Raises:
         UserError: Torch refused a gradient through one.
     """
-    try:
-        yield
-    except RuntimeError as error:
-        if "use_reentrant=True" not in str(error):
-            raise
-        raise UserError(
-            "Expected activation checkpoints that this method's gradients can be taken through, got reentrant ones, "
-            "which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
-            "torch.utils.checkpoint.checkpoint."
-        ) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, RuntimeError) and "use_reentrant=True" in str(problem):
+            raise UserError(
+                "Expected activation checkpoints that this method's gradients can be taken through, got reentrant "
+                "ones, which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
+                "torch.utils.checkpoint.checkpoint."
+            ) from problem

@@ -217,7 +217,7 @@ class Ranks:
 
 
 def _like(scores: Scores, parts: Iterator[Tensor]) -> Scores:
-    return next(parts) if isinstance(scores, Tensor) else tuple(next(parts) for _ in scores)
+    return next(parts) if isinstance(scores, Tensor) else [next(parts) for _ in scores]
 
 
 def together(step: F) -> F:
