@@ -183,7 +183,7 @@ def masks(ranks: Ranks) -> float:
 def everything(ranks: Ranks) -> dict[str, object]:
     found: dict[str, object] = {"methods": {n: against_one(ranks, methods.build(n)) for n in methods.METHODS}}
     noisy = dataclasses.replace(methods.build("wgan_gp"), perturbation=InstanceNoise(0.3))
-    finite = penalties.Penalty(penalties.finite_difference_r1, {"draws": 2})
+    finite = penalties.Penalty(penalties.finite_difference_r1)
     own = penalties.Penalty(own_draws)
     srip = penalties.Penalty(penalties.soft_orthogonality, {"form": "srip", "weight": 0.1}, per_sample=False)
     found["more"] = {
