@@ -206,6 +206,12 @@ class Reader:
             through = input_slope(critic.module, one.call, sums).to(total.dtype)
         except (CannotReplayError, RuntimeError):
             return
+        scale = sums[0]
+        if len(sums) == 1 and scale is not None and len(scale) == len(through):
+            weight = scale.flatten(1).sum(1).abs() if scale.dim() > 1 else scale.abs()
+            used = weight > 1e-12
+            if bool(used.any()):
+                window.numbers["slope"] = float((through.flatten(1).norm(dim=1)[used] / weight[used]).median())
         size = float(total.norm())
         if through.shape == total.shape and size > 0:
             other = float((total - through).norm())
