@@ -411,6 +411,20 @@ HARMLESS: dict[str, dict[str, Any]] = {
         "critic_loss": lambda r, f: r.mean() - f.mean(),
         "generator_loss": lambda f, r: f.mean(),
     },
+    "both signs turned, several critic steps": {
+        "loss": "wasserstein",
+        "penalty": ("gp", 10.0),
+        "extra": gp(),
+        "n_critic": 3,
+        "critic_loss": lambda r, f: r.mean() - f.mean(),
+        "generator_loss": lambda f, r: f.mean(),
+    },
+    "r1 seldom, inputs always differentiable": {
+        "penalty": ("r1", 1.0),
+        "extra": lambda: lazily(25, r1(25.0)),
+        "batch": lambda n, rng: ring(n, rng).requires_grad_(),
+        "steps": 30,
+    },
     "no detach for the critic": {"detach_for_critic": False},
     "halves averaged": {"critic_loss": lambda r, f: (bce(r, 1.0) + bce(f, 0.0)) / 2},
     "loss scaled": {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, scored, where
+from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, probes, scored, where
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
@@ -166,12 +166,12 @@ class Reader:
         }  # fmt: skip
 
     def _points(self, window: Window, found: Sequence[Judged]) -> None:
-        points = [one for one in found if one.call.leaf or one.role == "points"]
-        asked = [one for one in points if any(one.call.events)]
-        window.numbers["points"] = len(points)
+        points = [one for one in found if one.call.leaf or one.call.attached]
+        asked = [one for one in points if any(probes(arrived) for arrived in one.call.events)]
+        window.numbers["points"] = len(asked)
         if asked:
             window.words["place"] = where(asked[0], found)
-            graphs = [e.graph for one in asked for arrived in one.call.events for e in arrived]
+            graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]
             window.numbers["points_with_graph"] = float(any(graphs))
 
     def _coupling(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:

@@ -107,7 +107,8 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
         return
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
-    if len(never) >= 2 and not acted and not asked and history.points == 0 and steps >= (8 if "gp" in name else 17):
+    unseen = history.points == 0 or (len(never) >= 8 and never.now)
+    if len(never) >= 2 and not acted and not asked and unseen and steps >= (8 if "gp" in name else 17):
         confidence: Confidence = "high" if steps >= 34 else "medium"
         yield Finding(
             "penalty_absent",
@@ -142,9 +143,10 @@ def _ratio(history: History, window: Window, claimed: float) -> float:
     if fit is not None and fit.kind == "claim" and fit.factor > 0:
         found.append(part.weight / fit.factor)
     steps = history.counters["critic"].steps
-    share = min(history.points / steps, 1.0) if steps else 1.0
-    if 0 < share < 0.75:
-        found += [value * share for value in found]
+    asked = sum(w.numbers.get("points", 0) > 0 for w in history.windows) / len(history.windows)
+    for share in (min(history.points / steps, 1.0) if steps else 1.0, asked):
+        if 0 < share < 0.75:
+            found += [value * share for value in found]
     return min(max(value / claimed, claimed / value) if value > 0 else float("inf") for value in found)
 
 
