@@ -35,7 +35,7 @@ def claimed(method: Method) -> list[object] | None:
         weight = given.get("gamma", given.get("weight"))
         if not isinstance(weight, (int, float)) or given.get("target", 1.0) != 1.0:
             return None  # a schedule, or another target: not what a monitor can be told
-        kind = {penalties.r1: "r1", penalties.r2: "r2", penalties.gradient_penalty: "gp"}.get(penalty.function)  # type: ignore[call-overload]
+        kind = {penalties.r1: "r1", penalties.r2: "r2", penalties.gradient_penalty: "gp"}.get(penalty.function)
         if kind is None:
             return None
         found.append(("gp1" if kind == "gp" and given.get("one_sided") else kind, float(weight)))
