@@ -151,6 +151,11 @@ def test_report_of_rows_and_a_run_that_goes_on_where_it_stopped(tmp_path, capsys
     text = capsys.readouterr().out
     assert "| damaged | 3 | 1/3 = 33 %" in text
     assert "| penalty_absent | unshuffled | 1 |" in text
+    kept = tmp_path / "kept.jsonl"
+    part("report").main([str(rows), "--compact", str(kept)])
+    capsys.readouterr()
+    part("report").main([str(kept)])
+    assert capsys.readouterr().out == text
     out = tmp_path / "runs.jsonl"
     arguments = ["--set", "dev", "--access", "none", "--only", "penalty_packs", "--out", str(out)]
     part("run").main(arguments)

@@ -14,6 +14,7 @@ import json
 import time
 import warnings
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ ACCESS = ("none", "full", "optimizers", "real_z")
 
 
 def trained(plan: Plan, access: str = "none", measured: bool = False, **options: Any) -> dict[str, Any]:
-    """Trains one run and returns what was seen; a monitored run is measured at its end alone, unless asked otherwise."""
+    """Trains one run and returns what was seen; a monitored run is measured at its end, or `measured` all along."""
     job = Job(plan)
     watch = Watch(job) if access == "none" else Monitored(job, access, **options)
     if measured:
@@ -156,6 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--every", type=int, default=10, help="the Monitor's windows")
     parser.add_argument("--budget", type=float, default=0.0, help="its share of time; 0: its default")
     parser.add_argument("--lean", action="store_true", help="train each run once, with the Monitor")
+    parser.add_argument("--mixed", action="store_true", help="in an order that makes every beginning a fair sample")
     parser.add_argument("--shard", default="0/1", help="I/N: every N-th run from the I-th on")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -164,7 +166,10 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = set(options.only.split(",")) if options.only else None
     mine, of = (int(part) for part in options.shard.split("/"))
     places: Counter[tuple[str, int]] = Counter()
-    for i, plan in enumerate(plans(options.set, options.seeds)):
+    todo = plans(options.set, options.seeds)
+    if options.mixed:
+        todo.sort(key=lambda plan: sha256(plan.key.encode()).hexdigest())
+    for i, plan in enumerate(todo):
         name = plan.fault or "healthy"
         places[name, plan.seed] += 1
         if plan.fault and options.places and places[name, plan.seed] > options.places:
