@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from monitor_cases import LATENT, Sigmoid, build, mlp
 from torch import nn
 
+from monitor_cases import LATENT, Sigmoid, build, mlp
 from tightrope import constraints, doctor
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main

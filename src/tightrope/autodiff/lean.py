@@ -24,6 +24,8 @@ from tightrope.autodiff.convolution import Sizes, convolution
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.view import modules_of
 
+_saved_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)  # absent before torch 2.5
+
 _Answer = Callable[..., "Tensor | None"]
 
 
@@ -180,7 +182,7 @@ def _fit(x: Any = None, weight: Any = None, *_: Any, **named: Any) -> bool:
     if forward_ad._current_level >= 0 or in_functional_transform():
         return False
     # an activation checkpoint calls its part again in the backward, outside of this mode
-    return torch._C._autograd._top_saved_tensors_default_hooks(True) is None
+    return _saved_hooks is not None and _saved_hooks(True) is None
 
 
 def lean_derivatives(*networks: object) -> AbstractContextManager[Any]:

@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "Train a GAN on your data and write a report.",
     "resume": "Go on from a run's newest checkpoint, bit for bit.",
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
+    "export": "Write a run's generator as ONNX, as an exported program of torch, or with a model card.",
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again.",
     "diagnose": "Say what is wrong with a run, with evidence and remedy.",

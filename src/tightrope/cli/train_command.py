@@ -44,9 +44,10 @@ class TrainOptions(Wishes):
 
 def run(words: list[str]) -> int:
     """Parse, resolve, train, report."""
+    words = ["--from-run" + word[6:] if word.partition("=")[0] == "--from" else word for word in words]
     names = spelt(words)
     name, network = names.get("method") or Wishes.method, names.get("network") or None
-    command = _command(name, network, names, asked="-h" in words or "help" in names)
+    command = _command(name, network, names.keys(), asked="-h" in words or "help" in names)
     general = [field.name for field in dataclasses.fields(TrainOptions)]
 
     def unknown(option: str) -> None:

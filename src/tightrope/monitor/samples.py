@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import undisturbed
 from tightrope.monitor.bookkeeping import moded, outside
 from tightrope.monitor.capture import Hook
@@ -106,17 +105,14 @@ class Samples:
 
         handles = [network.register_forward_pre_hook(Hook(listen)) for network in networks[:1] + networks[2:]]
         streams = [(g, g.get_state()) for g in _streams(self.sample)]
-        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the user's global stream is kept)
         try:
-            with undisturbed(*networks), torch.no_grad():
+            with global_streams_kept(), undisturbed(*networks), torch.no_grad():
                 drawn = self.sample()
         finally:
             for handle in handles:
                 handle.remove()
             for stream, state in streams:
                 stream.set_state(state)
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
         if inputs and inputs[0][0].is_floating_point() and inputs[0][0].numel() > 1:
             z, training = inputs[0]
             window.numbers |= {"sampled_mean": float(z.mean()), "sampled_std": float(z.std()),

@@ -63,7 +63,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         h = F.relu(self.blocks(self.stem(x)))
         return self.head(sum_pool(h) / h.shape[2], labels)
 
@@ -128,7 +128,7 @@ def critic(
             If an option is out of range, or the depth too small for one block per stage.
     """
     image = check(shape)
-    require_at_least(1, width=width)
+    require_at_least(1, width=width, depth=depth)
     require_at_least(0, classes=classes)
     if branch not in ("scaled", "zero"):
         raise UserError(f"branch must be scaled or zero, got {branch!r}.")

@@ -60,7 +60,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]`` in [-1, 1]."""
         require_latent(z, self.latent)
-        require_labels(labels, self.classes, len(z))
+        require_labels(labels, self.classes, z.shape[0])
         if self.label_embedding is not None:
             z = torch.cat((z, F.normalize(self.label_embedding(labels), dim=1)), dim=1)
         h = self.blocks[0](to_map(self.dense(z), self.base, self.last.weight))
@@ -86,7 +86,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         h = self.blocks[0](self.first(x))
         for block in self.blocks[1:]:
             h = block(F.avg_pool2d(h, 3, 2, 1))

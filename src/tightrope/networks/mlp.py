@@ -12,6 +12,7 @@ from tightrope.networks.activations import Activation, gain, make_activation
 from tightrope.networks.initialise import Std, build, fan_in
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape, with_label
 from tightrope.networks.network import Network
+from tightrope.networks.sizes import require_sizes
 
 
 class Generator(nn.Module):
@@ -36,7 +37,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z ``[batch, latent]`` and labels ``[batch]`` to samples ``[batch, *shape]``."""
         require_latent(z, self.latent)
-        require_labels(labels, self.classes, len(z))
+        require_labels(labels, self.classes, z.shape[0])
         z = with_label(z, self.label_embedding, labels)
         x = self.last(self.hidden(z)).reshape(-1, *self.shape)
         return torch.tanh(x) if len(self.shape) == 3 else x
@@ -54,7 +55,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map samples ``[batch, *shape]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         return self.head(self.hidden(x.flatten(1)), labels)
 
 
@@ -68,6 +69,7 @@ def _hidden(features: int, width: int, depth: int, activation: nn.Module) -> nn.
 
 def check(shape: tuple[int, ...]) -> None:
     """Raise ``UserError`` for a sample shape without entries; every other shape can be built."""
+    require_sizes("mlp", shape)
     if not shape or min(shape) < 1:
         raise UserError(f"network 'mlp' builds any sample shape of at least one number, got {tuple(shape)}.")
 

@@ -114,7 +114,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]`` in [-1, 1]."""
         require_latent(z, self.latent)
-        require_labels(labels, self.classes, len(z))
+        require_labels(labels, self.classes, z.shape[0])
         h = to_map(self.dense(z), self.base, self.last.weight)
         for block in self.blocks:
             h = block(h, labels)
@@ -144,7 +144,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         h = x
         for index, block in enumerate(self.blocks):
             if self.label_embedding is not None and index == self.join:

@@ -74,7 +74,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Sizes, seeds, budget, and how often to log, sample, save and evaluate (in steps)."""
+    """Sizes, seeds, budget, how often to log, sample, save and evaluate (in steps), and whose weights it began with."""
 
     batch_size: Size = 64
     seed: Seed = 0
@@ -97,6 +97,7 @@ class TrainingSettings:
     conditioning_n: Annotated[int, Meta(ge=2, le=2**20)] = 8
     keep: Count = 3
     tensorboard: bool = False
+    from_run: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope._plumbing.typed import converted
 from tightrope.data import Dataset
 from tightrope.runs.assemble import build_method, describe_data, open_dataset, resolve_network, resolve_source
@@ -22,6 +23,7 @@ from tightrope.runs.config import (
     Count,
     DataSettings,
     MethodSettings,
+    NetworkSettings,
     Number,
     Seed,
     Size,
@@ -29,8 +31,9 @@ from tightrope.runs.config import (
     Whole,
     check,
     environment,
+    read_config,
 )
-from tightrope.runs.options import method_options, network_options, refuse_unknown
+from tightrope.runs.options import PLAYERS, method_options, network_options, refuse_unknown
 
 DEFAULT_STEPS = 10_000
 
@@ -71,6 +74,8 @@ class Wishes:
         instance_noise: Standard deviation of the noise added to real and fake samples.
         instance_noise_images: Let the noise fall linearly to 0 over this many real images.
         augment: Augment what the critic sees, for few images: diff always, ada as far as the critic overfits.
+        from_run: Begin with the weights of this run's newest checkpoint, its network and its size of latents; data and
+            classes may be others. --from for short.
         log_every: Steps between rows of metrics; a 200th of the budget if not given.
         sample_every: Steps between sample pictures; a 10th of the budget if not given.
         checkpoint_every: Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given.
@@ -104,6 +109,7 @@ class Wishes:
     instance_noise: Number = 0.0
     instance_noise_images: Count | None = None
     augment: Literal["diff", "ada"] | None = None
+    from_run: Path | None = None
     log_every: Count | None = None
     sample_every: Count | None = None
     checkpoint_every: Count | None = None
@@ -156,6 +162,7 @@ def resolve_wishes(
     Raises:
         UserError: Something is unknown or does not fit together.
     """
+    base = None if wishes.from_run is None else read_config(wishes.from_run)
     hyperparameters = method_options(wishes.method)
     refuse_unknown(list(options), wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
     device = _device(wishes.device)
@@ -174,7 +181,7 @@ def resolve_wishes(
     data = describe_data(data, dataset)
     if wishes.augment is not None and data.kind != "images":
         raise UserError(f"Augmentations need images, got {data.kind} in {data.name}; leave out --augment.")
-    latent = wishes.latent or (128 if data.kind == "images" else 16)
+    latent = wishes.latent or (base.training.latent if base else 128 if data.kind == "images" else 16)
     chosen = {key: value for key, value in options.items() if key in hyperparameters}
     settings = MethodSettings(
         wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images, wishes.augment
@@ -183,8 +190,10 @@ def resolve_wishes(
         settings = with_data_scale(settings, dataset, latent)
     method = build_method(settings)
     settings = dataclasses.replace(settings, hyperparameters=dict(method.hyperparameters))
-    network = resolve_network(wishes.network, data.shape, {})
+    network = resolve_network(wishes.network or (base.network.name if base else None), data.shape, {})
     wanted = {k: v for k, v in options.items() if k not in hyperparameters}
+    if base is not None and base.network.name == network.name:
+        wanted = _spelt(base.network) | wanted
     wanted = _wanted(method.critic_options, network_options(network.name)["critic"], wanted) | wanted
     network = resolve_network(network.name, data.shape, wanted)
     batch_size = wishes.batch_size or method.batch_size
@@ -199,9 +208,15 @@ def resolve_wishes(
         keep=wishes.keep,
         tensorboard=wishes.tensorboard,
         evaluate_n=wishes.evaluate_n,
+        from_run="" if wishes.from_run is None else str(expanded(str(wishes.from_run)).resolve()),
         **_cadence(wishes, method.n_critic, latent, batch_size),
     )
     return check(Config(data, settings, network, training, command, environment())), dataset
+
+
+def _spelt(network: NetworkSettings) -> dict[str, Any]:
+    """Options of a network as they are given for one player each."""
+    return {f"{player}_{key}": v for player in PLAYERS for key, v in getattr(network, player).items()}
 
 
 def _wanted(options: Mapping[str, Any], critic: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
+from tightrope.training.compiled import refuse_compiled
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.run import Half, Run
 
@@ -36,6 +37,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
 
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
+        UserError: It is called inside ``torch.compile``, and the method has a gradient penalty.
 
     Example:
         >>> from tightrope import methods, training
@@ -45,6 +47,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         >>> sorted(training.scalars(half)), run.critic_steps, run.step
         (['d_fake', 'd_real', 'gradient_norm', 'loss', 'penalty'], 1, 0)
     """
+    refuse_compiled(run)
     require(real)
     _require_alternating(run.method.name, run.method.play)
     real, labels = to_device(run, real, labels)
@@ -207,7 +210,7 @@ def detached(objective: Objective) -> Objective:
 
 
 def _detached(scores: Scores) -> Scores:
-    return scores.detach() if isinstance(scores, Tensor) else tuple(part.detach() for part in scores)
+    return scores.detach() if isinstance(scores, Tensor) else [part.detach() for part in scores]
 
 
 def scalars(half: Half) -> dict[str, float]:

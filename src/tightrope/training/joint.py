@@ -18,6 +18,7 @@ from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients
+from tightrope.training.compiled import refuse_compiled
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.run import Half, Run
@@ -41,10 +42,12 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
 
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has been updated.
+        UserError: It is called inside ``torch.compile``, and the method has a gradient penalty.
 
     Cost: a forward of the generator per player; with a correction, which evaluates both losses for each player, and
     two backwards through them, about four plain steps; extragradient takes two gradients.
     """
+    refuse_compiled(run)
     require(real)
     real, labels = to_device(run, real, labels)
     seen: dict[str, Objective] = {}

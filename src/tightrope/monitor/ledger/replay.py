@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import frozen_constraints, twice_differentiable
 from tightrope.layers.torch_own import HOOKS, steady
 from tightrope.monitor.capture import Call, Hook, tensors_in
@@ -40,10 +39,10 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
     """Set the state of a call; afterwards the present one is back, plain attributes of the modules included."""
     modules = list(module.modules())
     attributes = [(m, dict(vars(m))) for m in modules]
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the user's global stream is kept)
     device = call.x.device if call.x is not None else torch.device("cpu")
     try:
         with ExitStack() as stack:
+            stack.enter_context(global_streams_kept())
             stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
             torch.set_rng_state(call.random[0])
             if len(call.random) > 1:
@@ -57,8 +56,6 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
             stack.enter_context(torch.autocast(device.type, call.autocast, call.autocast is not None))
             yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
         for m, before in attributes:
             now = vars(m)
             for key in [key for key in now if key not in before]:
