@@ -1,22 +1,23 @@
 """Trainings with and without clamping, many seeds at once, and what `studies/jacobian_clamping.py` measures of them.
 
-Parameters are stacked and the library's two half-steps mapped over them by ``torch.func``.
+They train by ``training.seeds.train``. The results in ``docs/results/jacobian_clamping.json`` come from a stack of this
+study's own, in which the directions of the clamping were drawn from one stream for all seeds; now each seed draws its
+own, and the latents come from the run's seed, so that the same seeds give other runs of the same distribution.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
 
-from tightrope import conditioning, methods
+from tightrope import conditioning, methods, training
 from tightrope.data import open_data
 from tightrope.methods import Method
-from tightrope.methods.game import critic_objective, generator_objective
 from tightrope.metrics import frechet_distance, mode_coverage, wasserstein1
 from tightrope.networks import NETWORKS
 from tightrope.penalties import Penalty, jacobian_clamping
@@ -24,7 +25,6 @@ from tightrope.penalties import Penalty, jacobian_clamping
 SEEDS = tuple(range(100, 120))
 POINTS = 800
 LATENTS = 256
-Parameters = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -91,71 +91,6 @@ def relu_networks(setup: Setup, shape: tuple[int, ...], seed: int) -> tuple[nn.M
         return generator, nn.Sequential(nn.Flatten(), *scores)
 
 
-def stacked(modules: list[nn.Module]) -> Parameters:
-    """Parameters of equal modules with a leading seed axis, as leaves."""
-    names = dict(modules[0].named_parameters())
-    return {k: torch.stack([dict(m.named_parameters())[k].detach() for m in modules]).requires_grad_() for k in names}
-
-
-class Stack:
-    """Networks of many seeds that train together; the seeds share nothing but the clock."""
-
-    def __init__(self, setup: Setup, method: Method, seeds: tuple[int, ...], real: Tensor, randomness: str) -> None:
-        pairs = [networks(setup, tuple(real.shape[1:]), seed) for seed in seeds]
-        self.setup, self.method, self.real, self.seeds = setup, method, real, seeds
-        (self.generator, self.critic) = pairs[0]
-        self.g, self.c = stacked([g for g, _ in pairs]), stacked([c for _, c in pairs])
-        self.g_adam = self._adam(self.g, method.generator_optimizer.learning_rate)
-        self.c_adam = self._adam(self.c, method.critic_optimizer.learning_rate)
-        self.streams = [torch.Generator().manual_seed(1_000_003 * seed + 1) for seed in seeds]
-        self.critic_gradient = vmap(grad_and_value(self._critic_loss), randomness=randomness)
-        self.generator_gradient = vmap(grad_and_value(self._generator_loss), randomness=randomness)
-        self.samples = vmap(lambda g, z: functional_call(self.generator, g, (z,)))
-
-    def _adam(self, parameters: Parameters, rate: Any) -> torch.optim.Optimizer:
-        betas = self.method.generator_optimizer.betas
-        return torch.optim.Adam(list(parameters.values()), rate, betas=(float(betas[0]), float(betas[1])), foreach=True)
-
-    def _critic_loss(self, c: Parameters, real: Tensor, fake: Tensor) -> Tensor:
-        return critic_objective(self.method, lambda x: functional_call(self.critic, c, (x,)), real, fake).total
-
-    def _generator_loss(self, g: Parameters, c: Parameters, z: Tensor) -> Tensor:
-        return generator_objective(
-            self.method,
-            lambda z: functional_call(self.generator, g, (z,)),
-            lambda x: functional_call(self.critic, c, (x,)),
-            z,
-        ).total
-
-    def latents(self) -> Tensor:
-        """Latents [seeds, batch, latent], each seed's from its own stream."""
-        size = (self.setup.batch, self.setup.latent)
-        return torch.stack([torch.randn(size, generator=rng) for rng in self.streams])
-
-    def step(self) -> None:
-        """One generator update with its critic updates, of every seed."""
-        for _ in range(self.method.n_critic):
-            rows = torch.stack([torch.randint(len(self.real), (self.setup.batch,), generator=r) for r in self.streams])
-            with torch.no_grad():
-                fake = self.samples(self.g, self.latents())
-            self._update(self.c_adam, self.c, self.critic_gradient(self.c, self.real[rows], fake)[0])
-        self._update(self.g_adam, self.g, self.generator_gradient(self.g, self.c, self.latents())[0])
-
-    def _update(self, adam: torch.optim.Optimizer, parameters: Parameters, gradients: Parameters) -> None:
-        for name, p in parameters.items():
-            p.grad = gradients[name].detach().contiguous()
-        adam.step()
-
-    def generators(self) -> list[nn.Module]:
-        """One module per seed, holding copies of its weights."""
-        found = []
-        for i, _ in enumerate(self.seeds):
-            module, _ = networks(self.setup, tuple(self.real.shape[1:]), 0)
-            module.load_state_dict({name: p.detach()[i] for name, p in self.g.items()})
-            found.append(module)
-        return found
-
-
 def build(setup: Setup, *, clamp: bool, name: str = "dcgan", **options: Any) -> Method:
     """A method of the library at the setup's rate, with or without clamping at the setup's bounds."""
     method = methods.build(name, learning_rate=setup.learning_rate, **options)
@@ -192,26 +127,50 @@ def judge(setup: Setup, generator: nn.Module, test: Tensor) -> dict[str, Any]:
     return row
 
 
+def batches(real: Tensor, size: int, seed: int) -> Iterator[Tensor]:
+    """Endless batches, drawn with replacement from a stream of the seed's own."""
+    rng = torch.Generator().manual_seed(1_000_003 * seed + 1)
+    while True:
+        yield real[torch.randint(len(real), (size,), generator=rng)]
+
+
 def run(
     setup: Setup, method: Method, seeds: tuple[int, ...] = SEEDS, *, track: tuple[int, ...] = ()
 ) -> tuple[list[dict[str, Any]], float]:
     """Train all seeds and judge each; the second value is the processor time of the training alone."""
-    torch.manual_seed(seeds[0])  # directions of the clamping and interpolation coefficients, drawn inside vmap
-    stack = Stack(setup, method, seeds, table(setup.data, "train"), "different")
-    test = table(setup.data, "test")
-    curves: list[list[float]] = [[] for _ in seeds]
-    seconds = 0.0
-    for step in range(setup.steps + 1):
-        if step in track:
-            for curve, generator in zip(curves, stack.generators(), strict=True):
-                curve.append(score(generator, setup.latent).mean)
-        if step < setup.steps:
-            began = time.process_time()
-            stack.step()
-            seconds += time.process_time() - began
-    rows = [judge(setup, generator, test) for generator in stack.generators()]
-    for row, seed, curve in zip(rows, seeds, curves, strict=True):
-        row["seed"] = seed
-        if track:
-            row["curve"] = curve
+    real, test = table(setup.data, "train"), table(setup.data, "test")
+    judging = 0.0
+
+    def measure(run: training.Run, seed: int) -> dict[str, Any]:
+        nonlocal judging
+        began = time.process_time()
+        found: dict[str, Any] = {}
+        if run.step in track:
+            found["curve"] = score(run.generator, setup.latent).mean
+        if run.step == setup.steps:
+            found |= judge(setup, run.generator, test)
+        judging += time.process_time() - began
+        return found
+
+    began = time.process_time()
+    trained = training.seeds.train(
+        method,
+        lambda seed: networks(setup, tuple(real.shape[1:]), seed),
+        lambda seed: batches(real, setup.batch, seed),
+        seeds,
+        steps=setup.steps,
+        batch_size=setup.batch,
+        latent=setup.latent,
+        measure=measure,
+        at={*track, setup.steps},
+        how="stack",
+        ema_half_life_images=0.0,
+    )
+    seconds = time.process_time() - began - judging
+    rows = []
+    for one in trained:
+        if one.error is not None:
+            raise one.error
+        curve = [one.measured[step]["curve"] for step in track]
+        rows.append(one.measured[setup.steps] | {"seed": one.seed} | ({"curve": curve} if track else {}))
     return rows, seconds

@@ -4,8 +4,10 @@
 
 Fixed before the first run: 48 runs: unregularised, R1 (gamma 1), R3GAN (gamma 0.1) and WGAN-GP with one critic step,
 each with RMSProp at 1e-3 and 1e-2, on circle, segments and gaussian with two seeds; MLPs with one hidden layer of 8
-units, latents of 2, batches of 64. The six runs of a method and rate train as one stacked network (``stacked.py``) and
-are taken apart, optimiser memory included, to be predicted.
+units, latents of 2, batches of 64. The six runs of a method and rate train at once, by ``training.seeds.train``; each
+is predicted from as the run it is, optimiser memory included. The results in ``docs/results`` come from a stack of this
+study's own, which drew weights and latents of all six from one stream, and ended all of them with the first that met
+a value that is not finite: the same seeds now give other runs of the same distribution, and each ends for itself.
 
 Prediction: the verdict of ``predict`` on one whole step at step 500, on one batch: convergent or marginal means
 *holds*, divergent means *lost*. Outcome: *holds* if the exact Wasserstein-1 distance (256 points each, mean of 5
@@ -22,20 +24,22 @@ import math
 import statistics
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from stacked import StackedMLP, batches, begin
+from small import batches, mlp
 from tightrope import losses, methods
 from tightrope.data.toy import TOYS
 from tightrope.dynamics import predict
 from tightrope.methods import Method
 from tightrope.metrics.transport import wasserstein1
 from tightrope.optimizers.settings import Optimizer
-from tightrope.training import Run, train
+from tightrope.training import Run, seeds
 from tightrope.training.as_game import run_optimizers, run_step
-from tightrope.training.nonfinite import NonFiniteError
 
 ARMS, DATA, RATES, SEEDS = (
     ("unregularised", "r1", "r3gan", "wgan_gp"),
@@ -54,49 +58,52 @@ def method_of(name: str, rate: float) -> Method:
     return replace(methods.build(name, **options), critic_optimizer=settings, generator_optimizer=settings)
 
 
-def taken_apart(run: Run, k: int, runs: int) -> Run:
-    """Run ``k`` of a stack as a run of its own; its gradients are ``runs`` times as large as in the stack's mean."""
-    rng = torch.Generator().manual_seed(0)
-    generator, critic = StackedMLP(1, (2, 8, 2), rng=rng), StackedMLP(1, (2, 8, 1), rng=rng, scores=True)
-    alone = begin(run.method, generator, critic, latent=2, batch=BATCH, seed=0)
-    pairs = ((alone.generator, run.generator, alone.generator_optimizer, run.generator_optimizer),
-             (alone.critic, run.critic, alone.critic_optimizer, run.critic_optimizer))  # fmt: skip
-    for own, stack, optimizer, memory in pairs:
-        for p, q in zip(own.parameters(), stack.parameters(), strict=True):
-            with torch.no_grad():
-                p.copy_(q[k : k + 1])
-            found = memory.state[q]
-            optimizer.state[p] = {"step": found["step"].clone(), "square_avg": runs**2 * found["square_avg"][k : k + 1]}
-    return alone
-
-
 def stack(arm: str, rate: float) -> list[dict[str, object]]:
-    cells = [(data, FIRST_SEED + s) for data in DATA for s in range(SEEDS)]
-    rng = torch.Generator().manual_seed(FIRST_SEED)
-    streams = [torch.Generator().manual_seed(s) for _, s in cells]
-    draw = [lambda n, d=data, r=stream: TOYS[d](n, r) for (data, _), stream in zip(cells, streams, strict=True)]
-    G = StackedMLP(len(cells), (2, 8, 2), rng=rng)
-    D = StackedMLP(len(cells), (2, 8, 1), rng=rng, scores=True)
-    run = begin(method_of(arm, rate), G, D, latent=2, batch=BATCH * len(cells), seed=FIRST_SEED)
-    rows: list[dict[str, object]] = [{"arm": arm, "data": data, "rate": rate, "seed": seed} for data, seed in cells]
-    near: dict[int, list[list[float]]] = {FIRST: [], LAST: []}
-    try:
-        for step in train(run, batches(draw, BATCH, 20_000, rng), steps=LAST):
-            for end, found in near.items():
-                if end - 80 <= step.step <= end and (end - step.step) % 20 == 0:
-                    with torch.no_grad():
-                        fake = G(torch.randn(len(cells) * POINTS, 2, generator=rng)).reshape(len(cells), POINTS, 2)
-                    found.append([wasserstein1(d(POINTS), f) for d, f in zip(draw, fake, strict=True)])
-            if step.step == FIRST:
-                for k, row in enumerate(rows):
-                    one = taken_apart(run, k, len(cells))
-                    seen = predict(run_step(one, draw[k](BATCH)), (one.generator, one.critic), run_optimizers(one))
-                    row |= {"verdict": seen.verdict, "factor": round(seen.rate, 6)}
-    except NonFiniteError:  # ends all six runs of the stack
-        near[LAST] = [[math.inf] * len(cells)]
-    for k, row in enumerate(rows):
-        early, late = (statistics.fmean(values[k] for values in near[end]) for end in (FIRST, LAST))
-        row |= {"early": round(early, 4), "late": round(late, 4), "outcome": "holds" if late <= early else "lost"}
+    """The six runs of a method and rate; number ``2000 + s`` on the first distribution, ``2010 + s`` on the second."""
+    cells = {FIRST_SEED + 10 * k + s: (data, FIRST_SEED + s) for k, data in enumerate(DATA) for s in range(SEEDS)}
+    streams = {seed: torch.Generator().manual_seed(seed) for seed in cells}
+
+    def draw(seed: int, n: int) -> Tensor:
+        return TOYS[cells[seed][0]](n, streams[seed])
+
+    def networks(seed: int) -> tuple[nn.Module, nn.Module]:
+        rng = torch.Generator().manual_seed(seed)
+        return mlp((2, 8, 2), rng), mlp((2, 8, 1), rng)
+
+    def measure(run: Run, seed: int) -> dict[str, Any]:
+        with torch.no_grad():
+            fake = run.generator(torch.randn(POINTS, 2, generator=streams[seed]))
+        found: dict[str, Any] = {"w1": wasserstein1(draw(seed, POINTS), fake)}
+        if run.step == FIRST:
+            seen = predict(run_step(run, draw(seed, BATCH)), (run.generator, run.critic), run_optimizers(run))
+            found |= {"verdict": seen.verdict, "factor": round(seen.rate, 6)}
+        return found
+
+    near = {end: range(end - 80, end + 1, 20) for end in (FIRST, LAST)}
+    trained = seeds.train(
+        method_of(arm, rate),
+        networks,
+        lambda seed: batches(partial(draw, seed), BATCH, 20_000, streams[seed]),
+        cells,
+        steps=LAST,
+        batch_size=BATCH,
+        latent=2,
+        measure=measure,
+        at=[step for steps in near.values() for step in steps],
+        how="stack",
+        ema_half_life_images=0.0,
+    )
+    rows: list[dict[str, object]] = []
+    for one in trained:
+        data, seed = cells[one.seed]
+        at_first = one.measured.get(FIRST, {"verdict": "divergent", "factor": math.inf})
+        early, late = (
+            statistics.fmean(one.measured[step]["w1"] for step in steps) if steps[-1] in one.measured else math.inf
+            for steps in near.values()
+        )
+        row = {"arm": arm, "data": data, "rate": rate, "seed": seed, "early": round(early, 4), "late": round(late, 4)}
+        row |= {name: at_first[name] for name in ("verdict", "factor")}
+        rows.append(row | {"outcome": "holds" if math.isfinite(late) and late <= early else "lost"})
     return rows
 
 

@@ -12,42 +12,43 @@ C4: on each of the singular three (line, circle, segments) unregularised W1 >= 1
 C5: mean norm of the critic's gradient at the data after the last step: R1 and R3GAN <= 0.1, GP in [0.5, 1.5] on
 Gaussian and circle, unregularised on the circle >= 10.
 
-All runs of an arm train as one stacked network. Results are merged into FILE arm by arm.
+All runs of an arm train at once, by ``training.seeds.train``. Results are merged into FILE arm by arm. Those in
+``docs/results/two_dimensional.json`` come from a stack of this study's own, which drew weights and latents of all runs
+from one stream: the same seeds now give other runs of the same distribution.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
-from stacked import StackedMLP, batches, begin
-from tightrope import losses, methods
+from small import batches, mlp
+from tightrope import losses, methods, training
 from tightrope.data.toy import TOYS
 from tightrope.methods import Method
 from tightrope.metrics.transport import wasserstein1
 from tightrope.optimizers.settings import Optimizer
-from tightrope.training import train
 
 NAMES = ("gaussian", "line", "circle", "segments")
 OPTIMIZER = Optimizer("rmsprop", 5e-4)
 POINTS, CHECKPOINTS, BATCH, LATENT, HIDDEN = 512, 16, 128, 8, (64, 64, 64)
 
 
-def arm(name: str, runs: int) -> Method:
+def arm(name: str) -> Method:
     def built(method: str, **options: object) -> Method:
-        from dataclasses import replace
-
         return replace(methods.build(method, **options), critic_optimizer=OPTIMIZER, generator_optimizer=OPTIMIZER)
 
     if name == "unregularised":
         return Method(name, losses.non_saturating, OPTIMIZER, OPTIMIZER)
-    if name == "consensus":  # the squared field of a mean over runs is a runs-th of each run's own
-        return built("consensus", gamma=10.0 * runs)
     return {
         "r1": lambda: built("r1", gamma=1.0),
         "r2": lambda: built("r1", gamma=1.0, at="fake"),
@@ -55,6 +56,7 @@ def arm(name: str, runs: int) -> Method:
         "gp1": lambda: built("wgan_gp", n_critic=1),
         "gp5": lambda: built("wgan_gp", n_critic=5),
         "clip": lambda: built("wgan", bound=0.1),
+        "consensus": lambda: built("consensus"),
     }[name]()
 
 
@@ -62,32 +64,46 @@ ARMS = ("unregularised", "r1", "r2", "r3gan", "gp1", "gp5", "clip", "consensus")
 
 
 def run_arm(name: str, steps: int, seeds: int) -> dict[str, object]:
-    rng = torch.Generator().manual_seed(1000)
-    cells = [(data, 1000 + s) for data in NAMES for s in range(seeds)]
-    streams = [torch.Generator().manual_seed(s) for _, s in cells]
-    draw = [lambda n, d=data, r=stream: TOYS[d](n, r) for (data, _), stream in zip(cells, streams, strict=True)]
-    G = StackedMLP(len(cells), (LATENT, *HIDDEN, 2), rng=rng)
-    D = StackedMLP(len(cells), (2, *HIDDEN, 1), rng=rng, scores=True)
-    run = begin(arm(name, len(cells)), G, D, latent=LATENT, batch=BATCH * len(cells), seed=1000)
-    trail: list[list[float]] = [[] for _ in cells]
+    """All runs of an arm, number ``1000 + s`` on the first distribution, ``1100 + s`` on the second and so on."""
+    cells = {1000 + 100 * k + s: data for k, data in enumerate(NAMES) for s in range(seeds)}
+    streams = {seed: torch.Generator().manual_seed(seed) for seed in cells}
+
+    def draw(seed: int, n: int) -> Tensor:
+        return TOYS[cells[seed]](n, streams[seed])
+
+    def networks(seed: int) -> tuple[nn.Module, nn.Module]:
+        rng = torch.Generator().manual_seed(seed)
+        return mlp((LATENT, *HIDDEN, 2), rng), mlp((2, *HIDDEN, 1), rng)
+
+    def measure(run: training.Run, seed: int) -> tuple[float, float]:
+        with torch.no_grad():
+            fake = run.generator(torch.randn(POINTS, LATENT, generator=streams[seed]))
+        x = draw(seed, POINTS).requires_grad_()
+        (slopes,) = torch.autograd.grad(run.critic(x).sum(), x)
+        return wasserstein1(draw(seed, POINTS), fake), float(slopes.norm(dim=1).mean())
+
     began = time.process_time()
-    for step in train(run, batches(draw, BATCH, 20_000, rng), steps=steps):
-        if step.step % (steps // CHECKPOINTS) == 0 and step.step > steps // 2:
-            with torch.no_grad():
-                fake = G(torch.randn(len(cells) * POINTS, LATENT, generator=rng)).reshape(len(cells), POINTS, 2)
-            for k, d in enumerate(draw):
-                trail[k].append(wasserstein1(d(POINTS), fake[k]))
-    x = torch.cat([d(POINTS) for d in draw]).requires_grad_()
-    (slopes,) = torch.autograd.grad(D(x).sum(), x)
-    norms = slopes.norm(dim=1).reshape(len(cells), POINTS).mean(1).tolist()
-    tails = [statistics.fmean(t) for t in trail]
-    rows = {
-        data: {
-            "w1": [round(t, 5) for (d, _), t in zip(cells, tails, strict=True) if d == data],
-            "slope_at_data": [round(t, 5) for (d, _), t in zip(cells, norms, strict=True) if d == data],
-        }
-        for data in NAMES
-    }
+    each = steps // CHECKPOINTS
+    trained = training.seeds.train(
+        arm(name),
+        networks,
+        lambda seed: batches(partial(draw, seed), BATCH, 20_000, streams[seed]),
+        cells,
+        steps=steps,
+        batch_size=BATCH,
+        latent=LATENT,
+        measure=measure,
+        at=[step for step in range(each, steps + 1, each) if step > steps // 2],
+        how="stack",
+        ema_half_life_images=0.0,
+    )
+    rows: dict[str, dict[str, list[float]]] = {data: {"w1": [], "slope_at_data": []} for data in NAMES}
+    for one in trained:
+        lost = one.error is not None
+        tail = [w1 for w1, _ in one.measured.values()]
+        rows[cells[one.seed]]["w1"].append(math.inf if lost else round(statistics.fmean(tail), 5))
+        slope = math.nan if lost else round(one.measured[max(one.measured)][1], 5)
+        rows[cells[one.seed]]["slope_at_data"].append(slope)
     return {"steps": steps, "seeds": seeds, "cpu_seconds": round(time.process_time() - began, 1), "data": rows}
 
 

@@ -2,7 +2,10 @@
 
     OMP_NUM_THREADS=1 python studies/wasserstein.py C1 C2 C3 C3R C6 C6R [--seeds 5] [--out FILE]
 
-Fixed before the first run; fresh seeds 3000, 3001, ...; all seeds of an arm train as one stacked network.
+Fixed before the first run; fresh seeds 3000, 3001, ...; all seeds of an arm train at once, by ``training.seeds.train``.
+The results in ``docs/results`` come from a stack of this study's own, which drew weights and latents of all seeds from
+one stream: the same seeds now give other runs of the same distribution. C3's losses are now those of fresh samples at a
+checkpoint, of as many as the 20 batches before it had.
 
 C1: lines at theta in {-1, -.6, -.3, -.1, 0, .1, .3, .6, 1}, critic of two hidden layers of 64, 1,500 steps, batches
 of 64: WGAN-GP (Adam 1e-3, betas .5, .9), clipping at 0.1 (RMSProp 1e-3), logistic (Adam 1e-3). GP: Pearson
@@ -28,24 +31,22 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from scipy.stats import pearsonr, spearmanr
-from torch import Tensor
+from torch import Tensor, nn
 
-from stacked import StackedMLP, batches, begin
-from tightrope import constraints, losses, methods, penalties
-from tightrope.data.toy import TOYS
+from small import batches, mlp
+from tightrope import constraints, losses, methods, penalties, training
+from tightrope.data.toy import ROLL_NOISE, ROLL_SCALE, TOYS
 from tightrope.methods import Alternating, Method, Projection
-from tightrope.methods.game import critic_objective
 from tightrope.metrics.transport import wasserstein1
 from tightrope.optimizers.settings import Optimizer, UpdateRule
 from tightrope.penalties import Penalty
-from tightrope.training import train
 
 FIRST_SEED = 3000
 GP = (Penalty(penalties.gradient_penalty, {"weight": 10.0}),)
@@ -66,42 +67,70 @@ def logistic(optimizer: UpdateRule) -> Method:
     return Method("logistic", losses.non_saturating, optimizer, optimizer)
 
 
-def train_critic(method: Method, critic: StackedMLP, draw: Callable[[], tuple[Tensor, Tensor]], steps: int) -> None:
-    optimizer = method.critic_optimizer.build(critic.parameters())
-    rng = torch.Generator().manual_seed(FIRST_SEED)
-    if method.projection is not None:
-        method.projection(critic)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        critic_objective(method, critic, *draw(), rng=rng).total.backward()
-        optimizer.step()
-        if method.projection is not None:
-            method.projection(critic)
+def uniform(z: Tensor) -> Tensor:
+    """Standard normal numbers as uniform ones."""
+    return torch.special.ndtr(z)
+
+
+class Line(nn.Module):
+    """The line ``(theta, u)``, ``u`` uniform, as a generator that stays where it is: its rate is 0."""
+
+    def __init__(self, theta: float) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(theta))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Points for latents ``[batch, 1]``."""
+        u = uniform(z[:, 0])
+        return torch.stack([self.theta + 0 * u, u], 1)
+
+
+class NoisySwissRoll(nn.Module):
+    """The swiss roll plus N(0, 1) as a generator that stays where it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Points for latents ``[batch, 5]``."""
+        t = 1.5 * math.pi * (1 + 2 * uniform(z[:, :1]))
+        roll = torch.cat([t * t.cos(), t * t.sin()], 1)
+        return (roll + ROLL_NOISE * z[:, 1:3]) / ROLL_SCALE + z[:, 3:5] + self.shift
+
+
+def at_rest(method: Method) -> Method:
+    """The method with a generator that does not move."""
+    return replace(method, generator_optimizer=Optimizer("sgd", 0.0))
 
 
 def c1(seeds: int) -> dict[str, object]:
     adam = Optimizer("adam", 1e-3, (0.5, 0.9))
-    theta = torch.tensor(THETAS).repeat_interleave(seeds)  # run = 9 distances x seeds
+    theta = {FIRST_SEED + 100 * k + s: t for k, t in enumerate(THETAS) for s in range(seeds)}
     out: dict[str, object] = {}
+
+    def networks(seed: int) -> tuple[nn.Module, nn.Module]:
+        return Line(theta[seed]), mlp((2, 64, 64, 1), torch.Generator().manual_seed(seed))
+
+    def real(seed: int, n: int = 64) -> Iterator[Tensor]:
+        rng = torch.Generator().manual_seed(seed)
+        while True:
+            u = torch.rand(n, generator=rng)
+            yield torch.stack([torch.zeros_like(u), u], 1)
+
     for name, method in {"gp": gp(adam), "clip": clip(0.1, 1e-3), "logistic": logistic(adam)}.items():
-        rng = torch.Generator().manual_seed(FIRST_SEED)
-        critic = StackedMLP(len(theta), (2, 64, 64, 1), rng=rng, scores=True)
-
-        def draw(n: int = 64, rng: torch.Generator = rng) -> tuple[Tensor, Tensor]:
-            u, w = torch.rand(2, len(theta), n, generator=rng)
-            real = torch.stack([torch.zeros_like(u), u], -1)
-            fake = torch.stack([theta[:, None].expand_as(w), w], -1)
-            return real.flatten(0, 1), fake.flatten(0, 1)
-
-        train_critic(method, critic, draw, 1500)
-        with torch.no_grad():
-            real, fake = draw(2000)
-            a, b = (critic(x).reshape(len(theta), -1) for x in (real, fake))
-            if name == "logistic":
-                value = math.log(2) - 0.5 * (torch.nn.functional.softplus(-a) + torch.nn.functional.softplus(b)).mean(1)
-            else:
-                value = a.mean(1) - b.mean(1)
-        table = value.reshape(len(THETAS), seeds)
+        options = {"steps": 1500, "batch_size": 64, "latent": 1, "how": "stack"}
+        values = []
+        for one in training.seeds.train(at_rest(method), networks, real, theta, **options):
+            with torch.no_grad():
+                fake = one.run.generator(torch.randn(2000, 1, generator=torch.Generator().manual_seed(one.seed)))
+                a, b = one.run.critic(next(real(one.seed, 2000))), one.run.critic(fake)
+                if name == "logistic":
+                    both = torch.nn.functional.softplus(-a) + torch.nn.functional.softplus(b)
+                    values.append(math.log(2) - 0.5 * both.mean())
+                else:
+                    values.append(a.mean() - b.mean())
+        table = torch.stack([torch.as_tensor(v) for v in values]).reshape(len(THETAS), seeds)
         distance = torch.tensor(THETAS).abs()
         out[name] = {
             "by_theta": [round(float(row.mean()), 4) for row in table],
@@ -123,63 +152,92 @@ def c2(seeds: int) -> dict[str, object]:
         "gp": gp(Optimizer("adam", 1e-4, (0.5, 0.9))),
     }
     out: dict[str, object] = {}
+
+    def networks(seed: int) -> tuple[nn.Module, nn.Module]:
+        return NoisySwissRoll(), mlp((2, *[128] * 12, 1), torch.Generator().manual_seed(seed), slope=0.0)
+
+    def real(seed: int) -> Iterator[Tensor]:
+        rng = torch.Generator().manual_seed(seed)
+        while True:
+            yield TOYS["swissroll"](128, rng)
+
     for name, method in arms.items():
-        rng = torch.Generator().manual_seed(FIRST_SEED)
-        critic = StackedMLP(seeds, (2, *[128] * 12, 1), rng=rng, slope=0.0, scores=True)
-
-        def draw(rng: torch.Generator = rng) -> tuple[Tensor, Tensor]:
-            real = TOYS["swissroll"](2 * 128 * seeds, rng)
-            return real[: 128 * seeds], real[128 * seeds :] + torch.randn(128 * seeds, 2, generator=rng)
-
-        train_critic(method, critic, draw, 800)
-        real, fake = draw()
-        total, norms = 0.0, []
-        hidden = [list(critic.layers(x.requires_grad_())) for x in (real, fake)]
-        total = hidden[1][-1].mean() - hidden[0][-1].mean()
-        for pair in zip(*(layers[:-1] for layers in hidden), strict=True):
-            found = torch.autograd.grad(total, pair, retain_graph=True)
-            norms.append(torch.cat(found, 1).flatten(1).norm(dim=1))
-        levels = torch.stack(norms).log10()
+        options = {"steps": 800, "batch_size": 128, "latent": 5, "how": "stack"}
         slopes, vanished = [], []
-        for column in levels.T:  # layers whose gradient is exactly zero in float32 are counted, not fitted
-            at = torch.isfinite(column).nonzero().flatten().float()
-            y = column[torch.isfinite(column)]
-            slopes.append(round(float(((at - at.mean()) * y).sum() / (at - at.mean()).square().sum()), 3))
-            vanished.append(len(column) - len(y))
+        chosen = range(FIRST_SEED, FIRST_SEED + seeds)
+        for one in training.seeds.train(at_rest(method), networks, real, chosen, **options):
+            x = next(real(one.seed + 10_000))
+            y = one.run.generator(torch.randn(128, 5, generator=torch.Generator().manual_seed(one.seed))).detach()
+            y_real, y_fake = hidden(one.run.critic, x), hidden(one.run.critic, y)
+            total = y_fake[-1].mean() - y_real[-1].mean()
+            norms = []
+            for pair in zip(y_real[:-1], y_fake[:-1], strict=True):
+                found = torch.autograd.grad(total, pair, retain_graph=True)
+                norms.append(torch.cat([part.flatten() for part in found]).norm())
+            column = torch.stack(norms).log10()
+            finite = torch.isfinite(column)  # layers whose gradient is exactly zero in float32 are counted, not fitted
+            at = finite.nonzero().flatten().float()
+            level = column[finite]
+            slope = ((at - at.mean()) * level).sum() / (at - at.mean()).square().sum()
+            slopes.append(round(float(slope), 3))
+            vanished.append(len(column) - len(level))
         out[name] = {"slope": slopes, "layers_at_zero": vanished}
     return out
 
 
+def hidden(critic: nn.Module, x: Tensor) -> list[Tensor]:
+    """Outputs of every dense layer, before the activation that follows."""
+    found = []
+    x = x.requires_grad_()
+    for layer in critic.children():
+        x = layer(x)
+        if isinstance(layer, nn.Linear):
+            found.append(x)
+    return found
+
+
 def gan(method: Method, data: str, seeds: int, steps: int, checkpoints: int, *, offset: float = 0.0, points: int = 512):
     """Losses of the critic and W1 at each checkpoint, ``[checkpoints][seeds]`` each."""
-    rng = torch.Generator().manual_seed(FIRST_SEED)
-    rngs = [torch.Generator().manual_seed(FIRST_SEED + s) for s in range(seeds)]
-    draw = [lambda n, r=r: TOYS[data](n, r) for r in rngs]
-    G = StackedMLP(seeds, (8, 64, 64, 64, 2), rng=rng)
-    with torch.no_grad():
-        G.biases[-1][..., 0] = offset
-    D = StackedMLP(seeds, (2, 64, 64, 64, 1), rng=rng, scores=True)
-    run = begin(method, G, D, latent=8, batch=128 * seeds, seed=FIRST_SEED)
-    values, distances = [], []
-    recent: list[Tensor] = []
-    for step in train(run, batches(draw, 128, 20_000, rng), steps=steps):
-        now = step.critic.objective
-        assert now.d_real is not None
-        recent.append(torch.stack([now.d_real.reshape(seeds, -1), now.d_fake.reshape(seeds, -1)]))
-        if step.step % (steps // checkpoints) == 0:
-            a, b = torch.stack(recent[-20:]).transpose(0, 1)
-            if method.loss is losses.wasserstein:
-                level = (a.mean(-1) - b.mean(-1)).mean(0)
-            else:
-                level = math.log(2) - 0.5 * (torch.nn.functional.softplus(-a) + torch.nn.functional.softplus(b)).mean(
-                    -1
-                ).mean(0)
-            values.append(level.tolist())
-            recent.clear()
-            with torch.no_grad():
-                fake = G(torch.randn(seeds * points, 8, generator=rng)).reshape(seeds, points, 2)
-            distances.append([wasserstein1(d(points), f) for d, f in zip(draw, fake, strict=True)])
-    return values, distances
+    rngs = {FIRST_SEED + s: torch.Generator().manual_seed(FIRST_SEED + s) for s in range(seeds)}
+
+    def draw(seed: int, n: int) -> Tensor:
+        return TOYS[data](n, rngs[seed])
+
+    def networks(seed: int) -> tuple[nn.Module, nn.Module]:
+        rng = torch.Generator().manual_seed(seed)
+        return mlp((8, 64, 64, 64, 2), rng, offset=offset), mlp((2, 64, 64, 64, 1), rng)
+
+    def measure(run: training.Run, seed: int) -> tuple[float, float]:
+        with torch.no_grad():
+            fake = run.generator(torch.randn(points, 8, generator=rngs[seed]))
+            a = run.critic(draw(seed, 20 * 128))
+            b = run.critic(run.generator(torch.randn(20 * 128, 8, generator=rngs[seed])))
+        if method.loss is losses.wasserstein:
+            level = a.mean() - b.mean()
+        else:
+            both = torch.nn.functional.softplus(-a) + torch.nn.functional.softplus(b)
+            level = math.log(2) - 0.5 * both.mean()
+        return float(level), wasserstein1(draw(seed, points), fake)
+
+    each = steps // checkpoints
+    trained = training.seeds.train(
+        method,
+        networks,
+        lambda seed: batches(partial(draw, seed), 128, 20_000, rngs[seed]),
+        rngs,
+        steps=steps,
+        batch_size=128,
+        latent=8,
+        measure=measure,
+        at=range(each, each * checkpoints + 1, each),
+        how="stack",
+        ema_half_life_images=0.0,
+    )
+    for one in trained:
+        if one.error is not None:
+            raise one.error
+    found = [[one.measured[each * (k + 1)] for one in trained] for k in range(checkpoints)]
+    return [[level for level, _ in row] for row in found], [[w1 for _, w1 in row] for row in found]
 
 
 def c3(seeds: int, *, steps: int = 1200, ends: int = 5, optimizer: UpdateRule | None = None) -> dict[str, object]:

@@ -15,7 +15,7 @@ import pytest
 from tightrope import losses, optimizers, penalties
 from tightrope._plumbing.source import Source
 from tightrope.methods import METHODS, Constraint, build, citations
-from tightrope.methods.citations import LAZY, NOISE, PARTS, bibtex, papers, sources
+from tightrope.methods.citations import ADA, DIFF, LAZY, NOISE, PARTS, bibtex, papers, sources
 from tightrope.optimizers.settings import RULES
 from tightrope.perturbations import InstanceNoise
 
@@ -74,7 +74,9 @@ def test_parts_are_cited_by_what_was_chosen():
 
 
 def test_everything_that_may_be_cited_is_in_the_file():
-    named = [source for _, _, source in PARTS] + [NOISE, LAZY] + [loss.source for loss in losses.LOSSES.values()]
+    named = (
+        [source for _, _, source in PARTS] + [NOISE, LAZY, DIFF, ADA] + [loss.source for loss in losses.LOSSES.values()]
+    )
     for name in METHODS:
         named += build(name).sources
     assert {source.arxiv for source in named} <= set(papers())

@@ -199,7 +199,9 @@ def test_folder_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
 
 def test_sample_refuses_an_unknown_ending(run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "a .png, an .npz or a folder" in refused(capsys, "sample", str(run), "--out", str(tmp_path / "x.jpg"))
-    assert "no labels" in refused(capsys, "sample", str(run), "--label", "1", "--out", str(tmp_path / "x.png"))
+    assert "unconditional generator" in refused(
+        capsys, "sample", str(run), "--label", "1", "--out", str(tmp_path / "x.png")
+    )
 
 
 def test_non_finite_training_has_its_own_exit_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

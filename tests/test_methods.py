@@ -9,6 +9,7 @@ import inspect
 import json
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -48,6 +49,14 @@ def test_defaults_are_the_published_settings(name):
 
 def test_every_method_has_a_row_above():
     assert set(METHODS) == set(PUBLISHED)
+
+
+def test_hyperparameters_take_the_type_of_their_option_whatever_numbers_are_given():
+    given = {"gamma": np.float32(0.5), "n_critic": np.int64(2), "optimizer": "adam", "betas": [np.float64(0.1), 0]}
+    found = build("r1", **given).hyperparameters
+    assert found | {"gamma": 0.5, "n_critic": 2, "betas": (0.1, 0.0)} == found
+    assert [type(found[key]) for key in ("gamma", "n_critic", "betas")] == [float, int, tuple]
+    json.dumps(found)
 
 
 def test_methods_are_frozen_and_remember_what_they_were_built_from():

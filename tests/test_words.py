@@ -14,6 +14,9 @@ from tightrope._plumbing.words import closest, one_of
 def test_the_nearest_name_is_offered_and_nothing_when_none_is_near():
     assert closest("wgann", {"wgan": 1, "r1": 2}) == " (did you mean wgan?)"
     assert closest("zebra", ["wgan", "r1"]) == ""
+    assert closest("--lr", ["--flip", "--learning-rate"]) == " (did you mean --learning-rate?)"
+    assert closest("image_size", ["images", "resolution"]) == " (did you mean resolution?)"
+    assert closest("--epochs", ["--steps", "--images"]) == " (did you mean --images?)"
     with pytest.raises(
         UserError, match=r"^Expected loss out of hinge, minimax, got 'hinche' \(did you mean hinge\?\)\.$"
     ):

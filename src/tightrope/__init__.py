@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any
 
 from tightrope._plumbing import errors as _errors
 from tightrope._plumbing.errors import UserError
@@ -54,7 +53,10 @@ _NAMES = {
     "train": "training",
 }
 
+TYPE_CHECKING = False  # as type checkers know it; `typing` itself would take a third of the import
 if TYPE_CHECKING:
+    from typing import Any
+
     from tightrope.autodiff import View
     from tightrope.methods import METHODS, Method
     from tightrope.runs import load

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.draws import Streams
 from tightrope._plumbing.errors import UserError, UserTypeError
 
 
@@ -78,7 +79,7 @@ def check_rng(rng: Any) -> None:
     Raises:
         UserTypeError: It is neither a generator nor None.
     """
-    if rng is not None and not isinstance(rng, torch.Generator):
+    if rng is not None and not isinstance(rng, torch.Generator | Streams):
         raise UserTypeError(f"expected rng as a torch.Generator, got {rng!r}; pass torch.Generator().manual_seed(0)")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 __all__ = ["UserError", "UserFileError", "UserTypeError", "printable"]
 
 _JOINERS = "\u200c\u200d"  # invisible, but part of the spelling of words and of emoji
@@ -20,6 +18,8 @@ def printable(text: object) -> str:
 
 
 def _shown(character: str) -> str:
+    import unicodedata
+
     if character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs":
         return character
     if "\udc80" <= character <= "\udcff":  # how Python keeps a byte of a file name that is not UTF-8

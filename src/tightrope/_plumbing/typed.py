@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from tightrope._plumbing.errors import UserError
-
-T = TypeVar("T")
 
 LARGEST_FILE = 64 << 20
 """Bytes of a JSON file that are read: more is no file of ours."""
@@ -21,9 +20,9 @@ DEEPEST = 32
 """Levels of a JSON file that are read: what shows or compares them goes down by itself."""
 
 _WORDS = {
-    bool: "true or false",
+    bool: "True or False",
     int: "a whole number",
-    float: "a number",
+    float: "a finite number",
     str: "a text",
     Path: "a path",
     dict: "a table",
@@ -34,7 +33,7 @@ def converted(value: Any, hint: Any, where: str, *, words: bool = False, remedy:
     """A value as its type says.
 
     Args:
-        value: What was given.
+        value: What was given; numbers of NumPy count as Python's.
         hint: Type, with ``msgspec.Meta`` for ranges.
         where: What it was given for, such as ``--steps``.
         words: Read numbers out of strings.
@@ -46,12 +45,12 @@ def converted(value: Any, hint: Any, where: str, *, words: bool = False, remedy:
     import msgspec
 
     try:
-        found = msgspec.convert(value, hint, strict=not words, dec_hook=_own_types)
-        if all(map(math.isfinite, _floats(found))):
-            return found
-    except (msgspec.ValidationError, RecursionError, TypeError):
-        pass
-    raise UserError(f"Expected {where} as {in_words(hint)}, got {_shown(value)}; {remedy}.")
+        plain = msgspec.to_builtins(value, enc_hook=_plain)
+        found = msgspec.convert(plain, hint, strict=not words, dec_hook=_own_types)
+        json.dumps(found, allow_nan=False, default=str)
+    except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
+        raise UserError(f"Expected {where} as {in_words(hint)}, got {_shown(value)}; {remedy}.") from None
+    return found
 
 
 def in_words(hint: Any) -> str:
@@ -95,30 +94,8 @@ def read_object(path: Path) -> dict[str, Any]:
     return found
 
 
-def decoded(found: Any, kind: type[T], refuse: Callable[[str], str]) -> T:
-    """A dataclass out of what JSON holds, strictly: every field of its type and in its range, none besides.
-
-    Args:
-        found: Plain values.
-        kind: The dataclass.
-        refuse: From what is wrong and where to the whole sentence.
-
-    Raises:
-        UserError: Something does not fit.
-    """
-    import msgspec
-
-    try:
-        if strangers := list(_strangers(found, kind, "")):
-            raise UserError(refuse(f"{strangers[0]} is no setting"))
-        if not all(map(math.isfinite, _floats(found))):
-            raise UserError(refuse("a number is not finite"))
-        return msgspec.convert(found, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise UserError(refuse(str(error).replace("`$.", "`").replace("`", ""))) from error
-
-
-def _strangers(found: Any, kind: Any, where: str) -> Iterable[str]:
+def strangers(found: Any, kind: Any, where: str = "") -> Iterable[str]:
+    """The names of what plain values hold beside the fields of a dataclass, its parts included."""
     if not dataclasses.is_dataclass(kind) or not isinstance(found, dict):
         return
     hints = typing.get_type_hints(kind)
@@ -126,18 +103,17 @@ def _strangers(found: Any, kind: Any, where: str) -> Iterable[str]:
         if key not in hints:
             yield f"{where}{key}"
         else:
-            yield from _strangers(value, hints[key], f"{where}{key}.")
+            yield from strangers(value, hints[key], f"{where}{key}.")
 
 
-def _floats(value: Any) -> Iterable[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _floats(one)
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for one in value:
-            yield from _floats(one)
+def _plain(value: Any) -> Any:
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{value!r} is no plain value")
 
 
 def _own_types(hint: Any, value: Any) -> Any:

@@ -4,13 +4,48 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
 from tightrope._plumbing.errors import UserError
 
+ELSEWHERE: Final = {
+    "learning-rate": "lr rate step-size",
+    "batch-size": "batch bs batch-gpu train-batch-size",
+    "resolution": "image-size img-size size res imsize",
+    "out": "outdir output output-dir results-dir logdir models-dir name save-dir",
+    "device": "gpu gpus cuda gpu-ids",
+    "images": "epochs n-epochs num-epochs kimg total-kimg",
+    "steps": "num-train-steps iterations iters n-iter niter max-steps total-steps",
+    "more-steps": "additional-steps",
+    "flip": "mirror hflip",
+    "conditional": "cond class-cond",
+    "augment": "aug aug-prob diffaug ada",
+    "precision": "amp fp16 bf16 mixed-precision",
+    "latent": "z-dim nz latent-dim noise-dim zdim",
+    "width": "ngf ndf cbase channels-base network-capacity",
+    "n-critic": "critic-iters n-dis d-steps gradient-accumulate-every",
+    "gamma": "r1-gamma reg-param lambda-r1",
+    "weight": "lambda-gp gp-weight lambda",
+    "checkpoint-every": "save-every snap snapshot checkpoint",
+    "evaluate-every": "calculate-fid-every eval-every metrics fid-every",
+    "log-every": "print-every display-freq",
+    "ema-half-life-images": "ema ema-decay ema-kimg",
+    "truncation": "trunc psi trunc-psi",
+    "label": "class class-idx",
+    "seed": "seeds random-seed manual-seed",
+    "n": "num num-samples num-images samples",
+    "walk": "interpolate generate-interpolation latent-walk video",
+}
+"""Options here, and what other programs call them."""
+
 
 def nearest(given: str, valid: Iterable[str]) -> str:
-    """The valid name that is nearest; empty when none is near."""
-    return next(iter(difflib.get_close_matches(given, list(valid), n=1)), "")
+    """The valid name that means what another program's option means, or is spelt like it; empty when none is near."""
+    names = list(valid)
+    plain = given.lstrip("-").replace("_", "-").lower()
+    known = {name.lstrip("-").replace("_", "-"): name for name in names}
+    meant = next((here for here, theirs in ELSEWHERE.items() if here in known and plain in theirs.split()), None)
+    return known[meant] if meant else next(iter(difflib.get_close_matches(given, names, n=1)), "")
 
 
 def closest(given: str, valid: Iterable[str]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from tightrope.autodiff.guard import constraints_are_frozen, frozen_constraints, undisturbed
+from tightrope.autodiff.guard import constraints_are_frozen, frozen_constraints, in_functional_transform, undisturbed
 from tightrope.autodiff.inputs import (
     NoGradientError,
     critic_scores,
     differentiable,
     frozen,
     gradient_norm,
-    in_functional_transform,
     input_gradient,
     input_gradients,
     norm,
@@ -18,6 +17,7 @@ from tightrope.autodiff.inputs import (
     squared_norm,
     twice_differentiable,
 )
+from tightrope.autodiff.lean import lean_derivatives
 from tightrope.autodiff.types import Critic, Generator, PenaltyFunction, Scores
 from tightrope.autodiff.view import (
     Remembered,
@@ -48,6 +48,7 @@ __all__ = [
     "input_gradient",
     "input_gradients",
     "labelled",
+    "lean_derivatives",
     "module_of",
     "modules_of",
     "norm",

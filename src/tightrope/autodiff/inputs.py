@@ -6,8 +6,8 @@ how scores of any shape are summed, in which precision, how the second derivativ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +15,11 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_samples
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
+from tightrope.autodiff.guard import in_functional_transform
+from tightrope.autodiff.lean import lean_derivatives
+from tightrope.autodiff.stacked import gradient_beside, is_stacked, leaf
 from tightrope.autodiff.types import Critic
 from tightrope.autodiff.view import rows_of, scores_of
 
@@ -62,12 +66,6 @@ def differentiable(x: Tensor) -> Tensor:
         return x
     check_samples(x)
     return x.detach().requires_grad_()
-
-
-def in_functional_transform() -> bool:
-    """Whether this code runs inside ``torch.func`` or ``torch.compile``, which differentiate functions, not leaves."""
-    level = getattr(torch._C._functorch, "maybe_current_level", None)
-    return torch.compiler.is_compiling() or (level is not None and level() is not None)
 
 
 class twice_differentiable:  # noqa: N801 (used like a function)
@@ -177,7 +175,7 @@ def packed(x: Tensor, rows: int) -> Tensor:
 
 def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool) -> list[Tensor]:
     if in_functional_transform():
-        return _pulled_back(critic, x, together)
+        return _beside(critic, x, create_graph, together) if is_stacked(critic) else _pulled_back(critic, x, together)
     check_samples(x)
     with torch.enable_grad(), twice_differentiable() if create_graph else nullcontext():
         if x.dtype in _HALF:
@@ -185,7 +183,8 @@ def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool)
             given = leaf if torch.is_autocast_enabled(x.device.type) else leaf.to(x.dtype)
         else:
             given = leaf = differentiable(x)
-        totals = [scores.sum() for scores in critic_scores(critic, given)]
+        with lean_derivatives(critic) if create_graph else nullcontext():
+            totals = [scores.sum() for scores in critic_scores(critic, given)]
         if together:
             totals = [_sum(totals)]
         return [_gradient(total, leaf, create_graph, k + 1 < len(totals)) for k, total in enumerate(totals)]
@@ -218,6 +217,16 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
     return found
 
 
+def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> list[Tensor]:
+    x = leaf(x)
+    totals = [scores.sum() for scores in critic_scores(critic, x)]
+    if together:
+        totals = [_sum(totals)]
+    return [
+        gradient_beside(total, x, lambda all, points: _gradient(all, points, create_graph, True)) for total in totals
+    ]
+
+
 def _pulled_back(critic: Critic, x: Tensor, together: bool) -> list[Tensor]:
     def totals(point: Tensor) -> tuple[Tensor, ...]:
         found = critic_scores(critic, point)
@@ -239,20 +248,26 @@ def _sum(parts: Sequence[Tensor]) -> Tensor:
     return total
 
 
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
+class frozen:  # noqa: N801 (used like a function)
     """Let no parameter of these modules require a gradient inside the block, and restore each flag afterwards.
 
     Gradients still flow *through* the modules. The generator's step uses it, so that no gradient of the critic's
     parameters is computed only to be thrown away.
+
+    Args:
+        *modules: Networks.
     """
-    flagged = [p for module in modules for p in module.parameters() if p.requires_grad]
-    for p in flagged:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in flagged:
+
+    def __init__(self, *modules: nn.Module) -> None:
+        self._modules = modules
+
+    def __enter__(self) -> None:
+        self._flagged = [p for module in self._modules for p in parameters_in(module) if p.requires_grad]
+        for p in self._flagged:
+            p.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for p in self._flagged:
             p.requires_grad_(True)
 
 

@@ -21,7 +21,8 @@ class ListOptions:
 
 def run(words: list[str]) -> int:
     """Print the lists."""
-    options = parse(ListOptions, "list", words)
+    plural = {"method": "methods", "network": "networks", "metric": "metrics", "feature": "features", "dataset": "data"}
+    options = parse(ListOptions, "list", [plural.get(word, word) for word in words])
     sections: dict[str, dict[str, str]] = {}
     if options.what in ("all", "methods"):
         from tightrope.methods import METHODS

@@ -69,18 +69,35 @@ def group(title: str, options: Mapping[str, Any], taken: Sequence[str]) -> type:
     return dataclasses.make_dataclass("Group", fields, frozen=True, namespace={"__doc__": title})
 
 
-def given(words: Sequence[str], group: Any) -> dict[str, Any]:
-    """The options of a group that were typed, by name."""
-    typed = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
-    names = [field.name for field in dataclasses.fields(group)]
-    return {name: getattr(group, name) for name in names if name in typed or f"no_{name}" in typed}
+def described(options: type) -> list[tuple[str, Any, Any]]:
+    """The fields of an option class, each with its sentence under ``Attributes`` of the docstring as its help."""
+    from docstring_parser import parse as parse_docstring
+
+    said = {
+        one.arg_name: " ".join((one.description or "").split())
+        for kind in options.__mro__
+        if dataclasses.is_dataclass(kind)
+        for one in parse_docstring(kind.__doc__ or "").params
+    }
+    hints = typing.get_type_hints(options, include_extras=True)
+    return [
+        (
+            one.name,
+            Annotated[hints[one.name], tyro.conf.arg(help=said[one.name])],
+            dataclasses.field(default=one.default),
+        )
+        for one in dataclasses.fields(options)
+    ]
 
 
-def after(words: Sequence[str], option: str) -> str | None:
-    """The word after an option, or behind its equals sign; None if it was not given."""
-    found = [later for word, later in itertools.pairwise(words) if word == option]
-    found += [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
-    return found[-1] if found else None
+def spelt(words: Sequence[str]) -> dict[str, str]:
+    """The options among the words by their Python names, without ``no-``, each with the value that may belong to it."""
+    found = {}
+    for word, following in itertools.zip_longest(words, words[1:], fillvalue=""):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            found[name.removeprefix("no-").replace("-", "_")] = value if equals else following
+    return found
 
 
 def _explain(options: type, command: str, words: Sequence[str], unknown: Callable[[str], None]) -> None:
@@ -102,7 +119,10 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
         hint = fields[name][0] if name in fields else None
         if hint is bool or (name.startswith("no_") and fields.get(name[3:], (None,))[0] is bool):
             continue
-        if hint is None or fields[name][1]:
+        if name in fields and fields[name][1]:
+            value = value or (queue or ["..."])[0]
+            raise UserError(f"Expected {name.upper()} without {spelt} before it: tightrope {command} {value}.")
+        if hint is None:
             unknown(name)
             valid = [_dashed(key) for key, (_, positional) in fields.items() if not positional]
             raise UserError(

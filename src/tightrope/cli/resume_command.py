@@ -21,6 +21,8 @@ class ResumeOptions:
     """Run folder."""
     steps: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """New total of generator updates; any of the three replaces the run's budget."""
+    more_steps: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    """So many generator updates beyond the newest checkpoint, in place of --steps."""
     images: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """New total of real images."""
     minutes: Annotated[float, Meta(ge=0)] | None = None
@@ -45,6 +47,7 @@ def run(words: list[str]) -> int:
         return runs.resume(
             options.run,
             steps=options.steps,
+            more_steps=options.more_steps,
             images=options.images,
             minutes=options.minutes,
             data=options.data,

@@ -15,7 +15,7 @@ import tyro
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
-from tightrope.cli.options import after, given, group, parse
+from tightrope.cli.options import group, parse, spelt
 from tightrope.cli.pages import folder_for, numbers, write
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class ToyOptions:
 def run(words: list[str]) -> int:
     """Analyse, print, draw."""
     words = game_first(words)
-    method = after(words, "--method") or ToyOptions.method
+    names = spelt(words)
+    method = names.get("method") or ToyOptions.method
     hyperparameters = _hyperparameters(method)
     general = [field.name for field in dataclasses.fields(ToyOptions)]
 
@@ -67,7 +68,7 @@ def run(words: list[str]) -> int:
         )
 
     options: Any = parse(_command(method, hyperparameters, general), "toy", words, unknown)
-    return _dirac(options, given(words, options.hyperparameters))
+    return _dirac(options, {name: value for name, value in vars(options.hyperparameters).items() if name in names})
 
 
 def _command(method: str, hyperparameters: dict[str, Any], general: list[str]) -> type:

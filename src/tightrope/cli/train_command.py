@@ -6,16 +6,16 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from tightrope.cli.options import after, given, group, parse
+from tightrope.cli.options import described, group, parse, spelt
 from tightrope.networks import NETWORKS
-from tightrope.runs.options import joint_options, method_options, network_options, refuse_unknown
+from tightrope.runs.options import Option, joint_options, method_options, network_options, refuse_unknown
 from tightrope.runs.resolve import Wishes
 
 SHOWN = "dcgan"
@@ -28,34 +28,37 @@ class TrainOptions(Wishes):
 
     Options of the method and network that --method and --network name stand below the general ones, else those of r1
     and dcgan; ``tightrope list`` names the methods and networks.
+
+    Attributes:
+        data: Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME.
+        out: Run folder; runs/DATA-METHOD-SEED if not given.
+        dry_run: Print the resolved configuration and stop.
+        quiet: Print no progress.
     """
 
     data: Annotated[str, tyro.conf.Positional]
-    """Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME."""
     out: Path | None = None
-    """Run folder; runs/DATA-METHOD-SEED if not given."""
     dry_run: bool = False
-    """Print the resolved configuration and stop."""
     quiet: bool = False
-    """Print no progress."""
 
 
 def run(words: list[str]) -> int:
     """Parse, resolve, train, report."""
-    name, network = after(words, "--method") or Wishes.method, after(words, "--network")
-    command = _command(name, network, words)
+    words = ["--from-run" + word[6:] if word.partition("=")[0] == "--from" else word for word in words]
+    names = spelt(words)
+    name, network = names.get("method") or Wishes.method, names.get("network") or None
+    command = _command(name, network, names.keys(), asked="-h" in words or "help" in names)
     general = [field.name for field in dataclasses.fields(TrainOptions)]
 
     def unknown(option: str) -> None:
         refuse_unknown([option], name, network, general=general, dashes=True)
 
     options: Any = parse(command, "train", words, unknown)
-    from tightrope import runs
     from tightrope.runs.resolve import resolve_wishes
 
     config, dataset = resolve_wishes(
         Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
-        given(words, options.hyperparameters) | given(words, options.architecture),
+        vars(options.hyperparameters) | vars(options.architecture),
         command=shlex.join(["tightrope", "train", *words]),
         progress=not options.quiet,
         say=lambda text: print(text, file=sys.stderr),
@@ -63,38 +66,42 @@ def run(words: list[str]) -> int:
     if options.dry_run:
         print(json.dumps(config.to_json(), indent=2))
         return 0
+    from tightrope import runs
     from tightrope.cli.finish import finish
 
     folder = options.out or Path("runs") / f"{config.data.name.replace(':', '-')}-{options.method}-{options.seed}"
     return finish(folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet), quiet=options.quiet)
 
 
-def _command(method: str, network: str | None, words: Sequence[str]) -> type:
-    """The options of one method and one network, or of any network where the data will choose it, in one dataclass."""
-    general = [field.name for field in dataclasses.fields(TrainOptions)]
+def _command(method: str, network: str | None, names: Collection[str], *, asked: bool) -> type:
+    """One dataclass: the general options, and of those of one method and one network the ones among ``names``.
+
+    Any network's are taken where the data will choose it. If help was ``asked`` for, all are there, those of one
+    network for all of them, and none twice for one player alone.
+    """
+    general = described(TrainOptions) if asked else []
+    taken = [field.name for field in dataclasses.fields(TrainOptions)]
     of_method = method_options(method)
-    asked = "-h" in words or "--help" in words
     if network is not None:
         network_options(network)  # refuses what is none
-    chosen = network or (SHOWN if asked else None)
-    of_network = joint_options(list(NETWORKS) if chosen is None else [chosen])
-    if asked:
-        of_network = {
-            key: option for key, option in of_network.items() if not key.startswith(("generator_", "critic_"))
+    shown = network or (SHOWN if asked else None)
+    of_network = joint_options(list(NETWORKS) if shown is None else [shown])
+
+    def chosen(options: Mapping[str, Option]) -> dict[str, Option]:
+        return {
+            name: option
+            for name, option in options.items()
+            if (not name.startswith(("generator_", "critic_")) if asked else name in names)
         }
-    title = f"Of {chosen}; put generator- or critic- before one to set it for one player alone."
-    taken = [*general, *of_method]
+
+    title = f"Of {shown}; put generator- or critic- before one to set it for one player alone."
+    hyperparameters = group(f"Of {method}.", chosen(of_method), taken)
+    architecture = group(title, chosen(of_network), [*taken, *of_method])
     return dataclasses.make_dataclass(
         "Train",
-        [
-            _group("hyperparameters", group(f"Of {method}.", of_method, general)),
-            _group("architecture", group(title, of_network, taken)),
-        ],
+        [*general, ("hyperparameters", hyperparameters), ("architecture", architecture)],
         bases=(TrainOptions,),
         frozen=True,
+        kw_only=True,
         namespace={"__doc__": TrainOptions.__doc__},
     )
-
-
-def _group(name: str, kind: type) -> tuple[str, type, Any]:
-    return name, kind, dataclasses.field(default_factory=kind)

@@ -1,7 +1,9 @@
-"""Short trials on a user's own networks: which hyperparameter holds."""
+"""Why a training fails, and what would help: diagnoses, a check before the start, and short trials of a setting."""
 
 from __future__ import annotations
 
+from tightrope.doctor.diagnose import diagnose
+from tightrope.doctor.preflight import preflight
 from tightrope.doctor.probe import GammaAdvice, GammaTrial, tune_gamma
 
-__all__ = ["GammaAdvice", "GammaTrial", "tune_gamma"]
+__all__ = ["GammaAdvice", "GammaTrial", "diagnose", "preflight", "tune_gamma"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,41 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
     Raises:
         UserError: for another dtype, shape or number of channels.
     """
+    return _save(path, _tile(_enlarged(images, scale), columns))
+
+
+def write_animation(
+    path: Path, frames: Iterable[Array | Tensor], *, seconds: float, columns: int | None = None
+) -> Path:
+    """Write grids of images one after the other, as a picture that moves and begins again.
+
+    Args:
+        path: A .gif (256 colours) or a .webp.
+        frames: uint8 ``[n, c, h, w]`` each, as of :func:`write_grid`.
+        seconds: How long each is shown.
+        columns: Images per row.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: Another ending, another dtype, shape or number of channels, or no frames.
+    """
+    from PIL import Image
+
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in ("gif", "webp"):
+        raise UserError(f"Expected a .gif or .webp to write a moving picture to, got {path}; change its ending.")
+    pictures = [Image.fromarray(_tile(_enlarged(frame, None), columns)) for frame in frames]
+    if not pictures:
+        raise UserError("Expected at least one frame, got none; pass some.")
+    options: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "loop": 0}
+    milliseconds = max(round(1000 * seconds), 1)
+    return write_atomically(path, lambda file: pictures[0].save(file, kind, duration=milliseconds, **options))
+
+
+def _enlarged(images: Array | Tensor, scale: int | None) -> Array:
+    """Images as tiles ``[n, h, w, c]``, large enough to be seen."""
     values = _numpy(images)
     if values.dtype != np.uint8 or values.ndim != 4 or values.shape[1] not in (1, 3) or not values.size:
         raise UserError(
@@ -49,8 +85,7 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
             "convert training images with Dataset.to_units first"
         )
     factor = scale or max(1, math.ceil(_VISIBLE_EDGE / max(values.shape[2:])))
-    tiles = values.transpose(0, 2, 3, 1).repeat(factor, 1).repeat(factor, 2)
-    return _save(path, _tile(tiles, columns))
+    return values.transpose(0, 2, 3, 1).repeat(factor, 1).repeat(factor, 2)
 
 
 def _tile(tiles: Array, columns: int | None) -> Array:

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from tightrope._plumbing.checks import check_module
 from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope._plumbing.walk import modules_in
 from tightrope.layers.kernel import LAYERS, Layer, effective_weight
 from tightrope.layers.torch_own import of_torch, raw_parameters, said
 
@@ -188,4 +189,6 @@ def _refuse_other_weights(name: str, module: nn.Module, *, inside_parametrizatio
 
 def find_batch_norm(network: nn.Module) -> list[str]:
     """Names of the batch-normalisation layers, whose training mode mixes the samples of a batch."""
+    if not any(isinstance(module, _BatchNorm) for module in modules_in(network)):
+        return []
     return [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]

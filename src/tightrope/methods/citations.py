@@ -17,6 +17,7 @@ from tightrope.methods.play import Simultaneous
 from tightrope.methods.registry import build
 from tightrope.optimizers import settings
 from tightrope.penalties import Penalty
+from tightrope.perturbations import Augmentation, InOrder, InstanceNoise
 
 _FIELDS: Final = ("title", "author", "year", "eprint", "archivePrefix")
 _ENTRY: Final = re.compile(r"@misc\{(\w+),\n" + ",\n".join(rf"  {name} = \{{(.+)\}}" for name in _FIELDS) + r"\n\}")
@@ -52,6 +53,8 @@ PARTS: Final[tuple[tuple[object, Mapping[str, object], Source], ...]] = (
 """Where the parts of methods come from: the function or settings, options for which the row holds, the source."""
 
 NOISE: Final = Source("1610.04490", "instance noise")
+DIFF: Final = Source("2006.10738", "section 3.2, differentiable augmentation")
+ADA: Final = Source("2006.06676", "section 3, adaptive augmentation")
 LAZY: Final = Source("1912.04958", "appendix B, lazy regularisation")
 
 
@@ -111,8 +114,12 @@ def _of_parts(method: Method) -> Iterator[Source]:
         yield from _rows(*_unwrapped(method.play.correction))
     for rule in (method.critic_optimizer, method.generator_optimizer, method.play.lookahead):
         yield from _rows(type(rule), {})
-    if method.perturbation is not None:
-        yield NOISE
+    seen = method.perturbation
+    for view in seen.parts if isinstance(seen, InOrder) else (seen,):
+        if isinstance(view, InstanceNoise):
+            yield NOISE
+        elif isinstance(view, Augmentation):
+            yield DIFF if view.kind == "diff" else ADA
     if any(penalty.every > 1 for penalty in method.penalties):
         yield LAZY
 

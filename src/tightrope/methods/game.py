@@ -20,6 +20,7 @@ from tightrope.autodiff import (
     Scores,
     in_functional_transform,
     labelled,
+    lean_derivatives,
     samples_of,
     scores_of,
     twice_differentiable,
@@ -97,7 +98,7 @@ def critic_objective(
     if due and not in_functional_transform():
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
     scored = Remembered(critic)
-    with twice_differentiable() if due else nullcontext():
+    with twice_differentiable() if due else nullcontext(), lean_derivatives(critic) if due else nullcontext():
         d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
     loss = method.loss.critic(d_real, d_fake)
     if not due:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
@@ -16,17 +17,14 @@ from tightrope.losses import Loss
 from tightrope.methods.play import Alternating, Play, Simultaneous
 from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
-from tightrope.perturbations import InstanceNoise
+from tightrope.perturbations import Perturbation, adaptive_of
 
 
-def _check_types(thing: object, **expected: Any) -> None:
-    """Refuse fields of another kind, such as a torch optimiser where its settings belong."""
-    for name, kind in expected.items():
-        value = getattr(thing, name)
-        if not isinstance(value, kind) or isinstance(value, type):
-            raise UserTypeError(
-                f"Expected {name} of {type(thing).__name__} as a {kind.__name__}, got {value!r}; build one first."
-            )
+def _check_kind(owner: str, name: str, value: object, kind: Any) -> None:
+    """Refuse a field of another kind, such as a torch optimiser where its settings belong."""
+    if not isinstance(value, kind) or isinstance(value, type):
+        kinds = " or ".join(one.__name__ for one in (typing.get_args(kind) or (kind,)))
+        raise UserTypeError(f"Expected {name} of {owner} as a {kinds}, got {value!r}; build one first.")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Constraint:
     by_shape: bool = False
 
     def __post_init__(self) -> None:
-        _check_types(self, function=Callable)
+        _check_kind("Constraint", "function", self.function, Callable)
 
     def __call__(self, critic: nn.Module, shape: tuple[int, ...]) -> nn.Module:
         """The critic for samples of this shape, constrained in place."""
@@ -62,7 +60,7 @@ class Projection:
     every: int = 1
 
     def __post_init__(self) -> None:
-        _check_types(self, function=Callable)
+        _check_kind("Projection", "function", self.function, Callable)
         if not isinstance(self.every, Integral) or isinstance(self.every, bool) or self.every < 1:
             raise UserError(f"Expected a projection every 1 critic step or more, got {self.every!r}; use 1 for each.")
 
@@ -89,7 +87,8 @@ class Method:
         generator_penalties: Added to the generator's loss.
         constraint: Holds the critic by construction.
         projection: Puts the critic's weights back after its steps.
-        perturbation: Applied to real and fake samples before the critic sees them, in both players' losses.
+        perturbation: Applied to real and fake samples before the critic sees them, in both players' losses: instance
+            noise, an augmentation, or both in order.
         batch_size: Published batch size, the default of the command.
         critic_options: Options of the critic's network that the method wants, used by the command where the network
             has them and the user has not chosen, for example ``{"activation": "groupsort"}``.
@@ -106,17 +105,16 @@ class Method:
     generator_penalties: tuple[Penalty, ...] = ()
     constraint: Constraint | None = None
     projection: Projection | None = None
-    perturbation: InstanceNoise | None = None
+    perturbation: Perturbation | None = None
     batch_size: int = 64
     critic_options: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_types(self, loss=Loss, critic_optimizer=UpdateRule, generator_optimizer=UpdateRule, play=Play)
-        for name, kind in (("constraint", Constraint), ("projection", Projection), ("perturbation", InstanceNoise)):
-            if getattr(self, name) is not None:
-                _check_types(self, **{name: kind})
+        for name, kind in _KINDS.items():
+            if getattr(self, name) is not None or name not in _OPTIONAL:
+                _check_kind("Method", name, getattr(self, name), kind)
         for name in ("penalties", "generator_penalties"):
             given = getattr(self, name)
             if not isinstance(given, list | tuple) or not all(isinstance(one, Penalty) for one in given):
@@ -130,6 +128,12 @@ class Method:
                 f"The {self.loss.name} loss has no minimum over unbounded critics: expected a constraint, projection "
                 "or gradient penalty, got none; add one, for example Method(..., "
                 "projection=Projection(constraints.clip_weights_))."
+            )
+        if adaptive_of(self.perturbation) is not None and (self.loss.paired or self.loss.needs_lipschitz):
+            raise UserError(
+                f"Adaptive augmentation reads from the signs of real scores whether the critic overfits, and the "
+                f"{self.loss.name} loss gives no meaning to a score of 0; use Augmentation('diff'), or 'ada' with a "
+                "fixed p."
             )
         if self.loss.paired and self.play.generator_batch_factor != 1:
             raise UserError(
@@ -157,3 +161,12 @@ class Method:
     def n_critic(self) -> int:
         """Critic steps per generator step, where no warm-up says otherwise."""
         return self.play.n_critic if isinstance(self.play, Alternating) else 1
+
+
+_OPTIONAL: Final = {"constraint": Constraint, "projection": Projection, "perturbation": Perturbation}
+_KINDS: Final = {
+    "loss": Loss,
+    "critic_optimizer": UpdateRule,
+    "generator_optimizer": UpdateRule,
+    "play": Play,
+} | _OPTIONAL

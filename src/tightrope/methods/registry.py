@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
+import typing
 from collections.abc import Callable
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any, Final
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.typed import converted
 from tightrope._plumbing.words import closest, one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.clamped import dcgan_clamped, wgan_gp_clamped
@@ -80,31 +80,14 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
             raise UserError(
                 f"Method {name} has no hyperparameter {given!r}{closest(given, valid)}; valid are {', '.join(valid)}."
             )
-    resolved = {key: parameter.default for key, parameter in valid.items()} | hyperparameters
+    hints = typing.get_type_hints(builder)
+    resolved = {key: parameter.default for key, parameter in valid.items()}
     for key, value in hyperparameters.items():
-        _check_kind(name, key, value, valid[key].default)
+        remedy = f"the default of method {name} is {resolved[key]!r}"
+        resolved[key] = converted(value, hints[key], key, remedy=remedy)
     method = builder(**resolved)
     if setting is not None:
         refuse_overlap(setting, hyperparameters)
         method = with_setting(method, setting)
         resolved = {key: value for key, value in resolved.items() if key not in DECIDED} | {"setting": setting}
     return replace(method, hyperparameters=resolved)
-
-
-def _check_kind(method: str, name: str, value: Any, default: Any) -> None:
-    """Refuse a value of another kind than the default's, and numbers that no method reads: NaN and infinity."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if isinstance(default, bool):
-        good, kind = isinstance(value, bool), "True or False"
-    elif isinstance(default, int):
-        good, kind = isinstance(value, Integral) and number, "a whole number"
-    elif isinstance(default, float):
-        good, kind = number and math.isfinite(value), "a finite number"
-    elif isinstance(default, str):
-        good, kind = isinstance(value, str), "a word"
-    elif isinstance(default, tuple):
-        good, kind = isinstance(value, list | tuple) and len(value) == len(default), f"{len(default)} numbers"
-    else:
-        good, kind = not isinstance(value, Real) or math.isfinite(value), "a finite number"
-    if not good:
-        raise UserError(f"Method {method} expected {name} as {kind}, got {value!r}; its default is {default!r}.")

@@ -26,6 +26,7 @@ from tightrope.autodiff import (
 from tightrope.autodiff.types import Critic
 from tightrope.methods.game import mean_score
 from tightrope.penalties import interpolate
+from tightrope.perturbations import adaptive_of
 from tightrope.training import Run, Step
 
 METRICS, EVALUATIONS, CONDITIONING = "metrics.jsonl", "evaluations.jsonl", "conditioning.jsonl"
@@ -101,6 +102,10 @@ _TABLE = (
     ),
     Signal("critic_learning_rate", "critic learning rate", "", "Step size of the critic's optimiser."),
     Signal("generator_learning_rate", "generator learning rate", "", "Step size of the generator's optimiser."),
+    Signal("augmentation_strength", "augmentation strength", "", "Of runs with adaptive augmentation: the probability "
+           "of each transformation of what the critic sees."),
+    Signal("critic_overfitting", "critic overfitting", "", "Of the same runs: mean sign of the critic's scores of the "
+           "last few training batches, 0 for none, 1 if every real sample is known for real."),
     Signal(
         "spectra", "critic layer spectra", "",
         "Of some rows: per critic layer the largest singular value of its effective weight reshaped to a matrix (its "
@@ -210,6 +215,11 @@ def signals(run: Run, step: Step, real: Tensor, labels: Tensor | None = None, *,
     row |= {f"input_gradient_norm_{name}": value for name, value in norms.items()}
     row["critic_learning_rate"] = float(run.critic_optimizer.param_groups[0]["lr"])
     row["generator_learning_rate"] = float(run.generator_optimizer.param_groups[0]["lr"])
+    adaptive = adaptive_of(run.method.perturbation)
+    if adaptive is not None:
+        row["augmentation_strength"] = adaptive.p
+        if adaptive.overfitting == adaptive.overfitting:
+            row["critic_overfitting"] = adaptive.overfitting
     return row
 
 

@@ -63,7 +63,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         h = F.relu(self.blocks(self.stem(x)))
         return self.head(sum_pool(h) / h.shape[2], labels)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tightrope._plumbing.errors import UserError
 
@@ -87,11 +86,6 @@ class ConditionalBatchNorm2d(nn.Module):
 def with_label(z: Tensor, embedding: nn.Embedding | None, labels: Tensor | None) -> Tensor:
     """Append the embedding of labels ``[batch]`` to z ``[batch, latent]``; z itself without an embedding."""
     return z if embedding is None else torch.cat((z, embedding(labels)), dim=1)
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Double height and width by repeating pixels."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def sum_pool(x: Tensor) -> Tensor:

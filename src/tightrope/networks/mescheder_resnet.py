@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tightrope.networks.fused import doubled, upsample
 from tightrope.networks.initialise import build, fan_in
-from tightrope.networks.layers import require_at_least, require_labels, require_latent, require_shape, upsample
+from tightrope.networks.layers import require_at_least, require_labels, require_latent, require_shape, to_map, to_vector
 from tightrope.networks.network import Network
 from tightrope.networks.sizes import Image, factored, require_factored
 
@@ -27,14 +28,22 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(hidden, after, 3, 1, 1)
         self.skip = nn.Conv2d(before, after, 1, bias=False) if before != after else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[batch, before, h, w]`` to ``[batch, after, h, w]``."""
-        h = self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, SLOPE)), SLOPE))
-        return (x if self.skip is None else self.skip(x)) + BRANCH_SCALE * h
+    def forward(self, x: Tensor, double: bool = False) -> Tensor:
+        """Map ``[batch, before, h, w]`` to ``[batch, after, h, w]``, or the upsampled x if ``double``."""
+        h = F.leaky_relu(x, SLOPE)
+        h = doubled(self.conv1, h) if double else self.conv1(h)
+        h = self.conv2(F.leaky_relu(h, SLOPE))
+        if self.skip is not None:
+            x = doubled(self.skip, x) if double else self.skip(x)
+        elif double:
+            x = upsample(x)
+        return x + BRANCH_SCALE * h
 
 
 class Generator(nn.Module):
     """Dense layer, blocks with nearest-neighbour upsampling, convolution, tanh; see ``generator``."""
+
+    channels_last = True
 
     def __init__(
         self, shape: Image, latent: int, classes: int, widths: tuple[int, ...], base: int, embedding: int
@@ -51,18 +60,19 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]`` in [-1, 1]."""
         require_latent(z, self.latent)
-        require_labels(labels, self.classes, len(z))
+        require_labels(labels, self.classes, z.shape[0])
         if self.label_embedding is not None:
             z = torch.cat((z, F.normalize(self.label_embedding(labels), dim=1)), dim=1)
-        h = self.dense(z).unflatten(1, (-1, self.base, self.base))
-        for block in self.blocks[:-1]:
-            h = upsample(block(h))
-        h = self.blocks[-1](h)
+        h = self.blocks[0](to_map(self.dense(z), self.base, self.last.weight))
+        for block in self.blocks[1:]:
+            h = block(h, double=True)
         return torch.tanh(self.last(F.leaky_relu(h, SLOPE)))
 
 
 class Critic(nn.Module):
     """Convolution, blocks with average pooling between them, dense layer with one score per class; see ``critic``."""
+
+    channels_last = True
 
     def __init__(self, shape: Image, classes: int, widths: tuple[int, ...], base: int) -> None:
         super().__init__()
@@ -76,11 +86,11 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         h = self.blocks[0](self.first(x))
         for block in self.blocks[1:]:
             h = block(F.avg_pool2d(h, 3, 2, 1))
-        scores = self.dense(F.leaky_relu(h, SLOPE).flatten(1))
+        scores = self.dense(to_vector(F.leaky_relu(h, SLOPE)))
         return scores.squeeze(1) if labels is None else scores.gather(1, labels[:, None]).squeeze(1)
 
 

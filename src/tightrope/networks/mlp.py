@@ -36,7 +36,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z ``[batch, latent]`` and labels ``[batch]`` to samples ``[batch, *shape]``."""
         require_latent(z, self.latent)
-        require_labels(labels, self.classes, len(z))
+        require_labels(labels, self.classes, z.shape[0])
         z = with_label(z, self.label_embedding, labels)
         x = self.last(self.hidden(z)).reshape(-1, *self.shape)
         return torch.tanh(x) if len(self.shape) == 3 else x
@@ -54,7 +54,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map samples ``[batch, *shape]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         return self.head(self.hidden(x.flatten(1)), labels)
 
 

@@ -62,6 +62,8 @@ class Resample(nn.Module):
 class Generator(nn.Module):
     """A learned map scaled per channel by z, stages of blocks with upsampling between, 1x1 convolution."""
 
+    channels_last = True
+
     def __init__(
         self,
         shape: Image,
@@ -87,7 +89,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]``."""
         require_latent(z, self.latent)
-        require_labels(labels, self.classes, len(z))
+        require_labels(labels, self.classes, z.shape[0])
         z = with_label(z, self.label_embedding, labels)
         x = self.last(self.stages(self.basis * self.dense(z)[:, :, None, None]))
         return torch.tanh(x) if self.tanh else x
@@ -95,6 +97,8 @@ class Generator(nn.Module):
 
 class Critic(nn.Module):
     """1x1 convolution, stages of blocks with downsampling between, one filter per channel over the last map, dense."""
+
+    channels_last = True
 
     def __init__(self, shape: Image, classes: int, width: int, blocks: int) -> None:
         super().__init__()
@@ -111,7 +115,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         return self.head(self.basis(self.stages(self.first(x))).flatten(1), labels)
 
 

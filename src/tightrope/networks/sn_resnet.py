@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tightrope._plumbing.errors import UserError
+from tightrope.networks.fused import doubled, halved
 from tightrope.networks.initialise import build, fan_in, fan_out
 from tightrope.networks.layers import (
     ConditionalBatchNorm2d,
@@ -20,7 +21,7 @@ from tightrope.networks.layers import (
     require_latent,
     require_shape,
     sum_pool,
-    upsample,
+    to_map,
 )
 from tightrope.networks.network import Network
 from tightrope.networks.sizes import Image, require_image
@@ -58,9 +59,9 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Double the map x ``[batch, before, h, w]``, with labels ``[batch]``."""
-        h = self.conv1(upsample(F.relu(self.norm1(x, labels))))
+        h = doubled(self.conv1, F.relu(self.norm1(x, labels)))
         h = self.conv2(F.relu(self.norm2(h, labels)))
-        return h + self.skip(upsample(x))
+        return h + doubled(self.skip, x)
 
 
 class FirstCriticBlock(nn.Module):
@@ -74,8 +75,7 @@ class FirstCriticBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images ``[batch, before, h, w]`` to ``[batch, after, h/2, w/2]``."""
-        h = self.conv2(F.relu(self.conv1(x)))
-        return F.avg_pool2d(h, 2) + self.skip(F.avg_pool2d(x, 2))
+        return halved(self.conv2, F.relu(self.conv1(x))) + self.skip(F.avg_pool2d(x, 2))
 
 
 class CriticBlock(nn.Module):
@@ -90,13 +90,16 @@ class CriticBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[batch, before, h, w]`` to ``[batch, after, ...]``."""
-        h = self.conv2(F.relu(self.conv1(F.relu(x))))  # never in place: the skip needs x as it was
-        h = h + (x if self.skip is None else self.skip(x))
-        return F.avg_pool2d(h, 2) if self.downsample else h
+        h = F.relu(self.conv1(F.relu(x)))  # never in place: the skip needs x as it was
+        if self.downsample and self.skip is not None:
+            return halved(self.conv2, h) + halved(self.skip, x)
+        return self.conv2(h) + (x if self.skip is None else self.skip(x))
 
 
 class Generator(nn.Module):
     """Dense layer, upsampling blocks, BN ReLU convolution tanh; see ``generator``."""
+
+    channels_last = True
 
     def __init__(self, shape: Image, latent: int, classes: int, width: int) -> None:
         super().__init__()
@@ -111,8 +114,8 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z ``[batch, latent]`` and labels ``[batch]`` to images ``[batch, channels, size, size]`` in [-1, 1]."""
         require_latent(z, self.latent)
-        require_labels(labels, self.classes, len(z))
-        h = self.dense(z).unflatten(1, (-1, self.base, self.base))
+        require_labels(labels, self.classes, z.shape[0])
+        h = to_map(self.dense(z), self.base, self.last.weight)
         for block in self.blocks:
             h = block(h, labels)
         return torch.tanh(self.last(F.relu(self.norm(h))))
@@ -120,6 +123,8 @@ class Generator(nn.Module):
 
 class Critic(nn.Module):
     """Residual blocks, ReLU, sum over the pixels, dense layer without bias; see ``critic``."""
+
+    channels_last = True
 
     def __init__(self, shape: Image, classes: int, width: int, conditioning: Conditioning) -> None:
         super().__init__()
@@ -139,7 +144,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map images ``[batch, channels, size, size]`` and labels ``[batch]`` to scores ``[batch]``."""
         require_shape(x, self.shape)
-        require_labels(labels, self.classes, len(x))
+        require_labels(labels, self.classes, x.shape[0])
         h = x
         for index, block in enumerate(self.blocks):
             if self.label_embedding is not None and index == self.join:

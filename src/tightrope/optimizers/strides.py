@@ -20,3 +20,14 @@ def match_strides_(parameters: Iterable[Tensor]) -> None:
             p.grad = gradient = gradient.to_dense()
         if gradient is not None and gradient.stride() != p.stride():
             p.grad = torch.empty_like(p).copy_(gradient)
+
+
+def match_state_(optimizer: torch.optim.Optimizer) -> None:
+    """Give what an optimiser remembers of each parameter the parameter's memory layout, in place.
+
+    A state that was saved by a run in another layout would meet fused updates as such gradients do.
+    """
+    for p, remembered in optimizer.state.items():
+        for name, value in remembered.items():
+            if isinstance(value, Tensor) and value.shape == p.shape and value.stride() != p.stride():
+                remembered[name] = torch.empty_like(p, dtype=value.dtype).copy_(value)

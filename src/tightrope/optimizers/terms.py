@@ -16,7 +16,9 @@ from tightrope.dynamics.detached import Attached
 from tightrope.dynamics.players import Losses, Player, all_parameters
 
 
-def consensus(losses: Losses, players: Sequence[Player], *, gamma: float = 10.0) -> tuple[Callable[[], Tensor], ...]:
+def consensus(
+    losses: Losses, players: Sequence[Player], *, gamma: float = 10.0, stacked: bool = False
+) -> tuple[Callable[[], Tensor], ...]:
     r"""Losses :math:`L_i + \gamma/2\,\|v\|^2`, where :math:`v` is the gradient field of all players.
 
     Source: Mescheder et al. 2017 (1705.10461), eq. 10 and algorithm 2 (gamma 10, RMSProp 1e-4, both players at once).
@@ -30,6 +32,7 @@ def consensus(losses: Losses, players: Sequence[Player], *, gamma: float = 10.0)
         losses: One function per player.
         players: Modules or sequences of tensors.
         gamma: Weight, with the half.
+        stacked: Many games at once: losses give ``[games]`` and parameters are ``[games, *shape]``.
 
     Example:
         >>> from tightrope import dynamics, optimizers
@@ -45,7 +48,11 @@ def consensus(losses: Losses, players: Sequence[Player], *, gamma: float = 10.0)
         with Attached():
             values = [loss() for loss in losses]
             square = sum(
-                (g.square().sum() for value, p in zip(values, parts, strict=True) for g in _gradients(value, p)),
+                (
+                    g.reshape(len(g), -1).square().sum(1) if stacked else g.square().sum()
+                    for value, p in zip(values, parts, strict=True)
+                    for g in _gradients(value, p, stacked)
+                ),
                 start=torch.zeros_like(values[i]),
             )
             return values[i] + 0.5 * gamma * square
@@ -54,7 +61,7 @@ def consensus(losses: Losses, players: Sequence[Player], *, gamma: float = 10.0)
 
 
 def symplectic(
-    losses: Losses, players: Sequence[Player], *, weight: float = 1.0, align: bool = False
+    losses: Losses, players: Sequence[Player], *, weight: float = 1.0, align: bool = False, stacked: bool = False
 ) -> tuple[Callable[[], Tensor], ...]:
     r"""Losses whose gradients are :math:`\xi + \lambda A^\top \xi`, with the antisymmetric part of the Hessian.
 
@@ -68,6 +75,7 @@ def symplectic(
         players: Modules or sequences of tensors.
         weight: ``lambda``.
         align: Multiply the weight by the sign that does not repel from stable points.
+        stacked: Many games at once: losses give ``[games]`` and parameters are ``[games, *shape]``; each gets its sign.
 
     Example:
         >>> from tightrope import dynamics, optimizers
@@ -83,11 +91,11 @@ def symplectic(
     def corrected(i: int) -> Tensor:
         with Attached():
             values = [loss() for loss in losses]
-            xi = [g for value, p in zip(values, parts, strict=True) for g in _gradients(value, p)]
-            half = 0.5 * _dot(xi, xi)
+            xi = [g for value, p in zip(values, parts, strict=True) for g in _gradients(value, p, stacked)]
+            half = 0.5 * _dot(xi, xi, stacked)
             still = _constant(xi)
-            along = _dot(_gradients(values[i], everything), still)
-            sign = _aligned(values, parts, everything, xi, half) if align else 1.0
+            along = _dot(_gradients(values[i], everything, stacked), still, stacked)
+            sign = _aligned(values, parts, everything, xi, half, stacked) if align else 1.0
             return values[i] + 0.5 * weight * sign * (half - along)
 
     return tuple(_bind(corrected, i) for i in range(len(losses)))
@@ -132,12 +140,15 @@ def _bind(function: Callable[[int], Tensor], i: int) -> Callable[[], Tensor]:
     return lambda: function(i)
 
 
-def _gradients(value: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    found = torch.autograd.grad(value.reshape(()), list(parameters), create_graph=True, allow_unused=True)
+def _gradients(value: Tensor, parameters: Sequence[Tensor], stacked: bool = False) -> list[Tensor]:
+    total = value.sum() if stacked else value.reshape(())
+    found = torch.autograd.grad(total, list(parameters), create_graph=True, allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
 
 
-def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+def _dot(a: Sequence[Tensor], b: Sequence[Tensor], stacked: bool = False) -> Tensor:
+    if stacked:  # one product per game
+        return torch.stack([(x * y).reshape(len(x), -1).sum(1) for x, y in zip(a, b, strict=True)]).sum(0)
     return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
 
 
@@ -159,13 +170,17 @@ def _aligned(
     everything: Sequence[Tensor],
     xi: Sequence[Tensor],
     half: Tensor,
-) -> float:
+    stacked: bool,
+) -> float | Tensor:
     """Sign of ``<xi, H^T xi> <A^T xi, H^T xi> / n + 0.1``."""
-    transposed, still = _constant(_gradients(half, everything)), _constant(xi)
+    transposed, still = _constant(_gradients(half, everything, stacked)), _constant(xi)
     forward: list[Tensor] = []
     for value, part in zip(values, parts, strict=True):
-        forward += _constant(_gradients(_dot(_gradients(value, everything), still), part))
+        forward += _constant(_gradients(_dot(_gradients(value, everything, stacked), still), part))
     adjusted = [0.5 * (t - f) for t, f in zip(transposed, forward, strict=True)]
-    n = sum(p.numel() for p in everything)
-    criterion = float(_dot(still, transposed)) * float(_dot(adjusted, transposed)) / n + 0.1
-    return 1.0 if criterion >= 0 else -1.0
+    n = sum(p.numel() for p in everything) // (len(half) if stacked else 1)
+    along, across = (_dot(a, transposed, stacked).double() for a in (still, adjusted))
+    criterion = along * across / n + 0.1
+    if stacked:
+        return torch.where(criterion >= 0, 1.0, -1.0).to(half)
+    return 1.0 if float(criterion) >= 0 else -1.0

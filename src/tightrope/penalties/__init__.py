@@ -5,9 +5,11 @@ Swapping R1 for WGAN-GP in somebody's loop changes one name. With :math:`g(x) = 
 ====================== ==============================================================================
 ``gradient_penalty``   weight E (||g(x')|| - target)^2,   x' = e x + (1 - e) y,   e ~ U[0, 1] per sample
 one-sided              weight E max(0, ||g(x')|| - target)^2
+``dragan``             weight E (||g(x + u)|| - target)^2,   u ~ scale std(x) U[0, 1] per entry
 ``r1``                 gamma/2 E ||g(x)||^2   at real samples
 ``r2``                 gamma/2 E ||g(y)||^2   at fake samples
 ``finite_difference_`` ``r1``, ``r2``: gamma/(2 sigma^2) E (D(x + sigma e) - D(x))^2,   e ~ N(0, I)
+``consistency``        weight E (D(x) - D(T(x)))^2 at real and at fake samples, with an augmentation T
 ``soft_orthogonality`` weight sum_layers ||W^T W - I||^2 and three other forms
 ====================== ==============================================================================
 
@@ -36,6 +38,7 @@ from typing import Final
 from torch import Tensor
 
 from tightrope.autodiff.types import PenaltyFunction
+from tightrope.penalties.around import consistency, dragan, latent_consistency, latent_diversity
 from tightrope.penalties.clamping import jacobian_clamping
 from tightrope.penalties.gradient import (
     finite_difference_r1,
@@ -56,6 +59,8 @@ __all__ = [
     "PENALTIES",
     "GradientNoise",
     "Penalty",
+    "consistency",
+    "dragan",
     "finite_difference_r1",
     "finite_difference_r2",
     "from_gan_stability",
@@ -63,6 +68,8 @@ __all__ = [
     "gradient_penalty",
     "interpolate",
     "jacobian_clamping",
+    "latent_consistency",
+    "latent_diversity",
     "lazy",
     "r1",
     "r2",
@@ -72,6 +79,7 @@ __all__ = [
 
 PENALTIES: Final[dict[str, PenaltyFunction]] = {
     "gradient_penalty": gradient_penalty,
+    "dragan": dragan,
     "r1": r1,
     "r2": r2,
     "finite_difference_r1": finite_difference_r1,

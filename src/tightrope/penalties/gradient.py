@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
+from tightrope._plumbing.draws import uniform
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import critic_scores, input_gradients, modules_of, norm, rows_of, squared_norm
 from tightrope.autodiff.types import Critic
@@ -124,7 +125,7 @@ def interpolate(real: Tensor, fake: Tensor, *, rows: int = 1, rng: torch.Generat
     if rng is None:
         epsilon = torch.rand(shape, device=real.device, dtype=real.dtype)
     else:
-        epsilon = torch.rand(shape, generator=rng, device=rng.device, dtype=real.dtype).to(real.device)
+        epsilon = uniform(shape, rng, real.dtype).to(real.device)
     if rows > 1:
         epsilon = epsilon.repeat_interleave(rows, 0)
     return torch.lerp(fake.detach(), real.detach(), epsilon)

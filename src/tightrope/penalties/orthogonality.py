@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_rng
+from tightrope._plumbing.draws import normal
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of
 from tightrope.autodiff.types import Critic
@@ -96,8 +97,8 @@ def _off_diagonal(gram: Tensor) -> Tensor:
 def _srip(gram: Tensor, rng: torch.Generator | None) -> Tensor:
     """Largest of the groups' squared spectral norms, each by two power steps; gradient through the whole iteration."""
     defect = _minus_identity(gram)
-    device = rng.device if rng is not None else gram.device
-    x = torch.randn(gram.shape[0], gram.shape[-1], 1, generator=rng, device=device).to(gram)
+    shape = (gram.shape[0], gram.shape[-1], 1)
+    x = (torch.randn(shape, device=gram.device) if rng is None else normal(shape, rng)).to(gram)
     for _ in range(2):
         x = defect @ (x / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=1e-12))
     return x.square().sum((1, 2)).amax()

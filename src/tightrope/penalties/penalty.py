@@ -41,7 +41,7 @@ def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
         UserError: ``every`` is less than one.
     """
     _check_every(every)
-    _check_function(penalty, {})
+    _check_function(penalty)
 
     def lazily(critic: Critic, real: Tensor, fake: Tensor, *, step: int, **hyperparameters: object) -> Tensor:
         if step % every:
@@ -56,26 +56,21 @@ def _check_every(every: int) -> None:
         raise UserError(f"Expected a period of at least one critic step, got {every!r}; use 1 for every step.")
 
 
-def _check_function(function: Any, hyperparameters: Any) -> None:
-    """Refuse what is no function, does not take these hyperparameters, or would be given no numbers for them."""
+def _check_function(function: Any, *names: str) -> None:
+    """Refuse what is no function, or does not take hyperparameters of these names."""
     if not callable(function):
         raise UserTypeError(f"Expected a penalty as a function, got {function!r}; pass one such as penalties.r1.")
-    if not isinstance(hyperparameters, Mapping):
-        raise UserTypeError(f"Expected hyperparameters by name, got {hyperparameters!r}; pass a dict.")
     try:
         taken = inspect.signature(function).parameters
     except ValueError:  # a builtin, which does not tell
         return
     if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
-        for name in hyperparameters:
+        for name in names:
             if name not in taken:
                 raise UserError(
                     f"Expected hyperparameters that the penalty takes, {', '.join(taken)}, got {name!r}"
                     f"{closest(name, taken)}; leave it out."
                 )
-    for name, value in hyperparameters.items():
-        if name in ("gamma", "weight") or not isinstance(value, bool | str):
-            check_value(name, value, least=0.0 if name in ("gamma", "weight") else -math.inf)
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,12 @@ class Penalty:
 
     def __post_init__(self) -> None:
         _check_every(self.every)
-        _check_function(self.function, self.hyperparameters)
+        if not isinstance(self.hyperparameters, Mapping):
+            raise UserTypeError(f"Expected hyperparameters by name, got {self.hyperparameters!r}; pass a dict.")
+        _check_function(self.function, *self.hyperparameters)
+        for name, value in self.hyperparameters.items():
+            if name in ("gamma", "weight") or not isinstance(value, bool | str):
+                check_value(name, value, least=0.0 if name in ("gamma", "weight") else -math.inf)
         check_choice("player", self.player, ("critic", "generator"))
         if self.player == "generator" and self.every != 1:
             raise UserError(

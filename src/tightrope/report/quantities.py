@@ -37,6 +37,10 @@ CHARTS: tuple[Chart, ...] = (
     Chart("Gradient norm in the parameters", {f"{player}_gradient_norm": player for player in _PLAYERS}, log=True),
     Chart("Learning rates", {f"{player}_learning_rate": player for player in _PLAYERS}, log=True),
     Chart("Speed", {"steps_per_second": "steps per second"}),
+    Chart(
+        "Augmentation and the critic's overfitting",
+        {"augmentation_strength": "strength p", "critic_overfitting": "mean sign of real scores"},
+    ),
 )
 
 CLOCK = ("step", "images_seen", "seconds")  # where a row stands, not what it measures

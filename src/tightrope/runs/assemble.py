@@ -17,9 +17,9 @@ from tightrope._plumbing.files import expanded
 from tightrope.data import Dataset, Sampler, open_data
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS, recommended
-from tightrope.perturbations import InstanceNoise
-from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkSettings
-from tightrope.runs.options import PLAYERS, method_options, network_options, typed
+from tightrope.perturbations import Augmentation, InOrder, InstanceNoise
+from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkSettings, TrainingSettings
+from tightrope.runs.options import PLAYERS, network_options, typed
 from tightrope.schedules import ramp
 from tightrope.training import Run, start
 
@@ -127,14 +127,17 @@ def describe_data(settings: DataSettings, dataset: Dataset) -> DataSettings:
 
 
 def build_method(settings: MethodSettings) -> Method:
-    """Build the method, with instance noise where it was asked for."""
-    chosen = typed(_tuples(settings.hyperparameters), method_options(settings.name))
-    method = methods.build(settings.name, **chosen)
+    """Build the method, with augmentation and instance noise where they were asked for."""
+    method = methods.build(settings.name, **settings.hyperparameters)
+    parts: list[Augmentation | InstanceNoise] = []
+    if settings.augment is not None:
+        parts.append(Augmentation(settings.augment))
     if settings.instance_noise:
         final = None if settings.instance_noise_images is None else 0.0
-        sigma = ramp(settings.instance_noise, final, settings.instance_noise_images, "linear")
-        method = dataclasses.replace(method, perturbation=InstanceNoise(sigma))
-    return method
+        parts.append(InstanceNoise(ramp(settings.instance_noise, final, settings.instance_noise_images, "linear")))
+    if not parts:
+        return method
+    return dataclasses.replace(method, perturbation=parts[0] if len(parts) == 1 else InOrder(tuple(parts)))
 
 
 def resolve_network(name: str | None, shape: tuple[int, ...], options: Mapping[str, Any]) -> NetworkSettings:
@@ -170,39 +173,35 @@ def resolve_network(name: str | None, shape: tuple[int, ...], options: Mapping[s
     return NetworkSettings(name, chosen["generator"], chosen["critic"])
 
 
-def build_networks(config: Config) -> tuple[nn.Module, nn.Module]:
-    """Build generator and critic from the configuration's seed; the global random state is not touched.
+def build_networks(
+    settings: NetworkSettings, data: DataSettings, training: TrainingSettings
+) -> tuple[nn.Module, nn.Module]:
+    """Build generator and critic for the data, from the training's seed; the global random state is not touched.
 
     Raises:
         UserError: The run trained the caller's own modules, which a configuration cannot build.
     """
-    if config.network.name == "own":
+    if settings.name == "own":
         raise UserError(
             "This run trained modules of the caller's own: expected them, got none; pass generator= "
             "(and critic= to go on training)."
         )
-    known, shape = network_options(config.network.name), config.data.shape
-    network = NETWORKS[config.network.name]
+    known, shape = network_options(settings.name), data.shape
+    network = NETWORKS[settings.name]
     network.check(shape)
-    classes = len(config.data.classes) if config.data.conditional else 0
-    rng = torch.Generator().manual_seed(config.training.seed)
-    options = {player: typed(_tuples(getattr(config.network, player)), known[player]) for player in PLAYERS}
+    classes = len(data.classes) if data.conditional else 0
+    rng = torch.Generator().manual_seed(training.seed)
+    options = {player: typed(getattr(settings, player), known[player]) for player in PLAYERS}
     try:
-        generator = network.generator(
-            shape, latent=config.training.latent, classes=classes, rng=rng, **options["generator"]
-        )
+        generator = network.generator(shape, latent=training.latent, classes=classes, rng=rng, **options["generator"])
         return generator, network.critic(shape, classes=classes, rng=rng, **options["critic"])
     except UserError:
         raise
     except (RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise UserError(
-            f"Expected options that network {config.network.name} can be built with, got {config.network.generator} "
-            f"and {config.network.critic} ({str(error).splitlines()[0]}); choose others."
+            f"Expected options that network {settings.name} can be built with, got {settings.generator} "
+            f"and {settings.critic} ({str(error).splitlines()[0]}); choose others."
         ) from error
-
-
-def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
 
 
 def assemble(
@@ -231,7 +230,7 @@ def assemble(
         raise UserError(_OTHER_DATA.format(source=config.data.source))
     test = open_dataset(describe_data(config.data, dataset), "test", progress=progress)
     if generator is None or critic is None:
-        generator, critic = build_networks(config)
+        generator, critic = build_networks(config.network, config.data, config.training)
     settings = config.training
     run = start(
         build_method(config.method),

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from tightrope._plumbing.checks import check_whole
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
 from tightrope._plumbing.progress import Progress
 from tightrope.data import Dataset
@@ -16,8 +18,9 @@ from tightrope.runs import rows as records
 from tightrope.runs.assemble import assemble, with_source
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, check, read_config, write_config
+from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
-from tightrope.runs.folder import refuse_strangers
+from tightrope.runs.folder import checkpoint_steps, refuse_strangers
 from tightrope.runs.lock import locked
 
 
@@ -55,13 +58,18 @@ def begin(
         refuse_strangers(folder)
         write_config(folder, config)
         seed_global_(config.training.seed)
-        return fit(folder, assembled, progress=Progress(show=not quiet))
+        progress = Progress(show=not quiet)
+        if config.training.from_run:
+            for note in begin_with(assembled.run, Path(config.training.from_run)):
+                progress.say(note)
+        return fit(folder, assembled, progress=progress)
 
 
 def resume(
     folder: Path,
     *,
     steps: int | None = None,
+    more_steps: int | None = None,
     images: int | None = None,
     minutes: float | None = None,
     data: str | None = None,
@@ -76,6 +84,7 @@ def resume(
     Args:
         folder: Run folder.
         steps: New total number of steps; any of the three replaces the configured budget, and is written down.
+        more_steps: Steps beyond the newest checkpoint, in place of ``steps``.
         images: New total of real images.
         minutes: New total of minutes.
         data: Where the data are now, if not where the run began; they must be the same.
@@ -91,6 +100,11 @@ def resume(
         NonFiniteError: Training met a value that is not finite.
     """
     stored = config = read_config(folder)
+    if more_steps is not None:
+        if steps is not None:
+            raise UserError("Expected a new total of steps or steps beyond it, got both; leave one out.")
+        check_whole("more_steps", more_steps, 1, 1000)
+        steps = max(checkpoint_steps(folder), default=0) + more_steps
     if steps is not None or images is not None or minutes is not None:
         budget = dataclasses.replace(config.training, steps=steps, images=images, minutes=minutes)
         config = dataclasses.replace(config, training=budget)

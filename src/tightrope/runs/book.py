@@ -19,7 +19,7 @@ from tightrope.runs import conditioning
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import save_checkpoint
-from tightrope.runs.evaluate import evaluate_run, expected_of_run, record_evaluation, trained
+from tightrope.runs.evaluate import evaluate_run, expected_of_run, keep_if_best, record_evaluation, trained
 from tightrope.runs.stop import Stop
 from tightrope.training import Step
 
@@ -28,6 +28,9 @@ PROBE = 64
 
 SPECTRUM_POINTS = 32
 """Singular values kept per layer in a metrics row."""
+
+FIRST_PICTURE = 60.0
+"""Seconds of training after which a picture is made whatever the cadence; then at twice the time, and so on."""
 
 WORTH_SAYING = 5.0
 """Seconds from which an evaluation is announced."""
@@ -40,13 +43,16 @@ class Book:
         last_evaluation: Step of the last evaluation that gave numbers; -1 for none.
         reserved: Seconds of the budget kept for the last evaluation.
         saving: Seconds that the last checkpoint took.
+        picture_at: Seconds of training after which the next picture is due whatever the step.
     """
 
     def __init__(self, folder: Path, assembled: Assembled, seconds: float, progress: Progress, stop: Stop) -> None:
         self.folder, self.assembled, self.progress, self.stop = folder, assembled, progress, stop
         self.settings = assembled.config.training
         self.began = time.monotonic() - seconds
-        self.saved_at = time.monotonic()
+        self.saved_at, self.picture_at = time.monotonic(), FIRST_PICTURE
+        while self.picture_at <= seconds:
+            self.picture_at *= 2
         self.start_clock()
         probe = assembled.dataset.batch(shuffled_rows(assembled.dataset, PROBE))
         device = assembled.run.device
@@ -78,7 +84,7 @@ class Book:
         if number % settings.log_every == 0 or number == 1:
             row = self.log(step)
             shown = {"critic": row["critic_loss"], "generator": row["generator_loss"], "gap": row["gap"]}
-        if number % settings.sample_every == 0:
+        if number % settings.sample_every == 0 or self.seconds >= self.picture_at:
             self.sample()
         if self.conditioning_every is not None and number % self.conditioning_every == 0:
             self.follow_conditioning()
@@ -113,6 +119,8 @@ class Book:
         path = self.folder / "samples" / f"step_{self.assembled.run.step:08d}.png"
         dataset = self.assembled.dataset
         write_samples(path, trained(self.assembled).sample(picture_size(dataset), seed=self.settings.seed), dataset)
+        while self.picture_at <= self.seconds:
+            self.picture_at *= 2
 
     def follow_conditioning(self) -> None:
         """Append a row to ``RUN/conditioning.jsonl``, unless the generator cannot be followed."""
@@ -155,6 +163,7 @@ class Book:
             self.progress.say(f"no evaluation at step {self.assembled.run.step}: {reason}")
         record_evaluation(self.folder, self.assembled, measurements, self.seconds, reason)
         if measurements:
+            keep_if_best(self.folder, self.assembled)
             self.last_evaluation, self._took = self.assembled.run.step, time.monotonic() - began
         if self.board is not None:
             for m in measurements:

@@ -13,16 +13,9 @@ from torch import nn
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
 from tightrope.runs.assemble import Assembled
-from tightrope.runs.folder import CHECKPOINT, GENERATOR
+from tightrope.runs.folder import GENERATOR, checkpoint_steps
 from tightrope.runs.serialize import read_state, write_state, write_tensors
 from tightrope.training.nonfinite import NonFiniteError
-
-
-def checkpoint_steps(run: Path) -> dict[int, Path]:
-    """Checkpoints of a run folder by their steps, oldest first; files of other names are none."""
-    folder = run / "checkpoints"
-    found = ((CHECKPOINT.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ()))
-    return dict(sorted((int(match[1]), path) for match, path in found if match))
 
 
 def checkpoint_paths(run: Path) -> list[Path]:

@@ -7,19 +7,23 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 import torch
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
-from tightrope._plumbing.typed import decoded, read_object
+from tightrope._plumbing.typed import read_object, strangers
 from tightrope._plumbing.version import __version__
 
 FORMAT = 1
+
+_CANNOT = "Expected settings that can be trained with, got others: {}."
 
 Number = Annotated[float, Meta(ge=0)]
 Whole = Annotated[int, Meta(ge=0, le=2**53)]
@@ -50,12 +54,13 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """A method's name, its resolved hyperparameters, and instance noise where it was asked for."""
+    """A method's name, its resolved hyperparameters, and what the critic sees its samples through, where asked for."""
 
     name: str
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     instance_noise: Number = 0.0
     instance_noise_images: Count | None = None
+    augment: Literal["diff", "ada"] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Sizes, seeds, budget, and how often to log, sample, save and evaluate (in steps)."""
+    """Sizes, seeds, budget, how often to log, sample, save and evaluate (in steps), and whose weights it began with."""
 
     batch_size: Size = 64
     seed: Seed = 0
@@ -92,6 +97,7 @@ class TrainingSettings:
     conditioning_n: Annotated[int, Meta(ge=2, le=2**20)] = 8
     keep: Count = 3
     tensorboard: bool = False
+    from_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,24 +137,35 @@ def read_config(run: Path) -> Config:
             f"Expected a config of format {FORMAT}, got format {number} written by tightrope {written_by} in {path}; "
             f"use that version (this is {__version__})."
         )
-    return decoded(
-        found,
-        Config,
-        lambda wrong: (
+
+    def refuse(wrong: str) -> str:
+        return (
             f"Expected the settings of tightrope {__version__}, got others in {path} ({wrong}), written by tightrope "
             f"{written_by}; use that version or mend the file."
-        ),
-    )
+        )
+
+    for name in strangers(found, Config):
+        raise UserError(refuse(f"{name} is no setting"))
+    return check(found, refuse)
 
 
-def check(config: Config) -> Config:
-    """The same configuration, if every setting has its type and lies in its range.
+def check(settings: Config | dict[str, Any], refuse: Callable[[str], str] = _CANNOT.format) -> Config:
+    """The configuration, if every setting has its type, lies in its range and is finite.
+
+    Args:
+        settings: A configuration, or the plain values of one.
+        refuse: From what is wrong and where to the whole sentence.
 
     Raises:
-        UserError: One does not; the sentence names it.
+        UserError: Something does not fit; the sentence names it.
     """
-    found = {key: value for key, value in config.to_json().items() if key not in ("format", "tightrope")}
-    return decoded(found, Config, lambda wrong: f"Expected settings that can be trained with, got others: {wrong}.")
+    plain = dataclasses.asdict(settings) if isinstance(settings, Config) else settings
+    try:
+        json.dumps(plain, allow_nan=False)
+        return msgspec.convert(plain, Config)
+    except (msgspec.ValidationError, RecursionError, TypeError, ValueError) as error:
+        wrong = str(error).replace("`$.", "`").replace("`", "")
+        raise UserError(refuse("a number is not finite" if "JSON compliant" in wrong else wrong)) from error
 
 
 def environment() -> dict[str, Any]:

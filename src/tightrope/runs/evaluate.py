@@ -11,7 +11,12 @@ from tightrope.evaluation import Sample, evaluate, expected_seconds
 from tightrope.metrics import Measurement
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
+from tightrope.runs.folder import BEST
+from tightrope.runs.serialize import write_tensors
 from tightrope.runs.trained import TrainedGenerator
+
+DISTANCES = ("frechet", "kernel", "sliced_wasserstein", "wasserstein1")
+"""Metrics of which less is closer to the data, in the order in which one is chosen."""
 
 
 def trained(assembled: Assembled) -> TrainedGenerator:
@@ -63,3 +68,17 @@ def record_evaluation(
         **({"error": error} if error else {}),
     }
     records.append(folder / "evaluations.jsonl", row)
+
+
+def keep_if_best(folder: Path, assembled: Assembled) -> None:
+    """Keep the averaged generator's weights as ``RUN/best.safetensors`` if no evaluation so far was closer to the data.
+
+    What is compared is the first distance that evaluations of this run report; lower is closer.
+    """
+    rows = records.decode(folder / records.EVALUATIONS, records.Evaluation)[0]
+    name = next((m.name for row in rows for m in row.measurements if m.name in DISTANCES), None)
+    values = {row.step: m.value for row in rows for m in row.measurements if m.name == name}
+    now = values.get(assembled.run.step)
+    if now is not None and now <= min(values.values()):
+        words = {"step": str(assembled.run.step), "metric": str(name), "value": repr(now)}
+        write_tensors(folder / BEST, assembled.run.average.state_dict(), words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
@@ -12,12 +13,14 @@ from tightrope._plumbing.progress import Progress, clock
 from tightrope.drawing.dataset import real_examples, write_samples
 from tightrope.runs import conditioning
 from tightrope.runs.assemble import Assembled
-from tightrope.runs.book import Book
 from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
 from tightrope.runs.stop import stop_requests
 from tightrope.training import train
 from tightrope.training.nonfinite import NonFiniteError
+
+if TYPE_CHECKING:
+    from tightrope.runs.book import Book
 
 
 @dataclass
@@ -48,6 +51,8 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         NonFiniteError: Training met a value that is not finite; the status says so, the last checkpoint stands.
         UserError: Something could not be written.
     """
+    from tightrope.runs.book import Book  # evaluations, spectra, pictures: not before training begins
+
     progress = Progress() if progress is None else progress
     remove_leftovers(folder)
     write_samples(make_folder(folder / "samples") / "real.png", real_examples(assembled.dataset), assembled.dataset)
@@ -76,6 +81,8 @@ def _train(book: Book) -> None:
         book.save()
     if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
         book.follow_conditioning()
+    if run.step == 0:
+        book.sample()
     by_images = settings.steps is None and settings.images is not None
     seen = run.images_seen if by_images else run.step
     progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)

@@ -11,9 +11,10 @@ from tightrope._plumbing.files import leftover
 from tightrope.runs.lock import HOLDER, LOCK
 
 GENERATOR: Final = "generator.safetensors"
+BEST: Final = "best.safetensors"
 CHECKPOINT: Final = re.compile(r"step_(\d{8,})\.safetensors")
 _LEFTOVERS: Final = {
-    ".": leftover(r"config\.json|status\.json|[a-z]+\.jsonl|generator\.safetensors|report\.html"),
+    ".": leftover(r"config\.json|status\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"),
     "checkpoints": leftover(r"step_\d{8,}\.safetensors"),
     "samples": leftover(r"step_\d{8,}\.png|real\.png"),
 }
@@ -50,3 +51,10 @@ def remove_leftovers(folder: Path) -> list[Path]:
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers
+
+
+def checkpoint_steps(run: Path) -> dict[int, Path]:
+    """Checkpoints of a run folder by their steps, oldest first; files of other names are none."""
+    folder = run / "checkpoints"
+    found = ((CHECKPOINT.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ()))
+    return dict(sorted((int(match[1]), path) for match, path in found if match))

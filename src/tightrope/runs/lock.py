@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from tightrope._plumbing.errors import UserError
 
 LOCK, HOLDER = ".lock", ".lock-holder"
@@ -27,6 +25,8 @@ def locked(run: Path) -> Iterator[None]:
     Raises:
         UserError: Another process holds it, or the folder cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     lock, holder = FileLock(run / LOCK, timeout=0), run / HOLDER
     try:
         lock.acquire()

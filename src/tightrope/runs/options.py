@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +43,7 @@ def method_options(name: str) -> dict[str, Option]:
     """
     one_of("a method", name, METHODS)
     sentence = "A to F: Adam's rate and betas and n_critic of table 1 in 1802.05957; the method's own if not given."
-    return options_of(METHODS[name]) | {"setting": Option(Literal[tuple(SETTINGS)] | None, None, sentence)}
+    return {**options_of(METHODS[name]), "setting": Option(Literal[tuple(SETTINGS)] | None, None, sentence)}
 
 
 def network_options(name: str) -> dict[str, dict[str, Option]]:
@@ -114,7 +115,8 @@ def refuse_unknown(
             )
 
 
-def options_of(builder: Callable[..., Any]) -> dict[str, Option]:
+@functools.cache
+def options_of(builder: Callable[..., Any]) -> Mapping[str, Option]:
     """What a builder's signature and docstring say of its parameters, in order."""
     from docstring_parser import parse
 

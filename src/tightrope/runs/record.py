@@ -19,6 +19,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
 from tightrope.runs.rows import (
     CONDITIONING,
+    DIAGNOSIS,
     EVALUATIONS,
     METRICS,
     Evaluation,
@@ -69,6 +70,7 @@ class RunRecord:
         samples: pairs of step and picture, oldest first; of a run that has ended, none from beyond its end.
         real: the picture of real samples.
         problems: one sentence for each thing that could not be read.
+        diagnosis: what ``diagnosis.json`` holds, written by the run's own monitor; None without one.
     """
 
     path: Path
@@ -84,6 +86,7 @@ class RunRecord:
     samples: tuple[tuple[int, Path], ...]
     real: Path | None
     problems: tuple[str, ...]
+    diagnosis: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -157,6 +160,7 @@ def read_run(path: Path) -> RunRecord:
         samples=folder.samples(step if status.state in ("finished", "stopped") else math.inf),
         real=real if folder.holds(real) else None,
         problems=tuple(folder.problems),
+        diagnosis=folder.whole(DIAGNOSIS, dict[str, Any], needed=False),
     )
 
 
@@ -198,9 +202,9 @@ class _Folder:
             self.problems.append(f"{name} is missing.")
         return self.holds(self.path / name)
 
-    def whole(self, name: str, kind: type[Any]) -> Any:
+    def whole(self, name: str, kind: type[Any], *, needed: bool = True) -> Any:
         """What a file of one JSON object holds; None where it cannot be read."""
-        if not self.has(name):
+        if not self.has(name, needed=needed):
             return None
         try:
             return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
@@ -213,26 +217,27 @@ class _Folder:
         if not self.has(name, needed=needed):
             return ()
         found, wrong = decode(self.path / name, kind)
-        rows: list[Kind] = []
+        rows: list[tuple[int, Kind]] = []
         replaced = 0
         for row in found:
             if fault := _fault(row):
                 wrong.append(fault)
                 continue
-            while rows and _step(rows[-1]) > _step(row):
+            step: Any = row["step"] if isinstance(row, dict) else row.step
+            while rows and rows[-1][0] > step:
                 rows.pop()
                 replaced += 1
-            if rows and _step(rows[-1]) == _step(row):
-                last = rows.pop()
+            if rows and rows[-1][0] == step:
+                _, last = rows.pop()
                 if isinstance(last, dict) and isinstance(row, dict):
                     row.update({**last, **row})
-            rows.append(row)
+            rows.append((step, row))
         if wrong:
             lines = "1 line is left out" if len(wrong) == 1 else f"{len(wrong)} lines are left out, the first"
             self.problems.append(f"{name}: {lines}: {wrong[0]}.")
         if replaced:
             self.problems.append(f"{name}: {replaced} rows are left out because a resumed run went through them again.")
-        return tuple(rows)
+        return tuple(row for _, row in rows)
 
 
 def _fault(row: Logged | Evaluation | Followed) -> str:
@@ -243,8 +248,3 @@ def _fault(row: Logged | Evaluation | Followed) -> str:
         return "a row without a step"
     parts = [key for key, value in row.items() if isinstance(value, dict) and key != "spectra"]
     return f"expected a number at `$.{parts[0]}`, got an object" if parts else ""
-
-
-def _step(row: Logged | Evaluation | Followed) -> int:
-    step = row["step"] if isinstance(row, dict) else row.step
-    return step if isinstance(step, int) else 0

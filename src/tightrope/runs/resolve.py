@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
@@ -14,17 +13,17 @@ from typing import Annotated, Any, Literal
 import torch
 from msgspec import Meta
 
-from tightrope import conditioning
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope._plumbing.typed import converted
 from tightrope.data import Dataset
-from tightrope.methods import METHODS, Method
 from tightrope.runs.assemble import build_method, describe_data, open_dataset, resolve_network, resolve_source
 from tightrope.runs.config import (
     Config,
     Count,
     DataSettings,
     MethodSettings,
+    NetworkSettings,
     Number,
     Seed,
     Size,
@@ -32,8 +31,9 @@ from tightrope.runs.config import (
     Whole,
     check,
     environment,
+    read_config,
 )
-from tightrope.runs.options import method_options, network_options, refuse_unknown, typed
+from tightrope.runs.options import PLAYERS, method_options, network_options, refuse_unknown
 
 DEFAULT_STEPS = 10_000
 
@@ -49,66 +49,75 @@ SCALE_SAMPLES = 2000
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a run should be like."""
+    """What a run should be like.
+
+    Attributes:
+        data: Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME.
+        method: How to train; tightrope list names the methods.
+        network: Pair of networks; the one that suits the data if not given.
+        steps: Stop after this many generator updates (10,000 if no budget is given).
+        images: Stop after this many real images.
+        minutes: Stop after this much time, evaluations included; none is begun that would not end in it.
+        seed: Of weights, latents, data order and everything else.
+        batch_size: Real samples per critic step; the method's published one if not given.
+        latent: Size of the latents; 128 for images, 16 otherwise if not given.
+        resolution: Resize the shorter side and crop the centre to this many pixels.
+        channels: Convert to grey (1) or colour (3).
+        limit: Use at most this many samples.
+        skip_broken: Go on without files that cannot be read; they are named and counted.
+        flip: Mirror images at random.
+        conditional: Train class-conditionally on the data's labels.
+        precision: bf16 runs under autocast with channels-last memory.
+        device: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.
+        threads: CPU threads; torch's choice if not given.
+        ema_half_life_images: Half-life of the averaged generator in real images; 0 for no averaging.
+        instance_noise: Standard deviation of the noise added to real and fake samples.
+        instance_noise_images: Let the noise fall linearly to 0 over this many real images.
+        augment: Augment what the critic sees, for few images: diff always, ada as far as the critic overfits.
+        from_run: Begin with the weights of this run's newest checkpoint, its network and its size of latents; data and
+            classes may be others. --from for short.
+        log_every: Steps between rows of metrics; a 200th of the budget if not given.
+        sample_every: Steps between sample pictures; a 10th of the budget if not given.
+        checkpoint_every: Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given.
+        evaluate_every: Steps between evaluations; a 5th of the budget if not given, 0 for the end only.
+        evaluate_n: Generated samples per evaluation; as many as the floor uses if not given.
+        conditioning_every: Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the
+            time by default.
+        keep: Checkpoints to keep.
+        tensorboard: Write TensorBoard events into the run folder as well.
+    """
 
     data: str
-    """Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME."""
     method: str = "r1"
-    """How to train; tightrope list names the methods."""
     network: str | None = None
-    """Pair of networks; the one that suits the data if not given."""
     steps: Whole | None = None
-    """Stop after this many generator updates (10,000 if no budget is given)."""
     images: Whole | None = None
-    """Stop after this many real images."""
     minutes: Number | None = None
-    """Stop after this much time, evaluations included; none is begun that would not end in it."""
     seed: Seed = 0
-    """Of weights, latents, data order and everything else."""
     batch_size: Size | None = None
-    """Real samples per critic step; the method's published one if not given."""
     latent: Size | None = None
-    """Size of the latents; 128 for images, 16 otherwise if not given."""
     resolution: Size | None = None
-    """Resize the shorter side and crop the centre to this many pixels."""
     channels: Literal[1, 3] | None = None
-    """Convert to grey (1) or colour (3)."""
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
-    """Use at most this many samples."""
     skip_broken: bool = False
-    """Go on without files that cannot be read; they are named and counted."""
     flip: bool = False
-    """Mirror images at random."""
     conditional: bool = False
-    """Train class-conditionally on the data's labels."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs under autocast with channels-last memory."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
     threads: Annotated[int, Meta(ge=1, le=4096)] | None = None
-    """CPU threads; torch's choice if not given."""
     ema_half_life_images: Number = 10_000.0
-    """Half-life of the averaged generator in real images; 0 for no averaging."""
     instance_noise: Number = 0.0
-    """Standard deviation of the noise added to real and fake samples."""
     instance_noise_images: Count | None = None
-    """Let the noise fall linearly to 0 over this many real images."""
+    augment: Literal["diff", "ada"] | None = None
+    from_run: Path | None = None
     log_every: Count | None = None
-    """Steps between rows of metrics; a 200th of the budget if not given."""
     sample_every: Count | None = None
-    """Steps between sample pictures; a 10th of the budget if not given."""
     checkpoint_every: Count | None = None
-    """Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given."""
     evaluate_every: Whole | None = None
-    """Steps between evaluations; a 5th of the budget if not given, 0 for the end only."""
     evaluate_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
-    """Generated samples per evaluation; as many as the floor uses if not given."""
     conditioning_every: Whole | None = None
-    """Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the time by default."""
     keep: Count = 3
-    """Checkpoints to keep."""
     tensorboard: bool = False
-    """Write TensorBoard events into the run folder as well."""
 
 
 def resolve(data: str | Path, *, command: str = "", **wishes: Any) -> Config:
@@ -153,8 +162,9 @@ def resolve_wishes(
     Raises:
         UserError: Something is unknown or does not fit together.
     """
+    base = None if wishes.from_run is None else read_config(wishes.from_run)
     hyperparameters = method_options(wishes.method)
-    refuse_unknown(options, wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
+    refuse_unknown(list(options), wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
     device = _device(wishes.device)
     data = DataSettings(
         resolve_source(wishes.data),
@@ -169,14 +179,22 @@ def resolve_wishes(
     for note in dataset.notes:
         say(f"note: {note}")
     data = describe_data(data, dataset)
-    latent = wishes.latent or (128 if data.kind == "images" else 16)
-    chosen = typed({k: v for k, v in options.items() if k in hyperparameters}, hyperparameters)
-    settings = MethodSettings(wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images)
-    method = build_method(settings := with_data_scale(settings, dataset, latent))
+    if wishes.augment is not None and data.kind != "images":
+        raise UserError(f"Augmentations need images, got {data.kind} in {data.name}; leave out --augment.")
+    latent = wishes.latent or (base.training.latent if base else 128 if data.kind == "images" else 16)
+    chosen = {key: value for key, value in options.items() if key in hyperparameters}
+    settings = MethodSettings(
+        wishes.method, chosen, wishes.instance_noise, wishes.instance_noise_images, wishes.augment
+    )
+    if "reference_gain" in hyperparameters:
+        settings = with_data_scale(settings, dataset, latent)
+    method = build_method(settings)
     settings = dataclasses.replace(settings, hyperparameters=dict(method.hyperparameters))
-    network = resolve_network(wishes.network, data.shape, {})
+    network = resolve_network(wishes.network or (base.network.name if base else None), data.shape, {})
     wanted = {k: v for k, v in options.items() if k not in hyperparameters}
-    wanted = _wanted(method, network_options(network.name)["critic"], wanted) | wanted
+    if base is not None and base.network.name == network.name:
+        wanted = _spelt(base.network) | wanted
+    wanted = _wanted(method.critic_options, network_options(network.name)["critic"], wanted) | wanted
     network = resolve_network(network.name, data.shape, wanted)
     batch_size = wishes.batch_size or method.batch_size
     training = TrainingSettings(
@@ -190,16 +208,22 @@ def resolve_wishes(
         keep=wishes.keep,
         tensorboard=wishes.tensorboard,
         evaluate_n=wishes.evaluate_n,
+        from_run="" if wishes.from_run is None else str(expanded(str(wishes.from_run)).resolve()),
         **_cadence(wishes, method.n_critic, latent, batch_size),
     )
     return check(Config(data, settings, network, training, command, environment())), dataset
 
 
-def _wanted(method: Method, critic: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _spelt(network: NetworkSettings) -> dict[str, Any]:
+    """Options of a network as they are given for one player each."""
+    return {f"{player}_{key}": v for player in PLAYERS for key, v in getattr(network, player).items()}
+
+
+def _wanted(options: Mapping[str, Any], critic: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """What the method wants of the critic's network, where it has the option and the user has not chosen."""
     return {
         f"critic_{key}": value
-        for key, value in method.critic_options.items()
+        for key, value in options.items()
         if key in critic and key not in chosen and f"critic_{key}" not in chosen
     }
 
@@ -258,17 +282,17 @@ def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> 
     Bounds are absolute for images, as published, and in units of the data otherwise, unless ``units`` says more.
 
     Args:
-        settings: Of any method; those without that hyperparameter come back as they are.
+        settings: Of a method with that hyperparameter.
         dataset: Training data.
         latent: Size of the latents.
     """
-    if settings.name not in METHODS or "reference_gain" not in inspect.signature(METHODS[settings.name]).parameters:
-        return settings
     chosen = settings.hyperparameters
     units = chosen.get("units", "auto")
     absolute = units == "absolute" or (units == "auto" and dataset.kind == "images")
     if absolute or chosen.get("reference_gain") is not None:
         return settings
+    from tightrope import conditioning
+
     rows = torch.linspace(0, len(dataset) - 1, min(SCALE_SAMPLES, len(dataset))).long()
     gain = conditioning.reference_gain(dataset.batch(rows).x, latent=latent)
     return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})

@@ -17,6 +17,7 @@ from tightrope.metrics import Measurement
 METRICS = "metrics.jsonl"
 EVALUATIONS = "evaluations.jsonl"
 CONDITIONING = "conditioning.jsonl"
+DIAGNOSIS = "diagnosis.json"
 
 Kind = TypeVar("Kind")
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
+from tightrope._plumbing.words import closest
 from tightrope.autodiff import undisturbed
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config
-from tightrope.runs.folder import GENERATOR
-from tightrope.runs.serialize import read_tensors
+from tightrope.runs.folder import BEST, GENERATOR, checkpoint_steps
+from tightrope.runs.serialize import read_state, read_tensors
 
 LARGEST = 2**32
 """Numbers in the samples drawn at once, with their latents: 16 GiB."""
@@ -43,8 +45,15 @@ class TrainedGenerator:
         """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``."""
         return self.generator(z, labels) if self.classes else self.generator(z)
 
-    @torch.no_grad()
-    def sample(self, n: int, *, seed: int = 0, labels: Tensor | int | None = None, batch_size: int = 256) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        labels: Tensor | int | None = None,
+        batch_size: int = 256,
+        truncation: float | None = None,
+    ) -> Tensor:
         """Draw ``n`` samples in training scale (images in ``[-1, 1]``); the global random state is not touched.
 
         The samples are a function of ``n``, ``seed`` and ``labels`` alone; latents are drawn at once, so another
@@ -55,6 +64,7 @@ class TrainedGenerator:
             seed: Of the latents, and of the classes where none are given (uniform over the classes).
             labels: Classes ``[n]``, or one class for all; conditional generators only.
             batch_size: Samples per forward.
+            truncation: Draw latents from the normal distribution cut at this size: fewer odd samples and less variety.
 
         Returns:
             Samples ``[n, *shape]`` on the CPU.
@@ -62,10 +72,47 @@ class TrainedGenerator:
         Raises:
             UserError: Labels for an unconditional generator, or out of range; more samples than memory holds.
         """
+        return self.decode(*self.drawn(n, seed=seed, labels=labels, truncation=truncation), batch_size=batch_size)
+
+    def drawn(
+        self, n: int, *, seed: int = 0, labels: Tensor | int | None = None, truncation: float | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The latents ``[n, latent]`` and classes ``[n]`` (None for an unconditional generator) of :meth:`sample`.
+
+        Source: Brock et al. 2019 (1809.11096), section 3.1, for ``truncation``.
+
+        Args:
+            n: How many.
+            seed: Of the latents and of classes that are not given.
+            labels: Classes ``[n]``, or one class for all.
+            truncation: No entry of a latent is larger; None for the whole normal distribution.
+
+        Raises:
+            UserError: As of :meth:`sample`.
+        """
         self.check_size(n)
         rng = torch.Generator().manual_seed(seed)
-        z = torch.randn(n, self.latent, generator=rng)
-        chosen = self._labels(n, labels, rng)
+        if truncation is None:
+            z = torch.randn(n, self.latent, generator=rng)
+        else:
+            check_number("truncation", truncation, 2)
+            if truncation <= 0:
+                raise UserError(f"Expected a truncation above 0, got {truncation}; 0.5 is strong, 2 hardly any.")
+            edge = torch.special.ndtr(torch.tensor(-float(truncation), dtype=torch.float64))
+            shares = torch.rand(n, self.latent, generator=rng, dtype=torch.float64)
+            z = torch.special.ndtri(edge + shares * (1 - 2 * edge)).float()
+        return z, self._labels(n, labels, rng)
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, labels: Tensor | None = None, *, batch_size: int = 256) -> Tensor:
+        """Samples ``[n, *shape]`` on the CPU of latents ``[n, latent]`` and classes ``[n]``, in eval mode.
+
+        Args:
+            z: Latents.
+            labels: Classes, for a conditional generator.
+            batch_size: Samples per forward.
+        """
+        n, chosen = len(z), labels
         device = next(self.generator.parameters()).device
         parts: list[Tensor] = []
         with undisturbed(self.generator):
@@ -74,6 +121,24 @@ class TrainedGenerator:
                 part = None if chosen is None else chosen[i : i + batch_size].to(device)
                 parts.append(self(z[i : i + batch_size].to(device), part).float().cpu())
         return torch.cat(parts) if parts else torch.empty(0, *self.shape)
+
+    def label_of(self, name: str) -> int:
+        """The number of a class, given by its name or, where no class is called so, by its number.
+
+        Raises:
+            UserError: No such class, or no classes.
+        """
+        if not self.classes:
+            raise UserError(f"Expected no class for an unconditional generator, got {name!r}; leave --label out.")
+        if name in self.classes:
+            return self.classes.index(name)
+        if name.isascii() and name.isdigit() and int(name) < len(self.classes):
+            return int(name)
+        some = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")
+        raise UserError(
+            f"Expected a class of this run ({some}) or a number below {len(self.classes)}, got {name!r}"
+            f"{closest(name, self.classes)}; choose one."
+        )
 
     def check_size(self, n: int) -> None:
         """Raise if ``n`` samples are more than memory holds.
@@ -103,12 +168,14 @@ class TrainedGenerator:
         return chosen
 
 
-def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGenerator:
-    """Load the newest averaged generator of a run folder, ready to sample. Nothing in the folder is executed.
+def load(run: Path | str, *, generator: nn.Module | None = None, step: int | str = "newest") -> TrainedGenerator:
+    """Load an averaged generator of a run folder, the newest, ready to sample. Nothing in the folder is executed.
 
     Args:
         run: Run folder.
         generator: The module to load the weights into, for runs that trained modules of the caller's own.
+        step: ``"newest"``, ``"best"`` for the one that an evaluation found closest to the data, or the step of a
+            checkpoint that is kept.
 
     Returns:
         The generator in eval mode.
@@ -132,11 +199,8 @@ def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGener
     folder = as_path(run)
     config = read_config(folder)
     if generator is None:
-        generator, _ = build_networks(config)
-    path = folder / GENERATOR
-    if not path.is_file():
-        raise UserError(f"Expected saved weights at {path}, got none; train until the first checkpoint.")
-    weights, _ = read_tensors(path, "generator", "resume the run, which writes it again")
+        generator, _ = build_networks(config.network, config.data, config.training)
+    weights, path = _weights(folder, step)
     try:
         generator.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
@@ -146,3 +210,20 @@ def load(run: Path | str, *, generator: nn.Module | None = None) -> TrainedGener
         ) from error
     classes = config.data.classes if config.data.conditional else ()
     return TrainedGenerator(generator.eval(), config.training.latent, classes, config.data.shape, config)
+
+
+def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], Path]:
+    """The weights of an averaged generator, and the file they are in."""
+    if step in ("newest", "best"):
+        path = folder / (GENERATOR if step == "newest" else BEST)
+        if not path.is_file():
+            remedy = "train until the first checkpoint" if step == "newest" else "a run keeps it from its evaluations"
+            raise UserError(f"Expected saved weights at {path}, got none; {remedy}.")
+        return read_tensors(path, "generator", "resume the run, which writes it again")[0], path
+    kept = checkpoint_steps(folder)
+    if isinstance(step, bool) or step not in kept:
+        raise UserError(
+            f"Expected 'newest', 'best' or the step of a checkpoint that is kept "
+            f"({', '.join(map(str, kept)) or 'there is none'}), got {step!r}; train with --keep to keep more."
+        )
+    return read_state(kept[int(step)])["run"]["average"], kept[int(step)]

@@ -10,6 +10,7 @@ hand-written loop may call them::
         generator_step(run)
 """
 
+from tightrope.training import seeds
 from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
@@ -28,6 +29,7 @@ __all__ = [
     "generator_step",
     "joint_step",
     "scalars",
+    "seeds",
     "start",
     "train",
 ]

@@ -11,6 +11,7 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import modules_in
 from tightrope.constraints._normalise import fingerprint
 from tightrope.constraints._transforms import plain
 from tightrope.layers.torch_own import copied, hooks_of
@@ -74,8 +75,7 @@ def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> N
     """
     if not 0 <= decay <= 1:
         raise UserError(f"Expected a decay in [0, 1], got {decay}; 0 copies the generator and 1 keeps the average.")
-    targets, means = _with_means(average)
-    sources = [*generator.parameters(), *generator.buffers()]
+    (targets, means), (sources, _) = _with_means(average), _with_means(generator)
     if len(targets) != len(sources) or any(t.shape != s.shape for t, s in zip(targets, sources, strict=True)):
         raise UserError(
             "Expected an average of the generator's own structure, got other parameters or buffers; build it by "
@@ -104,13 +104,21 @@ def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> N
 
 def _with_means(network: nn.Module) -> tuple[list[Tensor], set[int]]:
     """Parameters and buffers, and the ids of those that have a mean: parameters and batch statistics."""
-    parameters, buffers = list(network.parameters()), list(network.buffers())
-    means = set(map(id, parameters))
-    if buffers:
-        for module in network.modules():
-            if module._buffers:
-                means.update(id(module._buffers.get(name)) for name in _STATISTICS)
-    return [*parameters, *buffers], means
+    tensors: dict[Tensor, None] = {}
+    means: set[int] = set()
+    modules = modules_in(network)
+    for module in modules:
+        for p in module._parameters.values():
+            if p is not None:
+                tensors[p] = None
+    means.update(map(id, tensors))
+    for module in modules:
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                tensors[buffer] = None
+                if name in _STATISTICS:
+                    means.add(id(buffer))
+    return list(tensors), means
 
 
 _SIGMAS: WeakKeyDictionary[Any, tuple[tuple[object, ...], Tensor]] = WeakKeyDictionary()

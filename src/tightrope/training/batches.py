@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tightrope._plumbing.checks import check_samples
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import first_parameter
 from tightrope.autodiff.view import described
 from tightrope.training.run import Run
 
@@ -21,9 +22,9 @@ def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any
     """
     if real is not None:
         _check_samples(real, run.sample_shape)
-        like = next(run.generator.parameters())
+        like = first_parameter(run.generator)
         real = real.to(like.device, like.dtype, non_blocking=True)
-        if run.precision == "bf16" and real.dim() == 4:
+        if run.channels_last and real.dim() == 4:
             real = real.contiguous(memory_format=torch.channels_last)
     classes = getattr(run.generator, "classes", 0) or getattr(run.critic, "classes", 0)
     if not classes:

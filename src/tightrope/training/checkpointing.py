@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
+from tightrope.autodiff import in_functional_transform
 
 
 def is_reentrant(total: Tensor) -> bool:
@@ -36,9 +37,10 @@ def inputs_with_gradients(*networks: nn.Module) -> Iterator[None]:
     """Let what these networks are called with need a gradient, so that reentrant checkpoints pass one on."""
 
     def hook(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        wanted = torch.is_grad_enabled() and not in_functional_transform()
         return tuple(
             x.detach().requires_grad_()
-            if isinstance(x, Tensor) and x.is_floating_point() and torch.is_grad_enabled() and not x.requires_grad
+            if isinstance(x, Tensor) and x.is_floating_point() and wanted and not x.requires_grad
             else x
             for x in arguments
         )
@@ -50,20 +52,20 @@ def inputs_with_gradients(*networks: nn.Module) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def explained() -> Iterator[None]:
+class explained:  # noqa: N801 (used like a function)
     """Say in one sentence what reentrant checkpoints cannot do.
 
     Raises:
         UserError: Torch refused a gradient through one.
     """
-    try:
-        yield
-    except RuntimeError as error:
-        if "use_reentrant=True" not in str(error):
-            raise
-        raise UserError(
-            "Expected activation checkpoints that this method's gradients can be taken through, got reentrant ones, "
-            "which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
-            "torch.utils.checkpoint.checkpoint."
-        ) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, RuntimeError) and "use_reentrant=True" in str(problem):
+            raise UserError(
+                "Expected activation checkpoints that this method's gradients can be taken through, got reentrant "
+                "ones, which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
+                "torch.utils.checkpoint.checkpoint."
+            ) from problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -14,11 +13,14 @@ from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scores, frozen, gradient_norm, labelled
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
+from tightrope.methods.play import Play, Simultaneous
 from tightrope.optimizers.strides import match_strides_
+from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
-from tightrope.training.nonfinite import NonFiniteError, locate, stained
+from tightrope.training.compiled import refuse_compiled
+from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.run import Half, Run
 
 
@@ -35,6 +37,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
 
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
+        UserError: It is called inside ``torch.compile``, and the method has a gradient penalty.
 
     Example:
         >>> from tightrope import methods, training
@@ -44,8 +47,9 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         >>> sorted(training.scalars(half)), run.critic_steps, run.step
         (['d_fake', 'd_real', 'gradient_norm', 'loss', 'penalty'], 1, 0)
     """
+    refuse_compiled(run)
     require(real)
-    _require_alternating(run)
+    _require_alternating(run.method.name, run.method.play)
     real, labels = to_device(run, real, labels)
     z = run.latents(real.shape[0])
 
@@ -68,7 +72,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         again=lambda: objective(fakes()),
         samples=real,
     )
-    finish_critic(run, real.shape[0])
+    finish_critic(run, real.shape[0], half)
     return half
 
 
@@ -86,7 +90,7 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has moved (batch-norm statistics may have).
     """
-    _require_alternating(run)
+    _require_alternating(run.method.name, run.method.play)
     real, labels = to_device(run, real, labels)
     factor = run.method.play.generator_batch_factor
     labels = labels.repeat(factor) if labels is not None else None
@@ -107,13 +111,16 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     return half
 
 
-def finish_critic(run: Run, images: int) -> None:
-    """What follows the critic's optimiser step: counters and the projection, in place."""
+def finish_critic(run: Run, images: int, half: Half) -> None:
+    """What follows the critic's optimiser step: counters, projection and strength of augmentations, in place."""
     run.critic_steps += 1
     projection = run.method.projection
     if projection is not None and projection.due(run.critic_steps):
         projection(run.critic)
     run.images_seen += images
+    adaptive = adaptive_of(run.method.perturbation)
+    if adaptive is not None:
+        adaptive.observe(half.objective.d_real)
 
 
 def finish_step(run: Run) -> None:
@@ -144,11 +151,12 @@ def _update(
     """Descend one objective; ``again`` repeats all of it, fakes included, to find what is not finite."""
     settings = run.method.critic_optimizer if player == "critic" else run.method.generator_optimizer
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    optimizer.zero_grad(set_to_none=True)
+    for p in parameters:
+        p.grad = None
     now = _differentiated(run, player, network, objective, [p for p in parameters if p.requires_grad])
     match_strides_(parameters)
     size = gradient_norm(parameters)
-    if not math.isfinite(float(now.total.detach() + size)):
+    if not is_finite(now.total, size):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
         where = locate(networks, lambda: again().total, samples=samples)
         raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
@@ -181,10 +189,10 @@ def _differentiated(
     return now
 
 
-def _require_alternating(run: Run) -> None:
-    if run.method.simultaneous:
+def _require_alternating(name: str, play: Play) -> None:
+    if isinstance(play, Simultaneous):
         raise UserError(
-            f"The method {run.method.name} moves both players at once: expected training.joint_step(run, real), got a "
+            f"The method {name} moves both players at once: expected training.joint_step(run, real), got a "
             "half-step; or build the method with order='alternating' where it has one."
         )
 

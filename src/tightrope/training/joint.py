@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.draws import restartable
 from tightrope.autodiff import gradient_norm
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Draw, Objective, losses_on
@@ -17,8 +18,9 @@ from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients
+from tightrope.training.compiled import refuse_compiled
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
-from tightrope.training.nonfinite import NonFiniteError, locate, stained
+from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.run import Half, Run
 
 PLAYERS = ("generator", "critic")
@@ -40,10 +42,12 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
 
     Raises:
         NonFiniteError: Loss or gradient is not finite; no parameter has been updated.
+        UserError: It is called inside ``torch.compile``, and the method has a gradient penalty.
 
     Cost: a forward of the generator per player; with a correction, which evaluates both losses for each player, and
     two backwards through them, about four plain steps; extragradient takes two gradients.
     """
+    refuse_compiled(run)
     require(real)
     real, labels = to_device(run, real, labels)
     seen: dict[str, Objective] = {}
@@ -71,7 +75,7 @@ def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Ha
     for rule in ahead:
         rule.retreat()  # from a step that a wrapper skipped
     run._last |= dict(zip(PLAYERS, halves, strict=True))
-    finish_critic(run, real.shape[0])
+    finish_critic(run, real.shape[0], halves[1])
     finish_step(run)
     return halves[1], halves[0]
 
@@ -80,11 +84,7 @@ def _draw(run: Run, real: Tensor, labels: Tensor | None) -> Draw:
     """One batch with latents of both players; noise and coefficients repeat themselves at every evaluation."""
     factor = run.method.play.generator_batch_factor
     for_critic, for_generator = run.latents(real.shape[0]), run.latents(real.shape[0] * factor)
-    seed, device = int(torch.randint(2**62, (), generator=run.rng)), run.rng.device
-
-    def noise() -> torch.Generator:
-        return torch.Generator(device).manual_seed(seed)
-
+    noise: Any = restartable(run.rng)
     return Draw(real, for_critic, for_generator, noise, labels, run.critic_steps, run.images_seen)
 
 
@@ -94,8 +94,10 @@ def _gradients_(
     """Write both players' gradients at the present point into their parameters; nothing moves in between."""
     found: list[tuple[list[Tensor], list[Tensor | None], Tensor]] = []
     for loss, optimizer in zip(losses, (run.generator_optimizer, run.critic_optimizer), strict=True):
-        optimizer.zero_grad(set_to_none=True)
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+        every = [p for group in optimizer.param_groups for p in group["params"]]
+        for p in every:
+            p.grad = None
+        parameters = [p for p in every if p.requires_grad]
         known = "joint" in run._reentrant  # such checkpoints are refused at the first step
         with (
             explained(),
@@ -112,7 +114,7 @@ def _gradients_(
             p.grad = gradient
         match_strides_(parameters)
         size = gradient_norm(parameters)
-        if not math.isfinite(float(total + size)):
+        if not is_finite(total, size):
             networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
             where = locate(networks, loss, samples=real)
             raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.methods import Simultaneous
 from tightrope.training.batches import samples_and_labels
 from tightrope.training.half_steps import critic_step, generator_step
 from tightrope.training.joint import joint_step
@@ -62,7 +63,7 @@ def train(
     if steps is None and images is None and minutes is None:
         raise UserError("Expected a budget, got none; pass steps=, images= or minutes=.")
     _check_budget(steps=steps, images=images, minutes=minutes)
-    following = _reader(data)
+    following, play = reader(data), run.method.play
     began = time.monotonic()
     conditional = bool(getattr(run.generator, "classes", 0))
     while not (
@@ -70,11 +71,11 @@ def train(
         or (images is not None and run.images_seen >= images)
         or (minutes is not None and time.monotonic() - began >= 60 * minutes)
     ):
-        if run.method.simultaneous:
+        if isinstance(play, Simultaneous):
             critic_half, generator_half = joint_step(run, *following())
             yield Step(run.step, run.images_seen, critic_half, generator_half)
             continue
-        for _ in range(run.method.critic_steps(run.step)):
+        for _ in range(play.critic_steps(run.step)):
             real, labels = following()
             critic_half = critic_step(run, real, labels)
         if run.method.loss.paired or conditional:
@@ -91,7 +92,8 @@ def _check_budget(**given: float | None) -> None:
             raise UserError(f"Expected {name} as a number, got {value!r}, at which training would not end; set it.")
 
 
-def _reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor | None]]:
+def reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor | None]]:
+    """A function that gives the next batch and its labels, without end."""
     if hasattr(data, "next"):
         sampler: Any = data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -33,6 +34,13 @@ class NonFiniteError(RuntimeError):
             f"{where}; last finite metrics: {known}. The parameters are those before it{spread}; lower the "
             "learning rate or strengthen the penalty, and resume from the last checkpoint."
         )
+
+
+def is_finite(loss: Tensor, size: Tensor) -> bool:
+    """Whether a half-step's loss and gradient norm are finite; waits once for the device."""
+    if loss.device.type == "cpu":
+        return math.isfinite(loss.item()) and math.isfinite(size.item())
+    return math.isfinite(float(loss.detach() + size))
 
 
 def locate(

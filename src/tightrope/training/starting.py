@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 
 import torch
@@ -13,9 +14,10 @@ from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
+from tightrope.optimizers.settings import Lookahead as LookaheadSettings
 from tightrope.penalties import refuse_coupled
+from tightrope.perturbations import adaptive_of
 from tightrope.training.average import averaged_copy
-from tightrope.training.convolution import use_matrix_weight_gradients_
 from tightrope.training.run import Precision, Run
 
 
@@ -35,7 +37,8 @@ def start(
 ) -> Run:
     """Bind a method to two networks: constrain the critic, build both optimisers and the averaged generator.
 
-    The networks are edited in place (moved to ``device``, set to training mode, the critic constrained).
+    The networks are edited in place (moved to ``device``, set to training mode, the critic constrained). In bf16, and
+    on the CPU where a network has an attribute ``channels_last = True``, weights and samples take that memory layout.
 
     Args:
         method: What to train by.
@@ -66,7 +69,9 @@ def start(
         >>> run.step, run.images_seen
         (0, 0)
     """
-    _check_settings(method, batch_size, ema_half_life_images, ema_ramp_up, shape)
+    if not isinstance(method, Method):
+        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
+    _check_settings(batch_size, ema_half_life_images, ema_ramp_up, shape)
     check_seed(seed)
     size = latent if latent is not None else getattr(generator, "latent", None)
     if isinstance(size, Integral) and not isinstance(size, bool):
@@ -80,13 +85,12 @@ def start(
         raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
     _check_players(generator=generator, critic=critic)
     where = None if device is None else _device(device)
-    memory = torch.channels_last if precision == "bf16" else torch.preserve_format
-    for network in (generator, critic):
+    in_channels_last = {}
+    for name, network in (("generator", generator), ("critic", critic)):
         network.to(device=where).train()
-        if precision == "bf16":
-            network.to(memory_format=memory)  # type: ignore[call-overload]
-            if next(network.parameters()).device.type == "cpu":
-                use_matrix_weight_gradients_(network)
+        in_channels_last[name] = precision == "bf16" or _wants_channels_last(network)
+        if in_channels_last[name]:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     samples = method.batch_size if batch_size is None else batch_size
     found = _check_fit(generator, critic, size, shape, samples)
     if method.constraint is not None:
@@ -97,6 +101,8 @@ def start(
         refuse_coupled(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
     if method.projection is not None:
         method.projection(critic)
+    if adaptive_of(method.perturbation) is not None:
+        method = replace(method, perturbation=method.perturbation.fresh())  # type: ignore[union-attr]
     return Run(
         method,
         generator,
@@ -110,13 +116,19 @@ def start(
         precision,
         ema_half_life_images,
         ema_ramp_up,
-        _lookahead(method, generator, critic),
+        _lookahead(method.play.lookahead, generator, critic),
         sample_shape=found,
+        channels_last=in_channels_last["critic"],
     )
 
 
-def _lookahead(method: Method, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
-    settings = method.play.lookahead
+def _wants_channels_last(network: nn.Module) -> bool:
+    """Whether a network says that it is faster so in float32 on the CPU, and takes such maps."""
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    return on_cpu and any(getattr(module, "channels_last", False) is True for module in network.modules())
+
+
+def _lookahead(settings: LookaheadSettings | None, generator: nn.Module, critic: nn.Module) -> Lookahead | None:
     return None if settings is None else settings.build([*generator.parameters(), *critic.parameters()])
 
 
@@ -147,12 +159,10 @@ def _check_players(**players: nn.Module) -> None:
 
 
 def _check_settings(
-    method: Method, batch_size: int | None, half_life: float, ramp_up: float | None, shape: tuple[int, ...] | None
+    batch_size: int | None, half_life: float, ramp_up: float | None, shape: tuple[int, ...] | None
 ) -> None:
-    if not isinstance(method, Method):
-        raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
     if batch_size is not None:
-        check_whole("batch_size", batch_size, 1, method.batch_size)
+        check_whole("batch_size", batch_size, 1, 64)
     check_number("ema_half_life_images", half_life, 10_000)
     if ramp_up is not None:
         check_number("ema_ramp_up", ramp_up, 0.05)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_number, check_rng, check_samples
+from tightrope._plumbing.draws import Rng, normal
 from tightrope._plumbing.errors import UserError
 from tightrope.schedules import Value, check_value, value_at
 
 __all__ = ["InstanceNoise", "instance_noise", "normal_like"]
 
 
-def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = None) -> Tensor:
+def instance_noise(x: Tensor, *, sigma: float, rng: Rng | None = None) -> Tensor:
     """Add white Gaussian noise of standard deviation ``sigma`` (in units of the training scale) to every entry.
 
     Source: Sonderby et al. 2016 (1610.04490); Mescheder et al. 2018 (1801.04406), section 3.2.
@@ -45,13 +46,13 @@ def instance_noise(x: Tensor, *, sigma: float, rng: torch.Generator | None = Non
     return x + sigma * normal_like(x, rng)
 
 
-def normal_like(x: Tensor, rng: torch.Generator | None) -> Tensor:
+def normal_like(x: Tensor, rng: Rng | None) -> Tensor:
     """Standard normal noise of the shape, dtype and device of ``x``, drawn on the device of ``rng``."""
     check_rng(rng)
     check_samples(x)
     if rng is None:
         return torch.randn_like(x)
-    return torch.randn(x.shape, generator=rng, device=rng.device, dtype=x.dtype).to(x.device)
+    return normal(x.shape, rng, x.dtype).to(x.device)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,6 @@ class InstanceNoise:
     def __post_init__(self) -> None:
         check_value("sigma", self.sigma)
 
-    def __call__(self, x: Tensor, *, images_seen: int, rng: torch.Generator | None = None) -> Tensor:
+    def __call__(self, x: Tensor, *, images_seen: int, rng: Rng | None = None) -> Tensor:
         """Perturb ``x`` ``[batch, *shape]`` at the level that holds after ``images_seen`` images."""
         return instance_noise(x, sigma=value_at(self.sigma, images_seen), rng=rng)

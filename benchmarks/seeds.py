@@ -1,0 +1,142 @@
+"""Many seeds at once against one after another, through the public calls, in the same process.
+
+    OMP_NUM_THREADS=1 python benchmarks/seeds.py [--out docs/results/seeds.json] [--rounds 7] [--cases "mlp 32"]
+
+`loop` is `training.start` and `training.train` for one seed, whose cost per seed does not depend on their number;
+`seeds` is `training.seeds.train(..., how="stack")` for all of them, start-up and unstacking included. One step is a
+critic and a generator update. Both draw from `Sampler(data, batch, seed=seed)`. Before anything is timed, two seeds of
+the stack are compared with the same seeds alone. Interleaved rounds, process CPU time, one thread, the median of the
+rounds' ratios with the lowest and highest. Convolutions are trained in processes of one thread, which take as much
+processor time as the loop: their ratio is of wall-clock time, so it needs idle cores, and the number of cores is said.
+JAX is not part of this project; where it can be imported, `benchmarks` of it belong to an environment of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tightrope import methods
+from tightrope.data import Sampler, open_data
+from tightrope.methods import Method
+from tightrope.networks import NETWORKS
+from tightrope.training import seeds, start, train
+
+CASES: dict[str, dict[str, Any]] = {
+    f"mlp {width} {name}": {
+        "data": "toy:ring", "network": "mlp", "size": {"width": width, "depth": 2}, "latent": 8, "batch": 128,
+        "method": method, "seeds": 32, "steps": 80 if width == 32 else 25, "how": "stack",
+    }
+    for width in (32, 128)
+    for name, method in (
+        ("gp", methods.build("wgan_gp", n_critic=1)),
+        ("r1", methods.build("r1", optimizer="adam")),
+    )
+} | {
+    "digits dcgan 16 gp": {
+        "data": "digits", "network": "dcgan", "size": {"width": 16}, "latent": 16, "batch": 64,
+        "method": methods.build("wgan_gp", n_critic=1), "seeds": 8, "steps": 12, "how": "processes",
+    }
+}  # fmt: skip
+CASES |= {
+    "mlp 32 gp, 128 seeds": CASES["mlp 32 gp"] | {"seeds": 128, "steps": 40},
+    "digits dcgan 16 gp, stacked": CASES["digits dcgan 16 gp"] | {"how": "stack", "steps": 10},
+}
+
+
+def parts(case: dict[str, Any]) -> tuple[Any, Callable[[int], tuple[nn.Module, nn.Module]]]:
+    data = open_data(case["data"])
+    network = NETWORKS[case["network"]]
+
+    def networks(seed: int) -> tuple[nn.Module, nn.Module]:
+        rng = torch.Generator().manual_seed(seed)
+        size = case["size"] | {"rng": rng}
+        return network.generator(data.shape, latent=case["latent"], **size), network.critic(data.shape, **size)
+
+    return data, networks
+
+
+def one(case: dict[str, Any], data: Any, networks: Any, seed: int, steps: int) -> Any:
+    method: Method = case["method"]
+    run = start(method, *networks(seed), seed=seed, batch_size=case["batch"])
+    for _ in train(run, Sampler(data, case["batch"], seed=seed), steps=steps):
+        pass
+    return run
+
+
+def agreement(case: dict[str, Any]) -> float:
+    """Largest difference of a parameter between seeds of a stack and the same seeds alone, after five steps."""
+    data, networks = parts(case)
+    found = seeds.train(case["method"], networks, data, (0, 1), steps=5, batch_size=case["batch"], how=case["how"])
+    worst = 0.0
+    for seed in found:
+        alone = one(case, data, networks, seed.seed, 5)
+        for a, b in zip(alone.critic.parameters(), seed.run.critic.parameters(), strict=True):
+            worst = max(worst, float((a - b).detach().abs().max()))
+    if worst > 1e-4:
+        raise SystemExit(f"a seed in a stack differs from the same seed alone by {worst:.2g}: nothing to time")
+    return worst
+
+
+def measure(case: dict[str, Any], rounds: int) -> dict[str, Any]:
+    data, networks = parts(case)
+    clock = time.perf_counter if case["how"] == "processes" else time.process_time
+    count, steps = case["seeds"], case["steps"]
+    alone = steps
+    repeats = 1 if case["how"] == "stack" else count
+    times: dict[str, list[float]] = {"loop": [], "seeds": []}
+    for round_ in range(-1, rounds):
+        began = clock()
+        for seed in range(repeats):
+            one(case, data, networks, seed, alone)
+        loop = (clock() - began) / (repeats * alone)
+        began = clock()
+        options = {"steps": steps, "batch_size": case["batch"], "how": case["how"]}
+        seeds.train(case["method"], networks, data, range(count), **options)
+        together = (clock() - began) / (count * steps)
+        if round_ >= 0:
+            times["loop"].append(loop)
+            times["seeds"].append(together)
+    ratios = sorted(a / b for a, b in zip(times["loop"], times["seeds"], strict=True))
+    return {
+        "ratio": round(statistics.median(ratios), 3),
+        "lowest": round(ratios[0], 3),
+        "highest": round(ratios[-1], 3),
+        "microseconds_per_seed_and_step": {k: round(1e6 * statistics.median(v), 1) for k, v in times.items()},
+        "clock": clock.__name__,
+        "seeds": count,
+        "how": case["how"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {"torch": torch.__version__, "cores": len(os.sched_getaffinity(0)), "jax": "absent"}
+    for name in options.cases:
+        differs = agreement(CASES[name])
+        row = found[name] = measure(CASES[name], options.rounds) | {"largest_difference_after_5_steps": differs}
+        print(
+            f"{name:28} {row['ratio']:.2f} times faster per seed ({row['lowest']:.2f} to {row['highest']:.2f}), "
+            f"{row['how']}, {row['clock']}, {row['microseconds_per_seed_and_step']}",
+            flush=True,
+        )
+        if options.out:
+            options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""``tightrope diagnose RUN``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tightrope.cli.options import parse
+
+
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """Say what is wrong with a run, from its record: causes, evidence, remedies, experiments."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, or a metrics.jsonl with a row per line."""
+    json: bool = False
+    """Print JSON."""
+
+
+def run(words: list[str]) -> int:
+    """Print the diagnosis."""
+    options = parse(DiagnoseOptions, "diagnose", words)
+    from tightrope.doctor import diagnose
+
+    found = diagnose(options.run)
+    print(json.dumps(found.to_json(), indent=2, default=str) if options.json else found)
+    return 0

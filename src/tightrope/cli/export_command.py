@@ -1,0 +1,38 @@
+"""``tightrope export RUN --out model.onnx|model.pt2|folder``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tightrope.cli.options import parse
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a run's averaged generator in a form that needs no tightrope.
+
+    Attributes:
+        run: Run folder.
+        out: A .pt2 for torch.export.load, an .onnx, or a new folder with safetensors and a model card.
+        step: The generator of this step if its checkpoint is kept, or the best by the run's own evaluations.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    out: Path = Path("generator.pt2")
+    step: str = "newest"
+
+
+def run(words: list[str]) -> int:
+    """Load and write."""
+    options = parse(ExportOptions, "export", words)
+    from tightrope.runs import load
+    from tightrope.runs.export import export
+
+    step = options.step
+    generator = load(options.run, step=int(step) if step.isascii() and step.isdigit() else step)
+    print(export(generator, options.out, evaluations=options.run))
+    return 0

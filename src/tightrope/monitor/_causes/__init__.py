@@ -1,0 +1,1 @@
+"""The texts of :mod:`tightrope.monitor.causes`, one file per kind."""

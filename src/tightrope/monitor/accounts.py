@@ -1,0 +1,187 @@
+"""The ledger of parameters, run in the hook before an optimiser's step, where what is applied lies in ``.grad``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.monitor.capture import Call, Event, Listener, version_of
+from tightrope.monitor.cycle import Judged, of_losses, probes, where
+from tightrope.monitor.ledger.columns import AXES, COSTS, KINDS, Column, flat, gradients_at
+from tightrope.monitor.ledger.parameters import Account, account
+from tightrope.monitor.ledger.replay import CannotReplayError, pulled_back, refuse_foreign_hooks
+
+Entries = list[tuple[Call, list[Tensor | None]]]
+
+
+@dataclass
+class Leaves:
+    """A player's parameters in an optimiser, and what lay in their ``.grad`` before.
+
+    Attributes:
+        parameters: Those with a gradient.
+        start: ``.grad`` at the start of the window, flat; None where it was not kept.
+    """
+
+    parameters: list[Tensor]
+    start: Tensor | None = None
+
+    def gradient(self) -> Tensor:
+        """What is applied, flat."""
+        return flat([p.grad for p in self.parameters], self.parameters)
+
+
+def entries(calls: Sequence[Call], keep: Callable[[Event], bool]) -> Entries:
+    """Calls with the sum of the kept gradients at each output; those without any are left out."""
+    found: Entries = []
+    for call in calls:
+        sums: list[Tensor | None] = []
+        for arrived in call.events:
+            kept = [e.value for e in of_losses(call, arrived) if keep(e)]
+            sums.append(torch.stack(kept).sum(0) if kept else None)
+        if any(s is not None for s in sums):
+            found.append((call, sums))
+    return found
+
+
+def _ready(module: nn.Module, calls: Sequence[Call]) -> None:
+    refuse_foreign_hooks(module)
+    now = version_of(module)
+    if any(call.weights != now for call in calls):
+        raise CannotReplayError("the parameters have changed between the call and the step")
+
+
+def generator_account(listener: Listener, leaves: Leaves, last_step: int, own_step: int) -> Account | None:
+    """Explain the generator's gradient by what arrived at its samples.
+
+    Args:
+        listener: The generator's.
+        leaves: What is applied.
+        last_step: When an optimiser stepped last, whoever's.
+        own_step: When the generator's did.
+
+    Raises:
+        CannotReplayError: Its calls cannot be made again.
+    """
+    everything = entries(listener.calls, lambda e: e.at > own_step)
+    since = entries(listener.calls, lambda e: e.at > last_step)
+    if not since:  # both backward passes ran before either player stepped
+        since, last_step = everything, own_step
+    if not everything:
+        return None
+    _ready(listener.module, [call for call, _ in everything])
+    losses, error = _flat_pull(listener.module, since, leaves)
+
+    def earlier() -> list[Column]:
+        early = entries(listener.calls, lambda e: own_step < e.at <= last_step)
+        if not early:
+            return []
+        return [Column("leak", "the critic's loss, not cleared", _flat_pull(listener.module, early, leaves)[0])]
+
+    groups: list[Callable[[], list[Column]]] = [list, earlier, lambda: _before(leaves), lambda: _decay(leaves)]
+    return account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
+
+
+def critic_account(
+    listener: Listener,
+    found: Sequence[Judged],
+    leaves: Leaves,
+    last_step: int,
+    own_step: int,
+    penalties: Sequence[tuple[str, float]],
+) -> Account | None:
+    """Explain the critic's gradient by what arrived at its scores and by the claimed penalty.
+
+    Args:
+        listener: The critic's.
+        found: Its calls with their roles.
+        leaves: What is applied.
+        last_step: When an optimiser stepped last, whoever's.
+        own_step: When the critic's did.
+        penalties: The claimed ones.
+
+    Raises:
+        CannotReplayError: Its calls cannot be made again.
+    """
+    if not any(e.at > last_step for one in found for arrived in one.call.events for e in arrived):
+        last_step = own_step  # both backward passes ran before either player stepped
+    calls = [one.call for one in found if one.call.at > last_step]
+    apart = any(
+        one.role in ("fake", "joint") and not one.call.attached and any(one.call is c for c in calls) for one in found
+    )
+    own = [call for call in calls if not call.attached] if apart else calls
+    mixed = len(own) < len(calls)
+    since = entries(own, lambda e: e.at > last_step)
+    points = [one for one in found if one.call.at > last_step and _asked(one.call)]
+    if not since and not points:
+        return None
+    module = listener.module
+    _ready(module, [call for call, _ in since] + [one.call for one in points])
+    losses, error = _flat_pull(module, since, leaves)
+
+    def claimed() -> list[Column]:
+        columns = []
+        for name, weight in penalties:
+            words, cost = COSTS[name]
+            for one in _places(found, points, name, last_step):
+                vector = gradients_at(module, one.call, [cost], leaves.parameters)[0]
+                columns.append(Column("claim", words, vector, where(one, found), weight))
+        return columns + _sums(columns, len(penalties))
+
+    def others() -> list[Column]:
+        return [c for one in points for c in _all_costs(module, one, found, leaves)]
+
+    def leaked() -> list[Column]:
+        rest = entries([call for call in calls if call.attached], lambda e: e.at > last_step) if mixed else []
+        if not rest:
+            return []
+        return [Column("leak", "the generator's loss, not cleared", _flat_pull(module, rest, leaves)[0])]
+
+    groups = [claimed, leaked, lambda: _before(leaves), others, lambda: _decay(leaves)]
+    return account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
+
+
+def _asked(call: Call) -> bool:
+    return (call.leaf or call.attached) and any(probes(arrived) for arrived in call.events)
+
+
+def _places(found: Sequence[Judged], points: Sequence[Judged], name: str, last_step: int) -> list[Judged]:
+    """Where the claimed penalty can have been taken: at points asked about, else at the batch that its name says."""
+    if points:
+        return list(points)
+    role = {"r1": "real", "r2": "fake"}.get(name)
+    return [one for one in found if one.role == role and one.call.at > last_step and one.call.grad][:1]
+
+
+def _sums(columns: Sequence[Column], claimed: int) -> list[Column]:
+    """R1 and R2 together, or a penalty over micro-batches: all columns of one kind as one."""
+    if len(columns) < 2:
+        return []
+    total = torch.stack([column.vector for column in columns]).sum(0)
+    return [Column("claim", columns[0].name, total, columns[0].place, columns[0].expected)]
+
+
+def _all_costs(module: nn.Module, one: Judged, found: Sequence[Judged], leaves: Leaves) -> list[Column]:
+    assert one.call.x is not None
+    axes = AXES if one.call.x.dim() > 1 else {}
+    named = [("kind", name, cost) for name, cost in KINDS.items()] + [("axes", n, c) for n, c in axes.items()]
+    vectors = gradients_at(module, one.call, [cost for _, _, cost in named], leaves.parameters)
+    return [Column(kind, name, v, where(one, found)) for (kind, name, _), v in zip(named, vectors, strict=True)]
+
+
+def _before(leaves: Leaves) -> list[Column]:
+    if leaves.start is None or len(leaves.start) != leaves.gradient().numel():
+        return []
+    return [Column("start", "the gradient left from before", leaves.start)]
+
+
+def _decay(leaves: Leaves) -> list[Column]:
+    return [Column("decay", "a penalty on the weights themselves", flat(leaves.parameters, leaves.parameters))]
+
+
+def _flat_pull(module: nn.Module, calls: Entries, leaves: Leaves) -> tuple[Tensor, float]:
+    found, error = pulled_back(module, calls, leaves.parameters)
+    return flat(found, leaves.parameters), error

@@ -1,0 +1,145 @@
+"""Penalties as columns of the ledger: the gradient that each would add to the critic's, per unit of weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.autodiff import norm, per_sample
+from tightrope.monitor.capture import Call
+from tightrope.monitor.ledger.replay import replayed
+
+Cost = Callable[[Tensor], Tensor]
+
+
+def _one_centred(g: Tensor) -> Tensor:
+    return (norm(g) - 1).square().mean()
+
+
+def _one_sided(g: Tensor) -> Tensor:
+    return (norm(g) - 1).clamp(min=0).square().mean()
+
+
+def _zero_centred(g: Tensor) -> Tensor:
+    return 0.5 * norm(g).square().mean()
+
+
+def _over_axis_one(g: Tensor) -> Tensor:
+    return (g.norm(2, dim=1) - 1).square().mean()
+
+
+def _over_batch(g: Tensor) -> Tensor:
+    return (g.norm(2) - 1).square()
+
+
+def _over_axis_zero(g: Tensor) -> Tensor:
+    return (g.norm(2, dim=0) - 1).square().mean()
+
+
+def _norm_of_mean(g: Tensor) -> Tensor:
+    return (norm(g).mean() - 1).square()
+
+
+def _not_squared(g: Tensor) -> Tensor:
+    return (norm(g) - 1).abs().mean()
+
+
+def _squares_to_one(g: Tensor) -> Tensor:
+    return (norm(g).square() - 1).square().mean()
+
+
+def _norm_alone(g: Tensor) -> Tensor:
+    return norm(g).mean()
+
+
+COSTS: dict[str, tuple[str, Cost]] = {
+    "gp": ("1-centred", _one_centred),
+    "gp1": ("1-centred, one-sided", _one_sided),
+    "r1": ("0-centred", _zero_centred),
+    "r2": ("0-centred", _zero_centred),
+}
+"""Claims by name: words and cost of the gradient at the points; the R penalties have the half of their papers."""
+
+AXES: dict[str, Cost] = {
+    "over axis 1 of the batch": _over_axis_one,
+    "over the whole batch": _over_batch,
+    "over axis 0, across samples": _over_axis_zero,
+    "as a mean over the batch before the difference": _norm_of_mean,
+}
+KINDS: dict[str, Cost] = {
+    "1-centred": _one_centred,
+    "0-centred": _zero_centred,
+    "1-centred, one-sided": _one_sided,
+    "1-centred without the square": _not_squared,
+    "squared norm centred at 1": _squares_to_one,
+    "the norm itself": _norm_alone,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A candidate part of a gradient.
+
+    Attributes:
+        kind: ``"claim"``, ``"kind"``, ``"axes"``, ``"place"``, ``"start"``, ``"decay"``.
+        name: In words.
+        vector: Its gradient, flat.
+        place: Where a penalty was taken.
+        expected: Its claimed weight.
+    """
+
+    kind: str
+    name: str
+    vector: Tensor
+    place: str = ""
+    expected: float = 0.0
+
+
+def gradients_at(
+    module: nn.Module, call: Call, costs: Sequence[Cost], parameters: Sequence[Tensor], scale: float = 1.0
+) -> list[Tensor]:
+    """Flat gradients of several costs of the input gradient at a call's points, with respect to parameters.
+
+    Args:
+        module: The critic.
+        call: Its input is where.
+        costs: Each of the gradient ``[batch, *shape]``.
+        parameters: With respect to which.
+        scale: Factor of the input gradient, such as a loss scale.
+
+    Returns:
+        One vector per cost.
+
+    Raises:
+        CannotReplayError: See ``replayed``.
+
+    Cost: a forward and a backward with their graph, and a backward per cost.
+    """
+    assert call.x is not None
+    x = call.x.float().clone().requires_grad_() if call.autocast else call.x.clone().requires_grad_()
+    outputs = replayed(module, call, x)
+    totals = [per_sample(o).sum() for o in outputs if o.requires_grad]
+    with torch.enable_grad():
+        (g,) = torch.autograd.grad(torch.stack(totals).sum(), x, create_graph=True)
+        values = [cost(scale * g) for cost in costs]
+    found = []
+    for k, value in enumerate(values):
+        if not value.requires_grad:
+            found.append(torch.zeros(sum(p.numel() for p in parameters)))
+            continue
+        parts = torch.autograd.grad(value, list(parameters), retain_graph=k + 1 < len(values), allow_unused=True)
+        found.append(flat(parts, parameters))
+    return found
+
+
+def flat(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> Tensor:
+    """Gradients as one vector in float32 or better; zeros where there is none."""
+    rows = [
+        torch.zeros_like(p).flatten() if part is None else part.detach().flatten()
+        for part, p in zip(parts, like, strict=True)
+    ]
+    joined = torch.cat(rows)
+    return joined.float() if joined.dtype in (torch.bfloat16, torch.float16) else joined

@@ -1,0 +1,174 @@
+"""What a player might minimise, as functions of scores: the claim, and the alternatives tried when it is refuted.
+
+A hypothesis predicts ``dL/ds`` up to a positive factor; ``claim`` marks those that count as what was claimed (a loss of
+probabilities for a critic that ends in one, other targets of least squares).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.words import closest
+from tightrope.losses import LOSSES, Loss
+
+ALIASES = {
+    "bce": "non_saturating", "vanilla": "non_saturating", "logistic": "non_saturating", "ns": "non_saturating",
+    "nonsaturating": "non_saturating", "dcgan": "non_saturating", "gan": "non_saturating", "saturating": "minimax",
+    "wgan": "wasserstein", "wgan-gp": "wasserstein", "wgan_gp": "wasserstein", "lsgan": "least_squares",
+    "mse": "least_squares", "rpgan": "relativistic",
+}  # fmt: skip
+
+Halves = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A loss of real and fake scores.
+
+    Attributes:
+        kind: ``"claim"``, ``"flipped"``, ``"loss"``, ``"sigmoid"``, ``"half"`` and so on; decides the cause.
+        name: In words.
+        function: ``(d_real, d_fake) -> scalar``.
+    """
+
+    kind: str
+    name: str
+    function: Halves
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The loss that was claimed, for both players; a player's function is None where nothing was said of it."""
+
+    name: str
+    critic: Halves | None
+    generator: Halves | None
+    needs_lipschitz: bool = False
+    paired: bool = False
+
+
+def claim_of(loss: Any) -> Claim | None:
+    """A claim from what a user gives as ``loss``.
+
+    Args:
+        loss: A name, a :class:`~tightrope.losses.Loss`, a function ``(d_real, d_fake) -> (critic, generator)``, or
+            None.
+
+    Returns:
+        The claim, None for None.
+
+    Raises:
+        UserError: No such loss.
+    """
+    if loss is None:
+        return None
+    if isinstance(loss, str):
+        key = ALIASES.get(loss.lower(), loss.lower().replace("-", "_"))
+        if key not in LOSSES:
+            raise UserError(
+                f"Expected a loss out of {', '.join(LOSSES)}, or a function of both scores, got {loss!r}"
+                f"{closest(loss, [*LOSSES, *ALIASES])}; leave it out if it is none of them."
+            )
+        loss = LOSSES[key]
+    if isinstance(loss, Loss):
+        given = loss
+        return Claim(
+            given.name,
+            lambda r, f: given.critic(r, f),
+            lambda r, f: given.generator(f, r if given.paired else None),
+            given.needs_lipschitz,
+            given.paired,
+        )
+    if callable(loss):
+        return Claim(getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1))
+    raise UserError(f"Expected loss as a name, a Loss or a function, got a {type(loss).__name__}; see losses.LOSSES.")
+
+
+def _part(loss: Callable[..., Any], index: int) -> Halves:
+    def half(r: Tensor, f: Tensor) -> Tensor:
+        both = loss(r, f)
+        if isinstance(both, (tuple, list)):
+            return both[index]
+        if index:
+            raise NotImplementedError
+        return both
+
+    return half
+
+
+def of_probabilities(function: Halves) -> Halves:
+    """The same loss for a critic that returns probabilities: of their logits, ``softplus(-logit p) = -log p``."""
+    return lambda r, f: function(torch.logit(r, 1e-12), torch.logit(f, 1e-12))
+
+
+def _negated(function: Halves) -> Halves:
+    return lambda r, f: -function(r, f)
+
+
+def _mirrored(function: Halves) -> Halves:
+    return lambda r, f: function(-r, -f)
+
+
+def _squashed(function: Halves) -> Halves:
+    return lambda r, f: function(torch.sigmoid(r), torch.sigmoid(f))
+
+
+def _player(loss: Loss, player: str) -> Halves:
+    if player == "critic":
+        return lambda r, f: loss.critic(r, f)
+    return lambda r, f: loss.generator(f, r if loss.paired else None)
+
+
+def _zero_one_critic(r: Tensor, f: Tensor) -> Tensor:
+    return (r - 1).square().mean() + f.square().mean()
+
+
+def _relativistic_average(r: Tensor, f: Tensor) -> Tensor:
+    return softplus(-(r - f.mean())).mean() + softplus(f - r.mean()).mean()
+
+
+def claims(claim: Claim, player: str, probabilities: bool) -> Iterator[Hypothesis]:
+    """The forms in which people write the claimed loss of a player."""
+    function = claim.critic if player == "critic" else claim.generator
+    if function is None:
+        return
+    if probabilities and claim.name in ("non_saturating", "minimax"):
+        yield Hypothesis("claim", f"{claim.name} of probabilities", of_probabilities(function))
+    else:
+        yield Hypothesis("claim", claim.name, function)
+    if claim.name == "least_squares" and player == "critic":
+        yield Hypothesis("claim", "least squares with targets 0 and 1", _zero_one_critic)
+    if claim.name == "relativistic":
+        swapped = _relativistic_average if player == "critic" else (lambda r, f: _relativistic_average(f, r))
+        yield Hypothesis("claim", "relativistic average", swapped)
+
+
+def alternatives(claim: Claim | None, player: str, probabilities: bool) -> Iterator[Hypothesis]:
+    """What else a player might minimise, the likeliest first."""
+    own = None if claim is None else claim.critic if player == "critic" else claim.generator
+    if own is not None and claim is not None:
+        if probabilities and claim.name in ("non_saturating", "minimax"):
+            yield Hypothesis("double_sigmoid", "a sigmoid too many", own)
+            own = of_probabilities(own)
+            mirrored: Halves = of_probabilities(_mirrored(claim.critic if player == "critic" else claim.generator))  # type: ignore[arg-type]
+        else:
+            mirrored = _mirrored(own)
+        yield Hypothesis("flipped", f"{claim.name} of minus the scores", mirrored)
+        yield Hypothesis("flipped", f"minus the {claim.name} loss", _negated(own))
+        kind = "double_sigmoid" if claim.name in ("non_saturating", "minimax") else "probability"
+        yield Hypothesis(kind, f"{claim.name} of sigmoid(scores)", _squashed(own))
+    for name, loss in LOSSES.items():
+        function = _player(loss, player)
+        if claim is None or name != claim.name:
+            yield Hypothesis("loss", name, function)
+            if probabilities and name in ("non_saturating", "minimax"):
+                yield Hypothesis("loss", f"{name} of probabilities", of_probabilities(function))
+            yield Hypothesis("flipped loss", f"minus the {name} loss", _negated(function))
+            yield Hypothesis("flipped loss", f"{name} of minus the scores", _mirrored(function))

@@ -1,0 +1,211 @@
+"""The Monitor: three lines in anybody's loop, which tell why a training fails or that it does what is claimed."""
+
+from __future__ import annotations
+
+import random
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tightrope._plumbing.checks import check_number, check_whole
+from tightrope._plumbing.errors import UserTypeError
+from tightrope.monitor.capture import Listener, StepListener
+from tightrope.monitor.claims import PLAYERS, claims_of, inner, optimizers_of
+from tightrope.monitor.finding import Diagnosis
+from tightrope.monitor.history import History
+from tightrope.monitor.ledger.hypotheses import claim_of
+from tightrope.monitor.observe import Observer
+from tightrope.monitor.players import Player
+from tightrope.monitor.rules import diagnosis
+
+DENSE = (1, 2, 3, 5, 8, 13, 21, 34)
+
+
+class Monitor:
+    """Watches a training from outside of its loop and names what is wrong with it.
+
+    Hooks count calls and optimiser steps always; in *windows* (generator updates 1, 2, 3, 5, 8, 13, 21, 34, and then
+    about every ``every``-th) they capture what the networks are called with and what the backward passes bring, and the
+    gradient that is applied is compared with what the claimed loss and penalty give. Training is never disturbed:
+    weights with and without a monitor are the same, bit for bit. The monitor raises nothing into the loop; if it fails
+    it says so in its diagnosis and goes quiet.
+
+    Example:
+        >>> from tightrope.monitor import Monitor
+        >>> generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> both = torch.optim.SGD(generator.parameters(), 0.01), torch.optim.SGD(critic.parameters(), 0.01)
+        >>> monitor = Monitor(generator, critic, loss="hinge", optimizers=both)
+        >>> for _ in range(3):
+        ...     real, z = torch.randn(16, 2), torch.randn(16, 4)
+        ...     both[1].zero_grad()
+        ...     loss = (1 - critic(real)).relu().mean() + (1 + critic(generator(z).detach())).relu().mean()
+        ...     loss.backward()
+        ...     both[1].step()
+        ...     both[0].zero_grad()
+        ...     critic(generator(z)).mean().backward()  # the sign is wrong
+        ...     both[0].step()
+        ...     monitor.step(real, z)
+        >>> monitor.diagnose()[0].cause
+        'generator_sign_flipped'
+
+    Args:
+        generator: The generator, a module or a :class:`~tightrope.View` of one.
+        critic: The critic, likewise.
+        loss: What is claimed: the name of a loss, a :class:`~tightrope.losses.Loss`, a function ``(d_real, d_fake) ->
+            (critic loss, generator loss)``, or None.
+        every: Period of windows in generator updates, after the dense first ones.
+        penalty: What is claimed to act on the critic: ``("gp", 10.0)``, ``("gp1", 10.0)`` (one-sided), ``("r1", 1.0)``
+            (with the half of the paper), ``("r2", 1.0)``, ``("clip", 0.01)``, ``"spectral_norm"``, or a list of these.
+        optimizers: ``(generator's, critic's)``, or a dict by player. They are found without it, but whose they should
+            be is known only so.
+        labels: Not used up to now except as the default of ``step``.
+        sample: Draws samples as the user does: ``() -> [n, *shape]``. Called now and then, with random states restored.
+        ema: The averaged generator.
+        held_out: Real rows that are not trained on, ``[n, *shape]``.
+        budget: Share of the training time that windows may take; they are put off to keep it.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        loss: Any = None,
+        every: int = 50,
+        penalty: Any = None,
+        *,
+        optimizers: Any = None,
+        labels: Tensor | None = None,
+        sample: Callable[[], Any] | None = None,
+        ema: nn.Module | None = None,
+        held_out: Tensor | None = None,
+        budget: float = 0.03,
+    ) -> None:
+        check_whole("every", every, 1, 50)
+        check_number("budget", budget, 0.03)
+        self.steps, self.every, self.budget = 0, every, budget
+        self.failures: dict[str, str] = {}
+        self._labels = labels
+        self._clock = self._depth = 0
+        self._spent, self._began = 0.0, time.perf_counter()
+        self._stride = random.Random(0)
+        self._closed = False
+        claimed, said = optimizers_of(optimizers), (claim_of(loss), claims_of(penalty))
+        self.players: dict[str, Player] = {}
+        for name, network in zip(PLAYERS, (generator, critic), strict=True):
+            module = inner(network)
+            if module is None:
+                raise UserTypeError(f"Expected the {name} as a module, got a {type(network).__name__}; pass it itself.")
+            listener = Listener(name, module, self._tick, self._capture)
+            self.players[name] = Player(name, network, module, listener, claimed.get(name, ()))
+        self.history = History(*said, told=bool(claimed))
+        self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
+        self._steps = StepListener(self._before, self._after)
+        self._guarded("start", self._observer.begin)
+        self._next = 1
+        self._open_window()
+
+    def step(self, real: Tensor | None, z: Any = None, labels: Tensor | None = None) -> None:
+        """Call it once per generator update, at its end.
+
+        Args:
+            real: The real batch that the critic was trained on last ``[batch, *shape]``; None to use what the critic
+                was shown.
+            z: The latents ``[batch, ...]``; not needed where the generator is called as a module.
+            labels: Classes ``[batch]``.
+        """
+        if self._closed:
+            return
+        self.steps += 1
+        self._guarded("step", lambda: self._ended(real, z, self._labels if labels is None else labels))
+
+    def diagnose(self) -> Diagnosis:
+        """What was found so far: printable, iterable, ``.healthy``, ``.to_json()``."""
+        return diagnosis(self.history, self.steps, self.failures)
+
+    def rehearse(self, player: str) -> None:
+        """Count a player's optimisers as if they stepped now, which they do not; for checks before the training.
+
+        Args:
+            player: ``"generator"`` or ``"critic"``.
+        """
+        for optimizer in self.players[player].claimed:
+            self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
+            self._after(optimizer)
+        if not self.players[player].claimed:
+            self._guarded("optimizer", lambda: self._observer.mark(player, self._tick()))
+
+    @property
+    def cost(self) -> float:
+        """Share of the time since the monitor was built that it took for itself."""
+        return self._spent / max(time.perf_counter() - self._began, 1e-9)
+
+    def close(self) -> None:
+        """Take all hooks off; the diagnosis stays."""
+        self._closed = True
+        self._steps.close()
+        for player in self.players.values():
+            player.listener.close()
+            player.listener.forget()
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tick(self) -> int:
+        self._clock += 1
+        return self._clock
+
+    def _ended(self, real: Any, z: Any, labels: Any) -> None:
+        for player in self.players.values():
+            self._observer.count_cycle(player)
+        if self._observer.open:
+            self._observer.end(self.steps, real, z, labels)
+            self._next = self._following()
+        if self.steps + 1 >= self._next:
+            if self.steps > DENSE[-1] and self.cost > self.budget:
+                self._next = self.steps + 1 + max(1, self.every // 2)
+            else:
+                self._open_window()
+
+    def _open_window(self) -> None:
+        self._guarded("window", self._observer.start)
+
+    def _following(self) -> int:
+        dense = [step for step in DENSE if step > self.steps and step - self.steps <= self.every]
+        if dense:
+            return dense[0]
+        return self.steps + max(1, round(self.every * self._stride.uniform(0.7, 1.3)))
+
+    def _before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure, self._clock))
+
+    def _after(self, optimizer: torch.optim.Optimizer) -> None:
+        self._guarded("optimizer", lambda: self._observer.after_step(optimizer, self._tick()))
+
+    def _capture(self, work: Callable[[], None]) -> None:
+        self._guarded("capture", work)
+
+    def _guarded(self, part: str, work: Callable[[], None]) -> None:
+        """Do a part of the work; if it fails, say so and leave it from then on."""
+        if self._closed or part in self.failures:
+            return
+        began, self._depth = time.perf_counter(), self._depth + 1
+        try:
+            with warnings.catch_warnings() if self._observer.open else nullcontext():
+                if self._observer.open:
+                    warnings.simplefilter("ignore")
+                work()
+        except Exception as problem:  # whatever it is, the training goes on
+            self.failures[part] = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:200]}"
+            self._observer.abandon()
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self._spent += time.perf_counter() - began

@@ -1,0 +1,212 @@
+"""Opens and closes windows: from hooks and counters to the numbers of one :class:`~tightrope.monitor.window.Window`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.monitor import bookkeeping
+from tightrope.monitor.accounts import Leaves, critic_account, generator_account
+from tightrope.monitor.cycle import StepMark, judged
+from tightrope.monitor.history import History
+from tightrope.monitor.ledger.replay import CannotReplayError
+from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of
+from tightrope.monitor.readings import Reader
+from tightrope.monitor.window import PlayerWindow, Window
+
+SAID = 1e-2
+"""Least share of a gradient that makes a player suspect, so that its ``.grad`` is kept at the start of windows."""
+
+
+class Observer:
+    """One training being watched."""
+
+    def __init__(
+        self,
+        players: dict[str, Player],
+        history: History,
+        *,
+        sample: Callable[[], Any] | None,
+        ema: nn.Module | None,
+        held_out: Tensor | None,
+    ) -> None:
+        self.players, self.history = players, history
+        self.open = False
+        self.window = Window(0)
+        self.marks: list[StepMark] = []
+        self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
+        self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
+        history.counters = {name: player.counters for name, player in players.items()}
+
+    def begin(self) -> None:
+        """Look at the networks before anything has happened."""
+        for player in self.players.values():
+            player.start = player.sampled()
+        bookkeeping.statics(self.players, self.history)
+
+    def start(self) -> None:
+        """Open a window."""
+        self.window, self.marks, self.open = Window(0), [], True
+        self._held.clear()
+        for player in self.players.values():
+            player.listener.forget()
+            player.listener.listen(True)
+            player.before = player.sampled()
+            player.touched = set()
+            player.fresh = player.counters.last > 0
+            player.keep_gradients()
+
+    def abandon(self) -> None:
+        """Close the window without a word, after a failure."""
+        self.open = False
+        for player in self.players.values():
+            player.listener.busy = False
+            player.listener.listen(False)
+            player.listener.forget()
+
+    def end(self, step: int, real: Any, z: Any, labels: Any) -> None:
+        """Close the window and keep what it says."""
+        self.window.step = step
+        for player in self.players.values():
+            player.listener.listen(False)
+        cleared = [call.cleared for call in self.players["critic"].listener.calls if self._after_critic(call.at)]
+        if cleared:
+            self.window.numbers["critic_cleared"] = float(any(cleared))
+        self._quiet(lambda: self.reader.read(self.window, self.marks, real, z, labels))
+        self.history.add(self.window)
+        self.abandon()
+
+    def _after_critic(self, at: int) -> bool:
+        """Whether a time lies after the critic's last step."""
+        return at > max((mark.at for mark in self.marks if mark.player == "critic"), default=at)
+
+    def count_cycle(self, player: Player) -> None:
+        """End of a generator update."""
+        counters = player.counters
+        self.history.cycles += player.name == "generator"
+        self.history.points = self.players["critic"].listener.leaf_calls
+        counters.last, counters.cycle = counters.cycle, 0
+
+    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool, now: int) -> None:
+        """In the hook before ``optimizer.step``."""
+        held = self._holds(optimizer)
+        for player in self.players.values():
+            claimed = any(optimizer is one for one in player.claimed)
+            if claimed:
+                player.counters.other_parameters += any(name != player.name for name in held.own)
+                player.counters.stale += player.name not in held.own
+        if not held.own:
+            self._stranger(optimizer)
+        for name, parameters in held.own.items():
+            self._count(self.players[name], optimizer, parameters)
+        if self.open and torch._C._current_graph_task_id() == -1:
+            for name, parameters in held.own.items():
+                self._inspect(self.players[name], optimizer, parameters, closure, now)
+
+    def after_step(self, optimizer: torch.optim.Optimizer, now: int) -> None:
+        """In the hook after it."""
+        if self.open:
+            self.marks += [StepMark(name, now) for name in self._holds(optimizer).own]
+
+    def mark(self, player: str, now: int) -> None:
+        """A step of a player, as if it had been taken."""
+        self.marks.append(StepMark(player, now))
+
+    def _holds(self, optimizer: torch.optim.Optimizer) -> Held:
+        known = self._held.get(id(optimizer))
+        if known is None or known[0] is not optimizer:
+            known = self._held[id(optimizer)] = optimizer, Held.of(optimizer, self.players)
+        return known[1]
+
+    def _stranger(self, optimizer: torch.optim.Optimizer) -> None:
+        """An optimiser of parameters that look like a player's and are none: those of a copy."""
+        shapes = [p.shape for group in optimizer.param_groups for p in group["params"]]
+        for player in self.players.values():
+            if not player.claimed and shapes == [p.shape for p in player.module.parameters()]:
+                player.counters.stale += 1
+
+    def _count(self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> None:
+        counters = player.counters
+        counters.steps += 1
+        counters.cycle += 1
+        counters.optimizers.add(id(optimizer))
+        rate = max(float(group["lr"]) for group in optimizer.param_groups)
+        if counters.first_rate is None:
+            counters.first_rate = rate
+        if rate != counters.rate and len(counters.rates) < 200:
+            counters.rates.append((self.history.cycles, rate))
+        counters.rate, counters.top_rate = rate, max(counters.top_rate, rate)
+        if not self.open:
+            return
+        count = count_of(optimizer, parameters)
+        if 0 <= count < counters.last_state - 1 or (count < 0 <= counters.last_state):
+            counters.resets += 1
+            counters.resets_at = self.history.cycles
+        counters.last_state = count
+
+    def _inspect(
+        self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], closure: bool, now: int
+    ) -> None:
+        seen = self.window.player(player.name)
+        seen.steps += 1
+        seen.rate = max(float(group["lr"]) for group in optimizer.param_groups)
+        seen.decay, seen.momentum = decay_of(optimizer), momentum_of(optimizer)
+        player.touched |= {id(p) for p in parameters}
+        names = {id(p): name for name, p in player.module.named_parameters()}
+        seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad]
+        with_gradient = [p for p in parameters if p.grad is not None]
+        seen.no_gradient += not with_gradient
+        if with_gradient:
+            sizes = torch.stack([p.grad.detach().abs().max().float() for p in with_gradient if p.grad is not None])
+            largest = float(sizes.max())
+            seen.finite &= bool(torch.isfinite(sizes).all())
+            seen.zero_gradient += largest == 0.0
+        if not seen.finite and "not_finite" not in self.window.words:
+            self.window.words["not_finite"] = next(
+                (f"gradient of {names.get(id(p), '?')} of the {player.name}" for p in with_gradient
+                 if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
+        if closure:
+            seen.silent = "its optimiser takes a closure"
+        elif not player.fresh:
+            seen.silent = "gradients are accumulated over several updates"
+        elif with_gradient and seen.finite and len(seen.accounts) < 2:
+            self._account(player, seen, with_gradient)
+
+    def _account(self, player: Player, seen: PlayerWindow, parameters: list[Tensor]) -> None:
+        last = max((mark.at for mark in self.marks), default=-1)
+        own = [mark.at for mark in self.marks if mark.player == player.name]
+        start = [player.start_gradients.get(id(p)) for p in parameters] if not own and player.start_gradients else []
+        kept = torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten()
+                          for g, p in zip(start, parameters, strict=True)]) if start else None  # fmt: skip
+        leaves, own_step = Leaves(parameters, kept), max(own, default=-1)
+
+        def work() -> None:
+            if player.name == "generator":
+                found = generator_account(player.listener, leaves, last, own_step)
+            else:
+                calls = judged(player.listener.calls, self.players["generator"].listener.calls, None)
+                found = critic_account(player.listener, calls, leaves, last, own_step, self.history.claims.penalties)
+            if found is not None:
+                seen.accounts.append(found)
+                player.suspect = found.unexplained > SAID and found.kind not in ("losses", "claim")
+
+        try:
+            self._quiet(work)
+        except CannotReplayError as reason:
+            seen.silent = str(reason)
+        except (RuntimeError, NotImplementedError) as problem:
+            seen.silent = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:120]}"
+
+    def _quiet(self, work: Callable[[], None]) -> None:
+        """Do something with the networks that the hooks must not take for training."""
+        listeners = [player.listener for player in self.players.values()]
+        for listener in listeners:
+            listener.busy = True
+        try:
+            work()
+        finally:
+            for listener in listeners:
+                listener.busy = False

@@ -1,0 +1,144 @@
+"""The two players as the monitor knows them: modules, parameters, counters, and who steps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.monitor.capture import Listener
+
+SAMPLED = 64
+"""Entries of each parameter that movement is read from."""
+
+
+@dataclass
+class Counters:
+    """What is counted at every step, windows or not.
+
+    Attributes:
+        steps: Optimiser steps that touched the player.
+        cycle: Those since the last ``monitor.step``.
+        last: Those in the update before.
+        first_rate: Learning rate at its first step.
+        rate: At its last one.
+        top_rate: The largest.
+        rates: ``(step, rate)`` whenever it changed, at most 200.
+        other_parameters: Steps by an optimiser claimed for this player that held parameters of the other one.
+        stale: Steps by an optimiser claimed for this player that held none of its parameters.
+        resets: ``state["step"]`` fell back.
+        last_state: ``state["step"]`` at its last step, -1 without one.
+        optimizers: Identities of those that stepped it.
+        resets_at: When it fell back last.
+    """
+
+    steps: int = 0
+    cycle: int = 0
+    last: int = 1
+    first_rate: float | None = None
+    rate: float = 0.0
+    top_rate: float = 0.0
+    rates: list[tuple[int, float]] = field(default_factory=list)
+    other_parameters: int = 0
+    stale: int = 0
+    resets: int = 0
+    last_state: float = -1.0
+    optimizers: set[int] = field(default_factory=set)
+    resets_at: int = 0
+
+
+@dataclass
+class Player:
+    """One network.
+
+    Attributes:
+        name: ``"generator"`` or ``"critic"``.
+        network: As the user gave it.
+        module: The module that is called.
+        listener: Its hooks.
+        claimed: Optimisers that the user says are its own.
+        counters: What is counted always.
+        start: Sampled entries of its parameters when the monitor was built.
+        before: Sampled entries of its parameters when the window was opened.
+        suspect: Whether ``.grad`` should be kept at the start of windows.
+        fresh: Whether it was stepped in the update before the window, so that nothing older is being accumulated.
+        start_gradients: What was kept, by identity of the parameter.
+        touched: Identities of the parameters that were stepped in the window.
+    """
+
+    name: str
+    network: Any
+    module: nn.Module
+    listener: Listener
+    claimed: tuple[torch.optim.Optimizer, ...]
+    counters: Counters = field(default_factory=Counters)
+    start: Tensor = field(default_factory=lambda: torch.zeros(0))
+    before: Tensor = field(default_factory=lambda: torch.zeros(0))
+    suspect: bool = False
+    fresh: bool = True
+    start_gradients: dict[int, Tensor] = field(default_factory=dict)
+    touched: set[int] = field(default_factory=set)
+
+    def sampled(self) -> Tensor:
+        """A few entries of every parameter, on the CPU in float32."""
+        return sampled(self.module)
+
+    def keep_gradients(self) -> None:
+        """Remember what lies in ``.grad`` now."""
+        self.start_gradients = {}
+        if self.suspect:
+            self.start_gradients = {
+                id(p): p.grad.detach().clone() for p in self.module.parameters() if p.grad is not None
+            }
+
+
+def sampled(module: nn.Module) -> Tensor:
+    """A few entries of every parameter of a module."""
+    rows = [p.detach().flatten()[:SAMPLED].float() for p in module.parameters()]
+    return torch.cat(rows).cpu() if rows else torch.zeros(0)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What an optimiser holds: parameters by player, and how many of neither."""
+
+    own: dict[str, list[Tensor]]
+    foreign: int
+
+    @staticmethod
+    def of(optimizer: torch.optim.Optimizer, players: dict[str, Player]) -> Held:
+        """Sort the parameters of an optimiser by identity."""
+        owners = {id(p): name for name, player in players.items() for p in player.module.parameters()}
+        own: dict[str, list[Tensor]] = {}
+        foreign = 0
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                if (owner := owners.get(id(p))) is None:
+                    foreign += 1
+                else:
+                    own.setdefault(owner, []).append(p)
+        return Held(own, foreign)
+
+
+def decay_of(optimizer: torch.optim.Optimizer) -> float:
+    """Share of a weight that decoupled decay takes per step; other optimisers' decay enters the gradient."""
+    decoupled = isinstance(optimizer, (torch.optim.AdamW, torch.optim.SGD))
+    found = [float(g["lr"]) * float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups]
+    return max(found, default=0.0) if decoupled else 0.0
+
+
+def momentum_of(optimizer: torch.optim.Optimizer) -> float:
+    """Largest first momentum."""
+    values = [g["betas"][0] if "betas" in g else g.get("momentum", 0.0) for g in optimizer.param_groups]
+    return max((float(v) for v in values), default=0.0)
+
+
+def count_of(optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> float:
+    """The optimiser's own count of steps; -1 where it keeps none."""
+    if not parameters:
+        return -1.0
+    state = optimizer.state.get(parameters[0], {})
+    value = state.get("step", -1.0)
+    return float(value)

@@ -1,0 +1,123 @@
+"""Rows, latents and labels over windows: repeated, few, ordered, unrelated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tightrope.monitor.bookkeeping import checksums
+from tightrope.monitor.capture import Call, tensors_in
+from tightrope.monitor.cycle import Judged
+from tightrope.monitor.window import Window
+
+AXES, POOL = 64, 512
+
+
+class Pools:
+    """What windows have shown of the data."""
+
+    def __init__(self, held_out: Tensor | None) -> None:
+        self.held_out = held_out
+        self.rows: set[float] = set()
+        self.batches: list[tuple[int, float]] = []
+        self.latents: list[tuple[int, float]] = []
+        self.means: list[Tensor] = []
+        self.within: list[Tensor] = []
+        self.sizes: list[int] = []
+        self.pool = torch.zeros(0)
+        self.classes = torch.zeros(0, dtype=torch.long)
+
+    def read(
+        self, window: Window, found: Sequence[Judged], real: Tensor | None, z: Any, labels: Any, calls: Sequence[Call]
+    ) -> None:
+        """Add a window's batches and write down what the pools say."""
+        shown = [one for one in found if one.role == "real" and one.call.x is not None]
+        batch = real if real is not None else shown[-1].call.x if shown else None
+        if batch is not None and batch.dim() > 0 and len(batch):
+            self._batch(window, batch)
+        self._shown(window, shown, found, real)
+        self._latent(window, z, calls)
+        if real is not None and labels is not None:
+            self._labels(window, real, labels)
+
+    def _batch(self, window: Window, batch: Tensor) -> None:
+        sums = checksums(batch)
+        numbers = window.numbers
+        numbers["batch"] = len(batch)
+        numbers["distinct_in_batch"] = len(torch.unique(sums)) / len(sums)
+        numbers["batch_again"] = sum(value == float(sums.sum()) for _, value in self.batches)
+        self.batches.append((window.step, float(sums.sum())))
+        if len(self.rows) < 100_000:
+            self.rows |= set(sums.tolist())
+        numbers["distinct_rows"] = len(self.rows)
+        x = batch.detach().float().flatten(1)[:, :].cpu()
+        numbers["real_low"], numbers["real_high"] = float(x.min()), float(x.max())
+        numbers["real_std"] = float(x.std()) if x.numel() > 1 else 0.0
+        if x.shape[1] > AXES:
+            x = x[:, torch.linspace(0, x.shape[1] - 1, AXES).long()]
+        if len(x) > 1:
+            self.means, self.within = [*self.means, x.mean(0)][-40:], [*self.within, x.var(0)][-40:]
+            self.sizes = [*self.sizes, len(x)][-40:]
+        if len(self.means) >= 5:
+            numbers["order"] = self._order()
+
+    def _order(self) -> float:
+        """Variance of batch means over what the variance within batches explains."""
+        between = torch.stack(self.means).var(0)
+        within = torch.stack(self.within).mean(0) / (sum(self.sizes) / len(self.sizes))
+        used = within > 1e-12 * float(within.max())
+        return float(between[used].sum() / within[used].sum()) if bool(used.any()) else 0.0
+
+    def _shown(self, window: Window, shown: Sequence[Judged], found: Sequence[Judged], real: Tensor | None) -> None:
+        """Range of what the critic is shown on both sides, and whether it is the batch that was passed."""
+        fakes = [one for one in found if one.role == "fake" and one.call.x is not None]
+        for name, side in (("shown_real", shown), ("shown_fake", fakes)):
+            if side and side[-1].call.x is not None:
+                x = side[-1].call.x.detach().float()
+                window.numbers[f"{name}_low"], window.numbers[f"{name}_high"] = float(x.min()), float(x.max())
+                window.numbers[f"{name}_std"] = float(x.std()) if x.numel() > 1 else 0.0
+        if shown and real is not None:
+            window.numbers["real_changed"] = float(not any(one.exact for one in shown))
+        own = [one for one in fakes if not one.call.attached] or fakes
+        if own:
+            window.numbers["fake_changed"] = float(not any(one.exact for one in own))
+
+    def _latent(self, window: Window, z: Any, calls: Sequence[Call]) -> None:
+        seen = [call.x for call in calls if call.x is not None and call.grad and any(call.events)]
+        latent = seen[-1] if seen else z if isinstance(z, Tensor) else None
+        if latent is None or not latent.is_floating_point() or not len(latent):
+            return
+        latent = latent.detach().float()
+        total = float(checksums(latent).sum())
+        window.numbers["latents_again"] = sum(value == total for _, value in self.latents)
+        self.latents.append((window.step, total))
+        if latent.numel() > 1:
+            window.numbers["latent_mean"], window.numbers["latent_std"] = float(latent.mean()), float(latent.std())
+            window.numbers["latent_size"] = latent.numel()
+            window.numbers["latent_rows_std"] = float(latent.std(0).mean()) if len(latent) > 1 else 1.0
+
+    def _labels(self, window: Window, real: Tensor, labels: Any) -> None:
+        """Leave-one-out nearest-neighbour accuracy of the labels in a pool, beside the chance of it."""
+        y = next(iter(tensors_in(labels)), None)
+        if y is None or len(y) != len(real):
+            return
+        if y.dim() > 1:
+            y = y.argmax(1) if y.shape[1] > 1 else y[:, 0]
+        x = real.detach().float().flatten(1).cpu()
+        keep = self.pool[-POOL:] if self.pool.shape[1:] == x.shape[1:] else torch.zeros(0, x.shape[1])
+        self.pool = torch.cat([keep, x])[-POOL:]
+        self.classes = torch.cat([self.classes[-len(keep) :] if len(keep) else self.classes[:0], y.cpu().long()])[
+            -POOL:
+        ]
+        if len(self.pool) < 100:
+            return
+        distance = torch.cdist(self.pool, self.pool)
+        distance[distance < 1e-7] = float("inf")
+        near = self.classes[distance.argmin(1)]
+        shares = torch.bincount(self.classes.clamp(min=0)).double() / len(self.classes)
+        window.numbers["label_accuracy"] = float((near == self.classes).double().mean())
+        window.numbers["label_chance"] = float(shares.square().sum())
+        window.numbers["label_pool"] = len(self.pool)

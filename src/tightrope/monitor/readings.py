@@ -1,0 +1,225 @@
+"""What is read at the end of a window: losses at the scores, data, latents, modes, averages, distances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.autodiff import View, scores_of
+from tightrope.monitor import bookkeeping
+from tightrope.monitor.capture import Call, Event
+from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, scored, where
+from tightrope.monitor.history import History
+from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
+from tightrope.monitor.ledger.scores import Fit, fit
+from tightrope.monitor.players import Player
+from tightrope.monitor.pools import Pools
+from tightrope.monitor.samples import Samples
+from tightrope.monitor.window import Window
+
+Entries = Sequence[tuple[Judged, list[list[Event]]]]
+
+
+class Reader:
+    """Reads windows of one training."""
+
+    def __init__(
+        self,
+        players: dict[str, Player],
+        history: History,
+        *,
+        sample: Callable[[], Any] | None,
+        ema: nn.Module | None,
+        held_out: Tensor | None,
+    ) -> None:
+        self.players, self.history = players, history
+        self.pools = Pools(held_out)
+        self.samples = Samples(players, history, sample, ema)
+
+    def read(self, window: Window, marks: Sequence[StepMark], real: Any, z: Any, labels: Any) -> None:
+        """Fill a window."""
+        generator, critic = self.players["generator"], self.players["critic"]
+        real = real if isinstance(real, Tensor) else None
+        found = judged(critic.listener.calls, generator.listener.calls, real)
+        split = phases(found, marks)
+        self._modes(window)
+        self._reach(found)
+        self._connection(window, found, split["generator"], marks)
+        self._fits(window, found, split)
+        self._points(window, found)
+        self._coupling(window, found, split)
+        self._shares(window, split["generator"])
+        self.pools.read(window, found, real, z, labels, generator.listener.calls)
+        self.samples.read(window, found, real)
+        window.numbers["critic_calls"] = len(found)
+
+    def _modes(self, window: Window) -> None:
+        for name, player in self.players.items():
+            seen = window.player(name)
+            bookkeeping.modes(player, seen, player.listener.calls)
+            bookkeeping.movement(player, seen)
+        bookkeeping.weights(self.players["critic"], window)
+        constrained = self.history.statics.get("constrained") or {}
+        spectral = [name for name, words in constrained.items() if "spectral" in words.lower()]
+        if spectral and window.step >= 30:
+            bookkeeping.normalised(self.players["critic"], spectral, window)
+
+    def _reach(self, found: Sequence[Judged]) -> None:
+        if len(self.history.ends) == 2:
+            return
+        calls = {"generator": self.players["generator"].listener.calls, "critic": [one.call for one in found]}
+        for name, player in self.players.items():
+            if name in self.history.ends or not calls[name]:
+                continue
+            try:
+                refuse_foreign_hooks(player.module)
+                reach = bookkeeping.ends(player, calls[name][0])
+            except (CannotReplayError, RuntimeError):
+                continue
+            if reach is not None:
+                self.history.ends[name] = reach
+
+    def _connection(self, window: Window, found: Sequence[Judged], entries: Entries, marks: Sequence[StepMark]) -> None:
+        """Whether the generator's step saw anything that came through the critic."""
+        if not any(mark.player == "generator" for mark in marks):
+            return
+        through = [one for one, _ in entries if one.call.attached]
+        at_samples = [
+            e for call in self.players["generator"].listener.calls for arrived in call.events for e in arrived
+            if owner(e.at, marks) == "generator"
+        ]  # fmt: skip
+        judged_fakes = [
+            one for one in found
+            if one.role in ("fake", "joint") and owner(one.call.at, marks) == "generator"
+        ]  # fmt: skip
+        window.numbers["through_critic"] = len(through)
+        window.numbers["at_samples"] = len(at_samples)
+        window.numbers["fakes_judged"] = len(judged_fakes)
+        if entries and at_samples:
+            sizes = [float(e.value.norm()) for e in at_samples]
+            window.numbers["gradient_at_samples"] = max(sizes)
+
+    def _fits(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
+        reach = self.history.ends.get("critic")
+        probabilities = reach is not None and reach.kind == "probability"
+        for name, entries in split.items():
+            outputs = self._outputs([one.call for one, _ in entries])
+            fits = [self._fit(entries, k, name, probabilities, found) for k in outputs]
+            known = [one for one in fits if one is not None]
+            if known:
+                window.player(name).fit = max(known, key=lambda one: (one.kind != "claim", one.residual))
+        self._scores(window, split["critic"])
+
+    def _fit(
+        self, entries: Entries, output: int, name: str, probabilities: bool, found: Sequence[Judged]
+    ) -> Fit | None:
+        claim = self.history.claim
+        if name == "generator" and claim is not None and claim.paired:
+            entries = [*entries, *_compared(entries, found)]
+        seen = scored(entries, output)
+        if seen is None or not bool(torch.isfinite(torch.cat([seen.real, seen.fake])).all()):
+            return None
+        if name == "critic" and not len(seen.real):
+            roles = [one.role for one in found]
+            return Fit("no real half", explained=0.0) if "unknown" not in roles and len(seen.fake) > 1 else None
+        if name == "critic" and not len(seen.fake):
+            roles = [one.role for one in found]
+            return Fit("no fake half", explained=0.0) if "unknown" not in roles and len(seen.real) > 1 else None
+        if not len(seen.fake):
+            return None
+        return fit(seen, self.history.claim, name, probabilities=probabilities)
+
+    def _outputs(self, calls: Sequence[Call]) -> list[int]:
+        """Which of the tensors returned are scores: those that a View picks, else those that a loss went through."""
+        if not calls:
+            return []
+        network = self.players["critic"].network
+        number = min(len(call.outputs) for call in calls)
+        heard = [k for k in range(number) if any(call.events[k] for call in calls)]
+        if isinstance(network, View) and network.scores is not None and calls[0].outputs:
+            try:
+                outputs: Any = calls[0].outputs
+                picked = scores_of(network.scores(outputs if len(outputs) > 1 else outputs[0]))
+                chosen = [k for k, o in enumerate(outputs) if any(o is p for p in picked)]
+                return [k for k in heard if k in chosen] or heard
+            except Exception:  # a function of the user's that expects another nest
+                return heard
+        if len(heard) > 1:
+            return [k for k in heard if calls[0].outputs[k].numel() <= 4 * len(calls[0].outputs[k])] or heard
+        return heard
+
+    def _scores(self, window: Window, entries: Entries) -> None:
+        outputs = self._outputs([one.call for one, _ in entries])
+        seen = scored(entries, outputs[0]) if outputs else None
+        if seen is None or not len(seen.real) or not len(seen.fake):
+            return
+        r, f = seen.real[:256], seen.fake[:256]
+        auc = (r[:, None] > f[None]).double().mean() + 0.5 * (r[:, None] == f[None]).double().mean()
+        window.numbers |= {
+            "auc": float(auc), "d_real": float(r.mean()), "d_fake": float(f.mean()),
+            "score_spread": float(torch.cat([r, f]).std()), "score_low": float(torch.cat([r, f]).min()),
+            "score_high": float(torch.cat([r, f]).max()),
+            "scores_zero": float((torch.cat([r, f]) == 0).double().mean()),
+        }  # fmt: skip
+
+    def _points(self, window: Window, found: Sequence[Judged]) -> None:
+        points = [one for one in found if one.call.leaf or one.role == "points"]
+        asked = [one for one in points if any(one.call.events)]
+        window.numbers["points"] = len(points)
+        if asked:
+            window.words["place"] = where(asked[0], found)
+            graphs = [e.graph for one in asked for arrived in one.call.events for e in arrived]
+            window.numbers["points_with_graph"] = float(any(graphs))
+
+    def _coupling(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
+        """Joint batches in the critic's phase, and whether the generator's phase is composed alike."""
+        own = [one.role == "joint" for one, _ in split["critic"]]
+        other = [one.role == "joint" for one, _ in split["generator"]]
+        if own:
+            window.numbers["joint"] = float(all(own))
+            window.numbers["joint_differs"] = float(bool(other) and any(own) != any(other))
+        no_grad = [one for one in found if not one.call.grad and one.role in ("real", "fake", "joint")]
+        window.critic.no_grad_calls = len(no_grad)
+
+    def _shares(self, window: Window, entries: Entries) -> None:
+        """How much of the gradient at the samples came through the critic: the rest is from other terms."""
+        critic, listener = self.players["critic"], self.players["generator"].listener
+        usable = [(one, events) for one, events in entries if one.exact and one.source is not None]
+        if len(usable) != 1 or len(entries) != 1 or window.critic.silent or not self._share_due():
+            return
+        one, events = usable[0]
+        source = one.source
+        assert source is not None and one.call.x is not None
+        arrived = [e for k, _ in enumerate(source.outputs) for e in source.events[k] if e.at >= min(
+            e.at for part in events for e in part)]  # fmt: skip
+        if not arrived or source not in listener.calls:
+            return
+        total = torch.stack([e.value for e in arrived]).sum(0)
+        sums = [torch.stack([e.value for e in part]).sum(0) if part else None for part in events]
+        try:
+            refuse_foreign_hooks(critic.module)
+            if one.call.weights != sum(p._version for p in critic.module.parameters()):
+                return
+            through = input_slope(critic.module, one.call, sums).to(total.dtype)
+        except (CannotReplayError, RuntimeError):
+            return
+        size = float(total.norm())
+        if through.shape == total.shape and size > 0:
+            other = float((total - through).norm())
+            window.numbers["other_share"] = other / max(other + float(through.norm()), 1e-30)
+
+    def _share_due(self) -> bool:
+        known = [value for _, value in self.history.series("other_share")]
+        return len(known) < 3 or max(known[:3]) > 0.01 or len(self.history.windows) % 4 == 0
+
+
+def _compared(entries: Entries, found: Sequence[Judged]) -> Entries:
+    """The last call on real samples before the generator's loss, where that loss uses its scores without a gradient."""
+    if not entries or any(one.role == "real" for one, _ in entries):
+        return []
+    after = max(e.at for _, events in entries for part in events for e in part)
+    real = [one for one in found if one.role == "real" and one.call.at < after]
+    return [(real[-1], [[] for _ in real[-1].call.outputs])] if real else []

@@ -1,0 +1,75 @@
+"""From evidence to findings: one file per section, every rule a function of the history.
+
+Exact evidence needs one window for medium confidence and two for high, and then stays (after an explosion it could not
+be read any more). What rests on averages needs most of the last eight windows, and is lowered to low confidence while
+something exact stands, for then it may be a consequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from tightrope.monitor.finding import Diagnosis, Finding, ranked
+from tightrope.monitor.history import History
+from tightrope.monitor.rules import constraints, data, gradients, losses, penalties, slow, state, wiring
+
+Rule = Callable[[History], Iterator[Finding]]
+
+SECTIONS: tuple[tuple[int, Rule], ...] = (
+    (0, state.not_finite),
+    (1, wiring.optimizers),
+    (2, wiring.stepping),
+    (3, gradients.leftovers),
+    (4, losses.connection),
+    (5, data.reach),
+    (6, losses.critic),
+    (7, losses.generator),
+    (8, penalties.weights),
+    (9, constraints.layers),
+    (10, constraints.clipping),
+    (11, wiring.modes),
+    (12, data.batches),
+    (13, data.latents),
+    (14, data.labels),
+    (15, data.averages),
+    (16, wiring.rates),
+    (17, losses.shares),
+    (18, losses.unexplained),
+    (30, slow.distances),
+)
+"""Sections in the order of their rank: a cause before its consequences."""
+
+SLOW = 30
+
+
+def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diagnosis:
+    """All findings of a history, ranked, with what was and what was not checked."""
+    found: list[Finding] = []
+    not_checked = [f"{part} failed ({text})" for part, text in failures.items()]
+    for rank, rule in SECTIONS:
+        try:
+            found += [replace(finding, rank=rank) for finding in rule(history)]
+        except Exception as problem:  # a rule that fails says nothing
+            not_checked.append(
+                f"the rules of {rule.__module__.rsplit('.', 1)[-1]} ({type(problem).__name__}: {problem})"
+            )
+    found = _latched(history, found)
+    strong = any(f.confidence != "low" and f.rank < SLOW for f in found)
+    if strong:
+        found = [replace(f, confidence="low") if f.rank >= SLOW else f for f in found]
+    checked = state.checked(history)
+    order = ranked(found)
+    if all(f.confidence == "low" for f in order):
+        order = (state.healthy(history, steps, checked), *order) if history.windows else order
+    return Diagnosis(order, steps, checked, tuple(not_checked) + state.not_checked(history))
+
+
+def _latched(history: History, found: list[Finding]) -> list[Finding]:
+    """Keep what was once certain to rounding, unless the last six windows say the opposite."""
+    for finding in found:
+        if finding.confidence == "high" and finding.evidence.get("exact"):
+            history.latched.setdefault(finding.cause, finding)
+    present = {f.cause for f in found}
+    kept = [f for f in history.latched.values() if f.cause not in present and not state.contradicted(history, f)]
+    return found + kept

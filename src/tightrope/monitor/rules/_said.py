@@ -1,0 +1,27 @@
+"""How rules word what windows show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tightrope.monitor.finding import Confidence, Damage, Finding
+from tightrope.monitor.history import Seen
+
+
+def exact(
+    cause: str, seen: Seen, sentence: str, *, damage: Damage = "not what you claimed", needed: int = 2, **evidence: Any
+) -> Finding:
+    """A finding that rests on identities or on a fit to rounding: high from ``needed`` windows on."""
+    confidence: Confidence = "high" if len(seen) >= needed else "medium"
+    evidence |= {"exact": True, "windows": len(seen), "of": len(seen.among)}
+    return Finding(cause, sentence, evidence, seen.since, confidence, damage)
+
+
+def plural(n: int, noun: str) -> str:
+    """``"1 window"``, ``"3 windows"``."""
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def listed(names: list[str]) -> str:
+    """The first names of a list."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,88 @@
+"""Constraints of the critic: on all layers, at the claimed clip, converged; a loss that needs one has one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.finding import Confidence, Finding
+from tightrope.monitor.history import History
+from tightrope.monitor.rules._said import exact, listed
+from tightrope.monitor.rules.penalties import _alone
+
+
+def layers(history: History) -> Iterator[Finding]:
+    """The claimed constraint on every layer, and no Wasserstein loss without any."""
+    statics = history.statics
+    if history.claims.constraint is not None and statics.get("layers") and not statics.get("own_constraint"):
+        yield from _coverage(history)
+    yield from _stale(history)
+    yield from _none_at_all(history)
+
+
+def _coverage(history: History) -> Iterator[Finding]:
+    have, free = history.statics["constrained"], history.statics["unconstrained"]
+    name = history.claims.constraint
+    if not have:
+        yield Finding(
+            "constraint_missing", f"The claimed {name} is on none of the critic's {history.statics['layers']} layers.",
+            {"constrained": 0, "expected": history.statics["layers"], "exact": True}, 0, "high",
+        )  # fmt: skip
+    elif free:
+        last_only = len(free) == 1 and history.statics.get("last_layer") in free
+        confidence: Confidence = "low" if last_only else "high"
+        yield Finding(
+            "constraint_partial",
+            f"{len(free)} weights of the critic are not under the claimed {name}: {listed(list(free))}.",
+            {"unconstrained": list(free)[:20], "constrained": len(have), "exact": True}, 0, confidence,
+        )  # fmt: skip
+
+
+def _stale(history: History) -> Iterator[Finding]:
+    """Largest singular value of a normalised weight: 1 when the power iteration follows, from 1.5 on it does not."""
+    seen = history.where(lambda w: w.step >= 30 and w.numbers.get("sigma", 0.0) > 1.5)
+    if len(seen) >= 2 and seen.now:
+        sigma = seen.last.numbers["sigma"]
+        yield exact(
+            "spectral_norm_stale", seen,
+            f"The largest singular value of a normalised weight ({seen.last.words.get('sigma', '')}) is {sigma:.3g}.",
+            sigma=sigma, expected=1.0,
+        )  # fmt: skip
+
+
+def _none_at_all(history: History) -> Iterator[Finding]:
+    claim, claims = history.claim, history.claims
+    if claim is None or not claim.needs_lipschitz or claims.penalties or claims.clip or claims.constraint:
+        return
+    free = history.where(lambda w: _alone(w) and w.numbers.get("at_clip", 1.0) < 0.01)
+    steps = history.counters["critic"].steps
+    if history.statics.get("constrained") or history.statics.get("own_constraint") or history.points or steps < 34:
+        return
+    if len(free) >= 3 and free.now:
+        yield Finding(
+            "loss_needs_lipschitz",
+            f"In {steps} steps of the critic no clip, no penalty and no constraint acted, which the {claim.name} loss "
+            "needs.", {"steps": steps, "exact": False}, free.since, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def clipping(history: History) -> Iterator[Finding]:
+    """The largest weight against the claimed clip, after the critic's last step of the window."""
+    clip = history.claims.clip
+    if clip is None:
+        return
+    most, least = 1.3 * clip, clip / 1.3
+    beyond = history.where(lambda w: w.critic.steps > 0 and w.numbers.get("weight_high", 0.0) > most)
+    inside = history.where(lambda w: w.numbers.get("at_clip", 0.0) > 0.02 and w.numbers["weight_high"] < least)
+    if beyond and beyond.now:
+        high, at = beyond.last.numbers["weight_high"], beyond.last.numbers.get("at_clip", 0.0)
+        other = at > 0.02
+        yield exact(
+            "clip_other" if other else "clip_absent", beyond,
+            f"The critic's largest weight is {high:.4g}" + (
+                f", where {100 * at:.2g} % of all weights sit" if other else "") + f", not at most {clip:.4g}.",
+            largest=high, expected=clip,
+        )  # fmt: skip
+    elif inside and inside.now:
+        high = inside.last.numbers["weight_high"]
+        yield exact("clip_other", inside, f"Weights are clipped at {high:.4g}, not {clip:.4g}.", largest=high,
+                    expected=clip)  # fmt: skip

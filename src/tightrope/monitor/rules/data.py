@@ -1,0 +1,189 @@
+"""Reach of both networks, rows, latents, labels, the average. Thresholds are those of the pilot where one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.finding import Confidence, Finding
+from tightrope.monitor.history import History
+from tightrope.monitor.rules._said import exact
+
+
+def reach(history: History) -> Iterator[Finding]:
+    """What the networks can give against what data and loss ask for."""
+    yield from _range(history)
+    ends, claim = history.ends.get("critic"), history.claim
+    if ends is None or claim is None or not history.windows or ends.kind in ("free", "above"):
+        return
+    evidence = {"low": ends.low, "high": ends.high, "expected": "unbounded on both sides", "exact": True}
+    if ends.kind == "rectified":
+        yield Finding(
+            "rectified_scores", f"The critic's scores end at {ends.low:.3g} from below, whatever its last layer gives.",
+            evidence, 1, "high", "why it fails",
+        )  # fmt: skip
+    elif ends.kind == "probability":
+        if claim.name in ("wasserstein", "hinge", "relativistic"):
+            yield Finding(
+                "probability_as_score",
+                f"The critic ends in a sigmoid (its scores stay in 0..1), and the {claim.name} loss takes scores.",
+                evidence, 1, "high", "why it fails",
+            )  # fmt: skip
+    elif claim.name in ("wasserstein", "hinge", "non_saturating", "minimax", "relativistic"):
+        confidence: Confidence = "medium" if claim.name == "hinge" and ends.high >= 1 else "high"
+        yield Finding(
+            "bounded_scores", f"The critic's scores stay in {ends.low:.3g}..{ends.high:.3g}.", evidence, 1, confidence,
+            "why it fails",
+        )  # fmt: skip
+
+
+def _range(history: History) -> Iterator[Finding]:
+    ends = history.ends.get("generator")
+    if ends is None:
+        return
+    seen = history.where(lambda w: w.numbers.get("outside", 0.0) > 0.02)
+    if seen and seen.now:
+        numbers = seen.last.numbers
+        low, high = numbers.get("real_low", 0.0), numbers.get("real_high", 0.0)
+        cause = "generator_range_rectified" if ends.kind == "rectified" else "data_range"
+        words = f"{ends.low:.3g}.." + (f"{ends.high:.3g}" if ends.kind != "rectified" else "")
+        yield exact(
+            cause, seen,
+            f"{100 * numbers['outside']:.3g} % of the real values lie outside of what the generator can give: they run "
+            f"from {low:.3g} to {high:.3g}, it gives {words}.", needed=1, damage="why it fails",
+            outside=numbers["outside"], expected=0.0, generator=[ends.low, ends.high],
+        )  # fmt: skip
+    elif ends.kind in ("bounded", "probability"):
+        width = ends.high - ends.low
+        small = history.where(
+            lambda w: 0 < w.numbers.get("shown_real_high", width) - w.numbers.get("shown_real_low", 0.0) < 0.1 * width
+        )
+        if len(small) >= 2 and small.now:
+            numbers = small.last.numbers
+            yield exact(
+                "data_scale", small,
+                f"Real values run from {numbers['shown_real_low']:.3g} to {numbers['shown_real_high']:.3g}, a small "
+                f"part of the generator's {ends.low:.3g}..{ends.high:.3g}.", damage="why it fails",
+                real=[numbers["shown_real_low"], numbers["shown_real_high"]],
+            )  # fmt: skip
+
+
+def batches(history: History) -> Iterator[Finding]:
+    """Rows that repeat, are few, constant or ordered."""
+    again = history.where(lambda w: w.numbers.get("batch_again", 0) > 0)
+    windows = len(history.windows)
+    if len(again) >= 2 and len(again) >= windows - 2:
+        yield exact("batch_repeated", again, f"The same batch in all of {windows} windows.", damage="why it fails",
+                    expected="a new batch in each")  # fmt: skip
+    else:
+        yield from _few(history, windows)
+    inside = history.where(lambda w: w.numbers.get("distinct_in_batch", 1.0) < 0.5 and w.numbers.get("batch", 0) > 8)
+    if len(inside) >= 2 and inside.now and history.windows[-1].numbers.get("real_std", 1.0) > 0:
+        share = inside.last.numbers["distinct_in_batch"]
+        found = exact("rows_repeated", inside, f"Only {100 * share:.3g} % of the rows of a batch are different.",
+                      distinct=share, expected=1.0)  # fmt: skip
+        yield Finding(**{**vars(found), "confidence": "medium"})
+    constant = history.where(lambda w: w.numbers.get("real_std", 1.0) == 0.0)
+    if len(constant) >= 2:
+        yield exact("data_constant", constant, "Real samples have no variation.", damage="why it fails", std=0.0)
+    order = history.series("order")
+    if len(order) >= 2 and all(value > 12 for _, value in order[-2:]) and not again:
+        yield Finding(
+            "unshuffled",
+            f"Means of batches vary {order[-1][1]:.3g} times as much as samples within batches explain.",
+            {"ratio": order[-1][1], "expected": "1, at most 4"}, order[0][0], "high" if len(order) > 2 else "medium",
+            "why it fails",
+        )  # fmt: skip
+
+
+def _few(history: History, windows: int) -> Iterator[Finding]:
+    last = history.windows[-1].numbers if history.windows else {}
+    distinct, batch = last.get("distinct_rows", 1e9), last.get("batch", 0.0)
+    if windows >= 8 and batch and distinct < max(1.5 * batch, 40) and distinct * 3 < windows * batch:
+        yield Finding(
+            "few_rows", f"{windows} windows of {batch:.0f} rows hold {distinct:.0f} different rows in all.",
+            {"distinct": distinct, "batch": batch}, history.step, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def latents(history: History) -> Iterator[Finding]:
+    """Latents that repeat, do not vary, or differ between training and sampling."""
+    again = history.where(lambda w: w.numbers.get("latents_again", 0) > 0)
+    if len(again) >= 2 and len(again) >= len(history.windows) - 2:
+        yield exact("latents_reused", again, f"The same latents in all of {len(history.windows)} windows.",
+                    damage="why it fails", expected="new ones in each")  # fmt: skip
+    flat = history.where(lambda w: w.numbers.get("latent_rows_std", 1.0) == 0.0)
+    if len(flat) >= 2 and flat.now:
+        yield exact("latents_constant", flat, "All latents of a batch are equal.", damage="why it fails", std=0.0)
+    seen = history.where(_mismatch)
+    if seen:
+        numbers = seen.last.numbers
+        yield exact(
+            "latent_mismatch", seen,
+            f"Trained with latents of mean {numbers['latent_mean']:.3g} and standard deviation "
+            f"{numbers['latent_std']:.3g}, sampled with {numbers['sampled_mean']:.3g} and "
+            f"{numbers['sampled_std']:.3g}.",
+            needed=1, damage="why it fails", trained=[numbers["latent_mean"], numbers["latent_std"]],
+            sampled=[numbers["sampled_mean"], numbers["sampled_std"]],
+        )  # fmt: skip
+
+
+def _mismatch(window: object) -> bool:
+    """Ratio of standard deviations beyond 1.25 (the truncation of 0.7 and less is), or means half a deviation apart."""
+    numbers = window.numbers  # type: ignore[attr-defined]
+    if "sampled_std" not in numbers or "latent_std" not in numbers:
+        return False
+    n = min(numbers["sampled_size"], numbers["latent_size"])
+    slack = 4 / n**0.5
+    a, b = max(numbers["latent_std"], 1e-12), max(numbers["sampled_std"], 1e-12)
+    return max(a / b, b / a) > 1.25 + slack or abs(numbers["latent_mean"] - numbers["sampled_mean"]) > (0.3 + slack) * a
+
+
+def labels(history: History) -> Iterator[Finding]:
+    """Labels that neighbours do not share: accuracy at the chance level of the pool."""
+    seen = history.where(
+        lambda w: w.numbers.get("label_pool", 0) >= 300 and w.numbers["label_chance"] < 0.6
+        and w.numbers["label_accuracy"] < w.numbers["label_chance"] + 3 * (0.25 / w.numbers["label_pool"]) ** 0.5
+    )  # fmt: skip
+    if len(seen) >= 2 and seen.last is history.windows[-1]:
+        numbers = seen.last.numbers
+        yield Finding(
+            "labels_unrelated",
+            f"The nearest neighbour of a real sample has its label in {100 * numbers['label_accuracy']:.3g} % of "
+            f"cases; by chance it would in {100 * numbers['label_chance']:.3g} %.",
+            {"accuracy": numbers["label_accuracy"], "chance": numbers["label_chance"]}, seen.since, "medium",
+            candidates=("labels_unrelated",), damage="why it fails",
+        )  # fmt: skip
+
+
+def averages(history: History) -> Iterator[Finding]:
+    """The averaged generator."""
+    live = history.where(lambda w: w.numbers.get("average_is_live", 0.0) == 1.0 and w.generator.moved > 0)
+    if len(live) >= 2 and live.now:
+        yield exact("average_is_live", live, "The averaged generator has the live one's parameters.", expected=0.0)
+    still = history.where(lambda w: w.step > 1 and w.numbers.get("average_moved", 1.0) == 0.0 and w.generator.moved > 0)
+    if len(still) >= 2 and still.now and not live:
+        yield exact("average_is_not_updated", still, "The averaged generator does not move.", moved=0.0)
+    slow = history.where(lambda w: w.step >= 100 and w.numbers.get("average_behind", 0.0) > 0.9)
+    if len(slow) >= 2 and slow.last is history.windows[-1] and not still:
+        behind = slow.last.numbers["average_behind"]
+        yield exact(
+            "average_too_slow", slow,
+            f"The average is {behind:.2g} of the way between start and live generator behind the latter.",
+            behind=behind, expected="below 0.5",
+        )  # fmt: skip
+    buffers = history.where(lambda w: w.step >= 8 and w.numbers.get("average_buffers", 0.0) > 0.9)
+    if len(buffers) >= 2 and buffers.now:
+        value = buffers.last.numbers["average_buffers"]
+        yield exact(
+            "average_buffers_not_copied", buffers,
+            f"Buffers of the average differ from the live network's by {value:.3g} of their size.",
+            difference=value, expected=0.0,
+        )  # fmt: skip
+    mode = history.where(lambda w: w.step >= 34 and w.numbers.get("other_mode", 0.0) > 0.3)
+    if len(mode) >= 2 and mode.now:
+        value = mode.last.numbers["other_mode"]
+        yield Finding(
+            "sampled_in_other_mode",
+            f"In eval mode the generator's samples are {value:.3g} spreads away from those of training mode.",
+            {"distance": value, "expected": "below 0.18"}, mode.since, "medium", "why it fails",
+        )  # fmt: skip

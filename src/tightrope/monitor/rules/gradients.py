@@ -1,0 +1,40 @@
+"""Gradients left from before. Fits to rounding; healthy loops never fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.finding import Finding
+from tightrope.monitor.history import History, Seen
+from tightrope.monitor.ledger.parameters import Account
+from tightrope.monitor.rules._said import exact
+from tightrope.monitor.window import Window
+
+
+def _found(window: Window, player: str, kinds: tuple[str, ...]) -> Account | None:
+    return next((a for a in window.player(player).accounts if a.kind in kinds), None)
+
+
+def leftovers(history: History) -> Iterator[Finding]:
+    """What lay in ``.grad`` before this step's own backward passes."""
+    kinds = ("start", "leak")
+    for player in ("generator", "critic"):
+        seen = history.where(lambda w, p=player: _found(w, p, kinds) is not None)  # type: ignore[misc]
+        if not seen:
+            continue
+        part = _found(seen.last, player, kinds)
+        assert part is not None
+        cause = f"{player}_gradient_accumulated"
+        if player == "critic" and _of_generator(seen, part):
+            cause = "generator_gradient_in_critic"
+        yield exact(
+            cause, seen,
+            f"The gradient that the {player}'s optimiser applies is this step's plus {part.name}: with it "
+            f"{part.left:.1g} are unexplained, without it {100 * part.unexplained:.3g} %.",
+            unexplained_without=part.unexplained, unexplained_with=part.left, expected="nothing left before",
+        )  # fmt: skip
+
+
+def _of_generator(seen: Seen, part: Account) -> bool:
+    """The critic's gradient was cleared between its own step and the generator's backward: only the latter is left."""
+    return part.kind == "leak" or seen.last.numbers.get("critic_cleared", 0.0) == 1.0

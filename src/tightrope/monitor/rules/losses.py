@@ -1,0 +1,197 @@
+"""What the scores saw: signs, halves, other losses, sigmoids, cuts. Fits to rounding (residual below 2e-3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.claims import PLAYERS
+from tightrope.monitor.finding import Confidence, Finding
+from tightrope.monitor.history import History, Seen
+from tightrope.monitor.rules._said import exact
+from tightrope.monitor.window import Window
+
+FLIPPED = ("flipped", "flipped loss")
+
+
+def kind(window: Window, player: str) -> str:
+    """What fits a player's scores in a window; empty where nothing was read."""
+    fit = window.player(player).fit
+    return "" if fit is None else fit.kind
+
+
+def _flipped(history: History, player: str) -> Seen:
+    """Flipped against the claim while the other player is not: both together are a matter of orientation."""
+    other = "generator" if player == "critic" else "critic"
+    return history.where(lambda w: kind(w, player) in FLIPPED and kind(w, other) not in FLIPPED)
+
+
+def critic(history: History) -> Iterator[Finding]:
+    """The critic's loss."""
+    flipped = _flipped(history, "critic")
+    half = history.where(lambda w: kind(w, "critic") == "half flipped")
+    for seen in (flipped, half):
+        if seen:
+            fit = seen.last.critic.fit
+            assert fit is not None
+            yield exact(
+                "critic_sign_flipped", seen,
+                f"The gradient at the critic's scores is that of {fit.name} (residual {fit.explained:.1g}; the claim's "
+                f"{fit.residual:.2g}), while the generator's is not turned.",
+                residual_of_claim=fit.residual, residual_of_this=fit.explained, expected_residual="below 2e-3",
+            )  # fmt: skip
+    for cause, sort, words in (
+        ("critic_real_half_missing", "no real half", "real"), ("critic_fake_half_missing", "no fake half", "generated"),
+    ):  # fmt: skip
+        seen = history.where(lambda w, sort=sort: kind(w, "critic") == sort)  # type: ignore[misc]
+        if seen and seen.now:
+            yield exact(cause, seen, f"No gradient of the critic's loss comes from the scores of {words} samples.")
+    yield from _unequal(history)
+    yield from _other(history, "critic")
+    yield from _sigmoid(history)
+
+
+def _unequal(history: History) -> Iterator[Finding]:
+    seen = history.where(lambda w: kind(w, "critic") == "unequal halves")
+    if seen and seen.now:
+        fit = seen.last.critic.fit
+        assert fit is not None
+        ratio = fit.weights[0] / fit.weights[1]
+        strong = max(ratio, 1 / ratio) >= 5
+        found = exact("critic_halves_unequal", seen, f"In the critic's loss the {fit.name}.", ratio=ratio, expected=1)
+        yield found if strong else Finding(**{**vars(found), "confidence": "low"})
+
+
+def generator(history: History) -> Iterator[Finding]:
+    """The generator's loss."""
+    seen = _flipped(history, "generator")
+    seen = Seen([w for w in seen.hits if not _zero_target(w)], seen.among)
+    if seen:
+        fit = seen.last.generator.fit
+        assert fit is not None
+        yield exact(
+            "generator_sign_flipped", seen,
+            f"The gradient at the scores of the generator's samples is that of {fit.name} (residual "
+            f"{fit.explained:.1g}; the claim's {fit.residual:.2g}): it learns to be recognised.",
+            residual_of_claim=fit.residual, residual_of_this=fit.explained, expected_residual="below 2e-3",
+        )  # fmt: skip
+    yield from _other(history, "generator")
+
+
+def _zero_target(window: Window) -> bool:
+    """The generator's target 0 between the critic's -1 and 1, a published form of least squares."""
+    generator, critic = window.generator.fit, window.critic.fit
+    return (
+        generator is not None and critic is not None and generator.name.startswith("target")
+        and abs(float(generator.name.split()[-1])) < 0.05 and critic.name == "least_squares"
+    )  # fmt: skip
+
+
+def _other(history: History, player: str) -> Iterator[Finding]:
+    seen = history.where(lambda w: kind(w, player) == "loss")
+    if seen and history.claim is not None:
+        fit = seen.last.player(player).fit
+        assert fit is not None
+        yield exact(
+            f"{player}_loss_other", seen,
+            f"The {player} minimises the {fit.name} loss (residual {fit.explained:.1g}), not {history.claim.name} "
+            f"({fit.residual:.2g}).",
+            residual_of_claim=fit.residual, residual_of_this=fit.explained, found=fit.name,
+            claimed=history.claim.name,
+        )  # fmt: skip
+
+
+def _sigmoid(history: History) -> Iterator[Finding]:
+    for cause, sort in (("double_sigmoid", "double_sigmoid"), ("probability_as_score", "probability")):
+        hits = history.where(lambda w, sort=sort: sort in (kind(w, "critic"), kind(w, "generator")))  # type: ignore[misc]
+        if hits:
+            fit = hits.last.critic.fit if kind(hits.last, "critic") == sort else hits.last.generator.fit
+            assert fit is not None
+            yield exact(
+                cause, hits, f"The gradient at the scores is that of {fit.name} (residual {fit.explained:.1g}; the "
+                f"claim's {fit.residual:.2g}).", residual_of_claim=fit.residual, residual_of_this=fit.explained,
+            )  # fmt: skip
+
+
+def connection(history: History) -> Iterator[Finding]:
+    """Whether anything reaches the generator, and through the critic; whether anything reaches the critic."""
+    cut = history.where(
+        lambda w: w.generator.steps > 0 and w.numbers.get("through_critic", 1) == 0
+        and w.numbers.get("critic_calls", 0) > 0 and w.numbers.get("fakes_judged", 0) > 0
+    )  # fmt: skip
+    bare = Seen([w for w in cut.hits if w.numbers.get("at_samples", 0) == 0], cut.among)
+    if bare and bare.now:
+        yield exact(
+            "generator_detached", bare,
+            "The generator steps, and no gradient has arrived at its samples: what the critic judged in its step is "
+            "cut from it.", damage="why it fails", gradients_at_samples=0, through_critic=0,
+        )  # fmt: skip
+    other = Seen([w for w in cut.hits if w.numbers.get("at_samples", 0) > 0], cut.among)
+    if other and other.now:
+        yield exact(
+            "generator_loss_without_critic", other,
+            "The generator has a gradient from other terms, and none of it came through the critic.",
+            damage="why it fails", through_critic=0,
+        )  # fmt: skip
+    dead = history.where(lambda w: 0 < w.critic.steps == w.critic.no_gradient)
+    if dead and dead.now and not any(w.critic.frozen for w in dead.hits):
+        called = any(w.critic.no_grad_calls for w in dead.hits)
+        yield exact(
+            "critic_called_without_grad" if called else "critic_no_gradient", dead,
+            "The critic steps, and none of its parameters has a gradient"
+            + (": it was called under no_grad." if called else "."), damage="why it fails",
+        )  # fmt: skip
+
+
+def shares(history: History) -> Iterator[Finding]:
+    """Other terms beside the adversarial one: from 99 % on a remark, alone no fault (pix2pix trains so)."""
+    found = [(w.step, w.numbers["other_share"]) for w in history.windows if "other_share" in w.numbers]
+    if len(found) < 3:
+        return
+    values = sorted(value for _, value in found[-8:])
+    middle = values[len(values) // 2]
+    if middle > 0.97:
+        confidence: Confidence = "medium" if middle > 0.995 else "low"
+        yield Finding(
+            "reconstruction_drowns_adversarial",
+            f"{100 * middle:.4g} % of the gradient at the generator's samples come from terms that do not pass through "
+            "the critic.", {"share": middle}, found[0][0], confidence, "why it fails",
+        )  # fmt: skip
+    elif 1e-6 < middle < 3e-3:
+        yield Finding(
+            "adversarial_drowns_reconstruction",
+            f"{100 * (1 - middle):.4g} % of the gradient at the generator's samples come through the critic, although "
+            "another term is part of the loss.", {"share": middle}, found[0][0], "low", "why it fails",
+        )  # fmt: skip
+
+
+def unexplained(history: History) -> Iterator[Finding]:
+    """Refuted, and nothing known explains it; medium only where the claim is not contained in what was found."""
+    if history.claim is None:
+        return
+    for player in PLAYERS:
+        at_scores = history.where(lambda w, p=player: kind(w, p) == "none")  # type: ignore[misc]
+        if at_scores and at_scores.now:
+            fit = at_scores.last.player(player).fit
+            assert fit is not None
+            foreign = fit.contained < 0.3 and len(at_scores) >= 3
+            yield Finding(
+                "refuted_unexplained",
+                f"The gradient at the {player}'s scores is not that of {history.claim.name}: {100 * fit.residual:.3g} "
+                "% of it are unexplained" + (" by any known loss." if foreign else ", the rest is."),
+                {"unexplained": fit.residual, "cosine_with_claim": fit.contained, "player": player},
+                at_scores.since,
+                "medium" if foreign else "low",
+            )
+        at_parameters = history.where(
+            lambda w, p=player: any(a.kind == "none" and a.left > 0.02 for a in w.player(p).accounts)  # type: ignore[misc]
+        )
+        if at_parameters and at_parameters.now:
+            left = max(a.left for a in at_parameters.last.player(player).accounts)
+            strong = left > 0.6 and len(at_parameters) >= 3
+            yield Finding(
+                "refuted_unexplained",
+                f"{100 * left:.3g} % of the {player}'s gradient come neither from its scores nor from a known penalty.",
+                {"unexplained": left, "player": player},
+                at_parameters.since,
+                "medium" if strong else "low",
+            )

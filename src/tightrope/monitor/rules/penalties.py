@@ -1,0 +1,172 @@
+"""The claimed penalty: there, of the claimed weight, kind, place and norm. The weight is found by least squares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.finding import Confidence, Finding
+from tightrope.monitor.history import History, Seen
+from tightrope.monitor.ledger.columns import COSTS
+from tightrope.monitor.ledger.parameters import Account
+from tightrope.monitor.rules._said import exact
+from tightrope.monitor.window import Window
+
+PLACES = {"gp": "interpolated", "gp1": "interpolated", "r1": "real", "r2": "fake"}
+FAR = 3.5
+"""Factor from which a weight is another one: conventions differ by 2 (the half of R1, halves of the loss averaged)."""
+
+
+def weights(history: History) -> Iterator[Finding]:
+    """All about the claimed penalty; of several at once only whether something is unexplained."""
+    claimed = history.claims.penalties
+    if not claimed:
+        yield from _unclaimed(history)
+        return
+    yield from _batch_norm(history)
+    if len(claimed) > 1:
+        return
+    name, weight = claimed[0]
+    yield from _absent(history, name)
+    acting = history.where(lambda w: _of(w, "claim") is not None)
+    if acting:
+        yield from _weight(history, acting, name, weight)
+        yield from _place(acting, name)
+        yield from _strength(history, acting)
+    for kind, cause in (("kind", "penalty_other_kind"), ("axes", "penalty_norm_axes")):
+        seen = history.where(lambda w, kind=kind: _of(w, kind) is not None)  # type: ignore[misc]
+        if seen:
+            part = _of(seen.last, kind)
+            assert part is not None
+            words = f"the norm taken {part.name}" if kind == "axes" else f"a penalty on {part.name}"
+            yield exact(
+                cause, seen,
+                f"The critic's gradient is that of its loss and {words} at {part.place} points (left {part.left:.1g}), "
+                f"not of the claimed {COSTS[name][0]} one ({100 * part.unexplained:.3g} % unexplained).",
+                found=part.name, claimed=COSTS[name][0], left=part.left, unexplained_by_claim=part.unexplained,
+            )  # fmt: skip
+
+
+def _of(window: Window, kind: str) -> Account | None:
+    return next((a for a in window.critic.accounts if a.kind == kind), None)
+
+
+def _missing(window: Window) -> bool:
+    """The losses alone explain every step, where the claimed penalty would be a visible part."""
+    accounts = window.critic.accounts
+    return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts)
+
+
+def _alone(window: Window) -> bool:
+    accounts = window.critic.accounts
+    return bool(accounts) and all(a.kind == "losses" and a.left < 1e-4 for a in accounts)
+
+
+def _absent(history: History, name: str) -> Iterator[Finding]:
+    """Nothing of it in the gradient. Without any call at a penalty's points, lazy ones get time to appear."""
+    asked = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
+    acted = history.where(lambda w: _of(w, "claim") is not None or _of(w, "kind") is not None)
+    if asked and not acted:
+        graph = asked.last.numbers.get("points_with_graph")
+        why = "" if graph else " (no graph was kept: create_graph)"
+        yield exact(
+            "penalty_detached", asked,
+            f"The gradient at the penalty's points is computed{why}, but nothing of it is in the critic's gradient: "
+            "the losses alone explain it.", weight=0.0, expected=1.0, create_graph=graph,
+        )  # fmt: skip
+        return
+    never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
+    steps = history.counters["critic"].steps
+    if len(never) >= 2 and not acted and not asked and history.points == 0 and steps >= (8 if "gp" in name else 17):
+        confidence: Confidence = "high" if steps >= 34 else "medium"
+        yield Finding(
+            "penalty_absent",
+            f"In {steps} steps of the critic no gradient at its inputs was asked for, and the losses alone explain its "
+            "gradient.", {"weight": 0.0, "expected": 1.0, "steps": steps, "exact": True}, never.since, confidence,
+        )  # fmt: skip
+
+
+def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterator[Finding]:
+    off = [w for w in acting.hits if _ratio(history, w, claimed) >= FAR]
+    if not off or len(off) < 0.6 * len(acting):
+        return
+    part = _of(off[-1], "claim")
+    assert part is not None
+    seen = Seen(off, acting.among)
+    yield exact(
+        "penalty_weight_wrong", seen,
+        f"The penalty {name} acts with weight {part.weight:.4g}, not {claimed:.4g}.",
+        weight=part.weight, expected=claimed,
+    )  # fmt: skip
+
+
+def _ratio(history: History, window: Window, claimed: float) -> float:
+    """Factor between the weight that acts and the claimed one, in the likeliest of the usual conventions.
+
+    Relative to the loss as written, or to its mean over each half (under a loss scale, or where halves are averaged);
+    a lazy penalty counts with the share of steps that it acts on.
+    """
+    part, fit = _of(window, "claim"), window.critic.fit
+    assert part is not None
+    found = [part.weight]
+    if fit is not None and fit.kind == "claim" and fit.factor > 0:
+        found.append(part.weight / fit.factor)
+    steps = history.counters["critic"].steps
+    share = min(history.points / steps, 1.0) if steps else 1.0
+    if 0 < share < 0.75:
+        found += [value * share for value in found]
+    return min(max(value / claimed, claimed / value) if value > 0 else float("inf") for value in found)
+
+
+def _place(acting: Seen, name: str) -> Iterator[Finding]:
+    wrong = [w for w in acting.hits if (part := _of(w, "claim")) is not None and part.place in _others(name)]
+    if wrong:
+        part = _of(wrong[-1], "claim")
+        assert part is not None
+        yield exact(
+            "penalty_other_place", Seen(wrong, acting.among),
+            f"The penalty is taken at {part.place} points, not at {PLACES[name]} ones.", place=part.place,
+            expected=PLACES[name],
+        )  # fmt: skip
+
+
+def _others(name: str) -> set[str]:
+    """Places that are certainly not the claimed one."""
+    return {"real", "fake", "interpolated"} - {PLACES[name]} | ({"other"} if name in ("r1", "r2") else set())
+
+
+def _strength(history: History, acting: Seen) -> Iterator[Finding]:
+    """Far too strong as set: its gradient drowns the loss's in most windows while samples stay far."""
+    values = [(w, part.share) for w in acting.hits[-8:] if (part := _of(w, "claim")) is not None]
+    drowned = [w for w, share in values if share > 7.7]
+    distance = history.series("distance")
+    far = bool(distance) and distance[-1][1] > 0.3 and distance[-1][1] > 0.8 * distance[0][1]
+    if history.step >= 100 and len(values) >= 4 and len(drowned) >= 0.6 * len(values) and far:
+        share = sorted(share for _, share in values)[len(values) // 2]
+        yield Finding(
+            "penalty_too_strong",
+            f"The penalty's part of the critic's gradient is {share:.3g} times the loss's (median of the last "
+            "windows), and samples have not come closer to the data.", {"share": share, "expected": "below 4.5"},
+            drowned[0].step, "medium" if share > 30 else "low", "why it fails",
+        )  # fmt: skip
+
+
+def _batch_norm(history: History) -> Iterator[Finding]:
+    layers = history.statics.get("critic_batch_norm") or []
+    seen = history.where(lambda w: w.critic.calls > w.critic.eval_calls)
+    if layers and seen:
+        yield exact(
+            "penalty_under_batch_norm", seen,
+            f"A gradient penalty is claimed, and the critic has batch normalisation ({', '.join(layers[:3])}): its "
+            "gradient per sample is not defined.", needed=1, layers=layers[:20], expected="none", damage="why it fails",
+        )  # fmt: skip
+
+
+def _unclaimed(history: History) -> Iterator[Finding]:
+    """A penalty that nobody spoke of, if penalties were spoken of at all."""
+    seen = history.where(lambda w: _of(w, "kind") is not None)
+    if seen and history.claims.said:
+        part = _of(seen.last, "kind")
+        assert part is not None
+        found = exact("penalty_other_kind", seen, f"A penalty on {part.name} of weight {part.weight:.3g} acts that was "
+                      "not claimed.", weight=part.weight)  # fmt: skip
+        yield Finding(**{**vars(found), "confidence": "low"})

@@ -1,0 +1,95 @@
+"""What is not a cause: not a number, what was checked, health, evidence that has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.finding import Finding
+from tightrope.monitor.history import History
+from tightrope.monitor.rules.losses import FLIPPED, kind
+
+_LOSSES = ("critic_sign_flipped", "critic_loss_other", "generator_sign_flipped", "generator_loss_other")
+
+
+def not_finite(history: History) -> Iterator[Finding]:
+    """The first window with a value that is not finite."""
+    seen = history.where(
+        lambda w: not (w.critic.finite and w.generator.finite) or w.numbers.get("samples_finite", 1.0) == 0.0
+    )
+    if seen:
+        first = seen.hits[0]
+        name = first.words.get("not_finite") or "the generator's samples"
+        yield Finding(
+            "non_finite", f"First met in the {name} at step {first.step}.",
+            {"where": name, "exact": True}, first.step, "high", "why it fails",
+        )  # fmt: skip
+
+
+def contradicted(history: History, finding: Finding) -> bool:
+    """Whether the last six windows that say anything of a latched finding say the opposite."""
+    if finding.cause not in _LOSSES:
+        return False
+    player = finding.cause.partition("_")[0]
+    said = [kind(w, player) for w in history.windows[-6:]]
+    other = "generator" if player == "critic" else "critic"
+    both = [kind(w, player) in FLIPPED and kind(w, other) in FLIPPED for w in history.windows[-6:]]
+    return len(said) >= 6 and (all(sort == "claim" for sort in said) or all(both))
+
+
+def checked(history: History) -> tuple[str, ...]:
+    """What the windows had evidence for."""
+    windows = history.windows
+    if not windows:
+        return ()
+    said = [f"{len(windows)} windows up to step {windows[-1].step}"]
+    for name in ("critic", "generator"):
+        kinds = [kind(w, name) for w in windows if kind(w, name) not in ("", "unknown")]
+        if kinds and history.claim is not None:
+            held = sum(k == "claim" for k in kinds)
+            names = {fit.name for w in windows if (fit := w.player(name).fit) is not None and fit.kind == "claim"}
+            form = f" ({', '.join(sorted(names)[:2])})" if names - {history.claim.name} else ""
+            said.append(f"the {name}'s loss at its scores, as claimed in {held} of {len(kinds)}{form}")
+        elif kinds:
+            fitted = sorted({fit.name for w in windows if (fit := w.player(name).fit) is not None and fit.name})
+            said.append(f"the {name}'s loss, which is {' or '.join(fitted[:3]) or 'none that is known'}")
+        accounts = [a for w in windows for a in w.player(name).accounts]
+        if accounts:
+            worst = sorted(a.left for a in accounts)[len(accounts) // 2]
+            said.append(f"the {name}'s gradient, of which {worst:.1g} are unexplained (median of {len(accounts)})")
+    both = history.where(lambda w: kind(w, "critic") in FLIPPED and kind(w, "generator") in FLIPPED)
+    if both and both.now:
+        said.append("both players' signs are turned, which is only a matter of orientation")
+    said += [words for key, words in _SINGLE.items() if any(key in w.numbers for w in windows)]
+    return tuple(said)
+
+
+_SINGLE = {
+    "outside": "the data's range against the generator's reach",
+    "order": "order and repetition of the data",
+    "sampled_std": "latents of training against sampling",
+    "label_accuracy": "labels against neighbours",
+    "average_behind": "the average against the live generator",
+    "other_share": "the share of other terms in the generator's gradient",
+}
+
+
+def not_checked(history: History) -> tuple[str, ...]:
+    """What could not be looked at, and why."""
+    said = []
+    for name in ("critic", "generator"):
+        reasons = {w.player(name).silent for w in history.windows if w.player(name).silent}
+        if reasons:
+            said.append(f"the {name}'s gradient at its parameters in some windows ({sorted(reasons)[0]})")
+    if history.windows and not any(w.numbers.get("critic_calls") for w in history.windows):
+        said.append("the losses: the critic was never called as a module")
+    if history.claim is None:
+        said.append("whether the losses are those that you want (no loss was claimed)")
+    return tuple(said)
+
+
+def healthy(history: History, steps: int, said: tuple[str, ...]) -> Finding:
+    """Nothing of medium or higher confidence."""
+    return Finding(
+        "healthy", f"Nothing is wrong as far as was looked, in {steps} steps and {len(history.windows)} windows.",
+        {"windows": len(history.windows)}, 0, "high" if len(history.windows) >= 8 else "medium", "harmless",
+    )  # fmt: skip

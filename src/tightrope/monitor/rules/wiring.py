@@ -1,0 +1,158 @@
+"""Optimisers, flags, modes, rates, counts of steps. Identities and counts: no threshold but where one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.claims import PLAYERS
+from tightrope.monitor.finding import Confidence, Finding
+from tightrope.monitor.history import History
+from tightrope.monitor.players import Counters
+from tightrope.monitor.rules._said import exact, listed
+
+_OTHER = {"generator": "critic", "critic": "generator"}
+
+
+def optimizers(history: History) -> Iterator[Finding]:
+    """Whose parameters optimisers hold."""
+    for name, counters in history.each():
+        if counters.other_parameters and not _joint(history):
+            yield Finding(
+                "optimizer_other_player",
+                f"The optimiser claimed for the {name} holds parameters of the {_OTHER[name]} "
+                f"(in {counters.other_parameters} steps).",
+                {"steps": counters.other_parameters, "expected": 0, "player": name, "exact": True},
+                1,
+            )
+        elif counters.stale and (history.told or counters.steps == 0):
+            yield Finding(
+                "optimizer_wrong_parameters",
+                f"An optimiser of the {name} steps parameters that are not the {name}'s: those of a copy, or of a "
+                "network built anew afterwards.",
+                {"steps": counters.stale, "expected": 0, "player": name, "exact": True},
+                1,
+            )
+        elif not history.told and counters.steps == 0 and _enough(history) and _twice(history, name):
+            yield Finding(
+                "optimizer_other_player",
+                f"Two optimisers step the {_OTHER[name]} and none the {name}.",
+                {"optimisers": len(history.counters[_OTHER[name]].optimizers), "expected": 1, "player": name},
+                1,
+                "medium",
+            )
+        seen = history.where(lambda w, n=name: w.player(n).steps > 0 and bool(w.player(n).missing))  # type: ignore[misc]
+        if len(seen) >= 2 and seen.now:
+            missing = seen.last.player(name).missing
+            yield exact(
+                "optimizer_misses_parameters", seen,
+                f"{len(missing)} trainable parameters of the {name} belong to no optimiser that stepped: "
+                f"{listed(missing)}.", needed=3, missing=missing[:20], player=name,
+            )  # fmt: skip
+
+
+def _joint(history: History) -> bool:
+    """One optimiser of both players, given for both."""
+    sets = [history.counters[name].optimizers for name in PLAYERS]
+    return sets[0] == sets[1]
+
+
+def _twice(history: History, name: str) -> bool:
+    return len(history.counters[_OTHER[name]].optimizers) >= 2
+
+
+def _enough(history: History) -> bool:
+    return history.cycles >= 3
+
+
+def stepping(history: History) -> Iterator[Finding]:
+    """Who is stepped, and how often."""
+    for name, counters in history.each():
+        moved = any(w.player(name).moved > 0 for w in history.windows)
+        others = any(other.steps for _, other in history.each())
+        if others and counters.steps == 0 and not counters.stale and _enough(history) and not moved:
+            confidence: Confidence = "high" if history.cycles >= 21 else "medium"
+            yield Finding(
+                f"{name}_not_stepped", f"No optimiser has stepped the {name} in {history.cycles} updates, and its "
+                "parameters have not moved.", {"steps": 0, "cycles": history.cycles, "exact": True}, 1, confidence,
+            )  # fmt: skip
+        yield from _frozen(history, name)
+    generator, critic = history.counters["generator"], history.counters["critic"]
+    yield from _ratio(history, generator, critic)
+
+
+def _frozen(history: History, name: str) -> Iterator[Finding]:
+    seen = history.where(lambda w: bool(w.player(name).frozen))
+    if seen:
+        frozen, parameters = seen.last.player(name).frozen, seen.last.player(name).parameters
+        whole = len(frozen) >= parameters
+        found = exact(
+            f"{name}_frozen", seen,
+            f"{'All' if whole else f'{len(frozen)} of {parameters}'} parameters of the {name} do not require a "
+            f"gradient in its own step: {listed(frozen)}." + ("" if whole else " Is that intended?"),
+            frozen=frozen[:20], parameters=parameters, expected=0,
+        )  # fmt: skip
+        if seen.now:
+            yield found if whole else Finding(**{**vars(found), "confidence": "medium"})
+
+
+def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[Finding]:
+    """Three and more generator steps per critic step; two are a known trick and a remark."""
+    if history.cycles < 8 or not critic.steps or not generator.steps:
+        return
+    ratio = generator.steps / critic.steps
+    wasserstein = history.claim is not None and history.claim.needs_lipschitz
+    if ratio >= 1.8:
+        confidence: Confidence = "low" if ratio < 2.8 and not wasserstein else "high" if ratio >= 2.8 else "medium"
+        yield Finding(
+            "n_critic_swapped",
+            f"{generator.steps} generator steps to {critic.steps} critic steps: {ratio:.3g} per critic step.",
+            {"generator_steps": generator.steps, "critic_steps": critic.steps, "expected": "at most 1 to 1"},
+            1,
+            confidence,
+        )
+
+
+def modes(history: History) -> Iterator[Finding]:
+    """Eval mode while training, of networks for which it makes a difference."""
+    for name in PLAYERS:
+        seen = history.where(lambda w, n=name: 0 < w.player(n).calls == w.player(n).eval_calls)  # type: ignore[misc]
+        if seen and seen.now:
+            yield exact(
+                "eval_mode_in_training", seen,
+                f"The {name} has dropout or batch normalisation and is in eval mode at all its training calls.",
+                player=name, mode="eval", expected="train",
+            )  # fmt: skip
+
+
+def rates(history: History) -> Iterator[Finding]:
+    """Rates that are zero, fall too early, or jump; decay that takes a noticeable part of the weights."""
+    for name, counters in history.each():
+        if not counters.steps:
+            continue
+        if counters.top_rate < 1e-10 and len(history.windows) >= 3:
+            yield Finding(
+                "learning_rate_zero", f"The {name}'s optimiser steps with rate {counters.rate:.3g}.",
+                {"rate": counters.rate, "player": name, "exact": True}, 1, "high",
+            )  # fmt: skip
+        elif counters.rate < 0.01 * counters.top_rate:
+            fell = next((step for step, rate in counters.rates if rate < 0.01 * counters.top_rate), history.step)
+            early = fell <= 100
+            yield Finding(
+                "schedule_too_fast",
+                f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",
+                {"rate": counters.rate, "top": counters.top_rate, "player": name},
+                fell,
+                "medium" if early else "low",
+            )
+        if counters.resets:
+            yield Finding(
+                "optimizer_lost_on_resume", f"The {name}'s optimiser began to count anew at step {counters.resets_at}.",
+                {"resets": counters.resets, "player": name}, counters.resets_at, "medium",
+            )  # fmt: skip
+        seen = history.where(lambda w, n=name: w.player(n).decay >= 0.01)  # type: ignore[misc]
+        if seen and seen.now:
+            yield exact(
+                "weight_decay_crippling", seen,
+                f"Decay takes {seen.last.player(name).decay:.3g} of every weight of the {name} per step.",
+                damage="why it fails", decay=seen.last.player(name).decay, expected="1e-3 and less", player=name,
+            )  # fmt: skip

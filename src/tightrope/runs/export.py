@@ -1,0 +1,143 @@
+"""A trained generator in forms that need no tightrope: torch's exported programs, ONNX, safetensors with a card."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tightrope import constraints
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import make_folder, write_atomically
+from tightrope._plumbing.version import __version__
+from tightrope.methods.citations import bibtex
+from tightrope.runs import rows as records
+from tightrope.runs.serialize import write_tensors
+from tightrope.runs.trained import TrainedGenerator
+
+OPSET = 18
+"""Version of the ONNX operators that are used."""
+
+
+def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None = None) -> Path:
+    """Write a generator with plain weights, in eval mode, in the form that the ending asks for.
+
+    Samples come out in training scale: images from -1 to 1. The batch may have any size.
+
+    Args:
+        generator: From ``tightrope.load``.
+        out: A .pt2 for ``torch.export.load``, an .onnx (opset 18; needs ``pip install 'tightrope[onnx]'``), or a new
+            folder for ``model.safetensors``, ``config.json`` and a model card ``README.md``.
+        evaluations: A run folder, whose last measurements go into the card.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        UserError: Another ending, a folder that holds something, a package that is missing, or a generator that torch
+            cannot export.
+    """
+    plain = constraints.export(generator.generator).eval().cpu()
+    if out.suffix.lower() == ".pt2":
+        program = _program(plain, _inputs(generator))
+        return write_atomically(out, lambda file: torch.export.save(program, file))
+    if out.suffix.lower() == ".onnx":
+        return _onnx(plain, generator, out)
+    if out.suffix:
+        raise UserError(f"Expected --out as a .pt2, an .onnx or a new folder, got {out}; change its ending.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"Expected a new or empty folder, got {out}; choose another --out.")
+    make_folder(out)
+    write_tensors(out / "model.safetensors", plain.state_dict(), {"tightrope": __version__})
+    words = json.dumps(generator.config.to_json(), indent=2) + "\n"
+    write_atomically(out / "config.json", words.encode())
+    write_atomically(out / "README.md", card(generator, evaluations).encode())
+    return out
+
+
+def _inputs(generator: TrainedGenerator) -> dict[str, Tensor]:
+    """Two latents, and two classes of a conditional generator."""
+    z = torch.randn(2, generator.latent, generator=torch.Generator().manual_seed(0))
+    return {"z": z, "labels": torch.tensor([0, 0])} if generator.classes else {"z": z}
+
+
+def _program(network: nn.Module, inputs: dict[str, Tensor]) -> Any:
+    """The network as torch's exported program, for batches of any size."""
+    free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return torch.export.export(network, tuple(inputs.values()), dynamic_shapes=free, strict=False)
+    except Exception as error:  # whatever the tracer meets in a network of the caller's own
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(
+            f"Expected a generator that torch.export can follow, got one that it cannot ({reason}); write it without "
+            "Python decisions by values or sizes of the batch, or export a folder of weights."
+        ) from error
+
+
+def _onnx(network: nn.Module, generator: TrainedGenerator, out: Path) -> Path:
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError("Expected the package onnxscript, got none; run pip install 'tightrope[onnx]'.") from error
+    inputs = _inputs(generator)
+    program = _program(network, inputs)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            program,
+            f=path,
+            input_names=list(inputs),
+            output_names=["samples"],
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+            dynamo=True,
+        )
+        return write_atomically(out, path.read_bytes())
+
+
+def card(generator: TrainedGenerator, run: Path | None = None) -> str:
+    """A model card in Markdown: what it is, what it was trained on, what was measured, how to load it."""
+    config = generator.config
+    size = " x ".join(map(str, generator.shape))
+    lines = [
+        "---",
+        "library_name: tightrope",
+        "tags: [gan, unconditional-image-generation]" if not generator.classes else "tags: [gan]",
+        "---",
+        "",
+        f"# {config.method.name} on {config.data.name}",
+        "",
+        f"A generator of {config.data.kind} ({size}), trained by `{config.method.name}` with the network "
+        f"`{config.network.name}` on {config.data.n:,} samples. Written by tightrope {__version__}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| latents | {generator.latent}, standard normal |",
+        f"| classes | {', '.join(generator.classes) or 'none'} |",
+        "| output | training scale; images from -1 to 1 |",
+        f"| command | `{config.command or 'called from Python'}` |",
+    ]
+    measured = [] if run is None else records.decode(run / records.EVALUATIONS, records.Evaluation)[0]
+    last = next((row for row in reversed(measured) if row.measurements), None)
+    if last is not None:
+        lines += [
+            "",
+            f"Measured at step {last.step}:",
+            "",
+            "| metric | value | 95 % interval | floor |",
+            "|---|---|---|---|",
+        ]
+        for m in last.measurements:
+            interval = "" if m.interval is None else f"{m.interval[0]:.4g} to {m.interval[1]:.4g}"
+            lines.append(f"| {m.name} | {m.value:.4g} | {interval} | {'' if m.floor is None else f'{m.floor:.4g}'} |")
+    lines += ["", "The weights are in `model.safetensors`, the whole configuration in `config.json`.", ""]
+    return "\n".join([*lines, "```bibtex", bibtex(config.method.name), "```", ""])

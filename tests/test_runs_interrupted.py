@@ -1,0 +1,119 @@
+"""Runs whose evaluation fails, that are interrupted, or whose time is short."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from run_cases import config_of, same, weights
+from tightrope import runs
+from tightrope.cli import main
+from tightrope.runs import rows as records
+from tightrope.runs.serialize import read_state
+
+# --- evaluations -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError("samples hold NaN"), MemoryError(), RuntimeError("no\nsuch kernel")])
+def test_an_evaluation_that_fails_is_written_down_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from tightrope.report import write_report
+
+    def fail(assembled: runs.Assembled) -> Any:
+        raise error
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    runs.begin(whole, config_of(evaluate_every=2), quiet=True)
+    monkeypatch.setattr("tightrope.runs.book.evaluate_run", fail)
+    assert runs.begin(broken, config_of(evaluate_every=2), quiet=True).state == "finished"
+    rows = records.read(broken / "evaluations.jsonl")
+    assert rows[0]["step"] == 2 and all(row["error"] for row in rows)
+    assert same(weights(whole), weights(broken))
+    assert write_report(broken).stat().st_size > 1000
+
+
+def test_too_few_samples_end_no_training(tmp_path: Path) -> None:
+    words = ["train", "digits", "--limit", "60", "--steps", "2", "--batch-size", "8", "--width", "8", "--latent", "3"]
+    assert main([*words, "--evaluate-n", "2", "--quiet", "--out", str(tmp_path / "run")]) == 0
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "finished"
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_an_interrupt_while_measuring_is_answered_at_once_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tightrope.runs import book
+
+    real = book.evaluate_run
+
+    def interrupted(assembled: runs.Assembled) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(600):
+            time.sleep(0.05)
+        pytest.fail("the interrupt was not answered")
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    runs.begin(whole, config_of(evaluate_every=3), quiet=True)
+    for state, step in (("stopped", 3), ("stopped", 4)):
+        monkeypatch.setattr(book, "evaluate_run", interrupted)
+        began = (
+            runs.resume(broken, quiet=True)
+            if broken.exists()
+            else runs.begin(broken, config_of(evaluate_every=3), quiet=True)
+        )
+        assert began.state == state and "SIGINT" in began.reason
+        assert json.loads((broken / "status.json").read_text())["step"] == step
+        assert read_state(runs.checkpoint_paths(broken)[-1])["run"]["step"] == step
+    monkeypatch.setattr(book, "evaluate_run", real)
+    assert runs.resume(broken, quiet=True).state == "finished"
+    assert same(weights(whole), weights(broken))
+    assert records.read(broken / "evaluations.jsonl")[-1]["measurements"]
+
+
+def test_save_and_sample_come_before_the_last_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(assembled: runs.Assembled) -> Any:
+        assert (tmp_path / "run" / "samples" / "step_00000004.png").exists()
+        assert runs.checkpoint_paths(tmp_path / "run")[-1].stem == "step_00000004"
+        raise ValueError("seen")
+
+    monkeypatch.setattr("tightrope.runs.book.evaluate_run", look)
+    runs.begin(tmp_path / "run", config_of(checkpoint_every=3), quiet=True)
+    assert [row["error"] for row in records.read(tmp_path / "run" / "evaluations.jsonl")] == ["seen"]
+
+
+def test_nothing_begins_that_cannot_end_within_the_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled: 1000.0)
+    config = config_of(steps=None, minutes=0.02, evaluate_every=2)
+    assert runs.begin(tmp_path / "run", config).state == "finished"
+    rows = records.read(tmp_path / "run" / "evaluations.jsonl")
+    assert rows and all("left out: it would take about 16:40" in row["error"] for row in rows)
+    assert "no evaluation at the end" in capsys.readouterr().err
+
+
+def test_the_last_evaluation_is_part_of_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = importlib.import_module("tightrope.runs.fit")
+    given: list[float] = []
+    real = fit.train
+
+    def train(*arguments: Any, minutes: float, **budget: Any) -> Any:
+        given.append(minutes)
+        return real(*arguments, minutes=0.0, **budget)
+
+    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled: 60.0)
+    monkeypatch.setattr(fit, "train", train)
+    runs.begin(tmp_path / "run", config_of(steps=None, minutes=5.0, evaluate_every=None), quiet=True)
+    assert 3.2 < given[0] < 3.5  # one and a half times what it is expected to take are kept
+    assert records.read(tmp_path / "run" / "evaluations.jsonl")[-1]["measurements"]
+
+
+# --- locks -------------------------------------------------------------------------------------------------------
