@@ -6,6 +6,7 @@ how scores of any shape are summed, in which precision, how the second derivativ
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -209,12 +210,32 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
             "Expected scores that depend on the samples, got scores without a way back to them, whose gradient would "
             "be zero whatever the critic; look for detach, no_grad or inference_mode inside the critic."
         )
-    if found.grad_fn is not None and found.grad_fn.name().startswith("CompiledFunction"):
+    if found.grad_fn is not None and _compiled_before() and _holds_compiled(found.grad_fn):
         raise UserError(
-            "Expected a critic that can be differentiated twice, got one compiled by torch.compile, whose backward "
-            "cannot be; pass the network it was made from (critic._orig_mod), or compile with backend='eager'."
+            "Expected a critic that can be differentiated twice, got one compiled by torch.compile, or with a part "
+            "that is, whose backward cannot be; pass the network it was made from (critic._orig_mod), or compile with "
+            "backend='eager'."
         )
-    return found
+    return torch.add(found, x.detach(), alpha=0)  # NaN where the samples are, which a ReLU would hide
+
+
+def _compiled_before() -> bool:
+    """Whether this process has compiled anything with a backward of its own; importing what knows takes seconds."""
+    known = sys.modules.get("torch._dynamo.utils")
+    return known is not None and bool(known.counters["aot_autograd"])
+
+
+def _holds_compiled(node: Any) -> bool:
+    """Whether a compiled part lies in the graph of a node."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            if node.name().startswith("CompiledFunction"):
+                return True
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return False
 
 
 def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> list[Tensor]:

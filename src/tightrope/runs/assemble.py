@@ -19,6 +19,7 @@ from tightrope.methods import Method
 from tightrope.networks import NETWORKS, recommended
 from tightrope.perturbations import Augmentation, InOrder, InstanceNoise
 from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkSettings, TrainingSettings
+from tightrope.runs.folder import met_before
 from tightrope.runs.options import PLAYERS, network_options, typed
 from tightrope.schedules import ramp
 from tightrope.training import Run, start
@@ -88,10 +89,15 @@ def with_source(config: Config, source: str | None) -> Config:
 
 
 def outside(run: Path, config: Config) -> str | None:
-    """What a run reads that lies outside its folder, in a sentence, or None for data that come with the package."""
+    """What a run reads that lies outside its folder, in a sentence, when this machine first meets it.
+
+    None for data that come with the package, and for a run that began here or was asked about before.
+    """
     source = config.data.source
     path = expanded(source)
     if source == "digits" or source.startswith("toy:") or path.resolve().is_relative_to(run.resolve()):
+        return None
+    if met_before(run, source):
         return None
     return f"{run} is trained on {source}, as its config.json says, and that is read now; --data names another place."
 

@@ -13,14 +13,13 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
 from tightrope._plumbing.progress import Progress
 from tightrope.data import Dataset
-from tightrope.runs import conditioning
 from tightrope.runs import rows as records
-from tightrope.runs.assemble import assemble, with_source
+from tightrope.runs.assemble import Assembled, assemble, with_source
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, check, read_config, write_config
 from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
-from tightrope.runs.folder import checkpoint_steps, refuse_strangers
+from tightrope.runs.folder import checkpoint_steps, met_before, refuse_strangers
 from tightrope.runs.lock import locked
 
 
@@ -57,11 +56,10 @@ def begin(
     with locked(make_folder(folder)):
         refuse_strangers(folder)
         write_config(folder, config)
+        met_before(folder, config.data.source)
         seed_global_(config.training.seed)
         progress = Progress(show=not quiet)
-        if config.training.from_run:
-            for note in begin_with(assembled.run, Path(config.training.from_run)):
-                progress.say(note)
+        _fine_tune(config, assembled, progress)
         return fit(folder, assembled, progress=progress)
 
 
@@ -112,14 +110,39 @@ def resume(
     with locked(folder):
         torch.set_num_threads(config.training.threads)
         assembled = assemble(config, generator=generator, critic=critic, progress=not quiet)
-        seconds = 0.0
+        seconds, progress = 0.0, Progress(show=not quiet)
         seed_global_(config.training.seed)
         if checkpoint_paths(folder):
             state, _ = load_newest(folder)
             seconds = restore(assembled, state)
+            _refuse_less({"steps": steps, "images": images, "minutes": minutes}, assembled, seconds)
+        else:
+            progress.say(
+                f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
+            )
+            _fine_tune(config, assembled, progress)
         if config != stored:
             write_config(folder, config)
-        for record in ("metrics.jsonl", "evaluations.jsonl", conditioning.RECORD):
+        for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):
             records.forget_after(folder / record, assembled.run.step)
         records.forget_pictures_after(folder, assembled.run.step)
-        return fit(folder, assembled, seconds=seconds, progress=Progress(show=not quiet))
+        return fit(folder, assembled, seconds=seconds, progress=progress)
+
+
+def _fine_tune(config: Config, assembled: Assembled, progress: Progress) -> None:
+    """Begin with the weights of another run where the configuration says so."""
+    if config.training.from_run:
+        for note in begin_with(assembled.run, Path(config.training.from_run)):
+            progress.say(note)
+
+
+def _refuse_less(given: dict[str, float | None], assembled: Assembled, seconds: float) -> None:
+    """Refuse a new total that the run has passed; one that it has just reached lets it end."""
+    stand = {"steps": assembled.run.step, "images": assembled.run.images_seen, "minutes": seconds / 60}
+    for name, reached in stand.items():
+        total = given[name]
+        if total is not None and total < reached:
+            raise UserError(
+                f"Expected a new total of {name} of at least {reached:.10g}, where the run stands, got {total:.10g}; "
+                f"--{name} counts from the beginning."
+            )

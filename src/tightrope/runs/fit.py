@@ -17,7 +17,6 @@ from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
 from tightrope.runs.stop import stop_requests
 from tightrope.training import train
-from tightrope.training.nonfinite import NonFiniteError
 
 if TYPE_CHECKING:
     from tightrope.runs.book import Book
@@ -49,7 +48,8 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
 
     Raises:
         NonFiniteError: Training met a value that is not finite; the status says so, the last checkpoint stands.
-        UserError: Something could not be written.
+        UserError: Something could not be written. Whatever else ends the training is raised too, and the status says
+            so.
     """
     from tightrope.runs.book import Book  # evaluations, spectra, pictures: not before training begins
 
@@ -62,9 +62,9 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
             _train(book)
             if not stop.asked:
                 _finish(book)
-        except (NonFiniteError, UserError, OSError) as error:
-            with contextlib.suppress(UserError):
-                book.status("stopped", str(error))
+        except BaseException as error:  # whatever it is, the run has stopped
+            with contextlib.suppress(UserError, OSError):
+                book.status("stopped", str(error) or type(error).__name__)
             raise
         finally:
             progress.close()

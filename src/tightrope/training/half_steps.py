@@ -210,7 +210,7 @@ def detached(objective: Objective) -> Objective:
 
 
 def _detached(scores: Scores) -> Scores:
-    return scores.detach() if isinstance(scores, Tensor) else tuple(part.detach() for part in scores)
+    return scores.detach() if isinstance(scores, Tensor) else [part.detach() for part in scores]
 
 
 def scalars(half: Half) -> dict[str, float]:

@@ -35,6 +35,10 @@ class Half:
     objective: Objective
     gradient_norm: Tensor
 
+    def __repr__(self) -> str:
+        """Its numbers; reading them waits for the device."""
+        return f"Half({self.objective!r}, gradient_norm={float(self.gradient_norm):.6g})"
+
 
 @dataclass(frozen=True)
 class Step:
