@@ -16,7 +16,7 @@ from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
 from tightrope.runs.stop import stop_requests
-from tightrope.runs.watch import keep, monitor_of
+from tightrope.runs.watch import watching
 from tightrope.training import train
 
 if TYPE_CHECKING:
@@ -88,23 +88,17 @@ def _train(book: Book) -> None:
     seen = run.images_seen if by_images else run.step
     progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
     book.start_clock()
-    monitor = monitor_of(run)
-    for step in train(
-        run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=_minutes(book)
-    ):
-        if monitor is not None:
-            monitor.step(None)
-            if step.step % book.settings.log_every == 0:
-                keep(monitor, book.folder)
-        shown = book.after(step)
-        before, seen = seen, step.images_seen if by_images else step.step
-        progress.advance(seen - before, shown)
-        if book.stop.asked:
-            book.save()
-            break
-    if monitor is not None:
-        keep(monitor, book.folder)
-        monitor.close()
+    with watching(run, book.folder, settings.log_every) as watched:
+        for step in train(
+            run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=_minutes(book)
+        ):
+            watched()
+            shown = book.after(step)
+            before, seen = seen, step.images_seen if by_images else step.step
+            progress.advance(seen - before, shown)
+            if book.stop.asked:
+                book.save()
+                return
 
 
 def _minutes(book: Book) -> float | None:

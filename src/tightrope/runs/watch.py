@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tightrope import constraints, penalties
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
 from tightrope.methods import Method
 from tightrope.monitor import Monitor
@@ -42,6 +45,26 @@ def claimed(method: Method) -> list[object] | None:
     if method.constraint is not None and method.constraint.function is constraints.spectral_norm:
         found.append("spectral_norm")
     return found or None
+
+
+@contextlib.contextmanager
+def watching(run: Run, folder: Path, every: int) -> Iterator[Callable[[], None]]:
+    """Watch a training: call what is given after each step; the diagnosis is kept now and then, and at the end."""
+    monitor = monitor_of(run)
+
+    def after() -> None:
+        if monitor is not None:
+            monitor.step(None)
+            if run.step % every == 0:
+                keep(monitor, folder)
+
+    try:
+        yield after
+    finally:
+        if monitor is not None:
+            with contextlib.suppress(UserError, OSError):
+                keep(monitor, folder)
+            monitor.close()
 
 
 def keep(monitor: Monitor, folder: Path) -> None:
