@@ -77,4 +77,4 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/page.py
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build docs/api docs/causes .pytest_cache .mypy_cache .ruff_cache

@@ -103,7 +103,7 @@ def _explained(gradient: Tensor, losses: Tensor, column: Column, alone: float, e
     size = float(losses.norm())
     share = abs(b) * float(column.vector.norm()) / (abs(a) * size) if a * size else float("inf")
     weight = b if size == 0.0 else b / a if a else float("inf")
-    good = b > 0 and (a > 0 or size == 0.0)
+    good = (b > 0 or column.kind == "claim") and (a > 0 or size == 0.0)
     left = left if good else max(left, alone)
     expected = column.expected * float(column.vector.norm()) / size if size else 0.0
     return Account(column.kind, column.name, left, left, weight, share, column.place, expected, error)
