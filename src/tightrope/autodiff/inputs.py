@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_samples
+from tightrope._plumbing.checks import check_module, check_samples
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
@@ -280,6 +280,9 @@ class frozen:  # noqa: N801 (used like a function)
     """
 
     def __init__(self, *modules: nn.Module) -> None:
+        for module in modules:
+            if not isinstance(module, nn.Module):
+                check_module(module)
         self._modules = modules
 
     def __enter__(self) -> None:
