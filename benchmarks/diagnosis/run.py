@@ -139,7 +139,7 @@ def row_of(plan: Plan, access: str, store: Store, options: dict[str, Any], lean:
     if seen:
         row |= {"seconds_monitored": seen["seconds"], "verdicts": seen["verdicts"], "problem": seen["problem"]}
         row |= {
-            "undisturbed": None if lean or alone["crash"] else seen["trace"][-1] == alone["trace"][-1],
+            "undisturbed": None if lean or alone["crash"] else tuple(seen["trace"][-1]) == tuple(alone["trace"][-1]),
             "told": seen["told"],
             "options": options,
         }

@@ -12,6 +12,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_flag, short
+from tightrope._plumbing.draws import Streams
 from tightrope._plumbing.errors import UserError, UserTypeError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +37,7 @@ Wrong = tuple[str, Any] | None
 
 _RAW = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _MANY = 10**6
+_here = threading.local()
 
 
 def keep_door(room: str, names: Iterable[str]) -> None:
@@ -73,7 +76,8 @@ def checked(function: F) -> F:
     The function's own sentence comes first. An argument of another kind than its annotation names is refused where the
     function took it, or failed over it; so is, where it failed, what functions are not written for: a tensor that is
     complex, sparse, empty, not finite or without storage, or a number beyond all use. An error that no argument
-    explains is ours, or that of the caller's network, and stays as it is. Under ``torch.compile`` nothing is done.
+    explains is ours, or that of the caller's network, and stays as it is. Under ``torch.compile`` nothing is done, and
+    nothing inside a call that is looked after already: what counts is what the caller gave.
 
     Raises:
         UserTypeError: From the function: an argument is of another kind.
@@ -95,7 +99,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         nonlocal kinds
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or getattr(_here, "inside", False):
             return function(*args, **kwargs)
         if kinds is None:
             kinds = _kinds(function)
@@ -114,12 +118,15 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
                 wrong = wrong or (name, value)
         if deferred:
             return _iterated(function, args, kwargs, given, wrong)
+        _here.inside = True
         try:
             result = function(*args, **kwargs)
         except UserError:
             raise
         except _RAW as problem:
             _explain(function, given, wrong, problem)
+        finally:
+            _here.inside = False
         if wrong is not None and not _stands_for_module(kinds[wrong[0]], wrong[1], result):
             raise _of_another_kind(function, *wrong)
         return result
@@ -156,6 +163,8 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
     """Raise the sentence on the argument that explains an error, or the error again."""
     if wrong is not None:
         raise _of_another_kind(function, *wrong) from problem
+    if type(problem).__module__.startswith("tightrope"):  # one of ours, such as NonFiniteError, which callers catch
+        raise problem
     found = next(((name, value) for name, value in given if _unusual(value, whole="label" in name)), None)
     if found is None or isinstance(problem, torch.OutOfMemoryError):
         raise problem
@@ -286,7 +295,10 @@ _PLAIN: dict[Any, Kind] = {
     Path: (_is(str, os.PathLike), "a path"),
     type(None): (_is(type(None)), "None"),
     None: (_is(type(None)), "None"),
-    torch.Generator: (_is(torch.Generator), "a torch.Generator"),
+    torch.Generator: (
+        lambda v: isinstance(v, (torch.Generator, Streams)),
+        "a torch.Generator",
+    ),  # of one run, or of many
     torch.optim.Optimizer: (_is(torch.optim.Optimizer), "a torch optimiser"),
     torch.dtype: (_is(torch.dtype), "a dtype of torch"),
     nn.Module: (_is(nn.Module), "a torch.nn.Module"),

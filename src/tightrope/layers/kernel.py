@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +87,7 @@ class KernelShape:
         return matvec(self.matrix(weight).mT, u)
 
     def plus_gradient(
-        self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: float = 1.0, times: float = 1.0
+        self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: Any = 1.0, times: Any = 1.0
     ) -> Tensor:
         """``scale (g + times * gradient of u^T M(weight) v in the weight)``, a new tensor."""
         if self.groups == 1 and not self.transposed:

@@ -101,7 +101,7 @@ def _srip(gram: Tensor, rng: torch.Generator | None) -> Tensor:
     """Largest of the groups' squared spectral norms, each by two power steps; gradient through the whole iteration."""
     defect = _minus_identity(gram)
     shape = (gram.shape[0], gram.shape[-1], 1)
-    x = (torch.randn(shape, device=gram.device) if rng is None else normal(shape, rng)).to(gram)
+    x = (torch.randn(shape, device=gram.device) if rng is None else normal(shape, rng, per_sample=False)).to(gram)
     for _ in range(2):
         x = defect @ (x / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=1e-12))
     return x.square().sum((1, 2)).amax()

@@ -22,7 +22,7 @@ from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkS
 from tightrope.runs.folder import met_before
 from tightrope.runs.options import PLAYERS, network_options, typed
 from tightrope.schedules import ramp
-from tightrope.training import Run, start
+from tightrope.training import Run, distributed, start
 
 _OTHER_DATA = (
     "Expected the data that this run began with, got other data at {source} (the fingerprint differs); restore it, say "
@@ -218,7 +218,7 @@ def assemble(
     critic: nn.Module | None = None,
     progress: bool = True,
 ) -> Assembled:
-    """Build everything a configuration names, at step 0.
+    """Build everything a configuration names, at step 0; on one of several ranks, for its part of every batch.
 
     Args:
         config: Resolved configuration.
@@ -237,7 +237,7 @@ def assemble(
     test = open_dataset(describe_data(config.data, dataset), "test", progress=progress)
     if generator is None or critic is None:
         generator, critic = build_networks(config.network, config.data, config.training)
-    settings = config.training
+    settings, ranks = config.training, distributed.current()
     run = start(
         build_method(config.method),
         generator,
@@ -247,9 +247,11 @@ def assemble(
         shape=config.data.shape,
         batch_size=settings.batch_size,
         precision=settings.precision,
-        device=settings.device,
+        device=settings.device if ranks is None else ranks.device,
         ema_half_life_images=settings.ema_half_life_images,
         ema_ramp_up=settings.ema_ramp_up,
     )
-    sampler = Sampler(dataset, settings.batch_size, seed=settings.seed, flip=config.data.flip)
+    sampler = Sampler(
+        dataset, settings.batch_size, seed=settings.seed, flip=config.data.flip, part=distributed.part(ranks)
+    )
     return Assembled(config, run, dataset, test, sampler)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -21,6 +24,10 @@ from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
 from tightrope.runs.folder import checkpoint_steps, met_before, refuse_strangers
 from tightrope.runs.lock import locked
+from tightrope.training import distributed
+from tightrope.training.ranks import Ranks
+
+T = TypeVar("T")
 
 
 def begin(
@@ -49,17 +56,27 @@ def begin(
         UserError: The folder holds a run already, or the configuration does not fit together.
         NonFiniteError: Training met a value that is not finite.
     """
-    refuse_strangers(folder)
+    if not distributed.launched():  # else the leader refuses below, where the others hear of it
+        refuse_strangers(folder)
     check(config)
     torch.set_num_threads(config.training.threads)
-    assembled = assemble(config, dataset, generator=generator, critic=critic, progress=not quiet)
-    with locked(make_folder(folder)):
-        refuse_strangers(folder)
-        write_config(folder, config)
-        met_before(folder, config.data.source)
+    with distributed.joined(config.training.device) as ranks, ExitStack() as held:
+        show = not quiet and distributed.leads(ranks)
+        assembled = _in_turn(
+            ranks, lambda: assemble(config, dataset, generator=generator, critic=critic, progress=show)
+        )
+
+        def take() -> None:
+            held.enter_context(locked(make_folder(folder)))
+            refuse_strangers(folder)
+            write_config(folder, config)
+            met_before(folder, config.data.source)
+
+        _led(ranks, take)
         seed_global_(config.training.seed)
-        progress = Progress(show=not quiet)
+        progress = Progress(show=show)
         _fine_tune(config, assembled, progress)
+        _share(assembled, ranks)
         return fit(folder, assembled, progress=progress)
 
 
@@ -107,26 +124,55 @@ def resume(
         budget = dataclasses.replace(config.training, steps=steps, images=images, minutes=minutes)
         config = dataclasses.replace(config, training=budget)
     config = check(with_source(config, data))
-    with locked(folder):
+    with distributed.joined(config.training.device) as ranks, ExitStack() as held:
+        show = not quiet and distributed.leads(ranks)
+        _led(ranks, lambda: held.enter_context(locked(folder)))
         torch.set_num_threads(config.training.threads)
-        assembled = assemble(config, generator=generator, critic=critic, progress=not quiet)
-        seconds, progress = 0.0, Progress(show=not quiet)
+        assembled = _in_turn(ranks, lambda: assemble(config, generator=generator, critic=critic, progress=show))
         seed_global_(config.training.seed)
-        if checkpoint_paths(folder):
-            state, _ = load_newest(folder)
-            seconds = restore(assembled, state)
-            _refuse_less({"steps": steps, "images": images, "minutes": minutes}, assembled, seconds)
-        else:
-            progress.say(
-                f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
-            )
-            _fine_tune(config, assembled, progress)
-        if config != stored:
-            write_config(folder, config)
-        for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):
-            records.forget_after(folder / record, assembled.run.step)
-        records.forget_pictures_after(folder, assembled.run.step)
+
+        progress = Progress(show=show)
+
+        def restored() -> float:
+            seconds = 0.0
+            if checkpoint_paths(folder):
+                state, _ = load_newest(folder)
+                seconds = restore(assembled, state)
+                _refuse_less({"steps": steps, "images": images, "minutes": minutes}, assembled, seconds)
+            else:
+                progress.say(
+                    f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
+                )
+                _fine_tune(config, assembled, progress)
+            if config != stored:
+                write_config(folder, config)
+            for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):
+                records.forget_after(folder / record, assembled.run.step)
+            records.forget_pictures_after(folder, assembled.run.step)
+            return seconds
+
+        seconds = _led(ranks, restored) or 0.0
+        _share(assembled, ranks)
         return fit(folder, assembled, seconds=seconds, progress=progress)
+
+
+def _in_turn(ranks: Ranks | None, work: Callable[[], T]) -> T:
+    """What every rank does, the leader first."""
+    return work() if ranks is None else ranks.in_turn(work)
+
+
+def _led(ranks: Ranks | None, work: Callable[[], T]) -> T | None:
+    """What the leader does while the others wait; None from these."""
+    if ranks is None:
+        return work()
+    return ranks.meet(work if ranks.leads else None)[0]
+
+
+def _share(assembled: Assembled, ranks: Ranks | None) -> None:
+    """Bring every rank to where the leader stands."""
+    distributed.share(assembled.run, ranks)
+    if ranks is not None:
+        assembled.sampler.load_state_dict(ranks.same(assembled.sampler.state_dict()))
 
 
 def _fine_tune(config: Config, assembled: Assembled, progress: Progress) -> None:

@@ -7,6 +7,7 @@ none either, without a word.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -47,9 +48,14 @@ def inputs_with_gradients(*networks: nn.Module) -> Iterator[None]:
 
     with ExitStack() as hooks:
         for network in networks:
-            if not isinstance(network, torch._dynamo.OptimizedModule):  # which would be compiled once more
+            if not (_compiler() and isinstance(network, torch._dynamo.OptimizedModule)):  # it would be compiled again
                 hooks.enter_context(network.register_forward_pre_hook(hook))
         yield
+
+
+def _compiler() -> bool:
+    """Whether torch.compile has been used at all; to ask what it made would import it, which takes seconds."""
+    return "torch._dynamo" in sys.modules
 
 
 class explained:  # noqa: N801 (used like a function)
