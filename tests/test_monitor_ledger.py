@@ -132,6 +132,14 @@ def test_every_critic_step_of_an_update_is_read() -> None:
     assert all(w.critic.fit is not None and w.critic.fit.kind == "claim" for w in monitor.history.windows)
 
 
+def test_a_leftover_beside_a_penalty_is_found() -> None:
+    torch.manual_seed(0)
+    base, old, penalty = torch.randn(3, 40, dtype=torch.float64)
+    groups = [lambda: [Column("claim", "r1", penalty, "", 1.0)], lambda: [Column("start", "old", old)]]
+    assert account(base + old + 2 * penalty, base, groups, error=1e-3, sizes=[40]).kind == "start"
+    assert account(base + 2 * penalty, base, groups, error=1e-3, sizes=[40]).kind == "claim"
+
+
 @pytest.mark.parametrize(("name", "planted", "claim"), [("gp", gp(4.0), 10.0), ("r1", r1(0.3), 1.0)])
 def test_weights_in_a_loop(name: str, planted: object, claim: float) -> None:
     """Weights within a factor of 3.5 are no finding, and yet known to rounding."""

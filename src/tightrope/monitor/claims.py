@@ -61,7 +61,7 @@ def claims_of(penalty: Any) -> Claims:
     )
     if not one and not (isinstance(penalty, (list, tuple)) and all(map(_is_entry, penalty))):
         raise UserError(
-            f"Expected a penalty as a name, a pair of name and weight, or a list of these, got {penalty!r}; for example "
+            f"Expected a penalty as a name, a pair of name and weight, or a list of these, got {penalty!r}; try "
             "('gp', 10.0)."
         )
     penalties, clip, constraint = [], None, None

@@ -172,6 +172,8 @@ class Observer:
                  if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
         if closure:
             seen.silent = "its optimiser takes a closure"
+        elif _several_processes():
+            seen.silent = "several processes average their gradients"
         elif not player.fresh:
             seen.silent = "gradients are accumulated over several updates"
         elif with_gradient and seen.finite and len(seen.accounts) < 2:
@@ -212,3 +214,8 @@ class Observer:
         finally:
             for listener in listeners:
                 listener.busy = False
+
+
+def _several_processes() -> bool:
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

@@ -51,7 +51,7 @@ def claimed(method: Method) -> list[object] | None:
 @contextlib.contextmanager
 def watching(run: Run, folder: Path, every: int) -> Iterator[Callable[[], None]]:
     """Watch a training: call what is given after each step; the diagnosis is kept now and then, and at the end."""
-    monitor = monitor_of(run)
+    monitor = monitor_of(run) if run.ranks is None else None  # what one rank sees is not the batch
 
     def after() -> None:
         if monitor is not None:

@@ -68,7 +68,8 @@ def account(
         return Account("zero" if size == 0.0 else "not finite", error=error)
     alone = _two(gradient, losses, None)
     fits = alone[2] <= error and alone[0] > 0
-    claimed = _claimed(gradient, losses, columns[0](), alone[2], error)
+    penalties = columns[0]()
+    claimed = _claimed(gradient, losses, penalties, alone[2], error)
     if claimed is not None and claimed.left <= error and _acts(claimed, alone[2]):
         return claimed
     if fits:
@@ -79,6 +80,10 @@ def account(
     for group in columns[1:]:
         for column in group():
             one = _explained(gradient, losses, column, alone[2], error)
+            if column.kind in ("start", "leak"):  # it was added as it is, beside the claimed penalty
+                both = _claimed(gradient, losses + column.vector, penalties, alone[2], error)
+                if both is not None and both.left < one.left:
+                    one = replace(one, left=both.left)
             best = one if best is None or one.left < best.left else best
         if best is not None and best.left <= max(error, 1e-2 * unexplained) and best is not claimed:
             return replace(best, unexplained=unexplained)

@@ -109,8 +109,7 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
         return
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
-    unseen = history.points == 0 or (len(never) >= 8 and never.now)
-    if len(never) >= 2 and not acted and not asked and unseen and steps >= (8 if "gp" in name else 17):
+    if len(never) >= 2 and not acted and not asked and history.points == 0 and steps >= (8 if "gp" in name else 17):
         confidence: Confidence = "high" if steps >= 34 else "medium"
         yield Finding(
             "penalty_absent",
