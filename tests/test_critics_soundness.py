@@ -160,6 +160,10 @@ BOUNDED = {
         lambda m, x: F.interpolate(x[:, None, :3], scale_factor=2)[:, 0],
         math.sqrt(2) * math.sqrt(91),
     ),
+    "uneven interpolate": (  # the first of three entries is copied three times
+        lambda m, x: F.interpolate(x[:, None, :3], scale_factor=2.1)[:, 0],
+        math.sqrt(3) * math.sqrt(91),
+    ),
 }
 
 
@@ -170,8 +174,55 @@ def test_copies_and_slopes_are_counted(name):
     assert found.upper == pytest.approx(expected, rel=1e-9)
 
 
+SIZED = {"size": (9, 5)}
+RESAMPLED = {
+    "bilinear": {"scale_factor": 2.0, "mode": "bilinear", "align_corners": False},
+    "corners": {"scale_factor": 2.0, "mode": "bilinear", "align_corners": True},
+    "uneven": {"scale_factor": (2.3, 0.7), "mode": "bilinear"},
+    "recomputed": {"scale_factor": 2.3, "mode": "bilinear", "recompute_scale_factor": True},
+    "size": {**SIZED, "mode": "bilinear"},
+    "nearest": {**SIZED, "mode": "nearest"},
+    "exact": {**SIZED, "mode": "nearest-exact"},
+    "bicubic": {**SIZED, "mode": "bicubic"},
+    "antialias": {"size": (2, 3), "mode": "bilinear", "antialias": True},
+}
+
+
+@pytest.mark.parametrize("name", RESAMPLED)
+@pytest.mark.parametrize("module", [False, True])
+def test_resampling_has_the_norm_of_its_matrix(name, module):
+    options = RESAMPLED[name]
+    if module and {"antialias", "recompute_scale_factor"} & set(options):
+        pytest.skip("nn.Upsample has no such option in every release")
+
+    class Resampled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up = nn.Upsample(**options) if module else lambda x: F.interpolate(x, **options)
+
+        def forward(self, x):
+            return self.up(x)
+
+    x = torch.randn(6, 1, 4, 4, dtype=torch.float64)
+    matrix = F.interpolate(torch.eye(16, dtype=torch.float64).reshape(16, 1, 4, 4), **options).flatten(1)
+    critic = nn.Sequential(Resampled(), nn.Flatten(), nn.Linear(matrix.shape[1], 1)).double()
+    found = lipschitz_interval(critic, x, x + 1)
+    norm = float(torch.linalg.matrix_norm(matrix, 2) * critic[2].weight.norm())
+    assert found.upper == pytest.approx(norm, rel=1e-9)
+    assert found.lower <= found.upper
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("pad", [(0, 3), (2, 1), (1, 2, 0, 3)])
+def test_padding_by_copies_has_the_norm_of_its_matrix(mode, pad):
+    shape = (1, 16) if len(pad) == 2 else (1, 4, 4)
+    critic = Made(lambda m, x: F.pad(x.view(-1, *shape), pad, mode).flatten(1))
+    matrix = F.pad(torch.eye(16, dtype=torch.float64).view(-1, *shape), pad, mode).flatten(1)
+    head = torch.arange(1.0, matrix.shape[1] + 1).double().norm()
+    assert certified(critic, 16).upper == pytest.approx(float(torch.linalg.matrix_norm(matrix, 2) * head), rel=1e-9)
+
+
 def test_uneven_copies_are_never_bounded_as_even_ones():
-    assert math.isinf(certified(Made(lambda m, x: F.interpolate(x[:, None, :3], scale_factor=2.1)[:, 0]), 4).upper)
     grown = certified(Made(lambda m, x: F.adaptive_avg_pool2d(x.view(-1, 1, 4), (4, 4)).flatten(1)), 4, points=5)
     assert math.isinf(grown.upper)
     torch_named = Made(lambda m, x: torch.batch_norm(x, *m.stats, False, 0.1, 1e-5, False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def test_weights_are_those_of_an_unwatched_run(method: str, tmp_path: Path, monk
     found = doctor.diagnose(tmp_path / "a")
     assert found.healthy and found[0].cause == "healthy", str(found)
     assert "as claimed in 5 of 5" in str(found)
-    monkeypatch.setattr(importlib.import_module("tightrope.runs.fit"), "monitor_of", lambda run: None)
+    monkeypatch.setattr(watch, "monitor_of", lambda run: None)
     plain = train(tmp_path / "b", method)
     assert watched.keys() == plain.keys() and watched
     assert all(torch.equal(watched[key], plain[key]) for key in plain)
@@ -46,7 +45,7 @@ def test_a_fault_of_the_run_is_in_its_folder(tmp_path: Path, monkeypatch: pytest
         monitor.history.claims = type(monitor.history.claims)(True, (("r1", 1000.0),))
         return monitor
 
-    monkeypatch.setattr(importlib.import_module("tightrope.runs.fit"), "monitor_of", other)
+    monkeypatch.setattr(watch, "monitor_of", other)
     train(tmp_path / "a", "r1")
     assert json.loads((tmp_path / "a" / "diagnosis.json").read_text())["findings"][0]["cause"] == "penalty_weight_wrong"
     assert doctor.diagnose(tmp_path / "a")[0].cause == "penalty_weight_wrong"

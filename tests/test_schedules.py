@@ -6,8 +6,12 @@ import dataclasses
 import math
 
 import pytest
+import torch
+from torch import nn
 
-from tightrope.schedules import Cosine, Linear, ramp, value_at
+from tightrope import UserError, penalties, perturbations
+from tightrope.optimizers.settings import Adam
+from tightrope.schedules import Cosine, Delayed, Linear, ramp, value_at
 
 
 def test_a_straight_line_and_what_lies_beyond_it():
@@ -66,3 +70,49 @@ def test_a_schedule_without_a_length_is_refused():
         for images in (0, -1):
             with pytest.raises(ValueError):
                 value_at(kind(1.0, 0.0, images), 10)
+
+
+def test_a_delayed_value_is_zero_up_to_its_images_and_its_schedule_starts_there():
+    weight = Delayed(0.8, images=1000)
+    assert [weight(n) for n in (0, 999, 1000, 10**9)] == [0.0, 0.0, 0.8, 0.8]
+    rising = Delayed(Linear(0.2, 1.0, 400), images=1000)
+    assert [rising(n) for n in (0, 999)] == [0.0, 0.0]
+    assert [rising(n) for n in (1000, 1100, 1400, 9000)] == pytest.approx([0.2, 0.4, 1.0, 1.0])
+
+
+def test_a_delay_goes_wherever_a_schedule_goes():
+    critic, x = nn.Linear(3, 1), torch.randn(8, 3)
+    r1 = penalties.Penalty(penalties.r1, {"gamma": Delayed(10.0, images=100)})
+    early, late = (r1(critic, x, x, images_seen=n) for n in (99, 100))
+    assert early == 0
+    torch.testing.assert_close(late, 5 * critic.weight.square().sum())
+    noise = perturbations.InstanceNoise(Delayed(1.0, images=100))
+    rng = torch.Generator().manual_seed(0)
+    assert torch.equal(noise(x, images_seen=99, rng=rng), x)
+    assert not torch.equal(noise(x, images_seen=100, rng=rng), x)
+
+    rate = Delayed(Cosine(1e-3, 0.0, 100), images=100)
+    settings = Adam(rate, betas=(Delayed(0.5, images=100), 0.9))
+    optimizer = settings.build(critic.parameters())
+    for images, expected, beta in ((0, 0.0, 0.0), (100, 1e-3, 0.5), (150, 5e-4, 0.5)):
+        settings.schedule_(optimizer, images)
+        group = optimizer.param_groups[0]
+        assert (group["lr"], group["betas"][0]) == (pytest.approx(expected), beta)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Delayed(1.0, images=0),
+        lambda: Delayed(1.0, images=math.inf),
+        lambda: Delayed(math.nan, images=10),
+        lambda: Delayed("1", images=10),
+        lambda: penalties.Penalty(penalties.r1, {"gamma": Delayed(-1.0, images=10)}),
+        lambda: penalties.Penalty(penalties.r1, {"gamma": Delayed(Linear(1.0, -1.0, 5), images=10)}),
+        lambda: Adam(Delayed(-1e-3, images=10)),
+        lambda: Adam(1e-3, betas=(Delayed(1.5, images=10), 0.9)),
+    ],
+)
+def test_a_delay_of_what_is_no_value_is_refused(made):
+    with pytest.raises(UserError, match="Expected"):
+        made()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.errors import UserError
 
-__all__ = ["Cosine", "Linear", "Value", "check_value", "ramp", "value_at"]
+__all__ = ["Cosine", "Delayed", "Linear", "Value", "check_value", "extremes", "ramp", "value_at"]
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,47 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-Value: TypeAlias = float | Linear | Cosine
+@dataclass(frozen=True)
+class Delayed:
+    """Zero before ``images``, then ``value``: the warm-up of a critic, whose word counts once it knows something.
+
+    A schedule in it starts to count at ``images``.
+
+    Example:
+        >>> from tightrope.schedules import Delayed, Linear
+        >>> weight = Delayed(0.8, images=1000)
+        >>> weight(0), weight(999), weight(1000)
+        (0.0, 0.0, 0.8)
+        >>> Delayed(Linear(0.0, 0.8, images=500), images=1000)(1250)
+        0.4
+
+    **Source**: ``adopt_weight`` of Esser et al., "Taming transformers for high-resolution image synthesis", CVPR 2021,
+    code; there in steps of the optimiser, where both players' steps are counted.
+    """
+
+    value: float | Linear | Cosine
+    images: int
+
+    def __post_init__(self) -> None:
+        if not _is_finite(self.images) or self.images <= 0:
+            raise UserError(f"Expected a delay of a positive number of images, got {self.images!r}; set its length.")
+        if not isinstance(self.value, Linear | Cosine) and not _is_finite(self.value):
+            raise UserError(f"Expected a finite number, Linear or Cosine to be delayed, got {self.value!r}; pass one.")
+
+    def __call__(self, images_seen: int) -> float:
+        """Value after ``images_seen`` real images."""
+        return 0.0 if images_seen < self.images else value_at(self.value, images_seen - self.images)
+
+
+Value: TypeAlias = float | Linear | Cosine | Delayed
 """A constant or a schedule."""
+
+
+def extremes(value: Value) -> tuple[float, ...]:
+    """The numbers between which a value stays: both ends of a schedule, and the zero before a delayed one."""
+    if isinstance(value, Delayed):
+        return (0.0, *extremes(value.value))
+    return (value.start, value.end) if isinstance(value, Linear | Cosine) else (value,)
 
 
 def check_value(name: str, value: Any, *, least: float = 0.0) -> None:
@@ -82,10 +121,9 @@ def check_value(name: str, value: Any, *, least: float = 0.0) -> None:
     Raises:
         UserError: It is something else.
     """
-    ends = (value.start, value.end) if isinstance(value, Linear | Cosine) else (value,)
-    if callable(value) and not isinstance(value, Linear | Cosine | type):
+    if callable(value) and not isinstance(value, Linear | Cosine | Delayed | type):
         return
-    if not all(_is_finite(end) and end >= least for end in ends):
+    if not all(_is_finite(end) and end >= least for end in extremes(value)):
         bound = "" if least == -math.inf else f" >= {least:g}"
         raise UserError(f"Expected {name} as a finite number{bound}, or a schedule of such, got {value!r}; set it.")
 

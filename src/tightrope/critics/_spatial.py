@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import torch
+from torch.nn import functional
 
-from tightrope.critics._call import Call, NoBoundError, Rule, broadcast
+from tightrope.critics._call import Call, NoBoundError, Rule
 from tightrope.layers.linear_map import LinearMap
 from tightrope.spectra.operator import map_upper
 
@@ -75,25 +76,39 @@ def adaptive(axes: int) -> Rule:
     return rule
 
 
+_SEPARABLE = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic")
+
+
 def interpolated(call: Call) -> float:
-    """Nearest-neighbour enlargement by whole factors."""
+    """Resampling that is one matrix per axis: its norm is the product of theirs, the matrices read off unit inputs."""
     x, bound = call.alone
-    if call.option("mode", 3, "nearest") != "nearest":
-        raise NoBoundError("only nearest-neighbour interpolation is understood")
-    factor = call.option("scale_factor", 2)
-    factors = factor if isinstance(factor, (tuple, list)) else [1 if factor is None else factor]
-    if any(float(f) % 1 for f in factors) or any(
-        a % b for a, b in zip(call.result.shape[2:], x.shape[2:], strict=True)
-    ):
-        raise NoBoundError("interpolation by an uneven factor is not understood")
-    return broadcast(x, call.result) * bound
+    names = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
+    size, factor, mode, *flags = (call.option(name, 1 + k) for k, name in enumerate(names))
+    mode = mode or "nearest"
+    if mode not in _SEPARABLE:
+        raise NoBoundError(f"interpolation of mode {mode} is not understood")
+    axes = x.dim() - 2
+    sizes, factors = (value if isinstance(value, (tuple, list)) else [value] * axes for value in (size, factor))
+    for axis in range(axes):
+        n, here = x.shape[2 + axis], [k == axis for k in range(axes)]
+        units = torch.eye(n, dtype=torch.float64).reshape(n, 1, *(n if at else 1 for at in here))
+        to = None if size is None else [s if at else 1 for s, at in zip(sizes, here, strict=True)]
+        by = None if factor is None else [f if at else 1.0 for f, at in zip(factors, here, strict=True)]
+        matrix = functional.interpolate(units, to, by, mode, flags[0], flags[1], bool(flags[2])).reshape(n, -1)
+        bound *= float(torch.linalg.matrix_norm(matrix, 2))
+    return bound
 
 
 def padded(call: Call) -> float:
-    """Padding with a constant; a negative one crops."""
-    if call.option("mode", 2, "constant") != "constant":
-        raise NoBoundError("padding by copies outside a convolution layer is not understood")
-    return call.alone[1]
+    """Padding with a constant, or by copies, which is one matrix per axis; a negative one crops."""
+    x, bound = call.alone
+    mode, pad = call.option("mode", 2, "constant"), call.option("pad", 1)
+    if mode == "constant":
+        return bound
+    for axis, ends in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        units = torch.eye(x.shape[-1 - axis], dtype=torch.float64)[:, None]
+        bound *= float(torch.linalg.matrix_norm(functional.pad(units, ends, mode)[:, 0], 2))
+    return bound
 
 
 def selected(call: Call) -> float:

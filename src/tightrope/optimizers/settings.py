@@ -17,7 +17,7 @@ from torch import Tensor
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.words import closest, one_of
 from tightrope.optimizers import extragradient, lookahead, momentum, optimistic
-from tightrope.schedules import Cosine, Linear, Value, value_at
+from tightrope.schedules import Cosine, Delayed, Linear, Value, extremes, value_at
 
 Kind = Literal["adam", "rmsprop", "sgd", "momentum", "extra_adam", "extra_sgd", "optimistic_adam", "optimistic_sgd"]
 
@@ -260,9 +260,9 @@ def Optimizer(  # noqa: N802 (it makes instances, as a class would)
 
 
 def _ends(name: str, value: Value) -> tuple[float, ...]:
-    """A constant, or both ends of a schedule, which stays between them."""
-    if isinstance(value, Linear | Cosine):
-        return value.start, value.end
+    """A constant, or the numbers between which a schedule stays."""
+    if isinstance(value, Linear | Cosine | Delayed):
+        return extremes(value)
     if not isinstance(value, Real) or isinstance(value, bool):
         raise UserTypeError(f"Expected {name} as a number or a schedule, got {value!r}; for example {_USUAL[name]}.")
     return (float(value),)

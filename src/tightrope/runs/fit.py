@@ -19,7 +19,7 @@ from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
 from tightrope.runs.stop import Stop, stop_requests
-from tightrope.runs.watch import keep, monitor_of
+from tightrope.runs.watch import watching
 from tightrope.training import Run, distributed, train
 from tightrope.training.ranks import Ranks
 
@@ -163,22 +163,16 @@ def _train(book: Book, led: Led) -> None:
     minutes = led(before)
     if led.ranks is not None and led.asked:
         return
-    monitor = monitor_of(run) if led.ranks is None else None  # what one rank sees is not the batch
-    for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
-        _compare(run)
-        if monitor is not None:
-            monitor.step(None)
-            if step.step % settings.log_every == 0:
-                keep(monitor, book.folder)
-        shown = led(partial(book.after, step))
-        past, seen = seen, step.images_seen if by_images else step.step
-        progress.advance(seen - past, shown)
-        if led.asked:
-            led(book.save)
-            break
-    if monitor is not None:
-        keep(monitor, book.folder)
-        monitor.close()
+    with watching(run, book.folder, settings.log_every) as watched:
+        for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
+            _compare(run)
+            watched()
+            shown = led(partial(book.after, step))
+            past, seen = seen, step.images_seen if by_images else step.step
+            progress.advance(seen - past, shown)
+            if led.asked:
+                led(book.save)
+                return
 
 
 def _compare(run: Run) -> None:

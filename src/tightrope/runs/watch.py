@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tightrope import constraints, penalties
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
 from tightrope.methods import Method
 from tightrope.monitor import Monitor
@@ -20,7 +23,8 @@ def monitor_of(run: Run) -> Monitor | None:
     Their gradients are taken at one point by other means than a backward pass into ``.grad``, which it follows.
     """
     optimizers = (run.generator_optimizer, run.critic_optimizer)
-    if run.method.simultaneous or run.lookahead is not None or any(map(extrapolating, optimizers)):
+    alone = run.ranks is None  # what one of several ranks sees is not the batch
+    if not alone or run.method.simultaneous or run.lookahead is not None or any(map(extrapolating, optimizers)):
         return None
     return Monitor(
         run.generator, run.critic, run.method.loss, penalty=claimed(run.method), optimizers=optimizers, ema=run.average
@@ -42,6 +46,26 @@ def claimed(method: Method) -> list[object] | None:
     if method.constraint is not None and method.constraint.function is constraints.spectral_norm:
         found.append("spectral_norm")
     return found or None
+
+
+@contextlib.contextmanager
+def watching(run: Run, folder: Path, every: int) -> Iterator[Callable[[], None]]:
+    """Watch a training: call what is given after each step; the diagnosis is kept now and then, and at the end."""
+    monitor = monitor_of(run)
+
+    def after() -> None:
+        if monitor is not None:
+            monitor.step(None)
+            if run.step % every == 0:
+                keep(monitor, folder)
+
+    try:
+        yield after
+    finally:
+        if monitor is not None:
+            with contextlib.suppress(UserError, OSError):
+                keep(monitor, folder)
+            monitor.close()
 
 
 def keep(monitor: Monitor, folder: Path) -> None:

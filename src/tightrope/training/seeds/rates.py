@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope.optimizers.settings import UpdateRule
-from tightrope.schedules import Cosine, Linear, Value, value_at
+from tightrope.schedules import extremes, value_at
 from tightrope.training.seeds.obstacles import REMEDY, UnstackableError
 
 _WIDEST = 1e6  # beyond it a step at the largest rate might leave the range of float32 where one's own does not
@@ -32,7 +32,7 @@ class Rates:
         self.settings = list(settings)
         self.differ = any(one.learning_rate != settings[0].learning_rate for one in settings)
         self._now = [value_at(one.learning_rate, 0) for one in settings]
-        ends = [float(end) for one in settings for end in _ends(one.learning_rate) if end > 0]
+        ends = [float(end) for one in settings for end in extremes(one.learning_rate) if end > 0]
         if ends and max(ends) > _WIDEST * min(ends):
             raise UnstackableError(
                 f"Expected learning rates within a factor of {_WIDEST:g} side by side, got {min(ends):g} and "
@@ -67,7 +67,3 @@ class Rates:
         share = torch.tensor([rate / largest if largest else 0.0 for rate in rates], dtype=torch.float64)
         for p, start in zip(moved, began, strict=True):
             p.copy_(torch.lerp(start, p, share.to(p).reshape(-1, *[1] * (p.dim() - 1))))
-
-
-def _ends(rate: Value) -> tuple[float, ...]:
-    return (rate.start, rate.end) if isinstance(rate, Linear | Cosine) else (value_at(rate, 0),)
