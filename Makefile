@@ -21,7 +21,8 @@ help:
 	@echo "make check   make test and make docs"
 	@echo "make format  put the sources into the project's format"
 	@echo "make docs    the documentation, into docs/_build/html"
-	@echo "make bench   benchmarks; each prints its ratio against a baseline of the same run"
+	@echo "make bench   one script per performance claim, each with its ratio to a baseline of the same run; TIGHTROPE_PEERS"
+	@echo "             names a folder with checkouts of mimicry, GAN_stability and R3GAN; writes docs/performance.md"
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -67,8 +68,13 @@ docs: $(DOCUMENTED)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
+HELPERS := timing page fingerprints plain_wgan_gp _%
+BENCHMARKS := $(filter-out $(HELPERS),$(basename $(notdir $(wildcard benchmarks/*.py))))
+
 bench: $(STAMP)
-	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do \
+		echo "== $$name"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/page.py
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build docs/api docs/causes .pytest_cache .mypy_cache .ruff_cache

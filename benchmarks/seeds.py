@@ -8,7 +8,8 @@ critic and a generator update. Both draw from `Sampler(data, batch, seed=seed)`.
 the stack are compared with the same seeds alone. Interleaved rounds, process CPU time, one thread, the median of the
 rounds' ratios with the lowest and highest. Convolutions are trained in processes of one thread, which take as much
 processor time as the loop: their ratio is of wall-clock time, so it needs idle cores, and the number of cores is said.
-JAX is not part of this project; where it can be imported, `benchmarks` of it belong to an environment of its own.
+JAX is not part of this project: `--jax PYTHON` names the Python of an environment that has it, in which
+`benchmarks/seeds_in_jax.py` is run after the case of 128 seeds; otherwise it is named absent.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +36,7 @@ from tightrope.training import seeds, start, train
 CASES: dict[str, dict[str, Any]] = {
     f"mlp {width} {name}": {
         "data": "toy:ring", "network": "mlp", "size": {"width": width, "depth": 2}, "latent": 8, "batch": 128,
-        "method": method, "seeds": 32, "steps": 12 if width == 32 else 6, "how": "stack",
+        "method": method, "seeds": 32, "steps": 100 if width == 32 else 30, "how": "stack",
     }
     for width in (32, 128)
     for name, method in (
@@ -48,8 +50,8 @@ CASES: dict[str, dict[str, Any]] = {
     }
 }  # fmt: skip
 CASES |= {
-    "mlp 32 gp, 128 seeds": CASES["mlp 32 gp"] | {"seeds": 128, "steps": 6},
-    "digits dcgan 16 gp, stacked": CASES["digits dcgan 16 gp"] | {"how": "stack", "steps": 6},
+    "mlp 32 gp, 128 seeds": CASES["mlp 32 gp"] | {"seeds": 128, "steps": 40},
+    "digits dcgan 16 gp, stacked": CASES["digits dcgan 16 gp"] | {"how": "stack", "steps": 10},
 }
 
 
@@ -81,7 +83,7 @@ def agreement(case: dict[str, Any]) -> float:
     for seed in found:
         alone = one(case, data, networks, seed.seed, 5)
         for a, b in zip(alone.critic.parameters(), seed.run.critic.parameters(), strict=True):
-            worst = max(worst, float((a - b).abs().max()))
+            worst = max(worst, float((a - b).detach().abs().max()))
     if worst > 1e-4:
         raise SystemExit(f"a seed in a stack differs from the same seed alone by {worst:.2g}: nothing to time")
     return worst
@@ -91,7 +93,7 @@ def measure(case: dict[str, Any], rounds: int) -> dict[str, Any]:
     data, networks = parts(case)
     clock = time.perf_counter if case["how"] == "processes" else time.process_time
     count, steps = case["seeds"], case["steps"]
-    alone = 2 * steps if case["how"] == "stack" else steps
+    alone = steps
     repeats = 1 if case["how"] == "stack" else count
     times: dict[str, list[float]] = {"loop": [], "seeds": []}
     for round_ in range(-1, rounds):
@@ -122,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--jax", type=Path, help="Python of an environment with JAX")
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -134,6 +137,13 @@ def main() -> None:
             f"{row['how']}, {row['clock']}, {row['microseconds_per_seed_and_step']}",
             flush=True,
         )
+        if options.jax and "128 seeds" in name:
+            ours = row["microseconds_per_seed_and_step"]["seeds"]
+            script = Path(__file__).with_name("seeds_in_jax.py")
+            told = subprocess.run([options.jax, script], capture_output=True, text=True, check=True).stdout
+            theirs = statistics.median(json.loads(told)) if told.startswith("[") else None
+            found["jax"] = "absent" if theirs is None else {"microseconds": round(theirs, 1), "ours": ours}
+            print(f"{'':28} JAX: {found['jax']}", flush=True)
         if options.out:
             options.out.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -77,6 +77,48 @@ def api_page(name: str) -> str:
     return "\n".join([*lines, "```", ""])
 
 
+KINDS = {
+    "bookkeeping": "Identities and counts decide it, from the first windows on.",
+    "ledger": "The gradient that is applied decides it, to rounding.",
+    "response": "What copies do when something is changed decides it.",
+    "slow": "Averages over windows hint at it; they never decide.",
+    "state": "A state, not a cause.",
+}
+
+
+def write_causes(folder: Path) -> None:
+    """One page for each cause that a diagnosis can name, from the table that the findings take their words from."""
+    folder.mkdir(exist_ok=True)
+    causes = importlib.import_module("tightrope.monitor").CAUSES
+    index = ["# Causes", "", "What `tightrope diagnose` and a `Monitor` can name.", ""]
+    for kind, sentence in KINDS.items():
+        pages = [cause for cause in causes.values() if cause.kind == kind]
+        index += [f"## {sentence}", "", "```{toctree}", ":maxdepth: 1", "", *(cause.slug for cause in pages), "```", ""]
+        for cause in pages:
+            _write_if_changed(folder / f"{cause.slug}.md", cause_page(cause, sentence))
+    _write_if_changed(folder / "index.md", "\n".join(index))
+
+
+def cause_page(cause: Any, evidence: str) -> str:
+    """Title, meaning, why, how to confirm, how to cure."""
+    parts = {
+        "What it is": cause.meaning,
+        "Where that is known from": cause.source,
+        "How to confirm it": cause.confirm,
+        "How to cure it": cause.remedy,
+        "How sure a diagnosis can be": evidence,
+    }
+    text = [f"# {cause.title}", "", f"`{cause.slug}`", ""]
+    for heading, words in parts.items():
+        text += [f"## {heading}", "", _escaped(words), ""]
+    return "\n".join(text)
+
+
+def _escaped(words: str) -> str:
+    """Names with underscores, asterisks, brackets and angles are no markup."""
+    return re.sub(r"([\\*_<>\[\]|`])", r"\\\1", words)
+
+
 def _write_if_changed(path: Path, text: str) -> None:
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
@@ -114,4 +156,5 @@ def words_below(name: str) -> list[str]:
 def setup(app: Any) -> None:
     """Called by Sphinx before it reads any page."""
     write_api(HERE / "api")
+    write_causes(HERE / "causes")
     app.connect("autodoc-process-docstring", plain_text)

@@ -12,7 +12,17 @@ PUBLIC = {
     ),
     "Diagnostics": ("spectra", "critics", "conditioning", "dynamics", "layers"),
     "Evaluation": ("metrics", "evaluation", "evaluation.features"),
-    "Training": ("methods", "optimizers", "networks", "data", "training", "training.seeds", "monitor", "toys"),
+    "Training": (
+        "methods",
+        "optimizers",
+        "networks",
+        "data",
+        "training",
+        "training.distributed",
+        "training.seeds",
+        "monitor",
+        "toys",
+    ),
     "Runs": ("runs", "doctor", "report", "studies.statistics"),
 }
 

@@ -1,4 +1,4 @@
-"""Table and picture of ``two_dimensional.py``'s results.
+"""Table and picture of the script before the study ``convergence``'s results.
 
 python studies/convergence_picture.py docs/results/convergence_2d.json docs/results/convergence_2d.svg
 """

@@ -166,7 +166,8 @@ def gp(weight: float = 10.0, **options: Any) -> Callable[[nn.Module, Tensor, Ten
     def penalty(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         g = slopes(d, interpolates(real, fake), options.get("create_graph", True))
         size = g.norm(2, dim=options.get("dim", 1))
-        value = (size - options.get("target", 1.0)) ** 2
+        excess = size - options.get("target", 1.0)
+        value = excess.clamp(min=0) ** 2 if options.get("one_sided") else excess**2
         value = value.mean()
         return weight * (value.detach() if options.get("detach") else value)
 
@@ -302,7 +303,10 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         "penalty_detached",
         {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(create_graph=False)},
     ),
-    "gp detached": ("penalty_detached", {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(detach=True)}),
+    "gp detached": (
+        "penalty_detached",
+        {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(detach=True), "rates": (1e-3, 3e-2)},
+    ),
     "gp forgotten": ("penalty_absent", {"loss": "wasserstein", "penalty": ("gp", 10.0)}),
     "r1 forgotten": ("penalty_absent", {"penalty": ("r1", 1.0), "steps": 40}),
     "gp of weight .1": ("penalty_weight_wrong", {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(0.1)}),
@@ -410,6 +414,21 @@ HARMLESS: dict[str, dict[str, Any]] = {
         "after_critic": clamp(0.1),
         "critic_loss": lambda r, f: r.mean() - f.mean(),
         "generator_loss": lambda f, r: f.mean(),
+    },
+    "one-sided": {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(one_sided=True), "steps": 30},
+    "both signs turned, several critic steps": {
+        "loss": "wasserstein",
+        "penalty": ("gp", 10.0),
+        "extra": gp(),
+        "n_critic": 3,
+        "critic_loss": lambda r, f: r.mean() - f.mean(),
+        "generator_loss": lambda f, r: f.mean(),
+    },
+    "r1 seldom, inputs always differentiable": {
+        "penalty": ("r1", 1.0),
+        "extra": lambda: lazily(25, r1(1.0)),
+        "batch": lambda n, rng: ring(n, rng).requires_grad_(),
+        "steps": 30,
     },
     "no detach for the critic": {"detach_for_critic": False},
     "halves averaged": {"critic_loss": lambda r, f: (bce(r, 1.0) + bce(f, 0.0)) / 2},

@@ -136,6 +136,17 @@ def test_report_tells_right_wrong_and_abstained_apart():
     assert (report.alarms(gone), report.passing(gone)) == ([], ["unshuffled"])
 
 
+def test_a_stored_run_without_monitor_is_compared_by_its_numbers(tmp_path):
+    """Read back from JSON its trace is of lists: once every run counted as disturbed for that."""
+    run = part("run")
+    plan = replace(part("bases").DEV["tutorial"], steps=10)
+    path = tmp_path / "bare.jsonl"
+    run.bare(plan, run.Store(path))
+    row = run.row_of(plan, "real_z", run.Store(path), {"every": 10})
+    assert row["undisturbed"] is True
+    assert row["problem"] == ""
+
+
 def test_wilson_interval_against_its_definition():
     """Its ends are the shares from which the observed one is exactly 1.96 standard errors away."""
     low, high = part("report").wilson(3, 44)
@@ -151,6 +162,11 @@ def test_report_of_rows_and_a_run_that_goes_on_where_it_stopped(tmp_path, capsys
     text = capsys.readouterr().out
     assert "| damaged | 3 | 1/3 = 33 %" in text
     assert "| penalty_absent | unshuffled | 1 |" in text
+    kept = tmp_path / "kept.jsonl"
+    part("report").main([str(rows), "--compact", str(kept)])
+    capsys.readouterr()
+    part("report").main([str(kept)])
+    assert capsys.readouterr().out == text
     out = tmp_path / "runs.jsonl"
     arguments = ["--set", "dev", "--access", "none", "--only", "penalty_packs", "--out", str(out)]
     part("run").main(arguments)

@@ -126,6 +126,20 @@ def test_a_leftover_is_found_and_no_claim_of_it_is_made_without() -> None:
     assert refuted.kind == "none" and refuted.unexplained > 0.3
 
 
+def test_every_critic_step_of_an_update_is_read() -> None:
+    monitor = build({"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(), "n_critic": 3}).run()
+    assert monitor is not None
+    assert all(w.critic.fit is not None and w.critic.fit.kind == "claim" for w in monitor.history.windows)
+
+
+def test_a_leftover_beside_a_penalty_is_found() -> None:
+    torch.manual_seed(0)
+    base, old, penalty = torch.randn(3, 40, dtype=torch.float64)
+    groups = [lambda: [Column("claim", "r1", penalty, "", 1.0)], lambda: [Column("start", "old", old)]]
+    assert account(base + old + 2 * penalty, base, groups, error=1e-3, sizes=[40]).kind == "start"
+    assert account(base + 2 * penalty, base, groups, error=1e-3, sizes=[40]).kind == "claim"
+
+
 @pytest.mark.parametrize(("name", "planted", "claim"), [("gp", gp(4.0), 10.0), ("r1", r1(0.3), 1.0)])
 def test_weights_in_a_loop(name: str, planted: object, claim: float) -> None:
     """Weights within a factor of 3.5 are no finding, and yet known to rounding."""

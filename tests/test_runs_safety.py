@@ -266,8 +266,13 @@ def test_other_data_at_the_same_place_are_refused_everywhere(
 
 
 def test_moved_data_are_found_with_data_and_what_is_read_is_said(
-    on_vectors: Path, vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    on_vectors: Path,
+    vectors: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("TIGHTROPE_CACHE", str(tmp_path / "another machine"))  # where the run did not begin
     capsys.readouterr()
     assert main(["evaluate", str(on_vectors)]) == 0
     assert str(vectors) in capsys.readouterr().err

@@ -29,7 +29,7 @@ Pair = tuple[nn.Module, nn.Module]
 
 def mlp(seed: int) -> Pair:
     rng = torch.Generator().manual_seed(seed)
-    build_of, size = NETWORKS["mlp"], {"width": 12, "depth": 2, "rng": rng}
+    build_of, size = NETWORKS["mlp"], {"width": 12, "depth": 1, "rng": rng}
     return build_of.generator((2,), latent=4, **size).double(), build_of.critic((2,), **size).double()
 
 
@@ -101,7 +101,7 @@ def check(
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_seed_of_a_stack_equals_the_same_seed_alone_for_every_method(name: str) -> None:
-    check(build(name))
+    check(build(name, n_critic=2) if build(name).n_critic > 2 else build(name))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_each_seed_of_a_stack_equals_the_same_seed_alone_for_every_method(name: 
     ],
 )
 def test_options_of_methods(name: str, options: dict[str, Any]) -> None:
-    check(build(name, **options), steps=5 if "authors_warm_up" in options else 20)
+    check(build(name, **options), steps=1 if "authors_warm_up" in options else 12)
 
 
 @pytest.mark.parametrize("name", ["r1", "sn_gan", "wgan_gp_clamped", "r3gan", "consensus"])
@@ -209,10 +209,10 @@ def test_rates_and_weights_of_each_seed() -> None:
     }  # fmt: skip
     for name, method_of in cases.items():
         methods = [method_of(k) for k in range(3)]
-        found = seeds.train(methods, mlp, DATA, (5, 6, 7), steps=12, batch_size=BATCH, how="stack")
+        found = seeds.train(methods, mlp, DATA, (5, 6, 7), steps=6, batch_size=BATCH, how="stack")
         assert len(seeds.groups(methods)) == 1, name
         for one, method in zip(found, methods, strict=True):
-            assert_same(one.run, alone(method, mlp, one.seed, steps=12)[0])
+            assert_same(one.run, alone(method, mlp, one.seed, steps=6)[0])
 
 
 def test_methods_that_differ_in_more_train_in_stacks_of_their_own() -> None:

@@ -56,7 +56,7 @@ def test_objectives_and_the_game_of_several_critics_are_the_sums(kind):
     loss = sum((softplus(-a).mean() + softplus(b).mean()).item() for a, b in zip(r, f, strict=True))
     r1 = 0.3 * sum(sum(s * s for s in row) / 4 for row in slopes(net, real, scale))
     assert result.total.item() == pytest.approx(loss + r1, rel=1e-10)
-    assert isinstance(result.d_real, tuple) and [s.shape for s in result.d_real] == [s.shape for s in result.d_fake]
+    assert isinstance(result.d_real, list) and [s.shape for s in result.d_real] == [s.shape for s in result.d_fake]
     assert mean_score(result.d_real).item() == pytest.approx(sum(a.mean().item() for a in r), rel=1e-6)
     other = generator_objective(method, g, seen, z)
     assert other.total.item() == pytest.approx(sum(softplus(-b).mean().item() for b in f), rel=1e-10)

@@ -78,7 +78,7 @@ FAULTS: dict[str, Fault] = {
     "score_sigmoid": Fault(("probability_as_score", "double_sigmoid", "bounded_scores")),
     "score_tanh": Fault(("bounded_scores",)),
     "score_relu": Fault(("rectified_scores", "bounded_scores")),
-    "gradient_left_critic": Fault(("critic_gradient_accumulated",)),
+    "gradient_left_critic": Fault(("critic_gradient_accumulated", "generator_gradient_in_critic")),
     "gradient_left_generator": Fault(("generator_gradient_accumulated",)),
     "generator_gradient_left": Fault(("generator_gradient_in_critic",)),
     "reconstruction_drowns": Fault(("reconstruction_drowns_adversarial",)),

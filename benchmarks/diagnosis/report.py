@@ -214,12 +214,28 @@ def report(rows: list[Row]) -> str:
     return head + "\n\n" + "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in parts) + "\n"
 
 
+def compact(rows: list[Row]) -> str:
+    """Rows for keeping: at each change the first four findings and all sure ones, all else that the report needs."""
+    lines = []
+    for row in rows:
+        kept: list[Any] = []
+        for step, found in row.get("verdicts", []):
+            short = [f[:3] for i, f in enumerate(found) if i < 4 or f[1] in SURE]
+            if not kept or [f[:2] for f in kept[-1][1]] != [f[:2] for f in short]:
+                kept.append([step, short])
+        lines.append(json.dumps(row | {"verdicts": kept}, separators=(",", ":")))
+    return "\n".join(lines) + "\n"
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path, nargs="+")
     parser.add_argument("--markdown", type=Path, help="write it there instead of to the screen")
+    parser.add_argument("--compact", type=Path, help="write the rows there, short enough to keep")
     options = parser.parse_args(arguments)
     rows = [json.loads(line) for path in options.rows for line in path.read_text().splitlines()]
+    if options.compact:
+        options.compact.write_text(compact(rows))
     text = report(rows)
     if options.markdown:
         options.markdown.write_text(text)

@@ -14,6 +14,7 @@ import json
 import time
 import warnings
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def row_of(plan: Plan, access: str, store: Store, options: dict[str, Any], lean:
     if seen:
         row |= {"seconds_monitored": seen["seconds"], "verdicts": seen["verdicts"], "problem": seen["problem"]}
         row |= {
-            "undisturbed": None if lean or alone["crash"] else seen["trace"][-1] == alone["trace"][-1],
+            "undisturbed": None if lean or alone["crash"] else tuple(seen["trace"][-1]) == tuple(alone["trace"][-1]),
             "told": seen["told"],
             "options": options,
         }
@@ -156,6 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--every", type=int, default=10, help="the Monitor's windows")
     parser.add_argument("--budget", type=float, default=0.0, help="its share of time; 0: its default")
     parser.add_argument("--lean", action="store_true", help="train each run once, with the Monitor")
+    parser.add_argument("--mixed", action="store_true", help="in an order that makes every beginning a fair sample")
     parser.add_argument("--shard", default="0/1", help="I/N: every N-th run from the I-th on")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -164,7 +166,10 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = set(options.only.split(",")) if options.only else None
     mine, of = (int(part) for part in options.shard.split("/"))
     places: Counter[tuple[str, int]] = Counter()
-    for i, plan in enumerate(plans(options.set, options.seeds)):
+    todo = plans(options.set, options.seeds)
+    if options.mixed:
+        todo.sort(key=lambda plan: sha256(plan.key.encode()).hexdigest())
+    for i, plan in enumerate(todo):
         name = plan.fault or "healthy"
         places[name, plan.seed] += 1
         if plan.fault and options.places and places[name, plan.seed] > options.places:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
 
+from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.errors import UserError
 
 __all__ = ["Cosine", "Delayed", "Linear", "Value", "check_value", "extremes", "ramp", "value_at"]
@@ -135,7 +136,7 @@ def value_at(value: Value, images_seen: int) -> float:
         >>> value_at(3.0, 500), value_at(Linear(0.0, 1.0, images=1000), 500)
         (3.0, 0.5)
     """
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and value == value:  # no NaN
         return float(value)
     if not callable(value):
         check_value("a hyperparameter", value, least=-math.inf)
@@ -171,3 +172,6 @@ def ramp(start: float, end: float | None, images: int | None, shape: str = "cosi
     if shape not in ("linear", "cosine"):
         raise UserError(f"Expected a schedule shape 'linear' or 'cosine', got {shape!r}; choose one of the two.")
     return Linear(start, end, images) if shape == "linear" else Cosine(start, end, images)
+
+
+keep_door(__name__, __all__)

@@ -37,8 +37,8 @@ def train(job: Job, watch: Watch) -> None:
     )
     data = job.batches(hp.batch, loader=True)
     for step in range(1, job.steps + 1):
-        for k in range(hp.n_critic):
-            if fault != "gradient_left_critic" and not (fault == "generator_gradient_left" and k == 0):
+        for _ in range(hp.n_critic):
+            if fault not in ("gradient_left_critic", "generator_gradient_left"):
                 netD.zero_grad()
             real, _ = next(data)
             x = real.clone()
@@ -69,6 +69,8 @@ def train(job: Job, watch: Watch) -> None:
                 netD.zero_grad()
             if fault not in ("critic_step_missing",) or step % int(job.strength) == 0:
                 optimizerD.step()
+            if fault == "generator_gradient_left":
+                netD.zero_grad()  # here, after the step: what the generator leaves stays
         for _ in range(hp.g_steps):
             if fault != "gradient_left_generator":
                 netG.zero_grad()

@@ -97,7 +97,7 @@ def check_number(name: str, value: Any, usual: float, *, least: float = 0.0) -> 
         good = isinstance(value, Real) and not isinstance(value, bool) and least <= float(value) < math.inf
     if not good:
         bound = "" if least == -math.inf else f" >= {least:g}"
-        raise UserError(f"Expected {name} as a finite number{bound}, got {_short(value)}; {usual:g} is the default.")
+        raise UserError(f"Expected {name} as a finite number{bound}, got {short(value)}; {usual:g} is the default.")
 
 
 def check_flag(name: str, value: Any) -> None:
@@ -107,7 +107,7 @@ def check_flag(name: str, value: Any) -> None:
         UserTypeError: It is neither.
     """
     if not isinstance(value, bool):
-        raise UserTypeError(f"Expected {name}=True or False, got {_short(value)}; pass one of the two.")
+        raise UserTypeError(f"Expected {name}=True or False, got {short(value)}; pass one of the two.")
 
 
 def check_seed(seed: Any) -> None:
@@ -117,7 +117,24 @@ def check_seed(seed: Any) -> None:
         UserError: It is no whole number from 0 to 2**63 - 1.
     """
     if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= operator.index(seed) < 2**63:
-        raise UserError(f"Expected a seed as a whole number from 0 to 2**63 - 1, got {_short(seed)}; 0 will do.")
+        raise UserError(f"Expected a seed as a whole number from 0 to 2**63 - 1, got {short(seed)}; 0 will do.")
+
+
+def check_device(device: Any) -> torch.device:
+    """The device of a name, which holds values.
+
+    Raises:
+        UserError: There is none.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as problem:
+        first = str(problem).splitlines()[0]
+        raise UserError(f"Expected a device that is there, got {device!r} ({first}); use 'cpu' or 'cuda'.") from problem
+    if found.type == "meta":
+        raise UserError("Expected a device that holds values, got 'meta'; use 'cpu' or 'cuda'.")
+    return found
 
 
 def check_module(network: Any, what: str = "network") -> None:
@@ -150,6 +167,14 @@ def check_samples(x: Any, what: str = "samples", *, shape: str = "[batch, *shape
         raise UserError(f"Expected {what} {shape}, at least one of them, got shape {list(x.shape)}; pass a batch.")
 
 
-def _short(value: Any) -> str:
-    text = repr(value) if not isinstance(value, Tensor) else f"a tensor of shape {list(value.shape)}, {value.dtype}"
+def short(value: Any) -> str:
+    """A value in at most 60 characters, of a tensor its layout, shape and dtype."""
+    if isinstance(value, Tensor):
+        kind = "meta tensor" if value.is_meta else "tensor" if value.layout is torch.strided else "sparse tensor"
+        text = f"a {kind} of shape {list(value.shape)}, {value.dtype}"
+    else:
+        try:
+            text = repr(value)
+        except Exception:  # such as that of a number with thousands of digits
+            text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

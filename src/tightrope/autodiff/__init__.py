@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.autodiff.guard import constraints_are_frozen, frozen_constraints, in_functional_transform, undisturbed
 from tightrope.autodiff.inputs import (
     NoGradientError,
@@ -61,3 +62,5 @@ __all__ = [
     "twice_differentiable",
     "undisturbed",
 ]
+
+keep_door(__name__, __all__)

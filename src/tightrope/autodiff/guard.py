@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.walk import modules_in
 from tightrope.autodiff.view import modules_of
 
 _frozen = 0
@@ -37,8 +38,7 @@ def constraints_are_frozen() -> bool:
     return _frozen > 0 or (not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1)
 
 
-@contextmanager
-def computed_once(*networks: nn.Module, within: AbstractContextManager[Any] | None = None) -> Iterator[None]:
+class computed_once:  # noqa: N801 (used like a function)
     """Compute every parametrised weight here, once; forwards *and backwards* in the block use that one tensor.
 
     ``parametrize.cached`` alone computes a weight where it is first used. If that is inside an activation checkpoint,
@@ -49,17 +49,27 @@ def computed_once(*networks: nn.Module, within: AbstractContextManager[Any] | No
         *networks: Whose weights are computed.
         within: Context of the computation, such as an autocast.
     """
-    with parametrize.cached():
-        with within or nullcontext():
-            waiting = list(networks)
-            while waiting:  # network.modules() takes ten times as long, at every step
-                module = waiting.pop()
-                inside = module._modules
-                if "parametrizations" in inside:
-                    for name in inside["parametrizations"]:  # type: ignore[union-attr]
+
+    def __init__(self, *networks: nn.Module, within: AbstractContextManager[Any] | None = None) -> None:
+        self._networks, self._within = networks, within
+
+    def __enter__(self) -> None:
+        self._cached = parametrize.cached()
+        self._cached.__enter__()
+        found = [m for network in self._networks for m in modules_in(network) if "parametrizations" in m._modules]
+        if not found:
+            return
+        try:
+            with self._within or nullcontext():
+                for module in found:
+                    for name in module._modules["parametrizations"]:  # type: ignore[union-attr]
                         getattr(module, name)
-                waiting += [child for child in inside.values() if child is not None and child._modules]
-        yield
+        except BaseException:
+            self._cached.__exit__(None, None, None)
+            raise
+
+    def __exit__(self, *problem: Any) -> None:
+        self._cached.__exit__(*problem)
 
 
 @contextmanager

@@ -6,14 +6,15 @@ how scores of any shape are summed, in which precision, how the second derivativ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_samples
+from tightrope._plumbing.checks import check_module, check_samples
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
@@ -209,12 +210,32 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
             "Expected scores that depend on the samples, got scores without a way back to them, whose gradient would "
             "be zero whatever the critic; look for detach, no_grad or inference_mode inside the critic."
         )
-    if found.grad_fn is not None and found.grad_fn.name().startswith("CompiledFunction"):
+    if found.grad_fn is not None and _compiled_before() and _holds_compiled(found.grad_fn):
         raise UserError(
-            "Expected a critic that can be differentiated twice, got one compiled by torch.compile, whose backward "
-            "cannot be; pass the network it was made from (critic._orig_mod), or compile with backend='eager'."
+            "Expected a critic that can be differentiated twice, got one compiled by torch.compile, or with a part "
+            "that is, whose backward cannot be; pass the network it was made from (critic._orig_mod), or compile with "
+            "backend='eager'."
         )
-    return found
+    return torch.add(found, x.detach(), alpha=0)  # NaN where the samples are, which a ReLU would hide
+
+
+def _compiled_before() -> bool:
+    """Whether this process has compiled anything with a backward of its own; importing what knows takes seconds."""
+    known = sys.modules.get("torch._dynamo.utils")
+    return known is not None and bool(known.counters["aot_autograd"])
+
+
+def _holds_compiled(node: Any) -> bool:
+    """Whether a compiled part lies in the graph of a node."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            if node.name().startswith("CompiledFunction"):
+                return True
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return False
 
 
 def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> list[Tensor]:
@@ -248,20 +269,29 @@ def _sum(parts: Sequence[Tensor]) -> Tensor:
     return total
 
 
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
+class frozen:  # noqa: N801 (used like a function)
     """Let no parameter of these modules require a gradient inside the block, and restore each flag afterwards.
 
     Gradients still flow *through* the modules. The generator's step uses it, so that no gradient of the critic's
     parameters is computed only to be thrown away.
+
+    Args:
+        *modules: Networks.
     """
-    flagged = [p for module in modules for p in parameters_in(module) if p.requires_grad]
-    for p in flagged:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in flagged:
+
+    def __init__(self, *modules: nn.Module) -> None:
+        for module in modules:
+            if not isinstance(module, nn.Module):
+                check_module(module)
+        self._modules = modules
+
+    def __enter__(self) -> None:
+        self._flagged = [p for module in self._modules for p in parameters_in(module) if p.requires_grad]
+        for p in self._flagged:
+            p.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for p in self._flagged:
             p.requires_grad_(True)
 
 

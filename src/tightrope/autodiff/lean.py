@@ -93,6 +93,12 @@ def _kinked(x: Tensor, slope: float, inplace: bool) -> Tensor | None:
     return out
 
 
+def kinked(x: Tensor, slope: float = 0.0) -> Tensor:
+    """ReLU, or leaky ReLU of a positive ``slope``, whose second derivative sends no zeros back."""
+    out: Tensor = _Kinked.apply(x, slope, False)
+    return out
+
+
 def _avg_pool2d(
     x: Tensor,
     kernel_size: Any,

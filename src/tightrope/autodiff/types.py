@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-Scores: TypeAlias = Tensor | tuple[Tensor, ...]
+Scores: TypeAlias = Tensor | list[Tensor]
 """One critic's scores ``[batch, ...]``, or those of several critics."""
 
 Critic: TypeAlias = Callable[[Tensor], Any]

@@ -15,9 +15,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_whole
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_whole, short
+from tightrope._plumbing.errors import UserError, UserTypeError
 
+_COLUMNS, _CHANNELS = 4, 2  # of scores, at most, where the tuple has another part with a single one
 _WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
 
 
@@ -55,6 +56,9 @@ class View(nn.Module):
     ) -> None:
         super().__init__()
         check_whole("rows", rows, 1, 1)
+        for name, function in (("module", module), ("call", call), ("scores", scores)):
+            if not callable(function) and (function is not None or name == "module"):
+                raise UserTypeError(f"Expected {name} as a function, got {short(function)}; see help(tightrope.View).")
         if call is not None:
             _check_call(module, call)
         self.module, self.call, self.scores, self.labels = module, call, scores, labels
@@ -144,17 +148,33 @@ def scores_of(output: object) -> tuple[Tensor, ...]:
         One tensor per critic.
 
     Raises:
-        UserError: Anything else. Which part of it is the score is not guessed: say it with ``View(..., scores=...)``.
+        UserError: Anything else, such as a tuple of which one part looks like features beside scores: of another number
+            of rows, or with more columns or channels than scores have. Which part of it is the score is not guessed:
+            say it with ``View(..., scores=...)``. A list is one tensor per critic, whatever their shapes.
     """
     if isinstance(output, Tensor) and output.is_floating_point():
         return (output,)
     parts = tuple(output) if isinstance(output, (list, tuple)) else ()
     if parts and all(isinstance(part, Tensor) and part.is_floating_point() for part in parts):
+        if isinstance(output, tuple) and _with_features(parts):
+            shapes = " and ".join(str(list(part.shape)) for part in parts[:4])
+            raise UserError(
+                f"Expected a tuple with the scores of one critic in each part, got shapes {shapes}, of which one looks "
+                "like features; say which part is the score: View(critic, scores=lambda out: out[0]), or return a list "
+                "if each is a critic's scores."
+            )
         return parts
     raise UserError(
         "Expected scores as a tensor in floating point, or as a list or tuple with one such tensor per critic, got "
         f"{described(output)}; say which part is the score: View(critic, scores=lambda out: {_pick(output)})."
     )
+
+
+def _with_features(parts: tuple[Tensor, ...]) -> bool:
+    """Whether a part has other rows than the rest, or many columns or channels where another has a single one."""
+    wide = [part.dim() > 1 and part.shape[1] > (_COLUMNS if part.dim() == 2 else _CHANNELS) for part in parts]
+    single = any(part.dim() < 2 or part.shape[1] == 1 for part in parts)
+    return len({part.shape[:1] for part in parts}) > 1 or (single and any(wide))
 
 
 def samples_of(output: object) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import io
+import os
 import sys
 
 from tightrope._plumbing.errors import UserError
@@ -12,6 +13,7 @@ from tightrope._plumbing.version import __version__
 
 COMMANDS = {
     "train": "Train a GAN on your data and write a report.",
+    "estimate": "What a training would cost: time, memory, traffic.",
     "resume": "Go on from a run's newest checkpoint, bit for bit.",
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
     "export": "Write a run's generator as ONNX, as an exported program of torch, or with a model card.",
@@ -26,6 +28,9 @@ COMMANDS = {
     "list": "Methods, networks and data sets, one line each.",
     "cite": "BibTeX of the papers behind a method.",
 }
+
+SHARED = ("train", "resume")
+"""Commands in which processes started together by torchrun share the work."""
 
 EXIT_USER, EXIT_NON_FINITE, EXIT_STOPPED = 2, 3, 130
 
@@ -51,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
     if nul := [word for word in words if "\0" in word]:
         return _fail(f"Expected words without zero characters, got {nul[0]!r}; leave them out.")
+    if _rank() and words[0] not in SHARED:
+        return 0  # one process does it
     try:
         if arguments is None:
             gc.disable()  # what is imported stays: looking through it for garbage takes a tenth of the start-up
@@ -100,6 +107,12 @@ def _usage() -> str:
     )
 
 
+def _rank() -> int:
+    """Number of this process among those that torchrun started together; 0 for one of its own."""
+    number = os.environ.get("RANK", "0") if "MASTER_ADDR" in os.environ else "0"
+    return int(number) if number.isdecimal() else 0
+
+
 def _fail(sentence: str) -> int:
-    print(f"tightrope: {sentence}", file=sys.stderr)
+    print(f"tightrope{f' (rank {_rank()})' if _rank() else ''}: {sentence}", file=sys.stderr)
     return EXIT_USER

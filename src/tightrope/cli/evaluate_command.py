@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from tightrope._plumbing.words import closest
 from tightrope.cli.options import parse
 
 if TYPE_CHECKING:
+    from tightrope.data import Dataset
     from tightrope.evaluation.features import FeatureNetwork
     from tightrope.metrics import Measurement
 
@@ -121,6 +123,7 @@ def _evaluate(options: EvaluateOptions, folder: Path) -> list[Measurement]:
         if options.data is None and (note := outside(folder, config)):
             print(f"note: {note}", file=sys.stderr)
         train, test = (open_data_of(config, split) for split in ("train", "test"))
+        _note((train, test))
         features, sample = _features(options, train.shape), sample_function(generator)
         _announce(expected_seconds(sample, train, test, n=options.n, seed=seed, features=features, metrics=names))
         found = evaluate(sample, train, test, n=options.n, seed=seed, features=features, metrics=names, progress=True)
@@ -146,6 +149,7 @@ def _compare(options: EvaluateOptions) -> list[Measurement]:
         skip_broken=options.skip_broken,
         progress=True,
     )
+    _note([part for samples in (real, fake, training) if samples is not None for part in samples.parts])
     features = _features(options, real.shape)
     if features is None and real.kind == "images":
         print(
@@ -160,6 +164,12 @@ def _compare(options: EvaluateOptions) -> list[Measurement]:
     return compare(
         real, fake, training=training, n=options.n, seed=seed, features=features, metrics=names, progress=True
     )
+
+
+def _note(opened: Iterable[Dataset]) -> None:
+    """Say what was decided when data were read."""
+    for note in dict.fromkeys(note for one in opened for note in one.notes):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _names(options: EvaluateOptions, others: tuple[str, ...]) -> list[str] | None:

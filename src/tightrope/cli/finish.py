@@ -8,19 +8,25 @@ from pathlib import Path
 
 from tightrope import runs
 from tightrope.cli import EXIT_NON_FINITE, EXIT_STOPPED
+from tightrope.training import distributed
 from tightrope.training.nonfinite import NonFiniteError
 
 
 def finish(folder: Path, training: Callable[[], runs.Outcome], *, quiet: bool) -> int:
-    """Train, write the report whatever happened, and return the exit status."""
+    """Train, write the report whatever happened, and return the exit status; of several ranks, the leader reports."""
+    leads = distributed.leads(distributed.current())
     try:
         outcome = training()
     except NonFiniteError as error:
+        if not leads:
+            return EXIT_NON_FINITE
         from tightrope.report import write_report
 
         print(f"tightrope: {error}", file=sys.stderr)
         print(f"report: {write_report(folder)}", file=sys.stderr)
         return EXIT_NON_FINITE
+    if not leads:
+        return EXIT_STOPPED if outcome.state == "stopped" else 0
     from tightrope.report import summary, write_report  # templates and charts: not before training begins
 
     page = write_report(folder)

@@ -39,9 +39,9 @@ def run(words: list[str]) -> int:
     from tightrope import runs
     from tightrope.cli.finish import finish
     from tightrope.runs.assemble import outside
+    from tightrope.training import distributed
 
-    if options.data is None and (note := outside(options.run, runs.read_config(options.run))):
-        print(f"note: {note}", file=sys.stderr)
+    config = runs.read_config(options.run)
 
     def go_on() -> runs.Outcome:
         return runs.resume(
@@ -54,4 +54,7 @@ def run(words: list[str]) -> int:
             quiet=options.quiet,
         )
 
-    return finish(options.run, go_on, quiet=options.quiet)
+    with distributed.joined(config.training.device) as ranks:
+        if options.data is None and distributed.leads(ranks) and (note := outside(options.run, config)):
+            print(f"note: {note}", file=sys.stderr)
+        return finish(options.run, go_on, quiet=options.quiet)

@@ -14,9 +14,12 @@ from typing import Annotated, Any
 import tyro
 
 from tightrope.cli.options import described, group, parse, spelt
+from tightrope.data import Dataset
 from tightrope.networks import NETWORKS
+from tightrope.runs.config import Config
 from tightrope.runs.options import Option, joint_options, method_options, network_options, refuse_unknown
 from tightrope.runs.resolve import Wishes
+from tightrope.training import distributed
 
 SHOWN = "dcgan"
 """Network whose options the help shows where none is chosen."""
@@ -44,27 +47,26 @@ class TrainOptions(Wishes):
 
 def run(words: list[str]) -> int:
     """Parse, resolve, train, report."""
-    words = ["--from-run" + word[6:] if word.partition("=")[0] == "--from" else word for word in words]
-    names = spelt(words)
-    name, network = names.get("method") or Wishes.method, names.get("network") or None
-    command = _command(name, network, names.keys(), asked="-h" in words or "help" in names)
-    general = [field.name for field in dataclasses.fields(TrainOptions)]
+    options = typed(TrainOptions, "train", words)
+    with distributed.joined(options.device) as ranks:
+        return _train(options, words, ranks)
 
-    def unknown(option: str) -> None:
-        refuse_unknown([option], name, network, general=general, dashes=True)
 
-    options: Any = parse(command, "train", words, unknown)
-    from tightrope.runs.resolve import resolve_wishes
+def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> int:
+    from tightrope.runs.estimate import estimate
 
-    config, dataset = resolve_wishes(
-        Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
-        vars(options.hyperparameters) | vars(options.architecture),
-        command=shlex.join(["tightrope", "train", *words]),
-        progress=not options.quiet,
-        say=lambda text: print(text, file=sys.stderr),
-    )
+    leads = distributed.leads(ranks)
+
+    def found() -> tuple[Config, Dataset]:
+        return resolved(options, words, "train", show=leads and not options.quiet, notes=leads)
+
+    config, dataset = found() if ranks is None else ranks.in_turn(found)
+    if leads and (options.dry_run or not options.quiet):
+        devices = 1 if ranks is None else ranks.count
+        print(estimate(config, dataset, devices=devices, seconds=0).line(), file=sys.stderr)
     if options.dry_run:
-        print(json.dumps(config.to_json(), indent=2))
+        if leads:
+            print(json.dumps(config.to_json(), indent=2))
         return 0
     from tightrope import runs
     from tightrope.cli.finish import finish
@@ -73,14 +75,43 @@ def run(words: list[str]) -> int:
     return finish(folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet), quiet=options.quiet)
 
 
-def _command(method: str, network: str | None, names: Collection[str], *, asked: bool) -> type:
+def resolved(options: Any, words: list[str], command: str, *, show: bool, notes: bool = True) -> tuple[Config, Dataset]:
+    """Configuration and data of what was typed after a command."""
+    from tightrope.runs.resolve import resolve_wishes
+
+    return resolve_wishes(
+        Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
+        vars(options.hyperparameters) | vars(options.architecture),
+        command=shlex.join(["tightrope", command, *words]),
+        progress=show,
+        say=lambda text: print(text, file=sys.stderr) if notes else None,
+    )
+
+
+def typed(base: type[Wishes], name: str, words: list[str]) -> Any:
+    """The words after a command as its options, which are those of ``base``, of one method and of one network."""
+    words = ["--from-run" + word[6:] if word.partition("=")[0] == "--from" else word for word in words]
+    names = spelt(words)
+    method, network = names.get("method") or Wishes.method, names.get("network") or None
+    command = _command(base, method, network, names.keys(), asked="-h" in words or "help" in names)
+    general = [field.name for field in dataclasses.fields(base)]
+
+    def unknown(option: str) -> None:
+        refuse_unknown([option], method, network, general=general, dashes=True)
+
+    return parse(command, name, words, unknown)
+
+
+def _command(
+    base: type[Wishes], method: str, network: str | None, names: Collection[str], *, asked: bool
+) -> type[Wishes]:
     """One dataclass: the general options, and of those of one method and one network the ones among ``names``.
 
     Any network's are taken where the data will choose it. If help was ``asked`` for, all are there, those of one
     network for all of them, and none twice for one player alone.
     """
-    general = described(TrainOptions) if asked else []
-    taken = [field.name for field in dataclasses.fields(TrainOptions)]
+    general = described(base) if asked else []
+    taken = [field.name for field in dataclasses.fields(base)]
     of_method = method_options(method)
     if network is not None:
         network_options(network)  # refuses what is none
@@ -98,10 +129,10 @@ def _command(method: str, network: str | None, names: Collection[str], *, asked:
     hyperparameters = group(f"Of {method}.", chosen(of_method), taken)
     architecture = group(title, chosen(of_network), [*taken, *of_method])
     return dataclasses.make_dataclass(
-        "Train",
+        base.__name__.removesuffix("Options"),
         [*general, ("hyperparameters", hyperparameters), ("architecture", architecture)],
-        bases=(TrainOptions,),
+        bases=(base,),
         frozen=True,
         kw_only=True,
-        namespace={"__doc__": TrainOptions.__doc__},
+        namespace={"__doc__": base.__doc__},
     )

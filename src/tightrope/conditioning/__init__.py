@@ -8,6 +8,7 @@ running statistics) and left exactly as found.
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.conditioning.extremes import Extremes, extremes
 from tightrope.conditioning.gain import reference_gain
 from tightrope.conditioning.jacobian import jacobian, jacobians, pushed_forward
@@ -43,3 +44,5 @@ __all__ = [
     "reference_gain",
     "singular_values",
 ]
+
+keep_door(__name__, __all__)

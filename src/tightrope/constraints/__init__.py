@@ -9,6 +9,7 @@ Projections (call them after the critic's optimiser step): :func:`clip_weights_`
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.constraints.clip import clip_weights_
 from tightrope.constraints.norms import frobenius_norm, weight_norm
 from tightrope.constraints.orthogonal import orthogonal
@@ -28,3 +29,5 @@ __all__ = [
     "unconstrained_weights",
     "weight_norm",
 ]
+
+keep_door(__name__, __all__)

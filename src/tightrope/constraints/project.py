@@ -69,6 +69,8 @@ def bound_singular_values_(
         raise UserError(f"expected a finite epsilon >= 0, got {epsilon!r}; 0.05 is the default")
     check_whole("every", every, 1, 1)
     check_choice("by", by, ("svd", "one_step"))
+    if step is not None:
+        check_whole("step", step, 0, 0)
     if every > 1 and step is None:
         raise UserError(f"expected the number of the optimiser step with every={every}, got None; pass step=")
     if step is not None and step % every:
@@ -84,6 +86,9 @@ def bound_singular_values_(
 def _clamped(name: str, matrix: Tensor, epsilon: float) -> Tensor:
     try:
         return linalg.clamp_singular_values(matrix, 1 / (1 + epsilon), 1 + epsilon)
-    except RuntimeError:  # a decomposition that did not end; looking before would cost a pass at every step
+    except (
+        RuntimeError,
+        UserError,
+    ):  # a decomposition that did not end; looking before would cost a pass at every step
         refuse_not_finite(name, matrix)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.critics.estimate import WassersteinEstimate, wasserstein_estimate
 from tightrope.critics.generalisation import CriticScore, Interval, Judged, generalisation_scores, train_critic
 from tightrope.critics.lipschitz import LayerShare, LipschitzInterval, lipschitz_interval
@@ -18,3 +19,5 @@ __all__ = [
     "train_critic",
     "wasserstein_estimate",
 ]
+
+keep_door(__name__, __all__)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_module, check_samples, check_seed, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
-from tightrope.autodiff import samples_of, undisturbed
+from tightrope.autodiff import critic_scores, rows_of, samples_of, undisturbed
 from tightrope.autodiff.guard import computed_once
 from tightrope.critics.estimate import mean_gap, steepest, wasserstein_estimate
 from tightrope.methods import Method
@@ -157,6 +157,8 @@ def train_critic(
         raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('wgan_gp').")
     check_module(critic, "critic")
     check_samples(real)
+    if not bool(torch.isfinite(real).all()):
+        raise UserError("Expected finite samples, got NaN or infinity among the real ones; look at the data.")
     check_whole("steps", steps, 0, 1000)
     check_whole("batch_size", batch_size, 1, 128)
     check_seed(seed)
@@ -175,6 +177,8 @@ def train_critic(
     if not parameters:
         raise UserError("Expected a critic with parameters that require a gradient, got none; unfreeze it.")
     optimizer = method.critic_optimizer.build(parameters)
+    with undisturbed(critic), torch.no_grad():
+        critic_scores(critic.eval(), real[: rows_of(critic)])
     critic.train()
     for step in range(steps):
         batch = real[torch.randint(len(real), (batch_size,), generator=rng)]

@@ -35,7 +35,9 @@ class Sampler:
         torch.Size([64, 2])
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int, *, seed: int, flip: bool = False) -> None:
+    def __init__(
+        self, dataset: Dataset, batch_size: int, *, seed: int, flip: bool = False, part: tuple[int, int] = (0, 1)
+    ) -> None:
         """Set up the order; nothing is drawn yet.
 
         Args:
@@ -43,9 +45,12 @@ class Sampler:
             batch_size: samples in every batch.
             seed: any integer from 0.
             flip: mirror each image left to right with probability 1/2.
+            part: which part of every batch to hand out, and of how many: ``(rank, ranks)`` where several processes
+                train together.
 
         Raises:
-            UserError: on an empty set, a batch size below 1, a negative seed, or flips of something that is no image.
+            UserError: on an empty set, a batch size below 1 or not divisible into parts, a negative seed, or flips of
+                something that is no image.
         """
         if not isinstance(dataset, Dataset):
             raise UserTypeError(
@@ -63,19 +68,28 @@ class Sampler:
             raise UserError(f"The seed must not be negative, got {seed}; give an integer from 0.")
         if flip and dataset.kind != "images":
             raise UserError(f"Flips need images, but {dataset.name} holds {dataset.kind}; set flip=False.")
+        number, parts = part
+        if not 0 <= number < parts or batch_size % parts:
+            raise UserError(
+                f"Expected one of the parts 0 to {parts - 1} of a batch that divides into {parts}, got part {number} "
+                f"of {batch_size} samples; choose a batch size that is a multiple of the number of ranks."
+            )
         self.dataset, self.batch_size, self.seed, self.flip = dataset, batch_size, seed, flip
         self.batches = 0
+        size = batch_size // parts
+        self._part = slice(number * size, (number + 1) * size)
         self._rng = torch.Generator()  # holds no state of its own: seeded anew for every draw
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def next(self) -> Batch:
-        """The next batch, ``batch_size`` samples in training scale on the CPU."""
+        """The next batch, ``batch_size`` samples or this part of them, in training scale on the CPU."""
         k = self.batches
         self.batches += 1
-        return self.dataset.batch(self.indices(k), self._flips(k))
+        flips = self._flips(k)
+        return self.dataset.batch(self.indices(k)[self._part], None if flips is None else flips[self._part])
 
     def indices(self, k: int) -> Tensor:
-        """Rows of batch k, int64 ``[batch_size]``; does not move the sampler."""
+        """Rows of all parts of batch k, int64 ``[batch_size]``; does not move the sampler."""
         position, stop, pieces = k * self.batch_size, (k + 1) * self.batch_size, []
         while position < stop:
             epoch, start = divmod(position, len(self.dataset))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.doctor.diagnose import diagnose
 from tightrope.doctor.preflight import preflight
 from tightrope.doctor.probe import GammaAdvice, GammaTrial, tune_gamma
 
 __all__ = ["GammaAdvice", "GammaTrial", "diagnose", "preflight", "tune_gamma"]
+
+keep_door(__name__, __all__)

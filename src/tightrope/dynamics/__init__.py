@@ -1,5 +1,6 @@
 """Game dynamics: the vector field of any user's game, its Jacobian and spectrum, and whether training will hold."""
 
+from tightrope._plumbing.door import keep_door
 from tightrope.dynamics.field import gradient_field
 from tightrope.dynamics.jacobian import field_jacobian
 from tightrope.dynamics.path import PathAngle, path_angle
@@ -33,3 +34,5 @@ __all__ = [
     "state_tensors",
     "update_jacobian",
 ]
+
+keep_door(__name__, __all__)

@@ -11,7 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_number
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.dynamics.players import Player
 from tightrope.dynamics.prediction import Prediction, judge
 from tightrope.dynamics.smooth import check_step
@@ -156,7 +157,13 @@ def contracting_weights(
         >>> round(found.smallest, 2), round(found.largest, 2)  # h (1/4) < gamma < 2/h + h/8
         (0.25, 2.12)
     """
-    tried = [(w, predict_at(w)) for w in weights]
+    check_number("accuracy", accuracy, 1e-3, least=1e-12)
+    grid = list(weights)
+    for w in grid:
+        check_number("each weight", w, 1)
+    tried = [(w, predict_at(w)) for w in grid]
+    if not all(isinstance(found, Prediction) for _, found in tried):
+        raise UserTypeError("Expected predict_at as a function that gives a Prediction, got another; see predict.")
     if not tried or any(w <= 0 for w, _ in tried) or any(a[0] >= b[0] for a, b in pairwise(tried)):
         raise UserError(
             f"Expected positive weights in ascending order, got {[w for w, _ in tried]}; for example a geometric grid."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.evaluation.compare import compare, expected_seconds_of_comparison
 from tightrope.evaluation.evaluate import evaluate, expected_seconds
 from tightrope.evaluation.measures import GROUPS, MEASURES, METRICS, Measure
@@ -24,3 +25,5 @@ __all__ = [
     "open_pair",
     "open_samples",
 ]
+
+keep_door(__name__, __all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.layers.find import constrainable_layers, find_batch_norm, find_layers
 from tightrope.layers.kernel import KernelShape, effective_weight, kernel_shape
 
@@ -13,3 +14,5 @@ __all__ = [
     "find_layers",
     "kernel_shape",
 ]
+
+keep_door(__name__, __all__)

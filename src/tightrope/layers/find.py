@@ -66,10 +66,7 @@ def constrainable_layers(
     """
     skip = _names(skip)
     layers = find_layers(network, skip=skip)
-    skipped = _subtrees(network, skip)
-    for name, module in network.named_modules():
-        if name not in skipped and not isinstance(module, (*LAYERS, parametrize.ParametrizationList)):
-            _refuse_other_weights(name, module, inside_parametrization="parametrizations." in name)
+    refuse_other_weights(network, skip=skip)
     if not layers:
         raise UserError(
             "expected a network with Linear, Conv, ConvTranspose or Embedding layers, got none; check `skip`"
@@ -175,16 +172,25 @@ def _subtrees(network: nn.Module, skip: Iterable[str]) -> set[str]:
     return below
 
 
-def _refuse_other_weights(name: str, module: nn.Module, *, inside_parametrization: bool) -> None:
-    if inside_parametrization:
-        return
-    own = [key for key, p in module.named_parameters(recurse=False) if p.dim() >= 2]
-    if isinstance(module, _REFUSED) or own:
-        what = f"{type(module).__name__} with {', '.join(own)}" if own else type(module).__name__
-        raise UserTypeError(
-            f"expected weights in Linear, Conv, ConvTranspose or Embedding layers, got {what} at {name!r}; hold them "
-            "in such layers, or name it in `skip`, which leaves it unconstrained and the network without the bound"
-        )
+def refuse_other_weights(network: nn.Module, *, skip: Iterable[str] = ()) -> None:
+    """Refuse weights of two axes or more that no layer holds, which would be passed over.
+
+    Raises:
+        UserTypeError: A module outside ``skip`` holds one.
+    """
+    skipped = _subtrees(network, skip)
+    for name, module in network.named_modules():
+        inside = "parametrizations." in name or isinstance(module, parametrize.ParametrizationList)
+        if name in skipped or inside or isinstance(module, LAYERS):
+            continue
+        own = [key for key, p in module.named_parameters(recurse=False) if p.dim() >= 2]
+        if isinstance(module, _REFUSED) or own:
+            what = f"{type(module).__name__} with {', '.join(own)}" if own else type(module).__name__
+            raise UserTypeError(
+                f"expected weights in Linear, Conv, ConvTranspose or Embedding layers, got {what} at {name!r}; hold "
+                "them in such layers, or name it in `skip`, which leaves it unconstrained and the network without the "
+                "bound"
+            )
 
 
 def find_batch_norm(network: nn.Module) -> list[str]:

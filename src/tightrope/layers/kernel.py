@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tightrope._plumbing.errors import UserTypeError
 from tightrope.autodiff.guard import frozen_constraints
 from tightrope.layers.torch_own import hooked_weight, hooks_of, steady
-from tightrope.linalg import block_add_outer, block_matvec, block_rmatvec, top_singular_pair
+from tightrope.linalg import top_singular_pair
+from tightrope.linalg.blocks import add_outer, matvec
 
 Layer: TypeAlias = (
     nn.Linear
@@ -73,7 +74,7 @@ class KernelShape:
         """Kernel matrix times ``v [groups * columns]``; ``weight`` may be its :meth:`view`."""
         if self.groups == 1:
             return torch.mv(self._block(weight), v)
-        return block_matvec(self.matrix(weight), v)
+        return matvec(self.matrix(weight), v)
 
     def _block(self, weight: Tensor) -> Tensor:
         already = weight.dim() == 2  # also where the layer stores it so: a step that is not taken costs nothing
@@ -83,17 +84,17 @@ class KernelShape:
         """Transposed kernel matrix times ``u [groups * rows]``; ``weight`` may be its :meth:`view`."""
         if self.groups == 1:
             return torch.mv(self._block(weight).t(), u)
-        return block_rmatvec(self.matrix(weight), u)
+        return matvec(self.matrix(weight).mT, u)
 
     def plus_gradient(
-        self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: float = 1.0, times: float = 1.0
+        self, g: Tensor, weight: Tensor, u: Tensor, v: Tensor, scale: Any = 1.0, times: Any = 1.0
     ) -> Tensor:
         """``scale (g + times * gradient of u^T M(weight) v in the weight)``, a new tensor."""
         if self.groups == 1 and not self.transposed:
             block = g if g.dim() == 2 else g.reshape(self.rows, self.columns)
             total = torch.addr(block, u, v, beta=scale, alpha=scale * times)
             return total if g.dim() == 2 else total.view(weight.shape)
-        return self.weight(block_add_outer(self.matrix(g), u, v, scale, scale * times), weight.shape)
+        return self.weight(add_outer(self.matrix(g), u, v, scale, scale * times), weight.shape)
 
     def top_pair(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Exact singular vectors ``u``, ``v`` of the largest singular value."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from tightrope._plumbing.door import keep_door
 from tightrope.linalg.blocks import block_add_outer, block_matvec, block_rmatvec, top_singular_pair
 from tightrope.linalg.charts import cayley, cayley_inverse, qr
 from tightrope.linalg.polar import bjorck, bjorck_step, clamp_singular_values, polar
@@ -37,3 +38,5 @@ __all__ = [
     "qr",
     "top_singular_pair",
 ]
+
+keep_door(__name__, __all__)

@@ -7,21 +7,61 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import short
+from tightrope._plumbing.errors import UserError
+
+
+def _require(M: Tensor, **vectors: tuple[Tensor, int]) -> None:
+    """Refuse what is no row of blocks, and vectors that do not fit them along an axis."""
+    if M.dim() != 3 or M.is_complex():
+        raise UserError(f"Expected real blocks [groups, m, n], got {short(M)}; one matrix is M[None].")
+    for name, (vector, axis) in vectors.items():
+        if vector.numel() != M.shape[0] * M.shape[axis] or vector.dtype != M.dtype:
+            raise UserError(
+                f"Expected {name} with {M.shape[0] * M.shape[axis]} entries for blocks of shape {list(M.shape)} and of "
+                f"{M.dtype}, got {short(vector)}; one vector holds the parts of all blocks."
+            )
+
 
 def block_matvec(M: Tensor, v: Tensor) -> Tensor:
-    """Block-diagonal matrix times vector: ``M [groups, m, n]``, ``v [groups * n]`` gives ``[groups * m]``."""
+    """Block-diagonal matrix times vector: ``M [groups, m, n]``, ``v [groups * n]`` gives ``[groups * m]``.
+
+    Raises:
+        UserError: ``M`` holds no blocks, or ``v`` does not fit.
+    """
+    _require(M, v=(v, 2))
+    return matvec(M, v.reshape(-1))
+
+
+def matvec(M: Tensor, v: Tensor) -> Tensor:
+    """:func:`block_matvec` of what is known to fit."""
     if M.shape[0] == 1:
         return torch.mv(M[0], v)
     return torch.bmm(M, v.reshape(M.shape[0], M.shape[2], 1)).reshape(-1)
 
 
 def block_rmatvec(M: Tensor, u: Tensor) -> Tensor:
-    """Transposed block-diagonal matrix times vector: ``u [groups * m]`` gives ``[groups * n]``."""
-    return block_matvec(M.mT, u)
+    """Transposed block-diagonal matrix times vector: ``u [groups * m]`` gives ``[groups * n]``.
+
+    Raises:
+        UserError: ``M`` holds no blocks, or ``u`` does not fit.
+    """
+    _require(M, u=(u, 1))
+    return matvec(M.mT, u.reshape(-1))
 
 
 def block_add_outer(M: Tensor, u: Tensor, v: Tensor, beta: float = 1.0, alpha: float = 1.0) -> Tensor:
-    """``beta M + alpha u v^T`` in blocks, new: ``M [groups, m, n]``, ``u [groups * m]``, ``v [groups * n]``."""
+    """``beta M + alpha u v^T`` in blocks, new: ``M [groups, m, n]``, ``u [groups * m]``, ``v [groups * n]``.
+
+    Raises:
+        UserError: ``M`` holds no blocks, or a vector does not fit.
+    """
+    _require(M, u=(u, 1), v=(v, 2))
+    return add_outer(M, u.reshape(-1), v.reshape(-1), beta, alpha)
+
+
+def add_outer(M: Tensor, u: Tensor, v: Tensor, beta: float = 1.0, alpha: float = 1.0) -> Tensor:
+    """:func:`block_add_outer` of what is known to fit."""
     if M.shape[0] == 1:
         return torch.addr(M[0], u, v, beta=beta, alpha=alpha)[None]
     groups, m, n = M.shape
@@ -39,7 +79,11 @@ def top_singular_pair(M: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         ``u [groups * m]`` and ``v [groups * n]`` of unit length with ``u^T M v = sigma``, non-zero in one block only.
+
+    Raises:
+        UserError: ``M`` holds no blocks of real, finite entries.
     """
+    _require(M)
     if M.is_meta:
         return M[:, :, 0].reshape(-1), M[:, 0, :].reshape(-1)
     A = M.double()

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number, check_whole
+from tightrope._plumbing.errors import UserError
 from tightrope.linalg._matrices import bind_at_once, derivatives_may_follow, oriented
 from tightrope.linalg.lyapunov import floored, lyapunov, skew_lyapunov
 from tightrope.linalg.precision import full_precision
@@ -228,6 +230,8 @@ def bjorck(W: Tensor, iterations: int = 30) -> Tensor:
         >>> torch.allclose(linalg.bjorck(W), linalg.polar(W), atol=1e-5)
         True
     """
+    check_whole("iterations", iterations, 0, 30)
+    iterations = min(iterations, 10_000)  # it ends by itself long before
 
     def iterate(A: Tensor) -> Tensor:
         exact = A.double()
@@ -317,6 +321,9 @@ def clamp_singular_values(W: Tensor, low: float, high: float) -> Tensor:
         >>> torch.allclose(torch.linalg.svdvals(W), torch.tensor([2.0, 1.0, 0.5]))
         True
     """
+    check_number("low", low, 0.5)
+    if not low <= high:
+        raise UserError(f"Expected low <= high, got {low} and {high}; swap them.")
 
     def clamp(A: Tensor) -> Tensor:
         Q, s, U, _ = _polar_parts(A)

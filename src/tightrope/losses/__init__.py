@@ -40,6 +40,7 @@ relativistic     0.127  2.127
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.losses.adversarial import (
     LOSSES,
     LeastSquares,
@@ -72,3 +73,5 @@ __all__ = [
     "top_k",
     "wasserstein",
 ]
+
+keep_door(__name__, __all__)

@@ -83,7 +83,7 @@ def top_k(d_fake: Any, *, share: float) -> Scores:
         share: Part of the samples to keep, above 0 and at most 1.
 
     Returns:
-        Scores ``[ceil(share * batch), ...]``, in a tuple for several critics.
+        Scores ``[ceil(share * batch), ...]``, in a list for several critics.
 
     Raises:
         UserError: ``share`` is out of range, or there are no scores.
@@ -97,7 +97,7 @@ def top_k(d_fake: Any, *, share: float) -> Scores:
     check_number("share", share, 0.5)
     if not 0 < share <= 1:
         raise UserError(f"Expected a share above 0 and at most 1, got {share}; 0.5 keeps the better half.")
-    kept = tuple(_best(scores, share) for scores in scores_of(d_fake))
+    kept = [_best(scores, share) for scores in scores_of(d_fake)]
     return kept[0] if len(kept) == 1 else kept
 
 

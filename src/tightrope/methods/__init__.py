@@ -4,6 +4,7 @@ Each builder's defaults are its paper's settings, its signature is the list of i
 names what departs. ``build("r1", gamma=1.0)`` is the one way in for names that come from a command line.
 """
 
+from tightrope._plumbing.door import keep_door
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.clamped import dcgan_clamped, wgan_gp_clamped
 from tightrope.methods.game_optimizers import (
@@ -52,3 +53,5 @@ __all__ = [
     "wgan_ttur",
     "with_setting",
 ]
+
+keep_door(__name__, __all__)

@@ -40,7 +40,7 @@ class Objective:
         total: Scalar to differentiate, ``loss + penalty``.
         loss: Adversarial part, scalar.
         penalty: Sum of the penalties that were due, scalar; None where none was.
-        d_real: Scores of real samples ``[batch, ...]``, of several critics a tuple; None where the generator's loss
+        d_real: Scores of real samples ``[batch, ...]``, of several critics a list; None where the generator's loss
             needs none.
         d_fake: Scores of fake samples, likewise.
     """
@@ -50,6 +50,15 @@ class Objective:
     penalty: Tensor | None
     d_real: Scores | None
     d_fake: Scores
+
+    def __repr__(self) -> str:
+        """The numbers, and of scores their means: a batch of them would fill the screen."""
+        parts = [("total", self.total), ("loss", self.loss), ("penalty", self.penalty)]
+        means = [
+            (f"mean {name}", None if d is None else mean_score(d))
+            for name, d in (("d_real", self.d_real), ("d_fake", self.d_fake))
+        ]
+        return f"Objective({', '.join(f'{name}={float(v):.6g}' for name, v in (*parts, *means) if v is not None)})"
 
 
 def mean_score(scores: Scores) -> Tensor:
@@ -61,7 +70,7 @@ def mean_score(scores: Scores) -> Tensor:
 def _scores(output: object) -> Scores:
     """What a critic returned, as an :class:`Objective` keeps it."""
     found = scores_of(output)
-    return found[0] if len(found) == 1 else found
+    return found[0] if len(found) == 1 else list(found)
 
 
 def critic_objective(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Literal
 
 from tightrope import losses, optimizers, penalties
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
@@ -50,6 +52,7 @@ def consensus(
         alpha: Smoothing of RMSProp.
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
+    check_number("gamma", gamma, 10)
     one_of("loss", loss, _LOSSES)
     optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.consensus, gamma=gamma)
@@ -85,6 +88,7 @@ def symplectic(
         alpha: Smoothing of RMSProp.
         loss: ``"non_saturating"``, ``"minimax"`` or ``"least_squares"``.
     """
+    check_number("weight", weight, 1, least=-math.inf)
     one_of("loss", loss, _LOSSES)
     optimizer = RMSprop(learning_rate, alpha)
     correction = partial(optimizers.symplectic, weight=weight, align=align)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any, Literal
 
 from tightrope import constraints, losses, penalties
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_choice, check_number, check_whole
 from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.methods._hyperparameters import ramps, refuse_idle
@@ -51,6 +50,8 @@ def sn_gan(
     """
     one_of("loss", loss, ("hinge", "standard"))
     one_of("norm", norm, ("kernel", "operator"))
+    check_whole("power_iterations", power_iterations, 1, 1)
+    check_choice("update", update, ("optimizer_step", "forward"))
     (rate,) = ramps(schedule_images, (learning_rate, learning_rate_final), shape="linear")
     optimizer = Adam(rate, betas)
     return Method(
@@ -98,6 +99,8 @@ def sn_wgan(
         every: Apply that penalty lazily, every so many critic steps.
     """
     one_of("norm", norm, ("kernel", "operator"))
+    check_whole("power_iterations", power_iterations, 1, 1)
+    check_choice("update", update, ("optimizer_step", "forward"))
     refuse_idle(sn_wgan, {"every": every}, {"every": (weight != 0, "a weight of the penalty")})
     optimizer = Adam(learning_rate, betas)
     return Method(
@@ -162,8 +165,7 @@ def orthogonal_wgan(
     one_of("norm", norm, ("kernel", "operator"))
     one_of("form", form, ("gram", "off_diagonal", "srip", "mutual_coherence"))
     one_of("projection", projection, ("svd", "one_step"))
-    if not 0 <= epsilon < math.inf:
-        raise UserError(f"Expected a finite epsilon of at least 0, got {epsilon}; 0.05 is the default.")
+    check_number("epsilon", epsilon, 0.05)
     given = {"by": by, "norm": norm, "weight": weight, "form": form, "epsilon": epsilon, "every": every}
     reads = dict.fromkeys(("by", "norm"), (way == "hard", "way 'hard'"))
     reads |= dict.fromkeys(("weight", "form"), (way == "soft", "way 'soft'"))

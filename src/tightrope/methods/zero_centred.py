@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Literal
 
 from tightrope import losses, penalties
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.autodiff.types import PenaltyFunction
@@ -55,6 +58,8 @@ def r1(
     }
     reads |= {"sigma": (approximate, "approximate=True")}
     refuse_idle(r1, {"betas": betas, "alpha": alpha, "sigma": sigma}, reads)
+    if approximate and not (isinstance(sigma, Real) and 0 < sigma < math.inf):
+        raise UserError(f"Expected a step sigma > 0, finite, got {sigma!r}; 0.01 is the published value.")
     settings = {
         "rmsprop": RMSprop(learning_rate, alpha),
         "adam": Adam(learning_rate, betas),

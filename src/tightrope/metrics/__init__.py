@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.metrics.frechet import Frechet, frechet_distance, frechet_from_statistics, frechet_parts
 from tightrope.metrics.kernel import block_kernel_distance, kernel_distance
 from tightrope.metrics.modes import Coverage, class_coverage, class_histogram, mode_coverage
@@ -46,3 +47,5 @@ __all__ = [
     "wasserstein1",
     "weighted_wasserstein1",
 ]
+
+keep_door(__name__, __all__)

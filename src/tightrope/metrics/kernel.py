@@ -54,6 +54,11 @@ def kernel_distance(real: Array, fake: Array, *, degree: int = 3, offset: float 
     value = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
     without_x = (xx - 2 * within_x) / ((n - 1) * (n - 2)) + yy / (m * (m - 1)) - 2 * (xy - across_x) / ((n - 1) * m)
     without_y = xx / (n * (n - 1)) + (yy - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (xy - across_y) / (n * (m - 1))
+    if not math.isfinite(float(value)):
+        raise UserError(
+            f"The kernel of degree {degree} leaves the range of float64 at features up to "
+            f"{float(max(x.abs().max(), y.abs().max())):.3g}; divide both sets by one number first."
+        )
     variance = sum((len(v) - 1) ** 2 / len(v) * float(v.var()) for v in (without_x, without_y))
     return Estimate(float(value), math.sqrt(variance))
 

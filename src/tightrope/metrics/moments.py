@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError
-from tightrope.metrics._checks import Array, as_features
+from tightrope._plumbing.checks import check_whole, short
+from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.metrics._checks import Array, as_features, check_count
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,29 @@ class FeatureStatistics:
     mean: Tensor
     scatter: Tensor
 
+    def __post_init__(self) -> None:
+        check_count("of samples", self.count)
+        for name, held, axes in (("mean", self.mean, 1), ("scatter", self.scatter, 2)):
+            if not isinstance(held, Tensor) or held.dim() != axes or not held.is_floating_point():
+                raise UserTypeError(
+                    f"The {name} must be a tensor in floating point of {axes} axes, but it is {short(held)}; build "
+                    "statistics by FeatureStatistics.of(features)."
+                )
+        if self.count < 0 or self.scatter.shape != (len(self.mean), len(self.mean)):
+            raise UserError(
+                f"Statistics need a count >= 0, a mean [d] and a scatter [d, d], but they have {self.count}, "
+                f"{list(self.mean.shape)} and {list(self.scatter.shape)}; build them by FeatureStatistics.of(features)."
+            )
+        if bool((self.scatter.diagonal() < 0).any()) or (self.count < 2 and bool(self.scatter.any())):
+            raise UserError(
+                f"The scatter of {self.count} samples is a sum of squares, zero below 2 samples, but it holds "
+                "other numbers; build statistics by FeatureStatistics.of(features)."
+            )
+
     @classmethod
     def empty(cls, dimension: int) -> FeatureStatistics:
         """Return the statistics of no samples at all, to be updated batch by batch."""
+        check_whole("dimension", dimension, 1, 2048)
         zeros = torch.zeros(dimension, dtype=torch.float64)
         return cls(0, zeros, torch.zeros(dimension, dimension, dtype=torch.float64))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.monitor.causes import CAUSES, Cause
 from tightrope.monitor.finding import Diagnosis, Finding
 from tightrope.monitor.monitor import Monitor
@@ -18,3 +19,5 @@ __all__ = [
     "input_gradient_norms",
     "signals",
 ]
+
+keep_door(__name__, __all__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -131,6 +131,16 @@ def critic_account(
                 columns.append(Column("claim", words, vector, where(one, found), weight))
         return columns + _sums(columns, len(penalties))
 
+    def scaled() -> list[Column]:
+        columns = []
+        for one in points:
+            factor = _asked_with(one.call)
+            if factor > 1.5:
+                for name, _ in penalties:
+                    vector = gradients_at(module, one.call, [COSTS[name][1]], leaves.parameters, factor)[0]
+                    columns.append(Column("scale", f"its gradient times {factor:.4g}", vector, where(one, found)))
+        return columns
+
     def others() -> list[Column]:
         return [c for one in points for c in _all_costs(module, one, found, leaves)]
 
@@ -140,12 +150,32 @@ def critic_account(
             return []
         return [Column("leak", "the generator's loss, not cleared", _flat_pull(module, rest, leaves)[0])]
 
-    groups = [claimed, leaked, lambda: _before(leaves), others, lambda: _decay(leaves)]
-    return account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
+    groups = [claimed, scaled, leaked, lambda: _before(leaves), others, lambda: _decay(leaves)]
+    found_so = account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
+    if found_so.kind == "losses" and found_so.expected and points and _idle(module, points, leaves, penalties):
+        return replace(found_so, expected=0.0)
+    return found_so
+
+
+def _idle(module: nn.Module, points: Sequence[Judged], leaves: Leaves, penalties: Sequence[tuple[str, float]]) -> bool:
+    """Whether a one-sided form of the claimed penalty, which is no fault, would give nothing at these points."""
+    if [name for name, _ in penalties] != ["gp"] or not all(
+        e.graph for one in points for arrived in one.call.events for e in probes(arrived)
+    ):
+        return False
+    cost = COSTS["gp1"][1]
+    return not any(bool(gradients_at(module, one.call, [cost], leaves.parameters)[0].any()) for one in points)
 
 
 def _asked(call: Call) -> bool:
     return (call.leaf or call.attached) and any(probes(arrived) for arrived in call.events)
+
+
+def _asked_with(call: Call) -> float:
+    """The factor of the scores under which the gradient at the inputs was asked for: 1, or a loss scale."""
+    values = [e.value.flatten() for arrived in call.events for e in probes(arrived)]
+    same = [v for v in values if len(v) and bool((v == v[0]).all())]
+    return abs(float(same[0][0])) if same else 1.0
 
 
 def _places(found: Sequence[Judged], points: Sequence[Judged], name: str, last_step: int) -> list[Judged]:

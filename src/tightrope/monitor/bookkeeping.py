@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from tightrope.autodiff import frozen_constraints
 from tightrope.constraints import constrained_layers, unconstrained_weights
 from tightrope.layers.find import find_batch_norm, find_layers
 from tightrope.layers.kernel import TRANSPOSED
-from tightrope.layers.torch_own import steady
+from tightrope.layers.torch_own import hooks_of, steady
 from tightrope.monitor.capture import Call, Hook
 from tightrope.monitor.history import Ends, History
 from tightrope.monitor.ledger.replay import replayed
@@ -64,6 +65,12 @@ def normalised(player: Player, constrained: Iterable[str], window: Window) -> No
         window.numbers["sigma"], window.words["sigma"] = worst, where
 
 
+def iterates(module: nn.Module) -> bool:
+    """Whether it is a spectral norm of torch, which advances in training mode only."""
+    old = any(isinstance(hook, SpectralNorm) for hook in hooks_of(module).values())
+    return old or isinstance(module, nn.utils.parametrizations._SpectralNorm)
+
+
 def moded(module: nn.Module) -> bool:
     """Whether train and eval mode differ."""
     return any(isinstance(m, MODED) and (getattr(m, "p", 1) or 0) > 0 for m in module.modules())
@@ -73,6 +80,9 @@ def modes(player: Player, seen: PlayerWindow, calls: Sequence[Call]) -> None:
     """In which mode the player's training calls were made; calls without gradients do not count as training."""
     training = [call for call in calls if call.grad and any(call.events)]
     seen.calls = len(training)
+    seen.stale_norms = sum(
+        not all(call.training[k] for k, m in enumerate(player.module.modules()) if iterates(m)) for call in training
+    )
     if not moded(player.module):
         return
     inside = [k for k, m in enumerate(player.module.modules()) if isinstance(m, MODED)]

@@ -245,9 +245,8 @@ class Listener:
 
 
 def cleared(module: nn.Module) -> bool:
-    """Whether the first trainable parameter holds no gradient, or zero."""
-    first = next((p for p in module.parameters() if p.requires_grad), None)
-    return first is None or first.grad is None or not bool(first.grad.any())
+    """Whether no parameter holds a gradient other than zero."""
+    return not any(p.grad is not None and bool(p.grad.any()) for p in module.parameters())
 
 
 def version_of(module: nn.Module) -> int:

@@ -42,6 +42,12 @@ class Claims:
     constraint: str | None = None
 
 
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, str) or (
+        isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str)
+    )
+
+
 def claims_of(penalty: Any) -> Claims:
     """Read ``penalty=``: None, a name, a pair of name and number, or a list of these.
 
@@ -53,6 +59,11 @@ def claims_of(penalty: Any) -> Claims:
     one = isinstance(penalty, str) or (
         isinstance(penalty, tuple) and len(penalty) == 2 and isinstance(penalty[1], (int, float))
     )
+    if not one and not (isinstance(penalty, (list, tuple)) and all(map(_is_entry, penalty))):
+        raise UserError(
+            f"Expected a penalty as a name, a pair of name and weight, or a list of these, got {penalty!r}; try "
+            "('gp', 10.0)."
+        )
     penalties, clip, constraint = [], None, None
     for entry in [penalty] if one else list(penalty):
         name, value = entry if isinstance(entry, (tuple, list)) else (entry, None)

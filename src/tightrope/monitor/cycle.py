@@ -72,13 +72,13 @@ def judged(critic: Sequence[Call], generator: Sequence[Call], real: Tensor | Non
             continue
         _place(one, generator, real)
     unknown = [one for one in found if one.role == "unknown"]
-    fakes = any(one.role == "fake" for one in found)
+    fakes = any(one.role == "fake" and not one.call.attached for one in found)
     reals = any(one.role == "real" for one in found)
-    if fakes and not reals:
-        for one in unknown:
+    attached = any(one.role == "fake" for one in found)
+    for one in unknown:
+        if fakes or (attached and not reals):  # fakes are known by their storage, so what is not one is real
             one.role = "real"
-    elif reals and not fakes:
-        for one in unknown:
+        elif reals:
             one.role = "fake"
     return found
 

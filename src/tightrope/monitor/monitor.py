@@ -68,6 +68,10 @@ class Monitor:
         ema: The averaged generator.
         held_out: Real rows that are not trained on, ``[n, *shape]``.
         budget: Share of the training time that windows may take; they are put off to keep it.
+
+    Raises:
+        UserError: A loss, penalty, optimiser or number that is none.
+        UserTypeError: A network that is no module.
     """
 
     def __init__(

@@ -142,10 +142,12 @@ class Observer:
         if not self.open:
             return
         count = count_of(optimizer, parameters)
-        if 0 <= count < counters.last_state - 1 or (count < 0 <= counters.last_state):
+        before = max(counters.last_state.values(), default=-1.0)
+        known = counters.last_state.get(id(optimizer), before if len(counters.optimizers) <= 2 else -1.0)
+        if counters.cycle == 1 and (0 <= count < known - 1 or count < 0 <= known):
             counters.resets += 1
             counters.resets_at = self.history.cycles
-        counters.last_state = count
+        counters.last_state = {**counters.last_state, id(optimizer): count}
 
     def _inspect(
         self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], closure: bool, now: int
@@ -170,6 +172,8 @@ class Observer:
                  if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
         if closure:
             seen.silent = "its optimiser takes a closure"
+        elif _several_processes():
+            seen.silent = "several processes average their gradients"
         elif not player.fresh:
             seen.silent = "gradients are accumulated over several updates"
         elif with_gradient and seen.finite and len(seen.accounts) < 2:
@@ -210,3 +214,8 @@ class Observer:
         finally:
             for listener in listeners:
                 listener.busy = False
+
+
+def _several_processes() -> bool:
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

@@ -29,7 +29,7 @@ class Counters:
         other_parameters: Steps by an optimiser claimed for this player that held parameters of the other one.
         stale: Steps by an optimiser claimed for this player that held none of its parameters.
         resets: ``state["step"]`` fell back.
-        last_state: ``state["step"]`` at its last step, -1 without one.
+        last_state: ``state["step"]`` at its last step by optimiser, -1 without one.
         optimizers: Identities of those that stepped it.
         resets_at: When it fell back last.
     """
@@ -44,7 +44,7 @@ class Counters:
     other_parameters: int = 0
     stale: int = 0
     resets: int = 0
-    last_state: float = -1.0
+    last_state: dict[int, float] = field(default_factory=dict)
     optimizers: set[int] = field(default_factory=set)
     resets_at: int = 0
 
@@ -123,10 +123,8 @@ class Held:
 
 
 def decay_of(optimizer: torch.optim.Optimizer) -> float:
-    """Share of a weight that decoupled decay takes per step; other optimisers' decay enters the gradient."""
-    decoupled = isinstance(optimizer, (torch.optim.AdamW, torch.optim.SGD))
-    found = [float(g["lr"]) * float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups]
-    return max(found, default=0.0) if decoupled else 0.0
+    """Largest weight decay."""
+    return max((float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups), default=0.0)
 
 
 def momentum_of(optimizer: torch.optim.Optimizer) -> float:

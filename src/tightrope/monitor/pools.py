@@ -10,10 +10,25 @@ from torch import Tensor
 
 from tightrope.monitor.bookkeeping import checksums
 from tightrope.monitor.capture import Call, tensors_in
-from tightrope.monitor.cycle import Judged
+from tightrope.monitor.cycle import Judged, related
 from tightrope.monitor.window import Window
 
 AXES, POOL = 64, 512
+
+
+def _labels_of(call: Call) -> Tensor | None:
+    """What a conditional critic was called with besides the samples, if it has a row per sample."""
+    others = [t for t in tensors_in((call.args, call.kwargs)) if call.x is None or t.data_ptr() != call.x.data_ptr()]
+    return next((t for t in others if t.dim() and call.x is not None and len(t) == len(call.x) and t.dim() <= 2), None)
+
+
+def _noise(shown: Tensor, passed: Tensor) -> float:
+    """Share of what the critic was shown that is no affine function of what was passed; -1 for unrelated rows."""
+    if not related(shown, passed):
+        return -1.0
+    x, y = passed.detach().double().flatten(), shown.detach().double().flatten()
+    x, y = x - x.mean(), y - y.mean()
+    return float((y - (x @ y) / (x @ x).clamp(min=1e-12) * x).norm() / y.norm().clamp(min=1e-12))
 
 
 class Pools:
@@ -40,7 +55,9 @@ class Pools:
             self._batch(window, batch)
         self._shown(window, shown, found, real)
         self._latent(window, z, calls)
-        if real is not None and labels is not None:
+        if shown and shown[-1].call.x is not None and (used := _labels_of(shown[-1].call)) is not None:
+            self._labels(window, shown[-1].call.x, used)
+        elif real is not None and labels is not None:
             self._labels(window, real, labels)
 
     def _batch(self, window: Window, batch: Tensor) -> None:
@@ -81,6 +98,8 @@ class Pools:
                 window.numbers[f"{name}_std"] = float(x.std()) if x.numel() > 1 else 0.0
         if shown and real is not None:
             window.numbers["real_changed"] = float(not any(one.exact for one in shown))
+            if shown[-1].call.x is not None and not any(one.exact for one in shown):
+                window.numbers["real_noise"] = _noise(shown[-1].call.x, real)
         own = [one for one in fakes if not one.call.attached] or fakes
         if own:
             window.numbers["fake_changed"] = float(not any(one.exact for one in own))
@@ -114,7 +133,7 @@ class Pools:
         ]
         if len(self.pool) < 100:
             return
-        distance = torch.cdist(self.pool, self.pool)
+        distance = torch.cdist(self.pool, self.pool, compute_mode="donot_use_mm_for_euclid_dist")
         distance[distance < 1e-7] = float("inf")
         near = self.classes[distance.argmin(1)]
         shares = torch.bincount(self.classes.clamp(min=0)).double() / len(self.classes)

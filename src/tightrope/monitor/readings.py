@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, scored, where
+from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, probes, scored, where
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
@@ -166,12 +166,12 @@ class Reader:
         }  # fmt: skip
 
     def _points(self, window: Window, found: Sequence[Judged]) -> None:
-        points = [one for one in found if one.call.leaf or one.role == "points"]
-        asked = [one for one in points if any(one.call.events)]
-        window.numbers["points"] = len(points)
+        points = [one for one in found if one.call.leaf or one.call.attached]
+        asked = [one for one in points if any(probes(arrived) for arrived in one.call.events)]
+        window.numbers["points"] = len(asked)
         if asked:
             window.words["place"] = where(asked[0], found)
-            graphs = [e.graph for one in asked for arrived in one.call.events for e in arrived]
+            graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]
             window.numbers["points_with_graph"] = float(any(graphs))
 
     def _coupling(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
@@ -206,6 +206,12 @@ class Reader:
             through = input_slope(critic.module, one.call, sums).to(total.dtype)
         except (CannotReplayError, RuntimeError):
             return
+        scale = sums[0]
+        if len(sums) == 1 and scale is not None and len(scale) == len(through):
+            weight = scale.flatten(1).sum(1).abs() if scale.dim() > 1 else scale.abs()
+            used = weight > 1e-12
+            if bool(used.any()):
+                window.numbers["slope"] = float((through.flatten(1).norm(dim=1)[used] / weight[used]).median())
         size = float(total.norm())
         if through.shape == total.shape and size > 0:
             other = float((total - through).norm())

@@ -49,7 +49,8 @@ class Samples:
             window.numbers["samples_finite"] = float(bool(torch.isfinite(made[-1].outputs[0]).all()))
         reach = self.history.ends.get("generator")
         if reach is not None and batch is not None:
-            window.numbers["outside"] = outside(batch, reach)
+            passed = [outside(real, reach)] if real is not None else []
+            window.numbers["outside"] = min([outside(batch, reach), *passed])  # noise before the critic is no fault
         if made and window.step >= 30 and moded(self.players["generator"].module):
             self._other_mode(window, made[-1])
         if self.ema is not None:

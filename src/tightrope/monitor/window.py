@@ -25,10 +25,11 @@ class PlayerWindow:
         missing: Trainable parameters that no step of the window touched.
         moved: Relative movement of the parameters over the window.
         rate: Largest learning rate.
-        decay: Largest rate times weight decay.
+        decay: Largest weight decay.
         momentum: Largest first momentum.
         eval_calls: Its training calls made in eval mode, of a network for which that matters.
         calls: Training calls.
+        stale_norms: Those in which a power iteration could not advance.
         no_grad_calls: Of the critic, calls in its own phase under ``no_grad``.
     """
 
@@ -48,6 +49,7 @@ class PlayerWindow:
     momentum: float = 0.0
     eval_calls: int = 0
     calls: int = 0
+    stale_norms: int = 0
     no_grad_calls: int = 0
 
 

@@ -12,6 +12,7 @@ torch.Size([4])
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.networks.activations import GroupSort, MaxMin
 from tightrope.networks.dcgan import DCGAN
 from tightrope.networks.deep_resnet import DEEP_RESNET
@@ -19,6 +20,7 @@ from tightrope.networks.mescheder_resnet import MESCHEDER_RESNET
 from tightrope.networks.mlp import MLP
 from tightrope.networks.network import Network
 from tightrope.networks.r3gan import R3GAN
+from tightrope.networks.sizes import require_sizes
 from tightrope.networks.sn_cnn import SN_CNN
 from tightrope.networks.sn_resnet import SN_RESNET
 
@@ -48,6 +50,10 @@ def recommended(shape: tuple[int, ...]) -> str:
         >>> recommended((2,)), recommended((1, 8, 8)), recommended((3, 32, 32))
         ('mlp', 'mlp', 'dcgan')
     """
+    require_sizes("mlp", shape)
     name = "dcgan" if len(shape) == 3 and min(shape[1:]) >= 16 else "mlp"
     NETWORKS[name].check(shape)
     return name
+
+
+keep_door(__name__, __all__)

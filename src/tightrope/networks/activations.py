@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import check_whole
 from tightrope._plumbing.errors import UserError
 
 Activation = Literal["relu", "leaky_relu", "groupsort", "maxmin"]
@@ -41,6 +42,7 @@ class GroupSort(nn.Module):
 
     def __init__(self, group_size: int = GROUP_SIZE) -> None:
         super().__init__()
+        check_whole("group_size", group_size, 0, GROUP_SIZE)
         if group_size < 2:
             raise UserError(
                 f"group_size must be at least 2, got {group_size}: 2 is MaxMin, all features is a full sort."

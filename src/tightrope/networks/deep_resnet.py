@@ -128,7 +128,7 @@ def critic(
             If an option is out of range, or the depth too small for one block per stage.
     """
     image = check(shape)
-    require_at_least(1, width=width)
+    require_at_least(1, width=width, depth=depth)
     require_at_least(0, classes=classes)
     if branch not in ("scaled", "zero"):
         raise UserError(f"branch must be scaled or zero, got {branch!r}.")

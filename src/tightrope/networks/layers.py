@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import short
 from tightrope._plumbing.errors import UserError
 
 
@@ -131,12 +134,19 @@ def require_labels(labels: Tensor | None, classes: int, batch: int) -> None:
         )
 
 
+WIDEST, DEEPEST = 2**20, 10_000
+"""Units or channels, and layers, that an option may ask for."""
+
+
 def require_at_least(minimum: int, **options: int) -> None:
-    """Refuse options below ``minimum``.
+    """Refuse options that are no whole numbers of at least ``minimum``, or beyond all use.
 
     Raises:
         UserError: Naming the option and its value.
     """
     for name, value in options.items():
+        most = DEEPEST if name in ("depth", "blocks", "extra_layers") else WIDEST
+        if not isinstance(value, Integral) or isinstance(value, bool) or value > most:
+            raise UserError(f"{name} must be a whole number from {minimum} to {most}, got {short(value)}.")
         if value < minimum:
             raise UserError(f"{name} must be at least {minimum}, got {value}.")

@@ -12,6 +12,7 @@ from tightrope.networks.activations import Activation, gain, make_activation
 from tightrope.networks.initialise import Std, build, fan_in
 from tightrope.networks.layers import Head, require_at_least, require_labels, require_latent, require_shape, with_label
 from tightrope.networks.network import Network
+from tightrope.networks.sizes import require_sizes
 
 
 class Generator(nn.Module):
@@ -68,6 +69,7 @@ def _hidden(features: int, width: int, depth: int, activation: nn.Module) -> nn.
 
 def check(shape: tuple[int, ...]) -> None:
     """Raise ``UserError`` for a sample shape without entries; every other shape can be built."""
+    require_sizes("mlp", shape)
     if not shape or min(shape) < 1:
         raise UserError(f"network 'mlp' builds any sample shape of at least one number, got {tuple(shape)}.")
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from tightrope._plumbing.door import checked
+
 
 @dataclass(frozen=True)
 class Network:
@@ -29,3 +31,7 @@ class Network:
     generator: Callable[..., nn.Module]
     critic: Callable[..., nn.Module]
     check: Callable[[tuple[int, ...]], object]
+
+    def __post_init__(self) -> None:
+        for name in ("generator", "critic", "check"):
+            object.__setattr__(self, name, checked(getattr(self, name)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import TypeAlias
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import short
+from tightrope._plumbing.errors import UserError, UserTypeError
 
 Image: TypeAlias = tuple[int, int, int]
 """Channels, height and width."""
@@ -36,6 +38,19 @@ def factored(size: int) -> tuple[int, int]:
     return parts
 
 
+def require_sizes(name: str, shape: tuple[int, ...]) -> None:
+    """Refuse what is no sequence of whole numbers.
+
+    Raises:
+        UserTypeError: It is none.
+    """
+    if not isinstance(shape, Sequence) or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in shape):
+        raise UserTypeError(
+            f"network '{name}' is built for a sample shape of whole numbers without the batch, got {short(shape)}; "
+            "e.g. (3, 32, 32)."
+        )
+
+
 def require_factored(name: str, shape: tuple[int, ...]) -> Image:
     """``require_image`` for a network of the sizes that ``factor`` can write."""
     return require_image(name, shape, lambda size: factor(size) is not None, RULE)
@@ -56,6 +71,7 @@ def require_image(name: str, shape: tuple[int, ...], buildable: Callable[[int], 
     Raises:
         UserError: In one sentence: what can be built, what was asked for, and which neighbouring sizes work.
     """
+    require_sizes(name, shape)
     if len(shape) != 3:
         raise UserError(
             f"network '{name}' builds images of shape (channels, height, width), got the sample shape {tuple(shape)}: "

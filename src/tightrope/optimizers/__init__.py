@@ -1,5 +1,6 @@
 """Update rules for games beside torch's own optimisers: objects with state dicts, terms of the losses, outer steps."""
 
+from tightrope._plumbing.door import keep_door
 from tightrope.optimizers.extragradient import ExtraAdam, ExtraSGD
 from tightrope.optimizers.lookahead import Lookahead
 from tightrope.optimizers.momentum import Momentum
@@ -33,3 +34,5 @@ __all__ = [
     "outer_step",
     "symplectic",
 ]
+
+keep_door(__name__, __all__)

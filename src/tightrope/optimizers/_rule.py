@@ -9,11 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.checks import check_number
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import check_number, short
+from tightrope._plumbing.errors import UserError, UserTypeError
 
 
-class Rule(torch.optim.Optimizer):
+class Checked(torch.optim.Optimizer):
+    """An optimiser that says in a sentence what it cannot take as parameters."""
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
+        try:
+            super().__init__(params, defaults)
+        except (TypeError, ValueError, AttributeError, KeyError) as problem:
+            raise UserTypeError(
+                f"Expected parameters, or groups of them, at least one, got {short(params)} ({problem}); pass "
+                "network.parameters()."
+            ) from problem
+
+
+class Rule(Checked):
     """An optimiser that moves each parameter that has a gradient by itself.
 
     Sparse gradients count as what they stand for: dense ones that are zero in every row that was not looked up.
@@ -69,7 +82,9 @@ class AdamRule(Rule):
 
 def check_rate(lr: float) -> None:
     """Raise unless ``lr`` is a finite number of at least zero."""
-    if not isinstance(lr, Real | Tensor) or not 0 <= lr < float("inf"):
+    if not isinstance(lr, Real) and not (isinstance(lr, Tensor) and lr.numel() == 1 and not lr.is_complex()):
+        raise UserError(f"Expected a finite learning rate >= 0, got {short(lr)}; published values lie in 5e-5 to 1e-3.")
+    if not 0 <= lr < float("inf"):
         raise UserError(f"Expected a finite learning rate >= 0, got {lr!r}; published values lie in 5e-5 to 1e-3.")
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.optimizers._rule import evaluate
+from tightrope.optimizers._rule import Checked, evaluate
 
 
-class Lookahead(torch.optim.Optimizer):
+class Lookahead(Checked):
     """Averages fast weights into slow ones every ``k`` steps, of *both* players jointly; call it after every step.
 
     ``slow <- slow + alpha (fast - slow)``, ``fast <- slow``. It updates nothing by gradients: each player keeps its own

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.field import descent
 from tightrope.dynamics.players import Losses, Player, all_parameters
@@ -119,6 +120,7 @@ def extragradient_step(
         >>> x.item(), y.item()  # by the gradient at (0.5, 1.5)
         (0.25, 1.25)
     """
+    check_whole("extrapolations", extrapolations, 0, 1)
     parts = all_parameters(losses, players)
     _one_each(parts, optimizers)
     ahead = [_extrapolating(optimizer) for optimizer in optimizers]

@@ -7,11 +7,13 @@ What they promise is local: near an equilibrium they turn rotation into contract
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_number
 from tightrope.dynamics.detached import Attached
 from tightrope.dynamics.players import Losses, Player, all_parameters
 
@@ -42,6 +44,7 @@ def consensus(
         tensor([[-0.5000, -1.0000],
                 [ 1.0000, -0.5000]], dtype=torch.float64)
     """
+    check_number("gamma", gamma, 10)
     parts = all_parameters(losses, players)
 
     def corrected(i: int) -> Tensor:
@@ -85,6 +88,7 @@ def symplectic(
         tensor([[-0.5000, -1.0000],
                 [ 1.0000, -0.5000]], dtype=torch.float64)
     """
+    check_number("weight", weight, 1, least=-math.inf)
     parts = all_parameters(losses, players)
     everything = [p for part in parts for p in part]
 
@@ -123,6 +127,7 @@ def lead(
         optimizers: One :class:`~tightrope.optimizers.Momentum` per player, ``momentum`` being LEAD's beta.
         alpha: Weight of the mixed term.
     """
+    check_number("alpha", alpha, 0.1, least=-math.inf)
     parts = all_parameters(losses, players)
 
     def corrected(i: int) -> Tensor:

@@ -37,6 +37,7 @@ from typing import Final
 
 from torch import Tensor
 
+from tightrope._plumbing.door import keep_door
 from tightrope.autodiff.types import PenaltyFunction
 from tightrope.penalties.around import consistency, dragan, latent_consistency, latent_diversity
 from tightrope.penalties.clamping import jacobian_clamping
@@ -76,6 +77,8 @@ __all__ = [
     "refuse_coupled",
     "soft_orthogonality",
 ]
+
+keep_door(__name__, __all__)
 
 PENALTIES: Final[dict[str, PenaltyFunction]] = {
     "gradient_penalty": gradient_penalty,

@@ -10,9 +10,19 @@ from torch import Tensor, nn
 from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
 from tightrope._plumbing.draws import uniform
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import critic_scores, input_gradients, modules_of, norm, rows_of, squared_norm
+from tightrope.autodiff import (
+    critic_scores,
+    in_functional_transform,
+    input_gradients,
+    modules_of,
+    norm,
+    rows_of,
+    squared_norm,
+    undisturbed,
+)
 from tightrope.autodiff.types import Critic
 from tightrope.layers.find import find_batch_norm
+from tightrope.penalties.noise import MOST
 from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
 
@@ -227,7 +237,8 @@ def finite_difference_r1(
         Scalar.
 
     Raises:
-        UserError: ``sigma`` is not positive, or ``draws`` no whole number of at least 1.
+        UserError: ``sigma`` is not positive, ``draws`` no whole number of at least 1, or the scores do not depend on
+            the samples.
     """
     return _finite_difference(critic, real, gamma=gamma, sigma=sigma, draws=draws, rng=rng)
 
@@ -258,8 +269,8 @@ def _finite_difference(
     check_samples(x)
     if sigma <= 0:
         raise UserError(f"Expected a step sigma > 0, got {sigma}; 0.01 is the published value.")
-    if draws < 1 or draws != int(draws):
-        raise UserError(f"Expected a whole number of draws >= 1, got {draws}; 1 is the published value.")
+    if not 1 <= draws <= MOST or draws != int(draws):
+        raise UserError(f"Expected a whole number of draws from 1 to {MOST}, got {draws}; 1 is the published value.")
     refuse_coupled(critic, "The finite-difference penalty")
     points, rows = [x + sigma * normal_like(x, rng) for _ in range(int(draws))], rows_of(critic)
     same = Repeated(critic, x, "finite differences")
@@ -269,7 +280,11 @@ def _finite_difference(
         _added([(after - before).square().mean() for after, before in zip(scores, here, strict=True)])
         for scores in moved
     ]
-    return gamma / (2 * sigma**2) * (squares[0] if len(squares) == 1 else torch.stack(squares).mean())
+    change = squares[0] if len(squares) == 1 else torch.stack(squares).mean()
+    if not in_functional_transform() and not float(change.detach()):  # a flat place, or scores of something else
+        with undisturbed(critic):
+            input_gradients(critic, x.detach(), create_graph=False)
+    return gamma / (2 * sigma**2) * change
 
 
 def from_gan_stability(reg_param: float) -> float:

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import undisturbed
+from tightrope._plumbing.checks import check_rng, check_whole, short
+from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.autodiff import module_of, undisturbed
+
+MOST = 100_000
+"""Draws that anybody can wait for."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,20 @@ def gradient_noise(
 
     **Cost**: as many penalties, each with its backward.
     """
-    if draws < 2:
-        raise UserError(f"Expected at least 2 draws to compare, got {draws}; 16 is the default.")
+    check_whole("draws", draws, 2, 16)
+    check_rng(rng)
+    if draws > MOST:
+        raise UserError(f"Expected at most {MOST} draws, got {draws}; 16 is the default.")
+    module = module_of(critic)
+    if module is None:
+        raise UserTypeError(
+            f"Expected a critic whose parameters can be seen, got {short(critic)}; pass a module, or a function of one."
+        )
     values, gradients = [], []
     with undisturbed(critic), torch.enable_grad():
-        parameters = [p for p in critic.parameters() if p.requires_grad]
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        if not parameters:
+            raise UserError("Expected a critic with parameters that require a gradient, got none; unfreeze it.")
         for _ in range(draws):
             value = penalty(critic, real, fake, rng=rng)
             found = torch.autograd.grad(value, parameters, allow_unused=True)

@@ -21,7 +21,7 @@ from tightrope._plumbing.draws import normal
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of
 from tightrope.autodiff.types import Critic
-from tightrope.layers.find import find_layers
+from tightrope.layers.find import find_layers, refuse_other_weights
 from tightrope.layers.kernel import kernel_shape
 from tightrope.linalg.precision import full_precision
 
@@ -54,7 +54,8 @@ def soft_orthogonality(
 
     Raises:
         UserError: ``form`` is unknown, or the critic has no such layer.
-        UserTypeError: The critic is a function that holds no module whose weights could be seen.
+        UserTypeError: The critic is a function that holds no module whose weights could be seen, or a module outside
+            ``skip`` holds a weight that no such layer does, which would be passed over.
 
     **Source**: gram: Brock et al. (arXiv 1609.07093), eq. 3, and the orthonormal regularisation that Spectral
     Normalization (arXiv 1802.05957) compares with; off_diagonal: BigGAN (arXiv 1809.11096), eq. 3; srip and
@@ -72,8 +73,10 @@ def soft_orthogonality(
     network = module_of(critic)
     if network is None:
         raise UserTypeError(f"expected the critic as a module, got {type(critic).__name__}; pass the network itself")
+    layers = find_layers(network, skip=skip)
+    refuse_other_weights(network, skip=skip)
     total: Tensor | None = None
-    for layer in find_layers(network, skip=skip).values():
+    for layer in layers.values():
         matrix = kernel_shape(layer).matrix(layer.weight)
         if matrix.shape[1] < matrix.shape[2]:
             matrix = matrix.mT
@@ -98,7 +101,7 @@ def _srip(gram: Tensor, rng: torch.Generator | None) -> Tensor:
     """Largest of the groups' squared spectral norms, each by two power steps; gradient through the whole iteration."""
     defect = _minus_identity(gram)
     shape = (gram.shape[0], gram.shape[-1], 1)
-    x = (torch.randn(shape, device=gram.device) if rng is None else normal(shape, rng)).to(gram)
+    x = (torch.randn(shape, device=gram.device) if rng is None else normal(shape, rng, per_sample=False)).to(gram)
     for _ in range(2):
         x = defect @ (x / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=1e-12))
     return x.square().sum((1, 2)).amax()

@@ -6,6 +6,7 @@ are differentiable in the samples, as often as a penalty needs it, and draw from
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.perturbations.adaptive import (
     AdaptiveStrength,
     Augmentation,
@@ -29,3 +30,5 @@ __all__ = [
     "instance_noise",
     "normal_like",
 ]
+
+keep_door(__name__, __all__)

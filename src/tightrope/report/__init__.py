@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.files import as_path, write_atomically
 from tightrope.report.comparison_page import comparison_page
 from tightrope.report.page import page
@@ -105,3 +106,6 @@ def write_spectra(spectra: Sequence[LayerSpectrum], out: Path, title: str = "Lay
 def _written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_atomically(path, text.encode())
+
+
+keep_door(__name__, __all__)

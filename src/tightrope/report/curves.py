@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -115,12 +115,15 @@ def spectra(record: RunRecord) -> Markup:
         return missing("No critic spectra were logged.")
     (first_row, first), (row, layers) = rows[0], rows[-1]
     first = first if len(rows) > 1 else {}
+    missing_ones = {name: layer.not_understood for name, layer in layers.items() if layer.not_understood}
+    layers = {name: layer for name, layer in layers.items() if name not in missing_ones}
     before = f"; dashed: step {_count(first_row)}" if first else ""
     text = f"Singular values of each layer's kernel at step {_count(row)}, largest first{before}."
     if row["step"] != record.step:
         text += f" These are the newest that were logged; the run stands at step {count(record.step)}."
     if len(layers) > _LAYERS:
         text += f" The first {_LAYERS} of {len(layers)} layers are shown."
+    text += not_understood(missing_ones)
     pairs = [(name, values_of(layer), values_of(first.get(name))) for name, layer in list(layers.items())[:_LAYERS]]
     head = ("Layer", "σ", *(("σ at first",) if first else ()), "Stable rank")
     numbers = []
@@ -129,6 +132,13 @@ def spectra(record: RunRecord) -> Markup:
         numbers.append((name, [shown(value) for value in (layer.sigma, *early, layer.stable_rank)]))
     beside = piece("beside", table("numbers", head, numbers, code=True), _sigma_chart(record, rows))
     return spectrum_charts(pairs, text) + beside
+
+
+def not_understood(found: Mapping[str, str]) -> str:
+    """A sentence on the weights that are missing from a page of spectra; empty if there are none."""
+    if not found:
+        return ""
+    return f" Not understood, and not shown: {'; '.join(f'{name} ({why})' for name, why in found.items())}."
 
 
 def spectrum_charts(layers: Sequence[tuple[str, Floats, Floats]], text: str = "") -> Markup:

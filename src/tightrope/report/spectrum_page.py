@@ -11,9 +11,9 @@ from torch import Tensor
 from tightrope._plumbing.errors import UserError
 from tightrope.drawing.axes import Floats
 from tightrope.drawing.numbers import number
-from tightrope.report.curves import spectrum_charts
+from tightrope.report.curves import not_understood, spectrum_charts
 from tightrope.report.render import Cell, render, table
-from tightrope.spectra import LayerSpectrum
+from tightrope.spectra import LayerSpectra, LayerSpectrum
 
 _SAID = (
     "Solid: singular values of each layer as a linear map at the input size it meets, largest first. Dashed: those "
@@ -37,7 +37,8 @@ def spectrum_page(spectra: Sequence[LayerSpectrum], title: str = "Layer spectra"
     for s in spectra:
         solid, dashed = (s.kernel, None) if s.operator is None else (s.operator.values, s.kernel)
         layers.append((f"{s.name or '(itself)'} {s.kind}", _floats(solid), _floats(dashed)))
-    return render("spectra.html", title=title, charts=spectrum_charts(layers, _SAID), table=_table(spectra))
+    said = _SAID + not_understood(spectra.not_understood if isinstance(spectra, LayerSpectra) else {})
+    return render("spectra.html", title=title, charts=spectrum_charts(layers, said), table=_table(spectra))
 
 
 def _floats(values: Tensor | None) -> Floats:

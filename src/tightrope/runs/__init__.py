@@ -1,5 +1,6 @@
 """Runs on disk: configuration, checkpoints, records, resume, and the trained generator."""
 
+from tightrope._plumbing.door import keep_door
 from tightrope.runs.assemble import Assembled, assemble
 from tightrope.runs.begin import begin, resume
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, save_checkpoint
@@ -43,3 +44,5 @@ __all__ = [
     "save_checkpoint",
     "write_config",
 ]
+
+keep_door(__name__, __all__)

@@ -19,9 +19,10 @@ from tightrope.methods import Method
 from tightrope.networks import NETWORKS, recommended
 from tightrope.perturbations import Augmentation, InOrder, InstanceNoise
 from tightrope.runs.config import Config, DataSettings, MethodSettings, NetworkSettings, TrainingSettings
+from tightrope.runs.folder import met_before
 from tightrope.runs.options import PLAYERS, network_options, typed
 from tightrope.schedules import ramp
-from tightrope.training import Run, start
+from tightrope.training import Run, distributed, start
 
 _OTHER_DATA = (
     "Expected the data that this run began with, got other data at {source} (the fingerprint differs); restore it, say "
@@ -88,10 +89,15 @@ def with_source(config: Config, source: str | None) -> Config:
 
 
 def outside(run: Path, config: Config) -> str | None:
-    """What a run reads that lies outside its folder, in a sentence, or None for data that come with the package."""
+    """What a run reads that lies outside its folder, in a sentence, when this machine first meets it.
+
+    None for data that come with the package, and for a run that began here or was asked about before.
+    """
     source = config.data.source
     path = expanded(source)
     if source == "digits" or source.startswith("toy:") or path.resolve().is_relative_to(run.resolve()):
+        return None
+    if met_before(run, source):
         return None
     return f"{run} is trained on {source}, as its config.json says, and that is read now; --data names another place."
 
@@ -212,7 +218,7 @@ def assemble(
     critic: nn.Module | None = None,
     progress: bool = True,
 ) -> Assembled:
-    """Build everything a configuration names, at step 0.
+    """Build everything a configuration names, at step 0; on one of several ranks, for its part of every batch.
 
     Args:
         config: Resolved configuration.
@@ -231,7 +237,7 @@ def assemble(
     test = open_dataset(describe_data(config.data, dataset), "test", progress=progress)
     if generator is None or critic is None:
         generator, critic = build_networks(config.network, config.data, config.training)
-    settings = config.training
+    settings, ranks = config.training, distributed.current()
     run = start(
         build_method(config.method),
         generator,
@@ -241,9 +247,11 @@ def assemble(
         shape=config.data.shape,
         batch_size=settings.batch_size,
         precision=settings.precision,
-        device=settings.device,
+        device=settings.device if ranks is None else ranks.device,
         ema_half_life_images=settings.ema_half_life_images,
         ema_ramp_up=settings.ema_ramp_up,
     )
-    sampler = Sampler(dataset, settings.batch_size, seed=settings.seed, flip=config.data.flip)
+    sampler = Sampler(
+        dataset, settings.batch_size, seed=settings.seed, flip=config.data.flip, part=distributed.part(ranks)
+    )
     return Assembled(config, run, dataset, test, sampler)

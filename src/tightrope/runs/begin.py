@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -13,15 +16,18 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
 from tightrope._plumbing.progress import Progress
 from tightrope.data import Dataset
-from tightrope.runs import conditioning
 from tightrope.runs import rows as records
-from tightrope.runs.assemble import assemble, with_source
+from tightrope.runs.assemble import Assembled, assemble, with_source
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, check, read_config, write_config
 from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
-from tightrope.runs.folder import checkpoint_steps, refuse_strangers
+from tightrope.runs.folder import checkpoint_steps, met_before, refuse_strangers
 from tightrope.runs.lock import locked
+from tightrope.training import distributed
+from tightrope.training.ranks import Ranks
+
+T = TypeVar("T")
 
 
 def begin(
@@ -50,18 +56,27 @@ def begin(
         UserError: The folder holds a run already, or the configuration does not fit together.
         NonFiniteError: Training met a value that is not finite.
     """
-    refuse_strangers(folder)
+    if not distributed.launched():  # else the leader refuses below, where the others hear of it
+        refuse_strangers(folder)
     check(config)
     torch.set_num_threads(config.training.threads)
-    assembled = assemble(config, dataset, generator=generator, critic=critic, progress=not quiet)
-    with locked(make_folder(folder)):
-        refuse_strangers(folder)
-        write_config(folder, config)
+    with distributed.joined(config.training.device) as ranks, ExitStack() as held:
+        show = not quiet and distributed.leads(ranks)
+        assembled = _in_turn(
+            ranks, lambda: assemble(config, dataset, generator=generator, critic=critic, progress=show)
+        )
+
+        def take() -> None:
+            held.enter_context(locked(make_folder(folder)))
+            refuse_strangers(folder)
+            write_config(folder, config)
+            met_before(folder, config.data.source)
+
+        _led(ranks, take)
         seed_global_(config.training.seed)
-        progress = Progress(show=not quiet)
-        if config.training.from_run:
-            for note in begin_with(assembled.run, Path(config.training.from_run)):
-                progress.say(note)
+        progress = Progress(show=show)
+        _fine_tune(config, assembled, progress)
+        _share(assembled, ranks)
         return fit(folder, assembled, progress=progress)
 
 
@@ -109,17 +124,71 @@ def resume(
         budget = dataclasses.replace(config.training, steps=steps, images=images, minutes=minutes)
         config = dataclasses.replace(config, training=budget)
     config = check(with_source(config, data))
-    with locked(folder):
+    with distributed.joined(config.training.device) as ranks, ExitStack() as held:
+        show = not quiet and distributed.leads(ranks)
+        _led(ranks, lambda: held.enter_context(locked(folder)))
         torch.set_num_threads(config.training.threads)
-        assembled = assemble(config, generator=generator, critic=critic, progress=not quiet)
-        seconds = 0.0
+        assembled = _in_turn(ranks, lambda: assemble(config, generator=generator, critic=critic, progress=show))
         seed_global_(config.training.seed)
-        if checkpoint_paths(folder):
-            state, _ = load_newest(folder)
-            seconds = restore(assembled, state)
-        if config != stored:
-            write_config(folder, config)
-        for record in ("metrics.jsonl", "evaluations.jsonl", conditioning.RECORD):
-            records.forget_after(folder / record, assembled.run.step)
-        records.forget_pictures_after(folder, assembled.run.step)
-        return fit(folder, assembled, seconds=seconds, progress=Progress(show=not quiet))
+
+        progress = Progress(show=show)
+
+        def restored() -> float:
+            seconds = 0.0
+            if checkpoint_paths(folder):
+                state, _ = load_newest(folder)
+                seconds = restore(assembled, state)
+                _refuse_less({"steps": steps, "images": images, "minutes": minutes}, assembled, seconds)
+            else:
+                progress.say(
+                    f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
+                )
+                _fine_tune(config, assembled, progress)
+            if config != stored:
+                write_config(folder, config)
+            for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):
+                records.forget_after(folder / record, assembled.run.step)
+            records.forget_pictures_after(folder, assembled.run.step)
+            return seconds
+
+        seconds = _led(ranks, restored) or 0.0
+        _share(assembled, ranks)
+        return fit(folder, assembled, seconds=seconds, progress=progress)
+
+
+def _in_turn(ranks: Ranks | None, work: Callable[[], T]) -> T:
+    """What every rank does, the leader first."""
+    return work() if ranks is None else ranks.in_turn(work)
+
+
+def _led(ranks: Ranks | None, work: Callable[[], T]) -> T | None:
+    """What the leader does while the others wait; None from these."""
+    if ranks is None:
+        return work()
+    return ranks.meet(work if ranks.leads else None)[0]
+
+
+def _share(assembled: Assembled, ranks: Ranks | None) -> None:
+    """Bring every rank to where the leader stands."""
+    distributed.share(assembled.run, ranks)
+    if ranks is not None:
+        assembled.sampler.load_state_dict(ranks.same(assembled.sampler.state_dict()))
+
+
+def _fine_tune(config: Config, assembled: Assembled, progress: Progress) -> None:
+    """Begin with the weights of another run where the configuration says so."""
+    if config.training.from_run:
+        for note in begin_with(assembled.run, Path(config.training.from_run)):
+            progress.say(note)
+
+
+def _refuse_less(given: dict[str, float | None], assembled: Assembled, seconds: float) -> None:
+    """Refuse a new total that the run has passed; one that it has just reached lets it end."""
+    stand = {"steps": assembled.run.step, "images": assembled.run.images_seen, "minutes": seconds / 60}
+    for name, reached in stand.items():
+        total = given[name]
+        if total is not None and total < reached:
+            raise UserError(
+                f"Expected a new total of {name} of at least {reached:.10g}, where the run stands, got {total:.10g}; "
+                f"--{name} counts from the beginning."
+            )

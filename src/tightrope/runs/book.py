@@ -57,7 +57,7 @@ class Book:
         probe = assembled.dataset.batch(shuffled_rows(assembled.dataset, PROBE))
         device = assembled.run.device
         self.probe = (probe.x.to(device), None if probe.labels is None else probe.labels.to(device))
-        rows = records.read(folder / "evaluations.jsonl")
+        rows = records.read(folder / records.EVALUATIONS)
         measured = [row["step"] for row in rows if row.get("measurements") and isinstance(row.get("step"), int)]
         self.last_evaluation = measured[-1] if measured else -1
         self.reserved, self.saving, self._took = 0.0, 0.0, 0.0
@@ -107,7 +107,7 @@ class Book:
         every, row_before = self.settings.sample_every, step.step - self.settings.log_every
         if step.step // every > row_before // every or step.step == 1:  # a picture is due since the row before
             row["spectra"] = spectra_row(self.assembled)
-        records.append(self.folder / "metrics.jsonl", row)
+        records.append(self.folder / records.METRICS, row)
         if self.board is not None:
             for name, value in row.items():
                 if isinstance(value, float):
@@ -195,14 +195,15 @@ class Book:
 def spectra_row(assembled: Assembled) -> dict[str, Any]:
     """Kernel singular values of each critic layer for a metrics row: top, stable rank, and up to 32 values."""
     rows: dict[str, Any] = {}
-    for name, values in spectra.kernel_spectra(assembled.run.critic).items():
+    found = spectra.kernel_spectra(assembled.run.critic)
+    for name, values in found.items():
         chosen = torch.linspace(0, len(values) - 1, min(len(values), SPECTRUM_POINTS)).round().long()
         rows[name] = {
             "sigma": float(values[0]),
             "stable_rank": float(values.square().sum() / values[0].square().clamp(min=1e-30)),
             "values": [float(f"{float(v):.6g}") for v in values[chosen]],
         }
-    return rows
+    return rows | {name: {"not_understood": f"held by {held}"} for name, held in found.not_understood.items()}
 
 
 def _tensorboard(folder: Path, images_seen: int) -> Any:

@@ -18,7 +18,7 @@ from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.trained import TrainedGenerator
 
-RECORD = "conditioning.jsonl"
+RECORD = records.CONDITIONING
 """File of a run folder with one row per measurement through training."""
 
 LATENTS = 64

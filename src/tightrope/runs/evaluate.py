@@ -67,7 +67,7 @@ def record_evaluation(
         "measurements": [m.to_json() for m in measurements],
         **({"error": error} if error else {}),
     }
-    records.append(folder / "evaluations.jsonl", row)
+    records.append(folder / records.EVALUATIONS, row)
 
 
 def keep_if_best(folder: Path, assembled: Assembled) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
@@ -15,9 +18,15 @@ from tightrope.runs import conditioning
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
-from tightrope.runs.stop import stop_requests
-from tightrope.training import train
-from tightrope.training.nonfinite import NonFiniteError
+from tightrope.runs.stop import Stop, stop_requests
+from tightrope.runs.watch import watching
+from tightrope.training import Run, distributed, train
+from tightrope.training.ranks import Ranks
+
+T = TypeVar("T")
+
+COMPARED_EVERY = 500
+"""Steps between two comparisons of the ranks' weights."""
 
 if TYPE_CHECKING:
     from tightrope.runs.book import Book
@@ -49,53 +58,128 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
 
     Raises:
         NonFiniteError: Training met a value that is not finite; the status says so, the last checkpoint stands.
-        UserError: Something could not be written.
+        UserError: Something could not be written. Whatever else ends the training is raised too, and the status says
+            so.
     """
     from tightrope.runs.book import Book  # evaluations, spectra, pictures: not before training begins
 
     progress = Progress() if progress is None else progress
-    remove_leftovers(folder)
-    write_samples(make_folder(folder / "samples") / "real.png", real_examples(assembled.dataset), assembled.dataset)
+    if not distributed.leads(assembled.run.ranks):
+        return _follow(assembled)
     with stop_requests() as stop:
-        book = Book(folder, assembled, seconds, progress, stop)
+        led = Led(assembled.run.ranks, stop)
+
+        def open_book() -> Book:
+            remove_leftovers(folder)
+            real = real_examples(assembled.dataset)
+            write_samples(make_folder(folder / "samples") / "real.png", real, assembled.dataset)
+            return Book(folder, assembled, seconds, progress, stop)
+
+        book = led(open_book)
         try:
-            _train(book)
-            if not stop.asked:
-                _finish(book)
-        except (NonFiniteError, UserError, OSError) as error:
-            with contextlib.suppress(UserError):
-                book.status("stopped", str(error))
+            _train(book, led)
+            if not led.asked:
+                led(lambda: _finish(book))
+        except BaseException as error:  # whatever it is, the run has stopped
+            with contextlib.suppress(UserError, OSError):
+                book.status("stopped", str(error) or type(error).__name__)
             raise
         finally:
             progress.close()
             book.close()
-        outcome = Outcome("stopped", stop.reason) if stop.asked else Outcome("finished", "")
+        outcome = led.outcome()
         book.status(outcome.state, outcome.reason)
         return outcome
 
 
-def _train(book: Book) -> None:
+class Led:
+    """What the leader of several ranks does while the others wait; in a process of its own, just done."""
+
+    def __init__(self, ranks: Ranks | None, stop: Stop) -> None:
+        self.ranks, self.stop, self._agreed = ranks, stop, False
+
+    @property
+    def asked(self) -> bool:
+        """Whether to stop: as all ranks heard it when they last met, since a signal reaches each at another moment."""
+        return bool(self.stop.asked) if self.ranks is None else self._agreed
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """Do it."""
+        return work() if self.ranks is None else cast("T", self._meet(work))
+
+    def wait(self) -> None:
+        """Take part in one piece of the leader's work, in the order in which it comes there."""
+        self._meet(None)
+
+    def outcome(self) -> Outcome:
+        """How training ended."""
+        return Outcome("stopped", self.stop.reason) if self.asked else Outcome("finished", "")
+
+    def _meet(self, work: Callable[[], T] | None) -> T | None:
+        assert self.ranks is not None
+        done, self._agreed = self.ranks.meet(work, stop=lambda: bool(self.stop.asked))
+        if self._agreed:
+            self.stop.asked = self.stop.asked or "a signal to another rank"
+        return done
+
+
+def _follow(assembled: Assembled) -> Outcome:
+    """Train as :func:`fit` does on a rank that does not lead: nothing is written."""
+    run, settings = assembled.run, assembled.config.training
+    with stop_requests() as stop:
+        led = Led(run.ranks, stop)
+        led.wait()
+        led.wait()
+        limit = None if settings.minutes is None else math.inf
+        if not led.asked:
+            for _ in train(run, assembled.sampler, steps=settings.steps, images=settings.images, minutes=limit):
+                _compare(run)
+                led.wait()
+                if led.asked:
+                    led.wait()
+                    break
+        if not led.asked:
+            led.wait()
+        return led.outcome()
+
+
+def _train(book: Book, led: Led) -> None:
     settings, run, progress = book.settings, book.assembled.run, book.progress
-    book.status("running")
-    if not checkpoint_paths(book.folder):
-        book.save()
-    if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
-        book.follow_conditioning()
-    if run.step == 0:
-        book.sample()
     by_images = settings.steps is None and settings.images is not None
     seen = run.images_seen if by_images else run.step
-    progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
-    book.start_clock()
-    for step in train(
-        run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=_minutes(book)
-    ):
-        shown = book.after(step)
-        before, seen = seen, step.images_seen if by_images else step.step
-        progress.advance(seen - before, shown)
-        if book.stop.asked:
+
+    def before() -> float | None:
+        book.status("running")
+        if not checkpoint_paths(book.folder):
             book.save()
-            return
+        if run.step == 0 and not (book.folder / conditioning.RECORD).exists():
+            book.follow_conditioning()
+        if run.step == 0:
+            book.sample()
+        progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
+        book.start_clock()
+        return _minutes(book)
+
+    minutes = led(before)
+    if led.ranks is not None and led.asked:
+        return
+    with watching(run, book.folder, settings.log_every) as watched:
+        for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
+            _compare(run)
+            watched()
+            shown = led(partial(book.after, step))
+            past, seen = seen, step.images_seen if by_images else step.step
+            progress.advance(seen - past, shown)
+            if led.asked:
+                led(book.save)
+                return
+
+
+def _compare(run: Run) -> None:
+    """Now and then, make sure that the ranks have not drifted apart."""
+    if run.ranks is not None and run.step % COMPARED_EVERY == 0:
+        run.ranks.compare(run.generator)
+        run.ranks.compare(run.critic)
 
 
 def _minutes(book: Book) -> float | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.files import leftover
+from tightrope._plumbing.files import leftover, make_folder
 from tightrope.runs.lock import HOLDER, LOCK
 
 GENERATOR: Final = "generator.safetensors"
@@ -51,6 +54,23 @@ def remove_leftovers(folder: Path) -> list[Path]:
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers
+
+
+def met_before(folder: Path, source: str) -> bool:
+    """Whether this machine has met a run folder with this source of data, as it has from now on.
+
+    What is known lies in the cache folder and not in the run, so that a folder from somebody else cannot say it of
+    itself.
+    """
+    mark = (
+        cache_folder() / "runs" / sha256(f"{folder.resolve()}\0{source}".encode("utf-8", "surrogateescape")).hexdigest()
+    )
+    with suppress(UserError, OSError):
+        if mark.exists():
+            return True
+        make_folder(mark.parent)
+        mark.touch()
+    return False
 
 
 def checkpoint_steps(run: Path) -> dict[int, Path]:

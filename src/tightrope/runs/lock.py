@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
@@ -27,6 +27,7 @@ def locked(run: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    before = run.stat() if run.is_dir() else None
     lock, holder = FileLock(run / LOCK, timeout=0), run / HOLDER
     try:
         lock.acquire()
@@ -44,12 +45,19 @@ def locked(run: Path) -> Iterator[None]:
             "start none.",
             stacklevel=3,
         )
+    refused = False
     try:
         yield
+    except UserError:
+        refused = True
+        raise
     finally:
         if lock.is_locked:
             holder.unlink(missing_ok=True)
             lock.release()
+        if refused and before is not None:  # what was refused leaves no trace
+            with suppress(OSError):
+                os.utime(run, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def _read(holder: Path) -> str:

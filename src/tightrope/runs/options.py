@@ -102,6 +102,7 @@ def refuse_unknown(
     def spelt(name: str) -> str:
         return f"--{name.replace('_', '-')}" if dashes else name
 
+    rest = "tightrope train --help" if dashes else "runs.Wishes"
     hyperparameters = method_options(method)
     options = joint_options(NETWORKS if network is None else [network])
     plain = [spelt(key) for key in options if not key.startswith(PLAYERS)]
@@ -111,7 +112,7 @@ def refuse_unknown(
             raise UserError(
                 f"No option {spelt(name)}{near}: method {method} takes {', '.join(map(spelt, hyperparameters))}; "
                 f"network {network or 'of any kind'} takes {', '.join(plain)} (with {spelt('generator_')} or "
-                f"{spelt('critic_')[2 * dashes :]} before it for one player); for the rest see tightrope train --help."
+                f"{spelt('critic_')[2 * dashes :]} before it for one player); for the rest see {rest}."
             )
 
 

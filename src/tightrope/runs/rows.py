@@ -23,11 +23,15 @@ Kind = TypeVar("Kind")
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """A critic layer's kernel in a row of metrics: largest singular value, stable rank, and up to 32 of the values."""
+    """A critic layer's kernel in a row of metrics: largest singular value, stable rank, and up to 32 of the values.
+
+    Of a weight that spectra do not understand, why.
+    """
 
     sigma: float | None = None
     stable_rank: float | None = None
     values: tuple[float, ...] = ()
+    not_understood: str = ""
 
 
 Logged = dict[str, int | float | dict[str, Layer]]

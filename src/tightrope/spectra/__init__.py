@@ -6,6 +6,7 @@ the *operator norm* is that of the layer as a linear map with its padding, strid
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.spectra.kernel import (
     KernelSpectra,
     condition_number,
@@ -37,3 +38,5 @@ __all__ = [
     "stable_rank_fraction",
     "table",
 ]
+
+keep_door(__name__, __all__)

@@ -23,7 +23,7 @@ PAPER, WHEN = "1801.04406", "2026-11-26"
 NONE, R1, R2, NOISE = {"method": "none"}, {"method": "r1"}, {"method": "r2"}, {"method": "noise"}
 COSTS = {"none": 1.0, "r1": 1.24, "r2": 1.3, "noise": 1.12, "consensus": 3.0, "gp1": 1.36, "gp5": 4.0}
 WEIGHTS = {"none": 0.0, "r1": 1.0, "r2": 1.0, "noise": 0.2, "consensus": 10.0, "gp1": 10.0, "gp5": 10.0}
-SETTLED = "the claim is where training settles, not how soon; 1,500 steps are past the knee of every arm"
+SETTLED = "the claim is where training settles, not how soon; how far 1,500 steps are from there, the trails show"
 
 
 def _arms(

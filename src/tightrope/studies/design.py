@@ -1,7 +1,7 @@
 """What a study is made of: claims, a grid of cells and seeds, rows, contrasts between arms.
 
 A study is one module that holds ``CLAIMS``, ``GRID``, ``run_one(cell, seed, scale)`` and ``figures(rows)``; see
-``docs/howto/add-a-study.md``. A *cell* is every setting of a run but its seed, as plain values, so that what two arms
+``docs/howto/add_a_study.md``. A *cell* is every setting of a run but its seed, as plain values, so that what two arms
 differ in can be read off their cells. A *row* is what one run measured.
 """
 

@@ -101,12 +101,12 @@ def _remote(order: Order, submit: Callable[..., Future], workers: int, progress:
                 while len(under_way) < workers and time.time() < order.until and (taken := take(study, store, order)):
                     cell, seeds = taken[0][0], [seed for _, seed in taken]
                     under_way.append((submit(order.study, order.scale, cell, seeds), cell, seeds))
+                if not under_way and (time.time() >= order.until or not others_at_work(study, store, order)):
+                    break
                 for entry in [entry for entry in under_way if entry[0].done()]:
                     under_way.remove(entry)
                     keep(study, store, order.scale, _rows(entry, own_code(study)))
                     progress.advance(len(entry[2]))
-                if not under_way and (time.time() >= order.until or not others_at_work(study, store, order)):
-                    break
                 time.sleep(WAIT_SECONDS)
     finally:
         store.release()

@@ -39,7 +39,7 @@ def read(path: Path) -> dict[Scale, list[Row]]:
         try:
             known: dict[str, Any] = json.loads(line)
             if set(known) != set(FIELDS) or known["status"] not in ("ok", "diverged"):
-                raise ValueError(f"it holds {', '.join(known)}")
+                raise UserError(f"it holds {', '.join(known)}")
             found[known.pop("scale")].append(Row(**known))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(

@@ -35,11 +35,10 @@ class Finding:
         quantity: What that number is.
         p_for: Probability of numbers so much in favour if the claim just fails.
         p_against: Probability of numbers so much against it if the claim just holds.
-        more: Further seeds (or pairs) that would find an effect as large as the one seen, with power 0.8; None where it
-            is decided or cannot be said.
         exact: Nothing random enters: the claim holds or it does not, and no correction applies.
-        detectable: Smallest distance from the threshold that these seeds find with power 0.8, in the units of the
-            judgement (logarithms for ratios); NaN where it has no meaning.
+        effect: Mean distance from the threshold, positive for the claim, in the units of the judgement (logarithms for
+            ratios); NaN where there is none.
+        spread: Standard deviation of those distances over seeds.
         note: What else to know, such as diverged runs.
     """
 
@@ -47,10 +46,29 @@ class Finding:
     quantity: str
     p_for: float
     p_against: float
-    more: int | None = None
     exact: bool = False
-    detectable: float = math.nan
+    effect: float = math.nan
+    spread: float = math.nan
     note: str = ""
+
+    @property
+    def detectable(self) -> float:
+        """Smallest distance from the threshold that so many seeds find with power 0.8; NaN where it has no meaning."""
+        return math.nan if math.isnan(self.spread) else detectable(self.spread, self.estimate.n, alpha=2 * ALPHA)
+
+    def more(self, claims: int = 1) -> int | None:
+        """Further seeds that find an effect as large as the one seen with power 0.8; None where that cannot be said.
+
+        Args:
+            claims: Claims of the study that chance plays a part in: the level is divided among them.
+        """
+        if math.isnan(self.spread):
+            return None
+        try:
+            needed = seeds_needed(self.effect, self.spread, alpha=2 * ALPHA / claims)
+        except UserError:  # the effect seen is all but zero
+            return None
+        return max(needed - self.estimate.n, 1)
 
     def noted(self, note: str) -> Finding:
         """The same with a note added."""
@@ -130,13 +148,9 @@ def paired_difference(
 def within(numbers: Values, quantity: str, low: float, high: float, *, log: bool = False) -> Finding:
     """Judge that the mean lies between two thresholds: two one-sided tests for it, the nearer end against it."""
     lower, upper = average(numbers, quantity, above=low, log=log), average(numbers, quantity, below=high, log=log)
-    more = None if lower.more is None and upper.more is None else max(lower.more or 0, upper.more or 0)
-    return replace(
-        lower,
-        p_for=max(lower.p_for, upper.p_for),
-        p_against=min(1.0, 2 * min(lower.p_against, upper.p_against)),
-        more=more,
-    )
+    nearer = lower if lower.p_for > upper.p_for else upper
+    against = min(1.0, 2 * min(lower.p_against, upper.p_against))
+    return replace(nearer, p_for=max(lower.p_for, upper.p_for), p_against=against)
 
 
 def exactly(errors: Values, quantity: str, *, tolerance: float) -> Finding:
@@ -211,10 +225,4 @@ def _student(margin: np.ndarray, shown: Interval, quantity: str) -> Finding:
         return Finding(shown, quantity, p_for, 1 - p_for)
     t = centre / (spread / math.sqrt(n))
     p_for = float(stats.t.sf(t, n - 1))
-    more: int | None = None
-    if min(p_for, 1 - p_for) > ALPHA:
-        try:
-            more = max(seeds_needed(centre, spread) - n, 1)
-        except UserError:  # the effect seen is all but zero
-            more = None
-    return Finding(shown, quantity, p_for, 1 - p_for, more=more, detectable=detectable(spread, n))
+    return Finding(shown, quantity, p_for, 1 - p_for, effect=centre, spread=spread)

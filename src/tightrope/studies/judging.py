@@ -26,6 +26,7 @@ class Judged:
         diverged: Of those.
         missing: Registered runs without a result.
         seeds: Fewest per cell.
+        family: Claims that the verdict is corrected over.
     """
 
     study: str
@@ -37,6 +38,7 @@ class Judged:
     diverged: int
     missing: int
     seeds: int
+    family: int = 1
 
 
 def judge(study: Study, rows: Mapping[Scale, Sequence[Row]]) -> list[Judged]:
@@ -59,10 +61,23 @@ def judge(study: Study, rows: Mapping[Scale, Sequence[Row]]) -> list[Judged]:
     decided: dict[str, Verdict] = {}
     for scale in SCALES:
         decided |= verdicts({claim.id: found[claim.id] for claim in study.claims if claim.scale == scale})
+    random = {scale: sum(1 for c in study.claims if c.scale == scale and _random(found[c.id])) for scale in SCALES}
     return [
-        Judged(study.name, claim, decided[claim.id], found[claim.id], reasons[claim.id], *counts[claim.id])
+        Judged(
+            study.name,
+            claim,
+            decided[claim.id],
+            found[claim.id],
+            reasons[claim.id],
+            *counts[claim.id],
+            family=max(random[claim.scale], 1),
+        )
         for claim in study.claims
     ]
+
+
+def _random(finding: Finding | None) -> bool:
+    return finding is not None and not finding.exact
 
 
 def _lacking(study: Study, claim: Claim, rows: Sequence[Row]) -> tuple[int, int]:
@@ -115,8 +130,5 @@ def _mixed(contrast: Contrast, rows: Sequence[Row]) -> int:
 
 def complaint(judged: Sequence[Judged]) -> str:
     """One sentence on what keeps a report from being whole; empty if nothing does."""
-    missing = sum(one.missing for one in judged)
-    short = [one.claim.id for one in judged if one.missing]
-    if not missing:
-        return ""
-    return f"{missing} registered runs are missing, so that {', '.join(short)} cannot be judged; run the study again."
+    short = [f"{one.missing} of {one.claim.id}" for one in judged if one.missing]
+    return f"Registered runs are missing, run the study again: {', '.join(short)}." if short else ""

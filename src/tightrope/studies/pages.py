@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from tightrope.drawing.numbers import duration, number
 from tightrope.report.render import Cell as TableCell
-from tightrope.report.render import piece, render, table
+from tightrope.report.render import charts, piece, render, table
 from tightrope.report.sections import Section
 from tightrope.studies.design import Row, canonical
 from tightrope.studies.judging import Judged
@@ -30,7 +30,8 @@ def study_page(study: Study, judged: Sequence[Judged], rows: Sequence[Row], note
         notes: What else a reader should know, such as runs that are missing.
     """
     spent = sum(row.cpu_seconds for row in rows)
-    drawn = [piece("titled", title, Markup(picture)) for title, picture in study.figures(rows).items()] if rows else []
+    figures = study.figures(rows) if rows else {}
+    drawn = [piece("titled", title, charts(Markup(picture))) for title, picture in figures.items()]
     sections = [
         Section("claims", "Claims and verdicts", _claims(judged)),
         *([Section("figures", "Figures", Markup("").join(drawn))] if drawn else []),
@@ -56,7 +57,7 @@ def ledger_page(judged: Sequence[Judged], papers: Mapping[str, str]) -> str:
 
 
 def _claims(judged: Sequence[Judged]) -> Markup:
-    head = ["Claim", "What is claimed", "Verdict", "Ours", "The paper's", "Seeds", "Command"]
+    head = ["Claim", "What is claimed", "Verdict", "Ours", "The paper's", "Seeds"]
     rows: list[tuple[str, list[TableCell]]] = []
     for one in judged:
         claim = one.claim
@@ -64,15 +65,15 @@ def _claims(judged: Sequence[Judged]) -> Markup:
         rows.append((
             claim.id,
             [
-                [claim.sentence, f"{claim.paper}, {claim.place}; registered {claim.registered}"],
+                [claim.sentence, f"{claim.paper}, {claim.place}; registered {claim.registered}",
+                 *filter(None, [command(one)])],
                 [one.verdict, *([one.why] if one.why else [])],
                 ours,
                 [claim.published or "–", CERTAIN[claim.certainty]],
                 [str(one.seeds) if one.finding is not None else "–", power(one)],
-                command(one) or "–",
             ],
         ))  # fmt: skip
-    return table("cards", head, rows)
+    return table("claims", head, rows)
 
 
 def _runs(rows: Sequence[Row]) -> Markup:
@@ -92,7 +93,7 @@ def _runs(rows: Sequence[Row]) -> Markup:
     shown = f"The same in all: {', '.join(f'{k} {v}' for k, v in same.items())}." if same else ""
     more = f" {len(by_cell) - _CELLS} further cells are in the file of rows." if len(by_cell) > _CELLS else ""
     text = piece("text", [shown + more]) if shown or more else Markup("")
-    return text + table("plain", ["Cell", "Runs", "Diverged", "Mean (standard deviation over seeds)"], lines)
+    return text + table("claims", ["Cell", "Runs", "Diverged", "Mean (standard deviation over seeds)"], lines)
 
 
 def _same(rows: Sequence[Row]) -> dict[str, object]:

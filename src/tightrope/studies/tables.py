@@ -36,7 +36,7 @@ def power(one: Judged) -> str:
         return "–"
     parts = [] if math.isnan(one.finding.detectable) else [f"finds {number(one.finding.detectable)}"]
     if one.verdict == "undecided":
-        more = one.finding.more
+        more = one.finding.more(one.family)
         parts.append("needs more seeds than can be said" if more is None else f"needs {more} more")
     return ", ".join(parts) or "–"
 
@@ -106,7 +106,7 @@ def claims_table(judged: Sequence[Judged]) -> list[list[str]]:
         body.append([
             one.claim.id, one.claim.paper, one.claim.place, one.claim.sentence, one.verdict,
             "" if found is None else found.quantity, *ends, one.claim.published, CERTAIN[one.claim.certainty],
-            str(one.seeds), "" if found is None or found.more is None else str(found.more),
+            str(one.seeds), "" if found is None else str(found.more(one.family) or ""),
             "" if found is None or math.isnan(found.detectable) else repr(found.detectable), one.claim.registered,
             command(one),
         ])  # fmt: skip

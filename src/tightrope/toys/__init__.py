@@ -1,5 +1,6 @@
 """Games small enough to be understood completely, built from the parts that train images."""
 
+from tightrope._plumbing.door import keep_door
 from tightrope.toys.dirac import (
     Affine,
     Line,
@@ -29,3 +30,5 @@ __all__ = [
     "under",
     "variant",
 ]
+
+keep_door(__name__, __all__)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope import losses as adversarial
+from tightrope._plumbing.checks import check_number, check_whole, short
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.quadrature import equal_weight_normal
 from tightrope.losses import Loss
@@ -42,8 +43,14 @@ class Point(nn.Module):
 
     def __init__(self, theta: Tensor, coupling: Tensor | None = None, spread: float = 0.0) -> None:
         super().__init__()
-        self.theta = nn.Parameter(theta.clone())
+        self.theta = nn.Parameter(_start("theta", theta).clone())
+        if coupling is not None and (coupling.dim() != 2 or coupling.shape[1] != len(theta)):
+            raise UserError(
+                f"Expected a coupling [m, {len(theta)}] of a start [{len(theta)}], got {list(coupling.shape)}; make "
+                "them fit."
+            )
         self.register_buffer("coupling", coupling)
+        check_number("spread", spread, 0)
         self.spread = spread
 
     def forward(self, z: Tensor) -> Tensor:
@@ -56,7 +63,7 @@ class Linear(nn.Linear):
     """The critic ``D(x) = psi . x`` without bias, a layer that constraints find; ``psi [m]`` is where it starts."""
 
     def __init__(self, psi: Tensor) -> None:
-        super().__init__(psi.numel(), 1, bias=False, dtype=torch.float64)
+        super().__init__(_start("psi", psi).numel(), 1, bias=False, dtype=torch.float64)
         self.weight = nn.Parameter(psi.clone()[None])
 
     @property
@@ -74,8 +81,8 @@ class Affine(nn.Module):
 
     def __init__(self, mean: float, scale: float) -> None:
         super().__init__()
-        self.mean = nn.Parameter(torch.tensor([mean], dtype=torch.float64))
-        self.scale = nn.Parameter(torch.tensor([scale], dtype=torch.float64))
+        self.mean = nn.Parameter(_start("mean", _vector(mean), 1))
+        self.scale = nn.Parameter(_start("scale", _vector(scale), 1))
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents ``[batch, 1]`` to samples ``[batch, 1]``."""
@@ -87,7 +94,7 @@ class Quadratic(nn.Module):
 
     def __init__(self, psi: Tensor) -> None:
         super().__init__()
-        self.psi = nn.Parameter(psi.clone())
+        self.psi = nn.Parameter(_start("psi", psi, 2).clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """Map samples ``[batch, 1]`` to scores ``[batch]``."""
@@ -99,7 +106,7 @@ class Line(nn.Module):
 
     def __init__(self, theta: float) -> None:
         super().__init__()
-        self.theta = nn.Parameter(torch.tensor([theta], dtype=torch.float64))
+        self.theta = nn.Parameter(_start("theta", _vector(theta), 1))
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents ``[batch, 1]`` to samples ``[batch, 2]``."""
@@ -148,7 +155,7 @@ def dirac_gan(
                 [-0.5000, -1.0000]], dtype=torch.float64)
     """
     method = method_of(method, penalties, perturbation)
-    start, score = _vector(theta), _vector(psi)
+    start, score = _start("theta", _vector(theta)), _start("psi", _vector(psi))
     P = None if coupling is None else coupling.to(torch.float64)
     n, m = (score.numel(), score.numel()) if P is None else (P.shape[1], P.shape[0])
     if start.numel() != n or score.numel() != m:
@@ -217,10 +224,26 @@ def parallel_lines(
         penalties: Critic penalties beside a loss.
         samples: Equally spaced points per line.
     """
+    check_whole("samples", samples, 1, 64)
     u = ((torch.arange(samples, dtype=torch.float64) + 0.5) / samples)[:, None]
     real = torch.cat((torch.zeros_like(u), u), dim=1)
     scorer = Linear(torch.zeros(2, dtype=torch.float64)) if critic is None else critic.double()
     return toy(Line(theta), scorer, real, u, method_of(method, penalties))
+
+
+def _start(name: str, values: Tensor, size: int | None = None) -> Tensor:
+    """Where a player starts, one axis of finite real numbers, ``size`` of them if that is known.
+
+    Raises:
+        UserError: It is not.
+    """
+    fits = values.dim() == 1 and values.numel() > 0 and values.numel() == (size or values.numel())
+    if not fits or not values.is_floating_point() or values.is_meta or not bool(torch.isfinite(values).all()):
+        raise UserError(
+            f"Expected {name} as {size or 'one or more'} finite numbers in floating point, got {short(values)}; 0 and "
+            "1 are common starts."
+        )
+    return values
 
 
 def _vector(values: float | Sequence[float]) -> Tensor:

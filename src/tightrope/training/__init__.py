@@ -10,6 +10,7 @@ hand-written loop may call them::
         generator_step(run)
 """
 
+from tightrope._plumbing.door import keep_door
 from tightrope.training import seeds
 from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
@@ -33,3 +34,5 @@ __all__ = [
     "start",
     "train",
 ]
+
+keep_door(__name__, __all__)

@@ -7,6 +7,7 @@ none either, without a word.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -47,25 +48,30 @@ def inputs_with_gradients(*networks: nn.Module) -> Iterator[None]:
 
     with ExitStack() as hooks:
         for network in networks:
-            if not isinstance(network, torch._dynamo.OptimizedModule):  # which would be compiled once more
+            if not (_compiler() and isinstance(network, torch._dynamo.OptimizedModule)):  # it would be compiled again
                 hooks.enter_context(network.register_forward_pre_hook(hook))
         yield
 
 
-@contextmanager
-def explained() -> Iterator[None]:
+def _compiler() -> bool:
+    """Whether torch.compile has been used at all; to ask what it made would import it, which takes seconds."""
+    return "torch._dynamo" in sys.modules
+
+
+class explained:  # noqa: N801 (used like a function)
     """Say in one sentence what reentrant checkpoints cannot do.
 
     Raises:
         UserError: Torch refused a gradient through one.
     """
-    try:
-        yield
-    except RuntimeError as error:
-        if "use_reentrant=True" not in str(error):
-            raise
-        raise UserError(
-            "Expected activation checkpoints that this method's gradients can be taken through, got reentrant ones, "
-            "which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
-            "torch.utils.checkpoint.checkpoint."
-        ) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, RuntimeError) and "use_reentrant=True" in str(problem):
+            raise UserError(
+                "Expected activation checkpoints that this method's gradients can be taken through, got reentrant "
+                "ones, which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
+                "torch.utils.checkpoint.checkpoint."
+            ) from problem

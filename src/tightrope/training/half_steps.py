@@ -21,9 +21,11 @@ from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
 from tightrope.training.compiled import refuse_compiled
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
+from tightrope.training.ranks import together
 from tightrope.training.run import Half, Run
 
 
+@together
 def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
     """Update the critic once, in place. The generator's graph is never built.
 
@@ -76,6 +78,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
     return half
 
 
+@together
 def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None = None) -> Half:
     """Update the generator once and move its average, in place; ends the step.
 
@@ -94,7 +97,7 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
     real, labels = to_device(run, real, labels)
     factor = run.method.play.generator_batch_factor
     labels = labels.repeat(factor) if labels is not None else None
-    n = real.shape[0] if real is not None and run.method.loss.paired else run.batch_size * factor
+    n = real.shape[0] if real is not None and run.method.loss.paired else run.local_batch_size * factor
     z = run.latents(n if labels is None else labels.shape[0])
 
     def objective() -> Objective:
@@ -112,12 +115,12 @@ def generator_step(run: Run, real: Tensor | None = None, labels: Tensor | None =
 
 
 def finish_critic(run: Run, images: int, half: Half) -> None:
-    """What follows the critic's optimiser step: counters, projection and strength of augmentations, in place."""
+    """What follows the critic's step on so many images here: counters, projection and strength of augmentations."""
     run.critic_steps += 1
     projection = run.method.projection
     if projection is not None and projection.due(run.critic_steps):
         projection(run.critic)
-    run.images_seen += images
+    run.images_seen += images if run.ranks is None else images * run.ranks.count
     adaptive = adaptive_of(run.method.perturbation)
     if adaptive is not None:
         adaptive.observe(half.objective.d_real)
@@ -155,10 +158,12 @@ def _update(
         p.grad = None
     now = _differentiated(run, player, network, objective, [p for p in parameters if p.requires_grad])
     match_strides_(parameters)
+    if run.ranks is not None:
+        now = run.ranks.average_([p for p in parameters if p.requires_grad], now)
     size = gradient_norm(parameters)
     if not is_finite(now.total, size):
         networks = {player: network, "critic": run.critic, "generator": run.generator}
-        where = locate(networks, lambda: again().total, samples=samples)
+        where = placed(run, lambda: locate(networks, lambda: again().total, samples=samples))
         raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
     settings.schedule_(optimizer, run.images_seen)
     optimizer.step()
@@ -189,6 +194,11 @@ def _differentiated(
     return now
 
 
+def placed(run: Run, locate: Callable[[], str]) -> str:
+    """Where a value is not finite, on whichever rank it is."""
+    return locate() if run.ranks is None else run.ranks.first(locate)
+
+
 def _require_alternating(name: str, play: Play) -> None:
     if isinstance(play, Simultaneous):
         raise UserError(
@@ -210,7 +220,7 @@ def detached(objective: Objective) -> Objective:
 
 
 def _detached(scores: Scores) -> Scores:
-    return scores.detach() if isinstance(scores, Tensor) else tuple(part.detach() for part in scores)
+    return scores.detach() if isinstance(scores, Tensor) else [part.detach() for part in scores]
 
 
 def scalars(half: Half) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,13 +20,15 @@ from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import require, to_device
 from tightrope.training.checkpointing import explained, inputs_with_gradients
 from tightrope.training.compiled import refuse_compiled
-from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars
+from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, placed
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
+from tightrope.training.ranks import together
 from tightrope.training.run import Half, Run
 
 PLAYERS = ("generator", "critic")
 
 
+@together
 def joint_step(run: Run, real: Tensor, labels: Tensor | None = None) -> tuple[Half, Half]:
     """Update both players once, in place, by gradients at one point on one batch; ends the step.
 
@@ -93,6 +96,8 @@ def _gradients_(
 ) -> tuple[Half, Half]:
     """Write both players' gradients at the present point into their parameters; nothing moves in between."""
     found: list[tuple[list[Tensor], list[Tensor | None], Tensor]] = []
+    both = [*run.generator.parameters(), *run.critic.parameters()]
+    across = run.ranks is not None and run.method.play.corrects  # losses of the global batch's gradients
     for loss, optimizer in zip(losses, (run.generator_optimizer, run.critic_optimizer), strict=True):
         every = [p for group in optimizer.param_groups for p in group["params"]]
         for p in every:
@@ -103,6 +108,7 @@ def _gradients_(
             explained(),
             computed_once(run.generator, run.critic, within=run.autocast()),
             nullcontext() if known else inputs_with_gradients(run.generator, run.critic),
+            run.ranks.averaging(both) if across and run.ranks is not None else nullcontext(),
         ):
             total = loss()
             gradients: list[Tensor | None] = [*torch.autograd.grad(total, parameters, allow_unused=True)]
@@ -113,10 +119,13 @@ def _gradients_(
         for p, gradient in zip(parameters, taken, strict=True):
             p.grad = gradient
         match_strides_(parameters)
+        now = dataclasses.replace(detached(seen[player]), total=total)
+        if run.ranks is not None:
+            now = run.ranks.average_(parameters, now)
         size = gradient_norm(parameters)
-        if not is_finite(total, size):
+        if not is_finite(now.total, size):
             networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
-            where = locate(networks, loss, samples=real)
+            where = placed(run, partial(locate, networks, loss, samples=real))
             raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
-        halves.append(Half(dataclasses.replace(detached(seen[player]), total=total), size))
+        halves.append(Half(now, size))
     return halves[0], halves[1]

@@ -69,7 +69,7 @@ def train(
     while not (
         (steps is not None and run.step >= steps)
         or (images is not None and run.images_seen >= images)
-        or (minutes is not None and time.monotonic() - began >= 60 * minutes)
+        or (minutes is not None and _over(run, time.monotonic() - began >= 60 * minutes))
     ):
         if isinstance(play, Simultaneous):
             critic_half, generator_half = joint_step(run, *following())
@@ -84,6 +84,11 @@ def train(
         else:
             generator_half = generator_step(run)
         yield Step(run.step, run.images_seen, critic_half, generator_half)
+
+
+def _over(run: Run, over: bool) -> bool:
+    """Whether time is up, on any rank."""
+    return over if run.ranks is None else run.ranks.agree(over)
 
 
 def _check_budget(**given: float | None) -> None:

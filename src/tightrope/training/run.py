@@ -19,6 +19,7 @@ from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
 from tightrope.optimizers.strides import match_state_
 from tightrope.perturbations import adaptive_of
+from tightrope.training.ranks import Ranks
 
 Precision = Literal["fp32", "bf16"]
 
@@ -35,6 +36,10 @@ class Half:
     objective: Objective
     gradient_norm: Tensor
 
+    def __repr__(self) -> str:
+        """Its numbers; reading them waits for the device."""
+        return f"Half({self.objective!r}, gradient_norm={float(self.gradient_norm):.6g})"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -48,7 +53,10 @@ class Step:
 
 @dataclass
 class Run:
-    """A Method bound to networks, optimisers, counters and random numbers. Build it with :func:`start`."""
+    """A Method bound to networks, optimisers, counters and random numbers. Build it with :func:`start`.
+
+    Counters and ``batch_size`` are those of the whole run, whether or not other processes (``ranks``) take part in it.
+    """
 
     method: Method
     generator: nn.Module
@@ -64,6 +72,7 @@ class Run:
     ema_ramp_up: float | None = 0.05
     lookahead: Lookahead | None = None
     sample_shape: tuple[int, ...] | None = None
+    ranks: Ranks | None = None
     channels_last: bool = False
     step: int = 0
     critic_steps: int = 0
@@ -76,6 +85,11 @@ class Run:
     def device(self) -> torch.device:
         """Device of the generator's parameters."""
         return first_parameter(self.generator).device
+
+    @property
+    def local_batch_size(self) -> int:
+        """Samples of a batch that this process trains on: all, or its share where several ranks train the run."""
+        return self.batch_size if self.ranks is None else self.batch_size // self.ranks.count
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision context of both half-steps; in bf16 on the CPU with faster weight gradients of convolutions."""

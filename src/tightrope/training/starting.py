@@ -9,7 +9,7 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from tightrope._plumbing.checks import check_module, check_number, check_seed, check_whole
+from tightrope._plumbing.checks import check_device, check_module, check_number, check_seed, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.methods import Method
@@ -84,7 +84,7 @@ def start(
     if precision not in ("fp32", "bf16"):
         raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
     _check_players(generator=generator, critic=critic)
-    where = None if device is None else _device(device)
+    where = None if device is None else check_device(device)
     in_channels_last = {}
     for name, network in (("generator", generator), ("critic", critic)):
         network.to(device=where).train()
@@ -92,6 +92,12 @@ def start(
         if in_channels_last[name]:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     samples = method.batch_size if batch_size is None else batch_size
+    rows = rows_of(critic)
+    if samples * method.play.generator_batch_factor % rows:
+        raise UserError(
+            f"Expected a batch size that {rows} divides, since the critic judges {rows} samples together, got "
+            f"{samples}; pass batch_size={-(-samples // rows) * rows}."
+        )
     found = _check_fit(generator, critic, size, shape, samples)
     if method.constraint is not None:
         with torch.random.fork_rng(devices=[]):  # power iterations start at random: from the seed, and nowhere else
@@ -170,18 +176,6 @@ def _check_settings(
         raise UserTypeError(
             f"Expected a sample shape as whole numbers without the batch, got {shape!r}; e.g. (3, 32, 32)."
         )
-
-
-def _device(device: torch.device | str) -> torch.device:
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, TypeError, ValueError) as problem:
-        first = str(problem).splitlines()[0]
-        raise UserError(f"Expected a device that is there, got {device!r} ({first}); use 'cpu' or 'cuda'.") from problem
-    if found.type == "meta":
-        raise UserError("Expected a device that holds values, got 'meta'; use 'cpu' or 'cuda'.")
-    return found
 
 
 def _check_fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.evaluation.features.dino import dinov2
 from tightrope.evaluation.features.inception import inception
 from tightrope.evaluation.features.named import FEATURES, named_features
@@ -23,3 +24,5 @@ __all__ = [
     "projections",
     "random_convolutions",
 ]
+
+keep_door(__name__, __all__)

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tightrope._plumbing.checks import check_device, check_whole, short
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.metrics.transport import random_directions
 
@@ -100,12 +101,22 @@ def weights_digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if not isinstance(shape, Sequence) or not shape or isinstance(shape, str):
+        raise UserTypeError(f"Expected a sample shape without the batch, got {short(shape)}; e.g. (3, 32, 32).")
+    for size in shape:
+        check_whole("in each axis of the sample shape", size, 1, 32)
+    if math.prod(shape) > 2**31:
+        raise UserError(f"Expected samples that fit the memory, got the shape {short(shape)}; e.g. (3, 32, 32).")
+
+
 def pixels(shape: tuple[int, ...]) -> FeatureNetwork:
     """Return the network that does nothing: the sample itself, flattened.
 
     Args:
         shape: Shape of one sample.
     """
+    _check_shape(shape)
     return FeatureNetwork(
         name="pixels" if len(shape) == 3 else "identity",
         digest=weights_digest({}),
@@ -124,6 +135,7 @@ def projections(shape: tuple[int, ...], *, count: int = 256, seed: int = 0) -> F
         count: Number of directions.
         seed: Seed of the directions.
     """
+    _check_shape(shape)
     directions = random_directions(count, math.prod(shape), torch.Generator().manual_seed(seed))
     return FeatureNetwork(
         name=f"{count} random directions",
@@ -156,6 +168,7 @@ def from_module(
         head: Function from features on that device to class scores, or None.
         device: Where the copy is put.
     """
+    check_device(device)
     frozen = copy.deepcopy(module).eval().requires_grad_(requires_grad=False).to(device)
 
     def features(x: Tensor) -> Tensor:
@@ -179,6 +192,7 @@ def random_convolutions(shape: tuple[int, ...], *, seed: int = 0) -> FeatureNetw
     Raises:
         UserError: Samples are vectors.
     """
+    _check_shape(shape)
     if len(shape) not in (2, 3):
         raise UserError(
             f"Random convolutions need samples of shape [c, h, w] or [c, length], but the shape is {shape}; "

@@ -68,7 +68,8 @@ def account(
         return Account("zero" if size == 0.0 else "not finite", error=error)
     alone = _two(gradient, losses, None)
     fits = alone[2] <= error and alone[0] > 0
-    claimed = _claimed(gradient, losses, columns[0](), alone[2], error)
+    penalties = columns[0]()
+    claimed = _claimed(gradient, losses, penalties, alone[2], error)
     if claimed is not None and claimed.left <= error and _acts(claimed, alone[2]):
         return claimed
     if fits:
@@ -79,6 +80,10 @@ def account(
     for group in columns[1:]:
         for column in group():
             one = _explained(gradient, losses, column, alone[2], error)
+            if column.kind in ("start", "leak"):  # it was added as it is, beside the claimed penalty
+                both = _claimed(gradient, losses + column.vector, penalties, alone[2], error)
+                if both is not None and both.left < one.left:
+                    one = replace(one, left=both.left)
             best = one if best is None or one.left < best.left else best
         if best is not None and best.left <= max(error, 1e-2 * unexplained) and best is not claimed:
             return replace(best, unexplained=unexplained)
@@ -103,7 +108,7 @@ def _explained(gradient: Tensor, losses: Tensor, column: Column, alone: float, e
     size = float(losses.norm())
     share = abs(b) * float(column.vector.norm()) / (abs(a) * size) if a * size else float("inf")
     weight = b if size == 0.0 else b / a if a else float("inf")
-    good = b > 0 and (a > 0 or size == 0.0)
+    good = (b > 0 or column.kind == "claim") and (a > 0 or size == 0.0)
     left = left if good else max(left, alone)
     expected = column.expected * float(column.vector.norm()) / size if size else 0.0
     return Account(column.kind, column.name, left, left, weight, share, column.place, expected, error)

@@ -36,7 +36,8 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (16, wiring.rates),
     (17, losses.shares),
     (18, losses.unexplained),
-    (30, slow.distances),
+    (30, slow.settings),
+    (31, slow.distances),
 )
 """Sections in the order of their rank: a cause before its consequences."""
 

@@ -8,6 +8,7 @@ from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History
 from tightrope.monitor.rules._said import exact, listed
 from tightrope.monitor.rules.penalties import _alone
+from tightrope.monitor.rules.slow import stuck
 
 
 def layers(history: History) -> Iterator[Finding]:
@@ -17,6 +18,8 @@ def layers(history: History) -> Iterator[Finding]:
         yield from _coverage(history)
     yield from _stale(history)
     yield from _none_at_all(history)
+    yield from _coupled(history)
+    yield from _vacuous(history)
 
 
 def _coverage(history: History) -> Iterator[Finding]:
@@ -39,6 +42,14 @@ def _coverage(history: History) -> Iterator[Finding]:
 
 def _stale(history: History) -> Iterator[Finding]:
     """Largest singular value of a normalised weight: 1 when the power iteration follows, from 1.5 on it does not."""
+    still = history.where(lambda w: 0 < w.critic.calls == w.critic.stale_norms)
+    if still and still.now:
+        yield exact(
+            "spectral_norm_stale", still,
+            "The critic's spectral norm is in eval mode at all training calls: its power iteration stands still.",
+            mode="eval", expected="train",
+        )  # fmt: skip
+        return
     seen = history.where(lambda w: w.step >= 30 and w.numbers.get("sigma", 0.0) > 1.5)
     if len(seen) >= 2 and seen.now:
         sigma = seen.last.numbers["sigma"]
@@ -65,6 +76,30 @@ def _none_at_all(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _coupled(history: History) -> Iterator[Finding]:
+    """Batch norm over real and fake rows together in the critic's step, and over fake ones alone in the generator's."""
+    seen = history.where(lambda w: w.numbers.get("joint", 0.0) == 1.0 and w.numbers.get("joint_differs", 0.0) == 1.0)
+    if history.statics.get("critic_batch_norm") and seen and seen.now:
+        found = exact(
+            "batch_norm_coupling", seen,
+            "The critic's batch normalisation sees real and generated samples in one batch in its own step, and "
+            "generated ones alone in the generator's.", damage="why it fails",
+        )  # fmt: skip
+        yield Finding(**{**vars(found), "confidence": "medium"})
+
+
+def _vacuous(history: History) -> Iterator[Finding]:
+    """A slope at samples far above what normalised layers allow: something behind them undoes the constraint."""
+    seen = history.where(lambda w: w.numbers.get("slope", 0.0) > 15.0)
+    have = history.claims.constraint in ("spectral_norm", "orthogonal") and history.statics.get("constrained")
+    if have and not history.statics.get("unconstrained") and len(seen) >= 2 and seen.now:
+        yield Finding(
+            "constraint_vacuous", f"All layers are constrained, and the critic's slope at samples is "
+            f"{seen.last.numbers['slope']:.3g}.", {"slope": seen.last.numbers["slope"], "expected": "about 1"},
+            seen.since, "medium",
+        )  # fmt: skip
+
+
 def clipping(history: History) -> Iterator[Finding]:
     """The largest weight against the claimed clip, after the critic's last step of the window."""
     clip = history.claims.clip
@@ -73,6 +108,14 @@ def clipping(history: History) -> Iterator[Finding]:
     most, least = 1.3 * clip, clip / 1.3
     beyond = history.where(lambda w: w.critic.steps > 0 and w.numbers.get("weight_high", 0.0) > most)
     inside = history.where(lambda w: w.numbers.get("at_clip", 0.0) > 0.02 and w.numbers["weight_high"] < least)
+    flat = history.where(lambda w: w.numbers.get("slope", 1.0) < 1e-4 and w.numbers.get("at_clip", 0.0) > 0.3)
+    if len(flat) >= 3 and flat.now and stuck(history):
+        slope = flat.last.numbers["slope"]
+        yield Finding(
+            "clip_crippling", f"{100 * flat.last.numbers['at_clip']:.2g} % of the critic's weights sit at the clip, "
+            f"its slope at samples is {slope:.2g}, and samples do not come closer to the data.",
+            {"slope": slope, "expected": "about 1"}, flat.since, "medium", "why it fails",
+        )  # fmt: skip
     if beyond and beyond.now:
         high, at = beyond.last.numbers["weight_high"], beyond.last.numbers.get("at_clip", 0.0)
         other = at > 0.02

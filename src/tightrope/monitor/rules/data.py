@@ -85,6 +85,16 @@ def batches(history: History) -> Iterator[Finding]:
     constant = history.where(lambda w: w.numbers.get("real_std", 1.0) == 0.0)
     if len(constant) >= 2:
         yield exact("data_constant", constant, "Real samples have no variation.", damage="why it fails", std=0.0)
+    noise = history.where(
+        lambda w: w.numbers.get("real_noise", 0.0) > 0.1 and w.numbers.get("fake_changed", 1.0) == 0.0
+    )
+    if len(noise) >= 2 and noise.now:
+        share = noise.last.numbers["real_noise"]
+        found = exact(
+            "critic_shown_other_real", noise, f"{100 * share:.3g} % of what the critic is shown as real are not in the "
+            "batch that was passed, while generated samples are shown as they are.", damage="why it fails", share=share,
+        )  # fmt: skip
+        yield Finding(**{**vars(found), "confidence": "medium"})
     order = history.series("order")
     if len(order) >= 2 and all(value > 12 for _, value in order[-2:]) and not again:
         yield Finding(

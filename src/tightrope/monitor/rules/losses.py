@@ -20,9 +20,11 @@ def kind(window: Window, player: str) -> str:
 
 
 def _flipped(history: History, player: str) -> Seen:
-    """Flipped against the claim while the other player is not: both together are a matter of orientation."""
+    """Flipped against the claim while the other player is known not to be: both are a matter of orientation."""
     other = "generator" if player == "critic" else "critic"
-    return history.where(lambda w: kind(w, player) in FLIPPED and kind(w, other) not in FLIPPED)
+    return history.where(
+        lambda w: kind(w, player) in FLIPPED and kind(w, other) not in FLIPPED and kind(w, other) not in ("", "unknown")
+    )
 
 
 def critic(history: History) -> Iterator[Finding]:

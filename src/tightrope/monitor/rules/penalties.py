@@ -32,18 +32,51 @@ def weights(history: History) -> Iterator[Finding]:
         yield from _weight(history, acting, name, weight)
         yield from _place(acting, name)
         yield from _strength(history, acting)
+    yield from _scaled(history)
+    yield from _lazy(history, name, weight)
     for kind, cause in (("kind", "penalty_other_kind"), ("axes", "penalty_norm_axes")):
         seen = history.where(lambda w, kind=kind: _of(w, kind) is not None)  # type: ignore[misc]
         if seen:
             part = _of(seen.last, kind)
             assert part is not None
             words = f"the norm taken {part.name}" if kind == "axes" else f"a penalty on {part.name}"
-            yield exact(
+            found = exact(
                 cause, seen,
                 f"The critic's gradient is that of its loss and {words} at {part.place} points (left {part.left:.1g}), "
                 f"not of the claimed {COSTS[name][0]} one ({100 * part.unexplained:.3g} % unexplained).",
                 found=part.name, claimed=COSTS[name][0], left=part.left, unexplained_by_claim=part.unexplained,
             )  # fmt: skip
+            form = part.name == "1-centred, one-sided"  # a published form of the same penalty
+            yield Finding(**{**vars(found), "confidence": "low"}) if form else found
+
+
+def _scaled(history: History) -> Iterator[Finding]:
+    seen = history.where(lambda w: _of(w, "scale") is not None)
+    if seen:
+        part = _of(seen.last, "scale")
+        assert part is not None
+        yield exact(
+            "penalty_under_loss_scale", seen,
+            f"The critic's gradient fits the claimed penalty on {part.name} (left {part.left:.1g}), a loss scale that "
+            "was not taken out.", left=part.left, unexplained_by_claim=part.unexplained,
+        )  # fmt: skip
+
+
+def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
+    """A lazy penalty that keeps the claimed weight: on average it is the claimed one's ``1 / period``."""
+    steps = history.counters["critic"].steps
+    share = history.points / steps if steps else 1.0
+    acting = [part for w in history.windows if (part := _of(w, "claim")) is not None]
+    if steps < 24 or not 0 < share < 0.14 or not acting:
+        return
+    weight = acting[-1].weight
+    if weight * share < claimed / FAR and weight < 2.5 * claimed:
+        yield Finding(
+            "penalty_too_lazy",
+            f"The penalty {name} acts in {100 * share:.2g} % of the critic's steps with weight {weight:.3g}: on "
+            f"average {weight * share:.3g}, not {claimed:.3g}.",
+            {"share": share, "weight": weight, "expected": claimed}, 1, "medium",
+        )  # fmt: skip
 
 
 def _of(window: Window, kind: str) -> Account | None:
@@ -91,6 +124,8 @@ def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterat
         return
     part = _of(off[-1], "claim")
     assert part is not None
+    if claimed < part.weight <= 40 * claimed and len(history.windows) < 5:
+        return  # a lazy penalty at its first turn
     seen = Seen(off, acting.among)
     yield exact(
         "penalty_weight_wrong", seen,
@@ -111,9 +146,10 @@ def _ratio(history: History, window: Window, claimed: float) -> float:
     if fit is not None and fit.kind == "claim" and fit.factor > 0:
         found.append(part.weight / fit.factor)
     steps = history.counters["critic"].steps
-    share = min(history.points / steps, 1.0) if steps else 1.0
-    if 0 < share < 0.75:
-        found += [value * share for value in found]
+    asked = sum(w.numbers.get("points", 0) > 0 for w in history.windows) / len(history.windows)
+    for share in (min(history.points / steps, 1.0) if steps else 1.0, asked):
+        if 0 < share < 0.75:
+            found += [value * share for value in found]
     return min(max(value / claimed, claimed / value) if value > 0 else float("inf") for value in found)
 
 
@@ -140,7 +176,7 @@ def _strength(history: History, acting: Seen) -> Iterator[Finding]:
     drowned = [w for w, share in values if share > 7.7]
     distance = history.series("distance")
     far = bool(distance) and distance[-1][1] > 0.3 and distance[-1][1] > 0.8 * distance[0][1]
-    if history.step >= 100 and len(values) >= 4 and len(drowned) >= 0.6 * len(values) and far:
+    if history.step >= 60 and len(values) >= 4 and len(drowned) >= 0.6 * len(values) and far:
         share = sorted(share for _, share in values)[len(values) // 2]
         yield Finding(
             "penalty_too_strong",

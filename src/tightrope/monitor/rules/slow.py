@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 
@@ -37,6 +38,48 @@ def distances(history: History) -> Iterator[Finding]:
             "no_progress", f"The distance of samples to the data is {last[-1]:.3g}, after {start:.3g} at the start.",
             {"distance": last[-1], "start": start}, series[-6][0], "low", "why it fails",
             candidates=_candidates(history),
+        )  # fmt: skip
+
+
+def stuck(history: History) -> bool:
+    """Samples are far from the data and have not come closer, or have run away."""
+    series = history.series("distance")
+    if len(series) < 5 or history.step < 50:
+        return False
+    start = sum(value for _, value in series[:3]) / 3
+    last = sorted(value for _, value in series[-5:])[2]
+    return last > 0.15 and last > 0.8 * start
+
+
+def settings(history: History) -> Iterator[Finding]:
+    """Settings far outside of what works, beside samples that do not come closer: named by what is set.
+
+    Healthy: momentum up to 0.9, movement per update up to 0.02 of the parameters, rates within a factor of 20.
+    """
+    if not history.windows or not stuck(history):
+        return
+    last = history.windows[-8:]
+    moved = {name: sorted(w.player(name).moved for w in last)[len(last) // 2] for name in PLAYERS}
+    rates = {name: history.counters[name].top_rate for name in PLAYERS}
+    momentum = max(w.player(name).momentum for w in last for name in PLAYERS)
+    distance = history.series("distance")[-1][1]
+    words = f"while samples do not come closer to the data (distance {distance:.3g})."
+    for name, other in (PLAYERS, PLAYERS[::-1]):
+        if moved[name] > 0.04:
+            yield Finding(
+                f"{name}_step_too_large", f"The {name} moves by {moved[name]:.2g} of its size per update, {words}",
+                {"moved": moved[name], "expected": "below 0.02"}, last[0].step, "medium", "why it fails",
+            )  # fmt: skip
+        if 0 < rates[name] <= rates[other] / 20 and moved[name] < moved[other] / 10:
+            yield Finding(
+                f"{name}_step_too_small",
+                f"The {name}'s rate is {rates[name]:.2g}, the {other}'s {rates[other]:.2g}, {words}",
+                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium", "why it fails",
+            )  # fmt: skip
+    if momentum > 0.92:
+        yield Finding(
+            "momentum_too_high", f"Momentum is {momentum:.3g}, {words}", {"momentum": momentum, "expected": "0 to 0.9"},
+            last[0].step, "medium", "why it fails",
         )  # fmt: skip
 
 

@@ -149,10 +149,10 @@ def rates(history: History) -> Iterator[Finding]:
                 "optimizer_lost_on_resume", f"The {name}'s optimiser began to count anew at step {counters.resets_at}.",
                 {"resets": counters.resets, "player": name}, counters.resets_at, "medium",
             )  # fmt: skip
-        seen = history.where(lambda w, n=name: w.player(n).decay >= 0.01)  # type: ignore[misc]
+        seen = history.where(lambda w, n=name: w.player(n).decay >= 0.3)  # type: ignore[misc]
         if seen and seen.now:
             yield exact(
                 "weight_decay_crippling", seen,
-                f"Decay takes {seen.last.player(name).decay:.3g} of every weight of the {name} per step.",
-                damage="why it fails", decay=seen.last.player(name).decay, expected="1e-3 and less", player=name,
+                f"The {name}'s optimiser decays weights by {seen.last.player(name).decay:.3g}, where 0.1 is much.",
+                damage="why it fails", decay=seen.last.player(name).decay, expected="0.1 and less", player=name,
             )  # fmt: skip

@@ -10,6 +10,7 @@ correlations. The bootstrap is there for statistics that have no such form, with
 
 from __future__ import annotations
 
+from tightrope._plumbing.door import keep_door
 from tightrope.studies.statistics.intervals import (
     Interval,
     correlation_between,
@@ -42,3 +43,5 @@ __all__ = [
     "spearman",
     "variance_ratio",
 ]
+
+keep_door(__name__, __all__)

@@ -72,11 +72,21 @@ def seeds_needed(effect: float, sd: float, *, alpha: float = 0.05, power: float 
     """
     _check(sd, alpha, power)
     finite([effect])
-    n = 2
-    while n <= most:
-        if sd == 0 or _power(abs(effect) / sd, n, alpha) >= power:
-            return n
-        n += 1
+    if sd == 0:
+        return 2
+
+    def found(n: int) -> bool:
+        return _power(abs(effect) / sd, n, alpha) >= power
+
+    low, high = 1, 2
+    while high <= most and not found(high):
+        low, high = high, 2 * high
+    high = min(high, most)
+    if found(high):
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if found(middle) else (middle, high)
+        return high
     raise UserError(f"An effect of {effect:.3g} at a spread of {sd:.3g} needs more than {most:,} seeds; ask for less.")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tightrope.autodiff.lean import kinked
 from tightrope.layers.torch_own import copied
 from tightrope.networks import GroupSort, MaxMin, mlp
 from tightrope.networks.layers import Head
@@ -32,6 +33,18 @@ class Product(nn.Module):
         return y.reshape(*x.shape[:-1], W.shape[1])
 
 
+class Kink(nn.Module):
+    """ReLU or leaky ReLU, lean in a penalty's second derivative: for many runs that pays in small layers too."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return kinked(x, self.slope)
+
+
 class Products:
     """A network of which every layer with weights is dense and every other treats samples by themselves."""
 
@@ -42,8 +55,9 @@ class Products:
             if type(module) is nn.Linear:
                 product = Product()
                 self._layers.append((product, f"{name}.weight", None if module.bias is None else f"{name}.bias"))
-                parent, _, own = name.rpartition(".")
-                setattr(network.get_submodule(parent), own, product)
+                _put(network, name, product)
+            elif type(module) is nn.ReLU or (type(module) is nn.LeakyReLU and module.negative_slope > 0):
+                _put(network, name, Kink(float(getattr(module, "negative_slope", 0.0))))
 
     def use(self, tensors: Mapping[str, Tensor]) -> None:
         """Compute with these stacked weights from now on."""
@@ -54,6 +68,15 @@ class Products:
     def __call__(self, x: Tensor) -> Any:
         """``[runs, batch, *shape] -> [runs, batch, ...]``."""
         return self.network(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def _put(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Replace a module, wherever else it stands too."""
+    old = network.get_submodule(name)
+    for holder in list(network.modules()):
+        for own, child in list(holder._modules.items()):
+            if child is old:
+                setattr(holder, own, module)
 
 
 def products_of(network: nn.Module) -> Products | None:
