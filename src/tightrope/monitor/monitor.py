@@ -66,7 +66,7 @@ class Monitor:
         labels: Not used up to now except as the default of ``step``.
         sample: Draws samples as the user does: ``() -> [n, *shape]``. Called now and then, with random states restored.
         ema: The averaged generator.
-        held_out: Real rows that are not trained on, ``[n, *shape]``.
+        held_out: Real rows that are not trained on, ``[n, *shape]``, to see the critic overfit.
         budget: Share of the training time that windows may take; they are put off to keep it.
 
     Raises:

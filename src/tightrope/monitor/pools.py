@@ -34,8 +34,7 @@ def _noise(shown: Tensor, passed: Tensor) -> float:
 class Pools:
     """What windows have shown of the data."""
 
-    def __init__(self, held_out: Tensor | None) -> None:
-        self.held_out = held_out
+    def __init__(self) -> None:
         self.rows: set[float] = set()
         self.batches: list[tuple[int, float]] = []
         self.latents: list[tuple[int, float]] = []

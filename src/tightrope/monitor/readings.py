@@ -12,6 +12,7 @@ from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
 from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, probes, scored, where
+from tightrope.monitor.held_out import read_held_out
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
@@ -36,7 +37,8 @@ class Reader:
         held_out: Tensor | None,
     ) -> None:
         self.players, self.history = players, history
-        self.pools = Pools(held_out)
+        self.held_out = held_out
+        self.pools = Pools()
         self.samples = Samples(players, history, sample, ema)
 
     def read(self, window: Window, marks: Sequence[StepMark], real: Any, z: Any, labels: Any) -> None:
@@ -55,6 +57,8 @@ class Reader:
         self.pools.read(window, found, real, z, labels, generator.listener.calls)
         self.samples.read(window, found, real)
         window.numbers["critic_calls"] = len(found)
+        if self.held_out is not None and window.step >= 20:
+            read_held_out(window, critic.network, critic.module, found, self.held_out)
 
     def _modes(self, window: Window) -> None:
         for name, player in self.players.items():

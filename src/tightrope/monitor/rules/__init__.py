@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (18, losses.unexplained),
     (30, slow.settings),
     (31, slow.distances),
+    (32, slow.overfitting),
 )
 """Sections in the order of their rank: a cause before its consequences."""
 

@@ -41,6 +41,22 @@ def distances(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def overfitting(history: History) -> Iterator[Finding]:
+    """Rows that were never shown score lower than shown ones, beyond chance, in most of the last windows.
+
+    Source: 2006.06676, section 3.1, whose ``r_v`` compares training and validation scores against those of fakes.
+    """
+    last = [w for w in history.windows if "held_out_drop" in w.numbers][-6:]
+    beyond = [w for w in last if w.numbers["held_out_drop"] > 0.3 and w.numbers["held_out_z"] > 4]
+    if len(last) >= 5 and len(beyond) >= 4:
+        drops = sorted(w.numbers["held_out_drop"] for w in beyond)
+        yield Finding(
+            "critic_overfitting",
+            f"Unseen rows score lower than training rows by {drops[len(drops) // 2]:.0%} of the gap from real to fake.",
+            {"drop": drops[len(drops) // 2], "expected": "about 0"}, beyond[0].step, "medium", "why it fails",
+        )  # fmt: skip
+
+
 def stuck(history: History) -> bool:
     """Samples are far from the data and have not come closer, or have run away."""
     series = history.series("distance")

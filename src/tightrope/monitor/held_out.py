@@ -1,0 +1,53 @@
+"""Scores of rows that are not trained on, beside those of the rows that are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tightrope.autodiff import scores_of, undisturbed
+from tightrope.autodiff.inputs import per_sample
+from tightrope.monitor.cycle import Judged
+from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.window import Window
+
+ROWS = 256
+
+
+def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: Sequence[Judged], rows: Tensor) -> None:
+    """Write down how much lower the critic scores unseen rows, in units of its gap from real to fake samples.
+
+    In eval mode, without a gradient, the networks left as they are. Critics that are called with more than samples are
+    left out, since what belongs to the unseen rows is not known.
+
+    Args:
+        window: Where ``held_out_drop`` and ``held_out_z`` (in standard errors) are written.
+        network: The critic as the user gave it, a View perhaps.
+        module: The module behind it.
+        found: Calls of the critic in the window.
+        rows: Unseen rows ``[n, *shape]``.
+    """
+    seen = {one.role: one.call.x for one in found if one.role in ("real", "fake") and one.call.x is not None}
+    if set(seen) != {"real", "fake"} or any(len(one.call.args) > 1 for one in found):
+        return
+    if rows.shape[1:] != seen["real"].shape[1:]:
+        return
+    chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()].to(seen["real"])
+    try:
+        refuse_foreign_hooks(module)
+        with undisturbed(module), torch.no_grad():
+            module.eval()
+            real, fake, held = (_scored(network, x[:ROWS]) for x in (seen["real"], seen["fake"], chosen))
+    except (CannotReplayError, RuntimeError, ValueError, TypeError):
+        return
+    gap, drop = float(real.mean() - fake.mean()), float(real.mean() - held.mean())
+    error = float((real.var() / len(real) + held.var() / len(held)).sqrt())
+    if gap > 0 and error > 0:
+        window.numbers |= {"held_out_drop": drop / gap, "held_out_z": drop / error}
+
+
+def _scored(network: nn.Module, x: Tensor) -> Tensor:
+    parts = [per_sample(scores) for scores in scores_of(network(x))]
+    return torch.stack(parts).sum(0).double()
