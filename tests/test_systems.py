@@ -17,7 +17,6 @@ TABLE = Path(__file__).parents[1] / "docs" / "results" / "systems.json"
 REFUSED = {
     ("HiFi-GAN", "dynamics"): "deterministic game",  # torch's spectral norm moves on with every forward
     ("BasicSR", "dynamics"): "deterministic game",
-    ("CTGAN", "dynamics"): "deterministic game",  # dropout
     ("VQGAN", "R1 / GP"): "batch normalisation in training mode",
 }
 """Refused in training mode, each with a number in evaluation mode."""

@@ -76,7 +76,7 @@ def _kernel_values(critic: nn.Module) -> Iterator[Tensor]:
 
 def spectra_of(system: System, *, dense: bool = True) -> Cell:
     """Kernel and operator norms of all layers that work, and no weight left out without a word."""
-    found = spectra.layer_spectra(system.judge, system.real[: getattr(system.judge, "rows", 1)])
+    found = spectra.layer_spectra(system.judge, system.real[: getattr(system.judge, "rows", 1)], complete=dense)
     layers, error = find_layers(system.critic), 0.0
     for one in found:
         layer = layers[one.name]
@@ -149,7 +149,7 @@ def dynamics_of(system: System, most: int = 16) -> Cell:
         dynamics.eigenvalues((generator_loss, critic_loss), (system.maker, system.judge), k=2)
     except UserError as sentence:
         refusal = str(sentence)
-    if refusal:
+    if refusal or any(isinstance(m, nn.Dropout) for m in system.critic.modules()):  # one mask is not the mean of all
         system.critic.eval(), system.generator.eval()
     ours = dynamics.eigenvalues((generator_loss, critic_loss), (system.maker, system.judge), k=2).values
     theirs = _eigenvalues((generator_loss, critic_loss), (system.generator, system.critic))

@@ -91,10 +91,13 @@ def interpolated(call: Call) -> float:
     sizes, factors = (value if isinstance(value, (tuple, list)) else [value] * axes for value in (size, factor))
     for axis in range(axes):
         n, here = x.shape[2 + axis], [k == axis for k in range(axes)]
+        # two cells along the other axes: along one alone, torch 2.13 smooths in the wrong direction
         units = torch.eye(n, dtype=torch.float64).reshape(n, 1, *(n if at else 1 for at in here))
-        to = None if size is None else [s if at else 1 for s, at in zip(sizes, here, strict=True)]
+        units = units.expand(n, 1, *(n if at else 2 for at in here)).contiguous()
+        to = None if size is None else [s if at else 2 for s, at in zip(sizes, here, strict=True)]
         by = None if factor is None else [f if at else 1.0 for f, at in zip(factors, here, strict=True)]
-        matrix = functional.interpolate(units, to, by, mode, flags[0], flags[1], bool(flags[2])).reshape(n, -1)
+        wide = functional.interpolate(units, to, by, mode, flags[0], flags[1], bool(flags[2]))
+        matrix = wide.movedim(2 + axis, 1).flatten(2)[..., 0]
         bound *= float(torch.linalg.matrix_norm(matrix, 2))
     return bound
 

@@ -6,6 +6,7 @@ that Ritz values do not repeat and their residuals can be trusted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -108,6 +109,7 @@ def top_pair(
     tolerance: float = 1e-10,
     restarts: int = 12,
     steps: int = 40,
+    enough: float = math.inf,
 ) -> TopPair:
     """Largest singular value with its vectors, by restarted bidiagonalisation from a fixed pseudo-random start.
 
@@ -122,6 +124,7 @@ def top_pair(
         tolerance: Stop when the residual is below ``tolerance * sigma``.
         restarts: At most so many restarts from the best vector.
         steps: Bidiagonalisation rounds of the first run; the second and later ones take twice and four times as many.
+        enough: Stop as well once ``sigma`` has reached this.
     """
     rng = torch.Generator().manual_seed(0)
     v = torch.randn(inputs, generator=rng, dtype=torch.float64).to(like)
@@ -130,7 +133,7 @@ def top_pair(
         rounds = min(steps * 2 ** min(run, 2), inputs)
         values, residuals, U, V = bidiagonalise(apply, adjoint, v, rounds).ritz()
         best = TopPair(values[0], U[0], V[0], float(residuals[0]))
-        if best.residual <= tolerance * float(best.sigma):
+        if best.residual <= tolerance * float(best.sigma) or float(best.sigma) >= enough:
             break
         # equal parts of the leading Ritz vectors: whichever of a cluster is the largest is in there
         v = V[: min(4, len(V))].sum(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
     Args:
         layer: Linear, Conv, ConvTranspose or Embedding; constrained or not. Nothing of it changes.
         input_shape: Shape of its input without the batch.
-        tolerance: Residual, relative to the value, at which the iteration stops.
+        tolerance: Residual, relative to the value, at which the iteration stops; or the distance to the upper bound.
 
     Raises:
         UserTypeError: The module is no such layer.
@@ -72,12 +72,13 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
 @torch.no_grad()
 def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> OperatorNorm:
     """:func:`operator_norm` of a geometry with a weight, without a layer."""
-    weight = weight if weight.dtype == torch.float64 else weight.float()
+    of, weight = _one_line(of), weight if weight.dtype == torch.float64 else weight.float()
     slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
     exact = _exact(of, weight)
     if exact is not None:
         value, way = exact
         return OperatorNorm(value, value / slack, value * slack, 0.0, way)
+    upper = upper_bound(of, weight)
     found = krylov.top_pair(
         lambda x: of.apply(weight, x.reshape(1, *of.input_shape)).reshape(-1),
         lambda y: of.adjoint(weight, y.reshape(1, *of.output_shape)).reshape(-1),
@@ -85,19 +86,33 @@ def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> Operator
         like=weight,
         tolerance=tolerance,
         restarts=8,
+        enough=(1 - tolerance) * upper,
     )
     value = float(found.sigma)
-    upper = max(upper_bound(of, weight) * slack, value)
+    upper = max(upper * slack, value)
     return OperatorNorm(value, value / slack, upper, found.residual, "lanczos")
 
 
 @torch.no_grad()
 def map_upper(of: LinearMap, weight: Tensor) -> float:
     """The upper end of :func:`map_norm` alone, which needs no iteration: exact where that is cheap, else proven."""
-    weight = weight if weight.dtype == torch.float64 else weight.float()
+    of, weight = _one_line(of), weight if weight.dtype == torch.float64 else weight.float()
     slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
     exact = _exact(of, weight)
     return slack * (upper_bound(of, weight) if exact is None else exact[0])
+
+
+def _one_line(of: LinearMap) -> LinearMap:
+    """The same map on one cell of each axis that the kernel does not mix, along which it only repeats itself."""
+    if of.kind not in ("convolution", "transposed"):
+        return of
+    axes = list(zip(of.kernel, of.stride, of.padding, of.output_padding, strict=True))
+    repeated = [axis == (1, 1, (0, 0), 0) for axis in axes]
+    shapes = [
+        (shape[0], *(1 if same else n for n, same in zip(shape[1:], repeated, strict=True)))
+        for shape in (of.input_shape, of.output_shape)
+    ]
+    return replace(of, input_shape=shapes[0], output_shape=shapes[1])
 
 
 def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:
