@@ -315,6 +315,9 @@ def clamp_singular_values(W: Tensor, low: float, high: float) -> Tensor:
 
     By the float64 Gram matrix of the smaller side, by a float64 SVD above condition number 1e4.
 
+    Raises:
+        UserError: ``low`` is above ``high``.
+
     Example:
         >>> from tightrope import linalg
         >>> W = linalg.clamp_singular_values(torch.diag(torch.tensor([3.0, 1.0, 0.1])), 0.5, 2.0)

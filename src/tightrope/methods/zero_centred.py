@@ -49,6 +49,9 @@ def r1(
         at: Penalise at real samples (R1), fake samples (R2), or both.
         approximate: Use the finite-difference form; noisy, see ``penalties.finite_difference_r1``.
         sigma: Step of the finite-difference form.
+
+    Raises:
+        UserError: A word is unknown, a hyperparameter would not be read, or ``sigma`` is no positive number.
     """
     one_of("at", at, ("real", "fake", "both"))
     one_of("optimizer", optimizer, ("rmsprop", "adam", "sgd"))

@@ -37,6 +37,9 @@ class Point(nn.Module):
         theta: Start ``[n]``.
         coupling: ``P [m, n]``, fixed; the identity if None.
         spread: Factor of the latents ``[batch, m]``; 0 ignores them.
+
+    Raises:
+        UserError: The coupling does not fit the start.
     """
 
     coupling: Tensor | None
