@@ -12,6 +12,7 @@ from tightrope.penalties import PENALTIES
 
 # Penalty -> one other value for each of its hyperparameters.
 ENROLLED = {
+    "dragan": {"weight": 2.0, "target": 0.5, "scale": 0.2},
     "gradient_penalty": {"weight": 3.0, "target": 0.5, "one_sided": True},
     "r1": {"gamma": 3.0},
     "r2": {"gamma": 3.0},
@@ -78,13 +79,13 @@ def test_each_hyperparameter_changes_the_value(name, option):
 def test_proportional_to_the_weight_and_a_mean_over_samples(name):
     real, fake = samples((3,), batch=1)
     critic = network((3,))
-    weight = "weight" if name == "gradient_penalty" else "gamma"
+    weight = "weight" if name in ("gradient_penalty", "dragan") else "gamma"
 
     def value(real: torch.Tensor, fake: torch.Tensor, **options: float) -> float:
         return PENALTIES[name](critic, real, fake, rng=torch.Generator().manual_seed(0), **options).item()
 
     once = value(real, fake, **{weight: 1.0})
     assert value(real, fake, **{weight: 2.5}) == pytest.approx(2.5 * once, rel=1e-12)
-    if not name.startswith("finite_difference"):  # those draw a new step for each sample
+    if not name.startswith(("finite_difference", "dragan")):  # those draw a new step for each sample
         alike = value(real.expand(7, 3), real.expand(7, 3), **{weight: 1.0})
         assert alike == pytest.approx(value(real, real, **{weight: 1.0}), rel=1e-12)

@@ -292,7 +292,7 @@ def test_what_has_no_bound_costs_no_norms_and_no_climb(monkeypatch):
     norm = _steps.map_upper
     monkeypatch.setattr(_steps, "map_upper", lambda *given: computed.append(given) or norm(*given))
 
-    class Reflected(nn.Module):
+    class Squared(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.first, self.last = nn.Conv2d(1, 3, 3), nn.Linear(108, 1)
@@ -300,11 +300,11 @@ def test_what_has_no_bound_costs_no_norms_and_no_climb(monkeypatch):
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.calls += 1
-            return self.last(self.first(functional.pad(x, (1, 1, 1, 1), "reflect")).flatten(1))
+            return self.last(self.first(functional.pad(x.square(), (1, 1, 1, 1))).flatten(1))  # a square has no bound
 
-    critic = Reflected().double()
+    critic = Squared().double()
     found = lipschitz_interval(critic, *samples(1, 6, 6))
-    assert math.isinf(found.upper) and "padding by copies" in found.reasons[0]
+    assert math.isinf(found.upper) and found.reasons
     assert found.lower > 0 and found.layers == () and critic.calls < 5
     assert not computed
     lipschitz_interval(nn.Linear(2, 1).double(), *samples(2))

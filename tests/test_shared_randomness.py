@@ -151,7 +151,7 @@ def test_gradient_noise_of_a_penalty_without_draws_is_none():
     assert found.signal == pytest.approx(sum(g.square().sum().item() for g in slopes if g is not None), rel=1e-9)
     assert found.noise == pytest.approx(0, abs=1e-12)
     assert all(p.grad is None for p in critic.parameters())
-    with pytest.raises(UserError, match="at least 2 draws"):
+    with pytest.raises(UserError, match="draws >= 2"):
         gradient_noise(penalties.r1, critic, X, draws=1)
 
 

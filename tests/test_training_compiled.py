@@ -36,6 +36,7 @@ def test_methods_that_differentiate_a_gradient_are_refused_by_name(name: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # the tracer's
 @pytest.mark.parametrize("name", ["dcgan", "sn_gan"])
 def test_other_methods_give_the_same_numbers(name: str) -> None:
     compiled, plain, real = begun(name), begun(name), torch.randn(8, 2)

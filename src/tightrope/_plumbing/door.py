@@ -163,6 +163,8 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
     """Raise the sentence on the argument that explains an error, or the error again."""
     if wrong is not None:
         raise _of_another_kind(function, *wrong) from problem
+    if isinstance(problem, TypeError) and "argument" in str(problem) and function.__qualname__ in str(problem):
+        raise problem  # Python's own sentence about a call that does not fit the signature
     if type(problem).__module__.startswith("tightrope"):  # one of ours, such as NonFiniteError, which callers catch
         raise problem
     found = next(((name, value) for name, value in given if _unusual(value, whole="label" in name)), None)
