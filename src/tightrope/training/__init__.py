@@ -11,7 +11,7 @@ hand-written loop may call them::
 """
 
 from tightrope._plumbing.door import keep_door
-from tightrope.training import seeds
+from tightrope.training import seeds as seeds
 from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
@@ -30,7 +30,6 @@ __all__ = [
     "generator_step",
     "joint_step",
     "scalars",
-    "seeds",
     "start",
     "train",
 ]

@@ -23,7 +23,6 @@ from tightrope._plumbing.checks import check_choice, check_seed, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.data.dataset import Dataset
 from tightrope.methods import Method
-from tightrope.training.run import Run
 from tightrope.training.seeds.feed import Feed, Source
 from tightrope.training.seeds.job import Job, Measure, Networks, Seed, check_seeds, each
 from tightrope.training.seeds.obstacles import UnstackableError
@@ -31,7 +30,7 @@ from tightrope.training.seeds.plan import chunks, convolves, groups
 from tightrope.training.seeds.stack import Found, Stack, rows_of_found, scalars_of
 from tightrope.training.seeds.steps import critic_step, generator_step, joint_step
 
-__all__ = ["Measure", "Networks", "Run", "Seed", "Source", "Stack", "train"]
+__all__ = ["Measure", "Networks", "Seed", "Source", "Stack", "train"]
 
 How = Literal["auto", "stack", "processes"]
 
