@@ -693,6 +693,8 @@ FITTING: dict[str, Callable[[], Any]] = {
     "indices": lambda: torch.tensor([0]),
     "wanted": lambda: 0,
     "x": lambda: _seeded(2, 2),
+    "z": lambda: _seeded(2, 3),
+    "name": lambda: "ring",
     "dimension": lambda: 2,
     "other": lambda: _moments(1),
     "features": lambda: _seeded(8, 2),
