@@ -23,7 +23,7 @@ def part(name):
 BASES = {
     "dcgan": ("DEV", "tutorial", "sign_generator"),
     "wgan_gp": ("DEV", "gp", "penalty_absent"),
-    "trainer": ("DEV", "labels", "sign_critic"),
+    "trainer": ("DEV", "average", "ema_never"),
     "ctgan": ("DEV", "table", "penalty_packs"),
     "functional": ("TEST", "closure", "generator_detached"),
     "vocoder": ("TEST", "vocoder", "sign_critic"),
