@@ -75,15 +75,8 @@ def test_wrong_wishes(run, tmp_path, capsys, monkeypatch):
     odd = dataclasses.replace(load(run), generator=Deciding(4, 2), classes=())
     with pytest.raises(UserError, match=r"torch.export can follow"):
         export(odd, tmp_path / "x.pt2")
-    import builtins
+    import importlib.util
 
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name == "onnxscript":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"tightrope\[onnx\]"):
         export(load(run), tmp_path / "x.onnx")

@@ -61,17 +61,20 @@ def of_losses(call: Call, events: Sequence[Event]) -> list[Event]:
 
 def judged(critic: Sequence[Call], generator: Sequence[Call], real: Tensor | None) -> list[Judged]:
     """Every call of the critic with its role."""
-    found = []
+    found, pairs = [], []
     for call in critic:
         one = Judged(call)
         found.append(one)
         if call.x is None:
             continue
+        if _takes_a_pair(call):  # real and generated samples at once, or a condition: nobody knows which is judged
+            pairs.append(one)
+            continue
         if call.events and any(call.events) and not any(of_losses(call, e) for e in call.events):
             one.role = "points"
             continue
         _place(one, generator, real)
-    unknown = [one for one in found if one.role == "unknown"]
+    unknown = [one for one in found if one.role == "unknown" and not any(one is pair for pair in pairs)]
     fakes = any(one.role == "fake" and not one.call.attached for one in found)
     reals = any(one.role == "real" for one in found)
     attached = any(one.role == "fake" for one in found)
@@ -81,6 +84,12 @@ def judged(critic: Sequence[Call], generator: Sequence[Call], real: Tensor | Non
         elif reals:
             one.role = "fake"
     return found
+
+
+def _takes_a_pair(call: Call) -> bool:
+    """Whether two inputs of one call could be what is judged."""
+    given = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor) and a.is_floating_point()]
+    return call.x is not None and sum(a.shape == call.x.shape and a.dim() > 1 for a in given) > 1
 
 
 def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:

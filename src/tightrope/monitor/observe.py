@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -158,7 +159,7 @@ class Observer:
         seen.decay, seen.momentum = decay_of(optimizer), momentum_of(optimizer)
         player.touched |= {id(p) for p in parameters}
         names = {id(p): name for name, p in player.module.named_parameters()}
-        seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad]
+        seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
         if with_gradient:
@@ -177,7 +178,8 @@ class Observer:
         elif not player.fresh:
             seen.silent = "gradients are accumulated over several updates"
         elif with_gradient and seen.finite and len(seen.accounts) < 2:
-            self._account(player, seen, with_gradient)
+            with _thawed(with_gradient):
+                self._account(player, seen, with_gradient)
 
     def _account(self, player: Player, seen: PlayerWindow, parameters: list[Tensor]) -> None:
         last = max((mark.at for mark in self.marks), default=-1)
@@ -219,3 +221,16 @@ class Observer:
 def _several_processes() -> bool:
     distributed = torch.distributed
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+@contextmanager
+def _thawed(parameters: list[Tensor]) -> Iterator[None]:
+    """Let parameters that were frozen between their backward and their step require a gradient for a while."""
+    frozen = [p for p in parameters if p.is_leaf and not p.requires_grad]
+    for p in frozen:
+        p.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tempfile
 import warnings
@@ -82,10 +83,8 @@ def _program(network: nn.Module, inputs: dict[str, Tensor]) -> Any:
 
 
 def _onnx(network: nn.Module, generator: TrainedGenerator, out: Path) -> Path:
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UserError("Expected the package onnxscript, got none; run pip install 'tightrope[onnx]'.") from error
+    if importlib.util.find_spec("onnxscript") is None:
+        raise UserError("Expected the package onnxscript, got none; run pip install 'tightrope[onnx]'.")
     inputs = _inputs(generator)
     program = _program(network, inputs)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
