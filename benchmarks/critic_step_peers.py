@@ -68,7 +68,7 @@ def bare_package(name: str, folder: Path) -> None:
 
 def ours(method: str, critic: nn.Module, fake: Tensor, precision: str, **settings: Any) -> Run:
     built = methods.build(method, **settings)
-    return start(built, Fakes(fake), critic, seed=0, batch_size=len(fake), precision=precision)  # type: ignore[arg-type]
+    return start(built, Fakes(fake), critic, seed=0, batch_size=len(fake), precision=precision)
 
 
 def copied(critic: nn.Module, pairs: Iterator[tuple[Tensor, Tensor]]) -> nn.Module:
@@ -109,13 +109,13 @@ def as_mimicry(theirs: nn.Module, pooled_by_mean: bool) -> nn.Module:
     weights = {name.removesuffix("_orig"): p for name, p in theirs.named_parameters()}
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        for index, block in enumerate(critic.blocks, 1):  # type: ignore[arg-type]
+        for index, block in enumerate(critic.blocks, 1):
             for mine, other in (("conv1", "c1"), ("conv2", "c2"), ("skip", "c_sc")):
                 layer = getattr(block, mine)
                 if layer is not None:
                     yield layer.weight, weights[f"block{index}.{other}.weight"]
                     yield layer.bias, weights[f"block{index}.{other}.bias"]
-        yield critic.head.dense.weight, weights["l5.weight"] / (64 if pooled_by_mean else 1)  # type: ignore[union-attr]
+        yield critic.head.dense.weight, weights["l5.weight"] / (64 if pooled_by_mean else 1)
 
     return copied(critic, pairs())
 
@@ -207,7 +207,7 @@ def gan_stability(folder: Path, batch: int) -> dict[str, Callable[[], object]]:
 
 def r3gan(folder: Path, batch: int) -> dict[str, Callable[[], object]]:
     sys.path.insert(0, str(folder))
-    sys.modules.setdefault("pkg_resources", SimpleNamespace(parse_version=parse))  # type: ignore[arg-type]
+    sys.modules.setdefault("pkg_resources", SimpleNamespace(parse_version=parse))
     network, trainer = importlib.import_module("R3GAN.Networks"), importlib.import_module("R3GAN.Trainer")
     width, stages = 128, 4
     theirs = network.Discriminator([width] * stages, [2 * width // 16] * stages, [2] * stages, 2)

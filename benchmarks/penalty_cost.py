@@ -36,7 +36,7 @@ def begun(network: str, method: str, precision: str, batch: int) -> Run:
     critic = NETWORKS[network].critic(SHAPE, width=64, rng=rng)
     options = {"optimizer": "adam", "learning_rate": 2e-4} if method == "r1" else {}
     built = methods.build(method, **options)
-    return start(built, generator, critic, seed=0, batch_size=batch, precision=precision)  # type: ignore[arg-type]
+    return start(built, generator, critic, seed=0, batch_size=batch, precision=precision)
 
 
 def agree(critic: nn.Module) -> None:

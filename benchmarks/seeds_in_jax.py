@@ -32,27 +32,27 @@ def measured(seeds: int, steps: int, rounds: int, width: int, batch: int = 128, 
     import jax
     import jax.numpy as jnp
 
-    def init(key, sizes):  # type: ignore[no-untyped-def]
+    def init(key, sizes):
         keys = jax.random.split(key, len(sizes) - 1)
         pairs = zip(keys, sizes[:-1], sizes[1:], strict=True)
         return [(jax.random.normal(k, (i, o)) * (2 / i) ** 0.5, jnp.zeros(o)) for k, i, o in pairs]
 
-    def net(p, x):  # type: ignore[no-untyped-def]
+    def net(p, x):
         for W, b in p[:-1]:
             x = jax.nn.leaky_relu(x @ W + b, 0.2)
         return x @ p[-1][0] + p[-1][1]
 
-    def critic_loss(c, real, fake, e):  # type: ignore[no-untyped-def]
+    def critic_loss(c, real, fake, e):
         slopes = jax.vmap(jax.grad(lambda x: net(c, x)[0]))(e * real + (1 - e) * fake)
         penalty = ((jnp.linalg.norm(slopes, axis=1) - 1) ** 2).mean()
         return net(c, fake).mean() - net(c, real).mean() + 10 * penalty
 
-    def adam(p, m, v, g, t):  # type: ignore[no-untyped-def]
+    def adam(p, m, v, g, t):
         v = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b * b, v, g)
         new = jax.tree.map(lambda x, a, b: x - 1e-4 * a / (jnp.sqrt(b / (1 - 0.9**t)) + 1e-8), p, g, v)
         return new, m, v
 
-    def step(state, t):  # type: ignore[no-untyped-def]
+    def step(state, t):
         g, c, vg, vc, average, key = state
         key, a, b, d, f = jax.random.split(key, 5)
         angle = 0.25 * jnp.pi * jax.random.randint(a, (batch, 1), 0, 8)
@@ -66,12 +66,12 @@ def measured(seeds: int, steps: int, rounds: int, width: int, batch: int = 128, 
         average = jax.tree.map(lambda x, y: 0.99 * x + 0.01 * y, average, g)
         return (g, c, vg, vc, average, key), None
 
-    def begin(key):  # type: ignore[no-untyped-def]
+    def begin(key):
         a, b, key = jax.random.split(key, 3)
         g, c = init(a, (latent, width, width, 2)), init(b, (2, width, width, 1))
         return g, c, jax.tree.map(jnp.zeros_like, g), jax.tree.map(jnp.zeros_like, c), g, key
 
-    def together(state):  # type: ignore[no-untyped-def]
+    def together(state):
         return jax.lax.scan(step, state, 1.0 + jnp.arange(steps))[0]
 
     run = jax.jit(jax.vmap(together))

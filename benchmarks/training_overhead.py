@@ -84,7 +84,7 @@ def library_loop(
         method = methods.build("dcgan")
     else:
         method = methods.build("r1", gamma=gamma, optimizer="adam", learning_rate=2e-4, betas=(0.5, 0.999))
-    run = start(method, generator, critic, seed=0, batch_size=batch_size, precision=precision)  # type: ignore[arg-type]
+    run = start(method, generator, critic, seed=0, batch_size=batch_size, precision=precision)
 
     def step(real: Tensor) -> None:
         critic_step(run, real)

@@ -196,14 +196,6 @@ def scored(entries: Sequence[tuple[Judged, list[list[Event]]]], output: int) -> 
     return Scored(parts[0], parts[2], parts[1], parts[3], half)
 
 
-def unheard(found: Sequence[Judged], marks: Sequence[StepMark], player: str, role: str) -> list[Judged]:
-    """Calls of a role before a player's step through which no loss went: their half is missing."""
-    return [
-        one for one in found
-        if one.role == role and one.call.grad and owner(one.call.at, marks) == player and not any(one.call.events)
-    ]  # fmt: skip
-
-
 def where(points: Judged, found: Sequence[Judged]) -> str:
     """Where a penalty's points lie: ``"real"``, ``"fake"``, ``"interpolated"`` or ``"other"`` points."""
     x = points.call.x

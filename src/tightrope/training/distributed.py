@@ -36,6 +36,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import labelled, modules_of, rows_of, undisturbed
 from tightrope.layers.torch_own import copied, steady
 from tightrope.methods.game import critic_objective, generator_objective
+from tightrope.perturbations import adaptive_of
 from tightrope.training.batch_statistics import refuse_other_batch_norm
 from tightrope.training.messages import PATIENCE, RankError, told
 from tightrope.training.ranks import Ranks
@@ -125,6 +126,10 @@ def share(run: Run, ranks: Ranks | None) -> None:
                 "Expected networks without DistributedDataParallel, got one in it; gradients are averaged by the step."
             )
         refuse_other_batch_norm(network)
+    if adaptive_of(run.method.perturbation) is not None:
+        raise UserError(
+            "Expected no adaptive augmentation over ranks, which would each adapt alone; use --augment diff."
+        )
     _refuse_coupled(run)
     state = ranks.same(_on_cpu(run.state_dict()))
     if not ranks.leads:
