@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -80,9 +81,16 @@ def summary(seen: Sequence[Checkpoint]) -> dict[str, Any]:
         correlation of the two (``follows``) and of their changes (``follows_change``).
     """
     fd, estimate = [one.fd for one in seen], [one.estimate for one in seen]
-    changes = [[b - a for a, b in zip(trail, trail[1:], strict=False)] for trail in (estimate, fd)]
-    return {"log_fd": math.log(fd[-1]), "spread": seen[-1].spread, "collapsed": float(seen[-1].spread < 0.5),
-            "fd": fd, "estimate": estimate, "follows": rank(estimate, fd), "follows_change": rank(*changes)}  # fmt: skip
+    changes = [[b - a for a, b in itertools.pairwise(trail)] for trail in (estimate, fd)]
+    return {
+        "log_fd": math.log(fd[-1]),
+        "spread": seen[-1].spread,
+        "collapsed": float(seen[-1].spread < 0.5),
+        "fd": fd,
+        "estimate": estimate,
+        "follows": rank(estimate, fd),
+        "follows_change": rank(*changes),
+    }
 
 
 def drawn(network: nn.Module, law: str, rng: torch.Generator) -> nn.Module:

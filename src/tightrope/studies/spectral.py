@@ -38,8 +38,9 @@ COSTS = {"none": 1.0, "sn": 1.1, "clip": 1.1, "wn": 1.2, "orthonormal": 1.3, "wg
 
 def _arms(part: str, setting: str, arms: Mapping[str, str], steps: int, **other: Any) -> tuple[Cell, ...]:
     """Cells of one setting; ``arms`` maps each arm to its initialisation."""
-    shared = {"part": part, "setting": setting, **SETTINGS[setting], "loss": "standard", "wide": 1, "steps": steps,
-              "data": "fashion_mnist", "pixels": 16, "width": 8, "latent": 64, "batch": 64, "checkpoints": 10}  # fmt: skip
+    image: dict[str, Any] = {"data": "fashion_mnist", "pixels": 16, "width": 8, "latent": 64, "batch": 64}
+    shared = {"part": part, "setting": setting, **SETTINGS[setting], "loss": "standard", "wide": 1, "steps": steps}
+    shared |= {**image, "checkpoints": 10}
     return tuple(
         cell
         for arm, init in arms.items()
