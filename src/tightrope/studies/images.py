@@ -51,17 +51,20 @@ def located(cell: Cell) -> str:
     return FASHION if cell["data"] == "fashion_mnist" else str(cell["data"])
 
 
-def checkpoints(method: Method, cell: Cell, seed: int, networks: Networks) -> Iterator[Checkpoint]:
+def checkpoints(
+    method: Method, cell: Cell, seed: int, networks: Networks, *, half_life_images: float = 0.0
+) -> Iterator[Checkpoint]:
     """Train as a cell says: ``data``, ``pixels``, ``latent``, ``batch``, ``steps``, ``checkpoints``.
 
     Weights, batches, latents and evaluation follow from the seed alone, so that arms with one seed share them. The
-    last checkpoint is the last step.
+    last checkpoint is the last step. Distances are those of the generator as trained, whatever its average's half-life.
     """
     cell = {**cell, "data": located(cell)}
     latent, batch, steps = int(cell["latent"]), int(cell["batch"]), int(cell["steps"])
     data = opened(str(cell["data"]), int(cell["pixels"]), "train")
     G, D = networks(cell, data.shape, torch.Generator().manual_seed(1000 * seed))
-    run = start(method, G, D, seed=seed, latent=latent, shape=data.shape, batch_size=batch, ema_half_life_images=0.0)
+    run = start(method, G, D, seed=seed, latent=latent, shape=data.shape, batch_size=batch,
+                ema_half_life_images=half_life_images)  # fmt: skip
     count, judge = int(cell["checkpoints"]), torch.Generator().manual_seed(1000 * seed + 1)
     wanted = {max(round(steps * k / count), 1) for k in range(1, count + 1)}
     recent: list[float] = []
