@@ -18,6 +18,7 @@ from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, 
 
 STUDIES: Final[tuple[str, ...]] = (
     "wgan", "orthogonal", "orthogonal_images", "spectral", "conditioning", "local_convergence", "convergence",
+    "convergence_images",
 )  # fmt: skip
 """Modules of this package that are studies, in the order of the ledger."""
 
