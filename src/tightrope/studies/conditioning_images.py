@@ -78,7 +78,7 @@ GRID = {
     "smoke": (_pairs(4, (7600,), **SMALL), _critic(2, (7600,), **SMALL), _ring(8, (7600,), 16),
               _setups(3, 7690, (2e-4, 1e-3), (8,), data="digits", checkpoints=2)),
     "cpu": (_pairs(200, range(7600, 7608)), _setups(200, 7690, (1e-4, 2e-4, 5e-4, 1e-3, 2e-3), (8, 16)),
-            _critic(80, range(7600, 7605)), _ring(600, range(7600, 7608), 64)),
+            _critic(60, range(7600, 7605)), _ring(600, range(7600, 7608), 64)),
     "paper": (_pairs(100_000, range(7600, 7632), width=64, latent=100), _critic(20_000, range(7600, 7610), width=64),
               _setups(50_000, 7690, (1e-4, 2e-4, 5e-4, 1e-3, 2e-3), (32, 64)), _ring(20_000, range(7600, 7610), 128)),
 }  # fmt: skip

@@ -1,8 +1,8 @@
 """Orthogonal WGAN (1911.13060) on images, every way of holding the critic beside WGAN-GP with the same activation.
 
-Fashion-MNIST at 16 pixels, DCGAN of width 16, five critic steps (WGAN-TTUR: one). What the paper measures could be
-read in part only; formulas and settings are our reading. Gradients are compared where the samples are equally far from
-the data, since they get noisier as samples get better.
+Fashion-MNIST at 16 pixels, DCGAN of width 16, 100 generator steps with five critic steps each (WGAN-TTUR: 330 with
+one): early in training. What the paper measures could be read in part only; formulas and settings are our reading.
+Gradients are compared where the samples are equally far from the data, since they get noisier as samples get better.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tightrope.drawing.charts import Line, line_chart
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS
 from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick
-from tightrope.studies.findings import Finding, average, paired_difference, paired_ratio
+from tightrope.studies.findings import Finding, paired_difference, paired_ratio
 from tightrope.studies.images import checkpoints, drawn, kernel_values, summary
 from tightrope.training import Run
 
 PAPER, WHEN = "1911.13060", "2026-11-27"
-COSTS = {"hard": 3.3, "soft": 3.2, "svd": 3.0, "gp": 4.4, "ttur": 1.0}
+COSTS = {"hard": 3.3, "soft": 3.2, "gp": 4.4, "ttur": 1.0}
 BATCHES = 8
 
 
@@ -50,13 +50,12 @@ def _choose(seeds: Sequence[int]) -> tuple[Part, ...]:
 
 def _parts(steps: int, seeds: Sequence[int], **other: Any) -> tuple[Part, ...]:
     """All arms at equal steps, and WGAN-TTUR at the processor time of the hard way."""
-    sorted_ = [(arm, "groupsort", INITS.get(arm, "he")) for arm in ("hard", "gp", "soft", "svd")]
+    sorted_ = [(arm, "groupsort", INITS.get(arm, "he")) for arm in ("hard", "gp", "soft")]
     shared = {"part": "main", **other}
     long = round(COSTS["hard"] / COSTS["ttur"] * steps)
-    cells_ = [*_arms(arms=sorted_, steps=steps, **shared),
-              *_arms(arms=[("gp", "leaky_relu", INITS["gp"])], steps=steps, **{**shared, "cost": 3.4})]  # fmt: skip
+    fast = _arms(arms=sorted_, steps=steps, **shared)
     slow = _arms(arms=[("ttur", "leaky_relu", INITS["ttur"])], steps=long, **{**shared, "budget": "time"})
-    return (Part((*cells_, *slow), tuple(seeds), seconds=steps * 0.11),)
+    return (Part((*fast, *slow), tuple(seeds), seconds=steps * 0.11),)
 
 
 INITS = {"gp": "n002", "ttur": "he"}
@@ -125,20 +124,17 @@ def _arm(arm: str, activation: str = "groupsort", budget: str = "steps") -> dict
     return {"part": "main", "arm": arm, "activation": activation, "budget": budget}
 
 
-HARD, GP, SOFT, SVD = (_arm(arm) for arm in ("hard", "gp", "soft", "svd"))
-TTUR, LEAKY = _arm("ttur", "leaky_relu", "time"), _arm("gp", "leaky_relu")
+HARD, GP, SOFT = (_arm(arm) for arm in ("hard", "gp", "soft"))
+TTUR = _arm("ttur", "leaky_relu", "time")
 OVER_GP = Contrast(HARD, GP, differs=("arm", "init"), alone=ALONE)
 OVER_SOFT = Contrast(HARD, SOFT, differs=("arm",), alone=ALONE)
 OVER_TTUR = Contrast(HARD, TTUR, differs=("arm", "activation", "budget"), budget="time")
-SORTING = Contrast(GP, LEAKY, differs=("activation",), alone="sorting is what is asked about, not what it costs")
 EARLY, LATE = 12.0, 6.0
 """Frechet distances at which arms are compared; an untrained generator has 40, ten classes with their spread 1."""
 
 
 def _lower(contrast: Contrast) -> Any:
     quantity = f"log FD of {contrast.treated['arm']} less {contrast.control['arm']}"
-    if contrast is SORTING:
-        quantity = "log FD of GroupSort less leaky ReLU, gradient penalty"
     return lambda rows: paired_difference(*pairs(rows, "log_fd", contrast), quantity, below=0.0)
 
 
@@ -206,10 +202,6 @@ def _closer(rows: Sequence[Row]) -> Finding:
     return paired_ratio(a, b, "distance of singular values from 1, hard over soft", below=0.1)
 
 
-def _in_interval(rows: Sequence[Row]) -> Finding:
-    return average(_error(SVD, rows), "largest distance of a singular value from 1", below=0.06)
-
-
 def _claim(name: str, place: str, sentence: str, judge: Any, *contrasts: Contrast, **more: Any) -> Claim:
     where = tuple(arm for one in contrasts for arm in (one.treated, one.control))
     return Claim(f"orth-{name}", PAPER, place, sentence, WHEN, judge, where, contrasts, check=_held,
@@ -221,12 +213,8 @@ CLAIMS = (
            _lower(OVER_GP), OVER_GP),
     _claim("ttur", "abstract", "The hard way ends at a smaller FD than WGAN-TTUR, at equal time.", _lower(OVER_TTUR),
            OVER_TTUR),
-    Claim("orth-sorting", PAPER, "our reading", "With a gradient penalty GroupSort ends at a smaller FD than ReLU.",
-          WHEN, _lower(SORTING), (GP, LEAKY), (SORTING,), certainty="none"),
     _claim("three-ways", "abstract", "The hard way holds the constraint ten times closer than the soft one.", _closer,
            OVER_SOFT),
-    Claim("orth-svd-holds", PAPER, "abstract", "Projected after each step, singular values stay within 0.06 of 1.",
-          WHEN, _in_interval, (SVD,), certainty="none"),
     _claim("ways-quality", "abstract", "The hard way ends at a smaller FD than the soft one, at equal steps.",
            _lower(OVER_SOFT), OVER_SOFT),
     _claim("gradient", "seed text only", "At FD 12 the gradient at the samples is larger than with GP.",
@@ -247,7 +235,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
     for measure, title in (("fd", "Frechet distance"), ("error", "Distance of singular values from 1"),
                            ("noise", "Log signal to noise of the generator's gradient")):  # fmt: skip
         lines = [_mean(f"{arm['arm']}, {arm['activation']}", measure, met)
-                 for arm in (HARD, GP, SOFT, SVD, LEAKY) if (met := pick(rows, **arm))]  # fmt: skip
+                 for arm in (HARD, GP, SOFT) if (met := pick(rows, **arm))]  # fmt: skip
         if lines:
             shown[title] = line_chart(lines, title=title, x_label="checkpoint", log=measure == "fd")
     return shown
