@@ -1,7 +1,7 @@
 """Generator conditioning (1802.08768) on images: Jacobian clamping, what the score predicts, fewer critic steps.
 
 Fashion-MNIST at 16 pixels, DCGAN of width 16 with batch norm in both networks (the critics of WGAN-GP: none), latents
-of 32 numbers, the published bounds 1 and 20, 200 generator steps: early in training, where the bounds bind. Beside it
+of 32 numbers, the published bounds 1 and 20, 160 generator steps at 5e-4: early in training, where the bounds bind. Beside it
 the ring of eight modes in the plane, where clamping should hurt, and decoders of autoencoders as a control.
 """
 
@@ -37,7 +37,7 @@ def _arms(part: str, arms: Sequence[str], steps: int, budget: str = "steps", **o
         cell
         for arm in arms
         for cell in cells(
-            **{**IMAGE, "part": part, "rate": 2e-4, "norm": True, "init": "n002", "cost": COSTS[arm], "arm": arm,
+            **{**IMAGE, "part": part, "rate": 5e-4, "norm": True, "init": "n002", "cost": COSTS[arm], "arm": arm,
                "budget": budget, "steps": steps, **other}
         )
     )  # fmt: skip
@@ -77,8 +77,8 @@ SMALL = {"data": "digits", "checkpoints": 2, "width": 8}
 GRID = {
     "smoke": (_pairs(4, (7600,), **SMALL), _critic(2, (7600,), **SMALL), _ring(8, (7600,), 16),
               _setups(3, 7690, (2e-4, 1e-3), (8,), data="digits", checkpoints=2)),
-    "cpu": (_pairs(200, range(7600, 7608)), _setups(200, 7690, (1e-4, 2e-4, 5e-4, 1e-3, 2e-3), (8, 16)),
-            _critic(60, range(7600, 7605)), _ring(600, range(7600, 7608), 64)),
+    "cpu": (_pairs(160, range(7600, 7606)), _ring(600, range(7600, 7608), 64),
+            _setups(160, 7690, (2e-4, 5e-4, 1e-3, 2e-3), (8, 16)), _critic(60, range(7600, 7605))),
     "paper": (_pairs(100_000, range(7600, 7632), width=64, latent=100), _critic(20_000, range(7600, 7610), width=64),
               _setups(50_000, 7690, (1e-4, 2e-4, 5e-4, 1e-3, 2e-3), (32, 64)), _ring(20_000, range(7600, 7610), 128)),
 }  # fmt: skip
@@ -184,7 +184,7 @@ def _less(measure: str, contrast: Contrast, quantity: str, below: float = 0.0) -
 def _rises(rows: Sequence[Row]) -> Finding:
     """From before training to its first quarter."""
     rises = [row.values["scores"][0] - row.values["before"] for row in rows if row.status == "ok"]
-    return average(rises, "rise of the score in the first 50 steps", above=2.0)
+    return average(rises, "rise of the score in the first quarter", above=2.0)
 
 
 def _inside(rows: Sequence[Row]) -> Finding:
@@ -218,7 +218,7 @@ def _about(name: str, place: str, sentence: str, judge: Any, **where: Any) -> Cl
 
 
 CLAIMS = (
-    _about("images-early", "section 3", "With batch norm the score rises by 2 within 50 steps.", _rises, **PLAIN),
+    _about("images-early", "section 3", "With batch norm the score rises by 2 in the first 40 steps.", _rises, **PLAIN),
     _compared("images-gain", "algorithm 1", "Clamping lowers the share of gains outside the bounds.", STEPS, _inside),
     _compared("images-score", "section 4", "Clamping at the published bounds lowers the score by 0.5.", STEPS,
               _less("score", STEPS, "score, clamped less plain", -0.5), _binds),
