@@ -1,8 +1,8 @@
 """Which training methods converge (1801.04406) on images: R1 and its rivals beside no regularisation, 16 and 32 pixels.
 
-Fashion-MNIST (28 pixels, resized), DCGAN of width 8 without batch norm in the critic, Adam 1e-3 (at 2e-4
-nothing has been learnt by then), one critic step, 250 generator steps: training under way, not settled. Resizing adds pixels, not content. Consensus optimisation, whose steps
-cost three, on digits of 8 pixels.
+Fashion-MNIST (28 pixels, resized), DCGAN of width 8 without batch norm in the critic, Adam 1e-3 (at 2e-4 nothing has
+been learnt by then), one critic step, 250 generator steps: training under way, not settled. Resizing adds pixels, not
+content. Consensus optimisation, whose steps cost three, on digits of 8 pixels.
 """
 
 from __future__ import annotations
