@@ -124,8 +124,6 @@ CLAIMS = (
     _single("sn-sigma-low", SPECTRAL, "figure 9", "SN's largest ones stay above 0.98 after 5 % of training.",
             ("spectral_norm", "relu"), _of("sigma_low", "spectral_norm", "relu", above=0.98), FIGURE_9),
     *(_elsewhere(ORTHOGONAL, f"orth-{name}", place, sentence, needs) for name, place, sentence, needs in (
-        ("generalisation", "abstract", "The improved procedure generalises better (the metric is our reading).",
-         "digits, 400 against 800, two-sided"),
         ("cifar10", "seed text only", "CIFAR-10 FID and IS; the figures in circulation are not credible.",
          "CIFAR-10 on a GPU; nothing is compared with those figures"),
     )),

@@ -17,7 +17,7 @@ from tightrope._plumbing.words import closest
 from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
 
 STUDIES: Final[tuple[str, ...]] = (
-    "wgan", "orthogonal", "orthogonal_images", "spectral", "conditioning", "conditioning_images",
+    "wgan", "orthogonal", "orthogonal_images", "generalisation", "spectral", "conditioning", "conditioning_images",
     "local_convergence", "convergence",
     "convergence_images",
 )  # fmt: skip
