@@ -106,7 +106,7 @@ def _claim(name: str, sentence: str, contrast: Contrast, measure: str) -> Claim:
         return paired_ratio(a, b, "held-out estimate, orthogonal over GP", above=1.0)
 
     return Claim(f"orth-{name}", PAPER, "abstract", sentence, WHEN, judge, (contrast.treated, contrast.control),
-                 (contrast,), published="no number is confirmed; the metric is our reading", certainty="memory")  # fmt: skip
+                 (contrast,), published="no number is confirmed, the metric is ours", certainty="memory")  # fmt: skip
 
 
 SORTED, RECTIFIED, RING = (
