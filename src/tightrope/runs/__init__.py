@@ -45,4 +45,4 @@ __all__ = [
     "write_config",
 ]
 
-keep_door(__name__, __all__)
+keep_door(__name__, __all__, first=True)

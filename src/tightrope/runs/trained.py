@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_number
+from tightrope._plumbing.checks import check_number, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
 from tightrope._plumbing.words import closest
@@ -42,7 +42,13 @@ class TrainedGenerator:
     config: Config
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``."""
+        """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``.
+
+        Raises:
+            UserError: Labels for an unconditional generator.
+        """
+        if labels is not None and not self.classes:
+            raise UserError("Expected no labels for an unconditional generator, got some; leave them out.")
         return self.generator(z, labels) if self.classes else self.generator(z)
 
     def sample(
@@ -111,7 +117,11 @@ class TrainedGenerator:
             z: Latents.
             labels: Classes, for a conditional generator.
             batch_size: Samples per forward.
+
+        Raises:
+            UserError: Labels for an unconditional generator.
         """
+        check_whole("batch_size", batch_size, 1, 256)
         n, chosen = len(z), labels
         device = next(self.generator.parameters()).device
         parts: list[Tensor] = []
