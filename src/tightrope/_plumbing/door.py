@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from numbers import Real
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from tightrope._plumbing.errors import UserError, UserTypeError, printable
 from tightrope._plumbing.kinds import ENDLESS, PLAIN, Kind, is_array, kind_of
 
 F = TypeVar("F", bound=Callable[..., Any])
+First = Literal[True] | tuple[str, ...]
 Given = list[tuple[str, Any]]
 Wrong = tuple[str, Any] | None
 """Arguments by name, and one of another kind than its annotation."""
@@ -34,7 +35,7 @@ _MANY = 10**6
 _here = threading.local()
 
 
-def keep_door(room: str, names: Iterable[str], *, first: bool = False) -> None:
+def keep_door(room: str, names: Iterable[str], *, first: First = ()) -> None:
     """Put :func:`checked` on what a room offers, where it stands: functions, and of classes what is public.
 
     What torch calls at every step stays as it is: ``forward`` of modules and ``step`` of optimisers; so do exceptions,
@@ -43,7 +44,8 @@ def keep_door(room: str, names: Iterable[str], *, first: bool = False) -> None:
     Args:
         room: Dotted name of the room.
         names: Of what it offers.
-        first: Refuse arguments of another kind before the function runs, as befits what writes, changes or takes long.
+        first: Refuse arguments of another kind before the function runs, as befits what writes: all, or those of a
+            name.
     """
     here = vars(sys.modules[room])
     for name in names:
@@ -55,7 +57,7 @@ def keep_door(room: str, names: Iterable[str], *, first: bool = False) -> None:
             here[name] = vars(sys.modules[thing.__module__])[name] = checked(thing, first=first)
 
 
-def _guard_class(thing: type, first: bool) -> None:
+def _guard_class(thing: type, first: First) -> None:
     for name, member in list(vars(thing).items()):
         plain = member.__func__ if isinstance(member, classmethod) else member
         built = name == "__init__" and (hasattr(thing, "__post_init__") or not dataclasses.is_dataclass(thing))
@@ -68,11 +70,11 @@ def _guard_class(thing: type, first: bool) -> None:
             setattr(thing, name, classmethod(found) if isinstance(member, classmethod) else found)
 
 
-def checked(function: F, *, first: bool = False) -> F:
+def checked(function: F, *, first: First = ()) -> F:
     """Let a function refuse what its annotations do not admit, and say which argument an error from inside is about.
 
-    The function's own sentence comes before that of the door, unless the door is ``first``, or the argument a whole
-    number that no computer counts to. An argument of another kind than its annotation names is refused where the
+    The function's own sentence comes before that of the door, unless the argument is to be refused ``first``, or is a
+    whole number that no computer counts to. An argument of another kind than its annotation names is refused where the
     function took it, or failed over it; so is, where it failed, what functions are not written for: a tensor that is
     complex, sparse, empty, not finite or without storage, or a number beyond all use. An error that no argument
     explains is ours, or that of the caller's network, and stays as it is. Under ``torch.compile`` nothing is done, and
@@ -86,7 +88,7 @@ def checked(function: F, *, first: bool = False) -> F:
 
 
 @functools.cache  # one guard per function, so that functions can be compared
-def _guarded(function: Callable[..., Any], first: bool) -> Callable[..., Any]:
+def _guarded(function: Callable[..., Any], first: First) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
@@ -116,7 +118,8 @@ def _guarded(function: Callable[..., Any], first: bool) -> Callable[..., Any]:
                     check_flag(name, value)
                 wrong = wrong or (name, value)
         if wrong is not None and (
-            _is_endless(wrong[1]) or (first and not _may_stand_for_module(kinds[wrong[0]], wrong[1]))
+            _is_endless(wrong[1])
+            or ((first is True or wrong[0] in first) and not _may_stand_for_module(kinds[wrong[0]], wrong[1]))
         ):
             raise _of_another_kind(function, *wrong)
         if deferred:
@@ -154,17 +157,27 @@ def _is_endless(value: Any) -> bool:
 
 
 def _iterated(function: Callable[..., Any], args: Any, kwargs: Any, given: Given, wrong: Wrong) -> Iterator[Any]:
+    items = function(*args, **kwargs)
     try:
-        items = function(*args, **kwargs)
-        if wrong is None:
-            yield from items
-            return
-        next(items, None)  # its own sentence, if it has one
-    except UserError:
-        raise
-    except _RAW as problem:
-        _explain(function, given, wrong, problem)
-    raise _of_another_kind(function, *wrong)
+        while True:
+            before, _here.inside = getattr(_here, "inside", False), True
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except UserError:
+                raise
+            except _RAW as problem:
+                _explain(function, given, wrong, problem)
+            finally:
+                _here.inside = before
+            if wrong is not None:
+                break  # its own sentence would have come, if it had one
+            yield item
+    finally:
+        items.close()
+    if wrong is not None:
+        raise _of_another_kind(function, *wrong)
 
 
 def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: Exception) -> NoReturn:
