@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History
 from tightrope.monitor.rules._said import exact
+from tightrope.monitor.window import Window
 
 
 def reach(history: History) -> Iterator[Finding]:
@@ -137,9 +138,9 @@ def latents(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _mismatch(window: object) -> bool:
+def _mismatch(window: Window) -> bool:
     """Ratio of standard deviations beyond 1.25 (the truncation of 0.7 and less is), or means half a deviation apart."""
-    numbers = window.numbers  # type: ignore[attr-defined]
+    numbers = window.numbers
     if "sampled_std" not in numbers or "latent_std" not in numbers:
         return False
     n = min(numbers["sampled_size"], numbers["latent_size"])
