@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data_cases import encoded, idx, noise, write_files
 from run_cases import config_of
 from tightrope import runs
 from tightrope._plumbing.errors import UserError
@@ -285,6 +286,20 @@ def test_moved_data_are_found_with_data_and_what_is_read_is_said(
         assert main([words[0], str(on_vectors), *map(str, words[1:]), "--data", str(moved)]) == 0
     assert runs.read_config(on_vectors).data.source == str(moved.resolve())
     assert main(["resume", str(on_vectors), "--steps", "7", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("form", ["folder", "idx"])
+def test_a_test_split_of_another_size_is_refused_before_training(tmp_path: Path, form: str) -> None:
+    """Met only by the evaluation it would cost the whole training."""
+    train, test = noise(20, 8, 8, 1), noise(10, 9, 9, 1)
+    files = {f"train/{i}.png": encoded(one) for i, one in enumerate(train)}
+    files |= {f"test/{i}.png": encoded(one) for i, one in enumerate(test)}
+    if form == "idx":
+        files = {"train-images-idx3-ubyte": idx(train[..., 0]), "t10k-images-idx3-ubyte": idx(test[..., 0])}
+    source = write_files(tmp_path / "d", files)
+    with pytest.raises(UserError, match=r"test samples of shape \[1, 8, 8\].* got \[1, 9, 9\]; give a resolution"):
+        runs.begin(tmp_path / "run", config_of(str(source)), quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 # --- resume ------------------------------------------------------------------------------------------------------

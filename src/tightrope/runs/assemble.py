@@ -54,11 +54,15 @@ def resolve_source(source: str) -> str:
 
 
 def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool = True) -> Dataset:
-    """Open the data a configuration names; the test split takes the channels found in the training split."""
+    """Open the data a configuration names; the test split takes the channels found in the training split.
+
+    Raises:
+        UserError: They cannot be opened, or the test split holds samples of another shape.
+    """
     channels: int | None = settings.channels
     if channels is None and split == "test" and settings.kind == "images":
         channels = settings.shape[0]
-    return open_data(
+    found = open_data(
         settings.source,
         split=split,
         resolution=settings.resolution,
@@ -67,6 +71,13 @@ def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool
         limit=settings.limit if split == "train" else None,
         progress=progress,
     )
+    if split == "test" and settings.shape and found.shape != tuple(settings.shape):
+        wanted, remedy = list(settings.shape), "give a resolution" if found.kind == "images" else "save them alike"
+        raise UserError(
+            f"Expected test samples of shape {wanted}, as the training split has, in {settings.source}, got "
+            f"{list(found.shape)}; {remedy}."
+        )
+    return found
 
 
 def open_data_of(config: Config, split: str = "train", *, progress: bool = True) -> Dataset:
