@@ -266,6 +266,31 @@ def test_other_data_at_the_same_place_are_refused_everywhere(
     assert content(on_vectors) == before
 
 
+def test_other_held_out_data_are_refused_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The training images are the same; a distance to other test images would be another number without a word."""
+    train, test = noise(20, 8, 8, 1), noise(20, 8, 8, 1, seed=1)
+    source = write_files(tmp_path / "d", {f"train/{i}.png": encoded(one) for i, one in enumerate(train)})
+    write_files(source, {f"test/{i}.png": encoded(one) for i, one in enumerate(test)})
+    runs.begin(tmp_path / "run", config_of(str(source), evaluate_n=20), quiet=True)
+    write_files(source, {f"test/{i}.png": encoded(one // 3) for i, one in enumerate(test)})
+    before = content(tmp_path / "run")
+    for words in (("evaluate",), ("resume", "--more-steps", "1", "--quiet")):
+        assert "other test data" in sentence(capsys, words[0], tmp_path / "run", *words[1:])
+    assert content(tmp_path / "run") == before
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    del settings["data"]["test_fingerprint"]  # as of a run from before there was one: it is written down now
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    assert main(["resume", str(tmp_path / "run"), "--more-steps", "1", "--quiet"]) == 0
+    assert runs.read_config(tmp_path / "run").data.test_fingerprint
+
+
+def test_a_beginning_that_does_not_fit_leaves_no_folder(run: Path, tmp_path: Path) -> None:
+    config = config_of(from_run=str(run), latent=99)
+    with pytest.raises(UserError, match="same network"):
+        runs.begin(tmp_path / "new", dataclasses.replace(config, network=runs.NetworkSettings("mlp", {"width": 5}, {})))
+    assert not (tmp_path / "new").exists()
+
+
 def test_moved_data_are_found_with_data_and_what_is_read_is_said(
     on_vectors: Path,
     vectors: Path,

@@ -183,13 +183,13 @@ def _report(words: list[str]) -> int:
     from tightrope.studies.judging import complaint
     from tightrope.studies.ledger import PAPERS
     from tightrope.studies.pages import ledger_page
-    from tightrope.studies.registry import STUDIES
+    from tightrope.studies.registry import STUDIES, load
     from tightrope.studies.tables import as_csv, as_latex, claims_table, counts, ledger_markdown
 
-    folder_for(options.results)
+    studies = [load(name) for name in (STUDIES if options.all else (options.name,))]
     judged: list[Judged] = []
-    for name in STUDIES if options.all else (options.name,):
-        judged += _one_report(name, options)
+    for study in studies:
+        judged += _one_report(study, options)
     if options.all:
         write(folder_for(options.ledger.parent) / options.ledger.name, ledger_markdown(judged, PAPERS))
         write(options.results / "ledger.html", ledger_page(judged, PAPERS))
@@ -204,24 +204,22 @@ def _report(words: list[str]) -> int:
     return 0
 
 
-def _one_report(name: str, options: ReportOptions) -> list[Judged]:
-    from tightrope.cli.pages import write
+def _one_report(study: Study, options: ReportOptions) -> list[Judged]:
+    from tightrope.cli.pages import folder_for, write
     from tightrope.studies.design import SCALES
     from tightrope.studies.exported import current, path_of
     from tightrope.studies.judging import complaint, judge
     from tightrope.studies.pages import study_page
-    from tightrope.studies.registry import load
     from tightrope.studies.store import Store
     from tightrope.studies.tables import as_csv, as_latex, claims_table, estimate, power, rows_table
 
-    study = load(name)
     store = Store(options.store) if options.store.exists() else None
     found = {scale: current(study, scale, options.results, store) for scale in SCALES}
     rows, stale = found[options.scale]
     judged = judge(study, {scale: its for scale, (its, _) in found.items()})
     notes = [f"{stale} committed rows are of another version of the study and are not used."] if stale else []
     notes += [sentence] if (sentence := complaint(judged)) else []
-    base = path_of(study, options.results)
+    base = path_of(study, folder_for(options.results))
     page = base.with_suffix(".html")
     write(page, study_page(study, judged, rows, notes))
     if options.csv:
