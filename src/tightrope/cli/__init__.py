@@ -39,8 +39,8 @@ EXIT_USER, EXIT_NON_FINITE, EXIT_STOPPED = 2, 3, 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0: done. 2: a mistake in what was given, told in one sentence. 3: training met a value that is not finite.
-    130: stopped by a signal, after saving.
+    0: done. 1: a study lacks runs, as is said. 2: a mistake in what was given, told in one sentence. 3: training met a
+    value that is not finite. 130: stopped by a signal, after saving.
     """
     if arguments is None:
         for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter gets its code instead
