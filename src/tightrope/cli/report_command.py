@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -27,6 +28,5 @@ def run(words: list[str]) -> int:
     from tightrope.report import summary, write_report
 
     page = write_report(options.run, options.out)
-    print(summary(options.run))
-    print(f"report: {page}")
+    say(*summary(options.run).splitlines(), f"report: {page}")
     return 0
