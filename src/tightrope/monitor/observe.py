@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.accounts import Leaves, critic_account, generator_account
-from tightrope.monitor.cycle import StepMark, judged
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of
 from tightrope.monitor.readings import Reader
+from tightrope.monitor.roles import StepMark, judged
 from tightrope.monitor.window import PlayerWindow, Window
 
 SAID = 1e-2
@@ -193,7 +193,7 @@ class Observer:
             if player.name == "generator":
                 found = generator_account(player.listener, leaves, last, own_step)
             else:
-                calls = judged(player.listener.calls, self.players["generator"].listener.calls, None)
+                calls = judged(player.listener.calls, self.players["generator"].listener.calls, None, self.marks)
                 found = critic_account(player.listener, calls, leaves, last, own_step, self.history.claims.penalties)
             if found is not None:
                 seen.accounts.append(found)

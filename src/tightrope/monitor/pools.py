@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tightrope.monitor.bookkeeping import checksums
 from tightrope.monitor.capture import Call, tensors_in
-from tightrope.monitor.cycle import Judged, related
+from tightrope.monitor.roles import Judged, related
 from tightrope.monitor.window import Window
 
 AXES, POOL = 64, 512

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, probes, scored, where
+from tightrope.monitor.cycle import owner, phases, scored
 from tightrope.monitor.held_out import read_held_out
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
+from tightrope.monitor.roles import Judged, StepMark, judged, probes, where
 from tightrope.monitor.samples import Samples
 from tightrope.monitor.window import Window
 
@@ -45,13 +47,13 @@ class Reader:
         """Fill a window."""
         generator, critic = self.players["generator"], self.players["critic"]
         real = real if isinstance(real, Tensor) else None
-        found = judged(critic.listener.calls, generator.listener.calls, real)
+        found = judged(critic.listener.calls, generator.listener.calls, real, marks)
         split = phases(found, marks)
         self._modes(window)
         self._reach(found)
         self._connection(window, found, split["generator"], marks)
         self._fits(window, found, split)
-        self._points(window, found)
+        self._points(window, found, real)
         self._coupling(window, found, split)
         self._shares(window, split["generator"])
         self.pools.read(window, found, real, z, labels, generator.listener.calls)
@@ -169,12 +171,14 @@ class Reader:
             "scores_zero": float((torch.cat([r, f]) == 0).double().mean()),
         }  # fmt: skip
 
-    def _points(self, window: Window, found: Sequence[Judged]) -> None:
+    def _points(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         points = [one for one in found if one.call.leaf or one.call.attached]
         asked = [one for one in points if any(probes(arrived) for arrived in one.call.events)]
         window.numbers["points"] = len(asked)
         if asked:
-            window.words["place"] = where(asked[0], found)
+            places = {one.call.at: where(one, found, real) for one in asked}
+            window.words["place"] = places[asked[0].call.at]
+            window.critic.accounts = [replace(a, place=places.get(a.at, "")) for a in window.critic.accounts]
             graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]
             window.numbers["points_with_graph"] = float(any(graphs))
 

@@ -14,7 +14,7 @@ from tightrope.autodiff import undisturbed
 from tightrope.monitor.bookkeeping import moded, outside
 from tightrope.monitor.capture import Hook
 from tightrope.monitor.claims import inner
-from tightrope.monitor.cycle import Judged
+from tightrope.monitor.roles import Judged
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.players import Player, sampled

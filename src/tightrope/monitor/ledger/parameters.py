@@ -30,7 +30,8 @@ class Account:
         left: Share that the best explanation leaves over.
         weight: Weight of the column relative to the losses.
         share: Norm of the column's part over that of the losses' part.
-        place: Where a penalty was taken.
+        at: When the critic was called at the penalty's points, -1 without any.
+        place: Where these lie, known at the end of the window.
         expected: Of a claimed penalty, the share that its claimed weight would give here.
         error: What rounding allows.
     """
@@ -41,9 +42,10 @@ class Account:
     left: float = 0.0
     weight: float = 0.0
     share: float = 0.0
-    place: str = ""
     expected: float = 0.0
     error: float = 1e-3
+    at: int = -1
+    place: str = ""
 
 
 def account(
@@ -111,7 +113,7 @@ def _explained(gradient: Tensor, losses: Tensor, column: Column, alone: float, e
     good = (b > 0 or column.kind == "claim") and (a > 0 or size == 0.0)
     left = left if good else max(left, alone)
     expected = column.expected * float(column.vector.norm()) / size if size else 0.0
-    return Account(column.kind, column.name, left, left, weight, share, column.place, expected, error)
+    return Account(column.kind, column.name, left, left, weight, share, expected, error, column.at)
 
 
 def _two(gradient: Tensor, first: Tensor, second: Tensor | None) -> tuple[float, float, float]:

@@ -166,8 +166,8 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
 
 
 def _others(name: str) -> set[str]:
-    """Places that are certainly not the claimed one."""
-    return {"real", "fake", "interpolated"} - {PLACES[name]} | ({"other"} if name in ("r1", "r2") else set())
+    """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
+    return {"real", "fake", "interpolated"} - {PLACES[name]}
 
 
 def _strength(history: History, acting: Seen) -> Iterator[Finding]:
