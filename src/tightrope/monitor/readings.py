@@ -116,7 +116,7 @@ class Reader:
             fits = [self._fit(entries, k, name, probabilities, found) for k in outputs]
             known = [one for one in fits if one is not None]
             if known:
-                window.player(name).fit = max(known, key=lambda one: (one.kind != "claim", one.residual))
+                window.player(name).fit = max(known, key=_telling)
         self._scores(window, split["critic"])
 
     def _fit(
@@ -145,6 +145,7 @@ class Reader:
         network = self.players["critic"].network
         number = min(len(call.outputs) for call in calls)
         heard = [k for k in range(number) if any(call.events[k] for call in calls)]
+        heard = [k for k in heard if all(call.ends[k] for call in calls)] or heard
         if isinstance(network, View) and network.scores is not None and calls[0].outputs:
             try:
                 outputs: Any = calls[0].outputs
@@ -206,7 +207,9 @@ class Reader:
         if not arrived or source not in listener.calls:
             return
         total = torch.stack([e.value for e in arrived]).sum(0)
-        sums = [torch.stack([e.value for e in part]).sum(0) if part else None for part in events]
+        chosen = self._outputs([one.call])
+        sums = [torch.stack([e.value for e in part]).sum(0) if part and k in chosen else None
+                for k, part in enumerate(events)]  # fmt: skip
         try:
             refuse_foreign_hooks(critic.module)
             if one.call.weights != sum(p._version for p in critic.module.parameters()):
@@ -214,8 +217,8 @@ class Reader:
             through = input_slope(critic.module, one.call, sums).to(total.dtype)
         except (CannotReplayError, RuntimeError):
             return
-        scale = sums[0]
-        if len(sums) == 1 and scale is not None and len(scale) == len(through):
+        scale = sums[chosen[0]] if len(chosen) == 1 else None
+        if scale is not None and len(scale) == len(through):
             weight = scale.flatten(1).sum(1).abs() if scale.dim() > 1 else scale.abs()
             used = weight > 1e-12
             if bool(used.any()):
@@ -228,6 +231,11 @@ class Reader:
     def _share_due(self) -> bool:
         known = [value for _, value in self.history.series("other_share")]
         return len(known) < 3 or max(known[:3]) > 0.01 or len(self.history.windows) % 4 == 0
+
+
+def _telling(one: Fit) -> tuple[int, float]:
+    """Which of several outputs' losses is reported: a known other one, the claim, what is unknown (classes, say)."""
+    return 0 if one.kind in ("none", "unknown") else 1 if one.kind == "claim" else 2, one.residual
 
 
 def _compared(entries: Entries, found: Sequence[Judged]) -> Entries:
