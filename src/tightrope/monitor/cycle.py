@@ -13,14 +13,17 @@ from tightrope.monitor.ledger.scores import Scored
 from tightrope.monitor.roles import Judged, StepMark, of_losses
 
 
+Entries = list[tuple[Judged, list[list[Event]]]]
+
+
 def owner(at: int, marks: Sequence[StepMark]) -> str:
     """The player whose step comes next; empty if none does."""
     return next((mark.player for mark in marks if mark.at > at), "")
 
 
-def phases(found: Sequence[Judged], marks: Sequence[StepMark]) -> dict[str, list[tuple[Judged, list[list[Event]]]]]:
+def phases(found: Sequence[Judged], marks: Sequence[StepMark]) -> dict[str, Entries]:
     """Per player the critic's calls that its losses went through, each with the events of those losses per output."""
-    split: dict[str, list[tuple[Judged, list[list[Event]]]]] = {"generator": [], "critic": []}
+    split: dict[str, Entries] = {"generator": [], "critic": []}
     for one in found:
         for player, kept in split.items():
             events = [[e for e in of_losses(one.call, arrived) if owner(e.at, marks) == player]
@@ -30,10 +33,19 @@ def phases(found: Sequence[Judged], marks: Sequence[StepMark]) -> dict[str, list
     for full, empty in (("critic", "generator"), ("generator", "critic")):
         if split[full] and not split[empty] and {m.player for m in marks} == {"generator", "critic"}:
             _part(split, full, empty)
-    return split
+    return {player: _felt(kept) for player, kept in split.items()}
 
 
-def _part(split: dict[str, list[tuple[Judged, list[list[Event]]]]], full: str, empty: str) -> None:
+def _felt(entries: Entries) -> Entries:
+    """Without calls in which every gradient is zero (a term times 0, as penalties keep one), beside others of a kind."""
+    def silent(entry: tuple[Judged, list[list[Event]]]) -> bool:
+        return not any(bool(e.value.any()) for arrived in entry[1] for e in arrived)
+
+    heard = {entry[0].role for entry in entries if not silent(entry)}
+    return [entry for entry in entries if entry[0].role not in heard or not silent(entry)]
+
+
+def _part(split: dict[str, Entries], full: str, empty: str) -> None:
     """Both players' backward passes ran before either stepped: a graph to the generator tells them apart."""
     attached = [entry for entry in split[full] if entry[0].call.attached]
     others = [entry for entry in split[full] if not entry[0].call.attached]

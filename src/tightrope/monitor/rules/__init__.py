@@ -20,6 +20,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (0, state.not_finite),
     (1, wiring.optimizers),
     (2, wiring.stepping),
+    (3, gradients.cleared),
     (3, gradients.leftovers),
     (4, losses.connection),
     (5, data.reach),
