@@ -148,7 +148,7 @@ def test_weights_in_a_loop(name: str, planted: object, claim: float) -> None:
     assert monitor is not None
     found = [a for w in monitor.history.windows for a in w.critic.accounts]
     expected = 4.0 if name == "gp" else 0.3
-    assert len(found) >= 5 and all(math.isclose(a.weight, expected, rel_tol=1e-3) for a in found)
+    assert len(found) >= 4 and all(math.isclose(a.weight, expected, rel_tol=1e-3) for a in found)
 
 
 def test_a_healthy_gradient_is_explained_to_rounding() -> None:
