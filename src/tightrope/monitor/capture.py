@@ -310,7 +310,7 @@ class StepListener:
 
 
 def _before_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    closure = len(args) > 1 and callable(args[1]) or bool(kwargs) and callable(kwargs.get("closure"))
+    closure = (len(args) > 1 and callable(args[1])) or (bool(kwargs) and callable(kwargs.get("closure")))
     for listener in StepListener.living():
         if (call := listener.before()) is not None:
             call(optimizer, closure)

@@ -12,7 +12,6 @@ from tightrope.monitor.ledger.replay import HALF
 from tightrope.monitor.ledger.scores import Scored
 from tightrope.monitor.roles import Judged, StepMark, of_losses
 
-
 Entries = list[tuple[Judged, list[list[Event]]]]
 
 
@@ -37,7 +36,8 @@ def phases(found: Sequence[Judged], marks: Sequence[StepMark]) -> dict[str, Entr
 
 
 def _felt(entries: Entries) -> Entries:
-    """Without calls in which every gradient is zero (a term times 0, as penalties keep one), beside others of a kind."""
+    """Without calls whose gradients are all zero (a term times 0, as penalties keep one), beside others of a kind."""
+
     def silent(entry: tuple[Judged, list[list[Event]]]) -> bool:
         return not any(bool(e.value.any()) for arrived in entry[1] for e in arrived)
 

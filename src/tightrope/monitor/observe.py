@@ -59,6 +59,7 @@ class Observer:
             player.touched = set()
             player.fresh = player.counters.last > 0
             player.keep_gradients()
+            player.suspect = False
 
     def abandon(self) -> None:
         """Close the window without a word, after a failure."""
@@ -211,7 +212,7 @@ class Observer:
                 found = critic_account(player.listener, calls, leaves, last, own_step, self.history.claims.penalties)
             if found is not None:
                 seen.accounts.append(found)
-                player.suspect = found.unexplained > SAID and found.kind not in ("losses", "claim")
+                player.suspect |= found.unexplained > SAID and found.kind not in ("losses", "claim")
 
         try:
             self._quiet(work)

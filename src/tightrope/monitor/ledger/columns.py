@@ -63,6 +63,7 @@ COSTS: dict[str, tuple[str, Cost]] = {
 }
 """Claims by name: words and cost of the gradient at the points; the R penalties have the half of their papers."""
 
+
 def _over_single_rows(g: Tensor) -> Tensor:
     return (norm(g) - 1).square().mean()
 
@@ -111,7 +112,7 @@ def gradients_at(
     Args:
         module: The critic.
         call: Its input is where.
-        costs: Each of the gradient ``[batch, *shape]``; where several rows share a score, of ``[packs, all of a pack]``.
+        costs: Each of the gradient ``[batch, *shape]``; where rows share a score, of ``[packs, all of a pack]``.
         parameters: With respect to which.
         scale: Factor of the input gradient, such as a loss scale.
 

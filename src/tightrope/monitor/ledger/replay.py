@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -149,8 +149,8 @@ def pulled_back(
 
 
 def _backward(used: Sequence[tuple[Tensor, Tensor]], inputs: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """Gradients given those that arrived at outputs: where one output is made of another, its part is in the other's."""
-    handles = [o.register_hook(lambda _, g=g.to(o.dtype): g) for o, g in used]
+    """Gradients given what arrived at outputs: where one is made of another, its part is in the other's already."""
+    handles = [o.register_hook(_instead(g.to(o.dtype))) for o, g in used]
     try:
         return torch.autograd.grad(
             [o for o, _ in used], list(inputs), [g.to(o.dtype) for o, g in used], allow_unused=True
@@ -158,6 +158,10 @@ def _backward(used: Sequence[tuple[Tensor, Tensor]], inputs: Sequence[Tensor]) -
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _instead(gradient: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda _: gradient
 
 
 def input_slope(module: nn.Module, call: Call, gradients: list[Tensor | None]) -> Tensor:

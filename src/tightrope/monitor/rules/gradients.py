@@ -13,7 +13,9 @@ from tightrope.monitor.window import Window
 
 def cleared(history: History) -> Iterator[Finding]:
     """The critic's loss is backpropagated, and cleared before any step: only its penalty is applied."""
-    seen = history.where(lambda w: _found(w, "critic", ("cleared",)) is not None and _found(w, "critic", _OTHER) is None)
+    seen = history.where(
+        lambda w: _found(w, "critic", ("cleared",)) is not None and _found(w, "critic", _OTHER) is None
+    )
     if seen and seen.now:
         yield exact(
             "critic_not_stepped", seen,
