@@ -17,7 +17,9 @@ from tightrope._plumbing.words import closest
 from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
 
 STUDIES: Final[tuple[str, ...]] = (
-    "wgan", "orthogonal", "conditioning", "local_convergence", "convergence", "questions",
+    "wgan", "orthogonal", "orthogonal_images", "spectral", "conditioning", "conditioning_images",
+    "local_convergence", "convergence",
+    "convergence_images", "questions",
 )  # fmt: skip
 """Modules of this package that are studies, in the order of the ledger."""
 
