@@ -52,7 +52,7 @@ def _parts(seeds: Sequence[int], *shape: Any, seconds: float) -> tuple[Part, ...
 
 GRID = {
     "smoke": _parts((9200,), "digits", 8, 60, "random", 8, 16, 100, seconds=5),
-    "cpu": _parts(range(9200, 9205), "mammals", 64, 500, "classifier", 16, 8000, 1000, seconds=750),
+    "cpu": _parts(range(9200, 9205), "mammals", 64, 500, "classifier", 16, 5000, 1000, seconds=400),
     "paper": _parts(range(9200, 9210), "mammals", 64, 500, "classifier", 64, 100_000, 10_000, seconds=100_000),
 }
 
