@@ -203,5 +203,8 @@ def _finish(book: Book) -> None:
     book.sample()
     book.save()
     book.reserved = 0.0
-    if book.last_evaluation != book.assembled.run.step:
+    step = book.assembled.run.step
+    if book.settings.between_n is not None and book.last_between != step:
+        book.evaluate(full=False)  # to be compared with those before
+    if book.last_evaluation != step:
         book.evaluate()

@@ -231,6 +231,8 @@ class _Folder:
                 _, last = rows.pop()
                 if isinstance(last, dict) and isinstance(row, dict):
                     row.update({**last, **row})
+                elif isinstance(last, Evaluation) and isinstance(row, Evaluation) and not row.measurements:
+                    row = msgspec.structs.replace(last, error=row.error)
             rows.append((step, row))
         if wrong:
             lines = "1 line is left out" if len(wrong) == 1 else f"{len(wrong)} lines are left out, the first"
