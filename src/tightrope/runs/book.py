@@ -12,7 +12,7 @@ import torch
 from tightrope import spectra
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress, clock
-from tightrope.drawing.dataset import picture_size, shuffled_rows, write_samples
+from tightrope.drawing.dataset import PAIRS, picture_labels, picture_size, shuffled_rows, write_nearest, write_samples
 from tightrope.metrics import Measurement
 from tightrope.monitor import signals
 from tightrope.runs import conditioning
@@ -147,11 +147,19 @@ class Book:
         tenth, self._tenth = self._tenth, self._passed // 10
         return self._tenth > tenth
 
-    def sample(self) -> None:
-        """Write the picture of this step."""
+    def sample(self, *, last: bool = False) -> None:
+        """Write the picture of this step; of the last one also which training images its images are nearest to."""
         path = self.folder / "samples" / f"step_{self.assembled.run.step:08d}.png"
-        dataset = self.assembled.dataset
-        write_samples(path, trained(self.assembled).sample(picture_size(dataset), seed=self.settings.seed), dataset)
+        dataset, generator = self.assembled.dataset, trained(self.assembled)
+        labels = picture_labels(dataset) if generator.classes else None
+        n = picture_size(dataset) if labels is None else len(labels)
+        x = generator.sample(n, seed=self.settings.seed, labels=labels)
+        write_samples(path, x, dataset)
+        if last and dataset.kind == "images":
+            few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
+            write_nearest(self.folder / "samples" / "nearest.png", few, dataset)
+        if self.board is not None and dataset.kind == "images":
+            self.board.add_images("samples", dataset.to_units(x), self.assembled.run.images_seen)
         while self.picture_at <= self.seconds:
             self.picture_at *= 2
 
