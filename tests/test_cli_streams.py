@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import subprocess
@@ -106,6 +108,16 @@ def test_streams_that_were_closed_before(monkeypatch: pytest.MonkeyPatch) -> Non
     say("nobody hears it")
     assert main(["list"]) == 0
     assert main(["fly"]) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+def test_a_reader_or_terminal_that_is_gone(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    say("nobody hears it")
 
 
 def test_training_that_is_not_finite_from_its_first_step_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
