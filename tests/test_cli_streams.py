@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def test_names_do_not_act_on_a_terminal(
     for line in (out + err).split("\n"):
         assert line.isprintable(), line
         assert not line.startswith("zz"), "a line that a name began"
+
+
+def test_a_warning_is_a_note_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(sys, "argv", ["tightrope", "--version"])
+    assert main() == 0
+    warnings.showwarning(UserWarning(f"{EVIL} cannot be locked."), UserWarning, __file__, 1)
+    assert capsys.readouterr().err == "note: a\\x1b[2J\\u202eb\\nzz cannot be locked.\n"
 
 
 def test_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:

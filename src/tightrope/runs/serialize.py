@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tightrope._plumbing.cache import checksum
 from tightrope._plumbing.errors import UserError, UserTypeError
-from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.files import unreadable, write_atomically
 
 FORMAT = "2"
 
@@ -46,6 +46,10 @@ def read_tensors(path: Path, what: str, remedy: str) -> tuple[dict[str, Tensor],
     Raises:
         UserError: The file is truncated, damaged, or of another format.
     """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(unreadable(path, error)) from error
     try:
         with safe_open(path, framework="pt") as file:
             words = dict(file.metadata() or {})
