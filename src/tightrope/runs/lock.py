@@ -42,8 +42,8 @@ def locked(run: Path) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
         warnings.warn(
-            f"The file system of {run} cannot lock files ({reason}), so nothing keeps a second process out of this run: "
-            "start none.",
+            f"The file system of {run} cannot lock files ({reason}), so nothing keeps a second process out of this "
+            "run: start none.",
             stacklevel=3,
         )
     refused = False
