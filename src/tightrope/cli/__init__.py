@@ -20,7 +20,7 @@ COMMANDS = {
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
     "export": "Write a run's generator as ONNX, as an exported program of torch, or with a model card.",
     "evaluate": "Measure a run against held-out data.",
-    "report": "Write a run's report again.",
+    "report": "Write a run's report again, or while it trains.",
     "diagnose": "Say what is wrong with a run, with evidence and remedy.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "dynamics": "Does a run's game contract, and how does it turn.",

@@ -22,7 +22,7 @@ from tightrope.spectra import LayerSpectrum
 __all__ = ["RunRecord", "read_run", "summary", "write_comparison", "write_report", "write_spectra"]
 
 
-def write_report(run: Path, out: Path | None = None) -> Path:
+def write_report(run: Path, out: Path | None = None, *, refresh: int = 0) -> Path:
     """Write the report of a run as one self-contained HTML file.
 
     The file opens without a network, holds no script, follows the reader's light or dark setting, and prints. It states
@@ -31,6 +31,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     Args:
         run: the run folder, finished or not.
         out: the file to write; by default ``report.html`` in the run folder.
+        refresh: seconds after which a browser that shows the page is to read it again; 0 for never.
 
     Returns:
         The file written.
@@ -53,7 +54,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     """
     record = read_run(as_path(run))
     target = as_path(out) if out is not None else as_path(run) / "report.html"
-    return _written(target, page(record))
+    return _written(target, page(record, refresh=refresh))
 
 
 def write_comparison(runs: Sequence[Path], out: Path) -> Path:

@@ -71,6 +71,7 @@ class RunRecord:
         real: the picture of real samples.
         problems: one sentence for each thing that could not be read.
         diagnosis: what ``diagnosis.json`` holds, written by the run's own monitor; None without one.
+        nearest: the picture of generated images beside the nearest training images.
     """
 
     path: Path
@@ -87,6 +88,7 @@ class RunRecord:
     real: Path | None
     problems: tuple[str, ...]
     diagnosis: dict[str, Any] | None = None
+    nearest: Path | None = None
 
     @property
     def name(self) -> str:
@@ -146,7 +148,7 @@ def read_run(path: Path) -> RunRecord:
     status = folder.whole("status.json", Status) or Status()
     diagnosis = folder.whole(DIAGNOSIS, dict[str, Any], needed=False)
     step, images_seen, seconds = _stand(status, rows)
-    real = path / "samples" / "real.png"
+    real, nearest = (path / "samples" / name for name in ("real.png", "nearest.png"))
     return RunRecord(
         path=path.resolve(),
         config=config,
@@ -160,8 +162,9 @@ def read_run(path: Path) -> RunRecord:
         seconds=seconds,
         samples=folder.samples(step if status.state in ("finished", "stopped") else math.inf),
         real=real if folder.holds(real) else None,
-        problems=tuple(folder.problems),
         diagnosis=diagnosis,
+        nearest=nearest if folder.holds(nearest) else None,
+        problems=tuple(folder.problems),  # last: the others are read before
     )
 
 
@@ -239,6 +242,8 @@ class _Folder:
                 _, last = rows.pop()
                 if isinstance(last, dict) and isinstance(row, dict):
                     row.update({**last, **row})
+                elif isinstance(last, Evaluation) and isinstance(row, Evaluation) and not row.measurements:
+                    row = msgspec.structs.replace(last, error=row.error)
             rows.append((step, row))
         if wrong:
             lines = "1 line is left out" if len(wrong) == 1 else f"{len(wrong)} lines are left out, the first"
