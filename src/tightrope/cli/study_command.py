@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.say import say
@@ -54,11 +55,11 @@ class PowerOptions(_Named):
 class RunOptions(_Named):
     """Do what is missing of a study, and export its rows."""
 
-    seeds: int | None = None
+    seeds: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     """How many seeds a cell; those registered if not given."""
     executor: Literal["local", "ray", "slurm"] = "local"
     """Where runs are done; ray and slurm need the extra of that name."""
-    workers: int = 1
+    workers: Annotated[int, Meta(ge=1, le=4096)] = 1
     """Processes of one thread, or runs at once."""
     minutes: float | None = None
     """Start no run that is not expected to end in so many minutes; the next call goes on."""
@@ -144,8 +145,6 @@ def _progress(study: Study, store: Store, scale: ScaleName, seeds: int | None) -
 
 def _run(words: list[str]) -> int:
     options = parse(RunOptions, "study run", words)
-    if options.seeds is not None and options.seeds < 1:
-        raise UserError(f"Expected at least one seed, got --seeds {options.seeds}; leave it out for those registered.")
     if options.minutes is not None and not 0 < options.minutes < math.inf:
         raise UserError(f"Expected positive minutes, got --minutes {options.minutes:g}; leave it out for no limit.")
     from tightrope.studies.executors import execute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,18 +67,23 @@ def _together(logged: Diagnosis, kept: dict[str, Any] | None) -> Diagnosis:
     if kept is None:
         return logged
     try:
-        found = [msgspec.convert(_known(entry), Finding) for entry in kept.get("findings", [])]
-    except (msgspec.ValidationError, TypeError, AttributeError):
-        return logged
+        whole = msgspec.convert(kept, _Kept)
+        found = [msgspec.convert(_known(entry), Finding) for entry in whole.findings]
+    except msgspec.ValidationError:
+        unread = "what the run's own monitor found, since its diagnosis.json cannot be read"
+        return dataclasses.replace(logged, not_checked=(*logged.not_checked, unread))
     own = [f for f in found if f.cause != "healthy"]
     others = [f for f in logged.findings if f.cause != "healthy" and f.cause not in {g.cause for g in own}]
     order: Sequence[Finding] = ranked([*own, *others])
     if all(f.confidence == "low" for f in order):
         order = [*(f for f in found if f.cause == "healthy"), *order]
-    checked = tuple(map(str, kept.get("checked", ()))) + logged.checked
-    return Diagnosis(
-        tuple(order) or logged.findings, logged.step, checked, tuple(map(str, kept.get("not_checked", ())))
-    )
+    return Diagnosis(tuple(order) or logged.findings, logged.step, whole.checked + logged.checked, whole.not_checked)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    findings: tuple[dict[str, Any], ...] = ()
+    checked: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
 
 def _known(entry: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
 from tightrope._plumbing.words import closest
 from tightrope.autodiff import undisturbed
+from tightrope.data.cache import fits_in_memory
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config
 from tightrope.runs.folder import BEST, GENERATOR, checkpoint_steps
@@ -21,6 +22,8 @@ from tightrope.runs.serialize import read_state, read_tensors
 
 LARGEST = 2**32
 """Numbers in the samples drawn at once, with their latents: 16 GiB."""
+
+_COPIES = 3  # parts, the whole, and the form in which it is written
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,8 @@ class TrainedGenerator:
         Raises:
             UserError: They are.
         """
-        if not 0 <= n * (self.latent + math.prod(self.shape)) <= LARGEST:
+        numbers = n * (self.latent + math.prod(self.shape))
+        if not 0 <= numbers <= LARGEST or not fits_in_memory(_COPIES * 4 * numbers, 0.5):
             raise UserError(
                 f"Expected a number of samples that fits into memory, got {n:,} of shape {self.shape}; draw them in "
                 "parts, with a seed for each."
