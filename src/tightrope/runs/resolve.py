@@ -159,7 +159,7 @@ def resolve_wishes(
     base = None if wishes.from_run is None else read_config(wishes.from_run)
     hyperparameters = method_options(wishes.method)
     refuse_unknown(list(options), wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
-    device = _device(wishes.device)
+    device = device_of(wishes.device)
     data = DataSettings(
         resolve_source(wishes.data),
         wishes.resolution,
@@ -244,7 +244,8 @@ def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> 
     return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})
 
 
-def _device(name: str) -> str:
+def device_of(name: str) -> str:
+    """The device of a wish, which exists here."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
