@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import tyro
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -37,8 +37,7 @@ def run(words: list[str]) -> int:
     if options.watch:
         _watch(options)
     page = write_report(options.run, options.out)
-    print(summary(options.run))
-    print(f"report: {page}")
+    say(*summary(options.run).splitlines(), f"report: {page}")
     return 0
 
 
@@ -59,10 +58,10 @@ def _watch(options: ReportOptions) -> None:
                 time.sleep(1.0)  # it has taken the folder and written nothing yet
                 continue
             if not said:
-                print(f"watching {options.run} until it ends or Ctrl-C: {page.resolve().as_uri()}", flush=True)
+                say(f"watching {options.run} until it ends or Ctrl-C: {page.resolve().as_uri()}")
                 said = True
             time.sleep(max(options.every, 4 * (time.monotonic() - began)))
         if not said:
-            print(f"note: nobody trains in {options.run}; the report is as it stands.", file=sys.stderr)
+            say(f"note: nobody trains in {options.run}; the report is as it stands.", error=True)
     except KeyboardInterrupt:
-        print(f"{options.run} goes on; no longer watched.", file=sys.stderr)
+        say(f"{options.run} goes on; no longer watched.", error=True)

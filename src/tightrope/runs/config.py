@@ -35,7 +35,7 @@ Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What the run trains on. ``fingerprint`` and what follows describe what was found there."""
+    """What the run trains on and is measured against. ``name`` and what follows describe what was found there."""
 
     source: str
     resolution: Size | None = None
@@ -50,6 +50,7 @@ class DataSettings:
     n: Whole = 0
     classes: tuple[str, ...] = ()
     fingerprint: str = ""
+    test_fingerprint: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, printable
 from tightrope._plumbing.files import as_path
 from tightrope.runs.rows import (
     CONDITIONING,
@@ -92,8 +92,8 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """The name of the run folder."""
-        return self.path.name
+        """The name of the run folder, fit to be shown."""
+        return printable(self.path.name)
 
     def part(self, key: str) -> dict[str, Any]:
         """One part of the configuration, e.g. ``"method"``; empty if it is missing."""
