@@ -223,6 +223,6 @@ def _quickest(run: Run, kinds: list[cost.Part], real: Tensor) -> list[float]:
 
 def with_choice(wishes: Wishes, options: Mapping[str, Any], choice: Choice) -> tuple[Wishes, dict[str, Any]]:
     """Wishes and options with what was chosen."""
-    general = {key: value for key, value in choice.options.items() if key != "width"}
+    general: dict[str, Any] = {key: value for key, value in choice.options.items() if key != "width"}
     width = {"width": choice.options["width"]} if "width" in choice.options else {}
     return dataclasses.replace(wishes, **general), dict(options) | width
