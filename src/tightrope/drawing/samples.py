@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
 from tightrope.drawing.png import encode_png
@@ -44,6 +45,18 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
         UserError: for another dtype, shape or number of channels.
     """
     return _save(path, _tile(_enlarged(images, scale), columns))
+
+
+def thumbnails(images: Tensor) -> str:
+    """Samples of a generator as an ``img`` element for a notebook; empty for what is no image of 1 or 3 channels.
+
+    Args:
+        images: ``[n, c, h, w]`` in training scale.
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.numel():
+        return ""
+    levels = images.detach().float().cpu().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    return rich.picture(encode_png(_tile(_enlarged(levels, None), None)), "generated samples")
 
 
 def write_animation(

@@ -9,11 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
 from tightrope._plumbing.words import closest
 from tightrope.autodiff import undisturbed
+from tightrope.drawing.samples import thumbnails
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config
 from tightrope.runs.folder import BEST, GENERATOR, checkpoint_steps
@@ -44,6 +46,17 @@ class TrainedGenerator:
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``."""
         return self.generator(z, labels) if self.classes else self.generator(z)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: what it was trained on, and samples."""
+        data, method = self.config.data, self.config.method
+        rows = [
+            ("classes", ", ".join(self.classes[:12])),
+            ("latent", self.latent),
+            ("sample", "×".join(map(str, self.shape))),
+        ]
+        shown = thumbnails(self.sample(16)) if len(self.shape) == 3 else ""
+        return rich.table(f"{method.name} on {data.name}", rows) + shown
 
     def sample(
         self,
