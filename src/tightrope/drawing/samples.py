@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import math
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,8 @@ _GAP_SHADE = 128  # grey, so that neither a black nor a white image melts into i
 _VISIBLE_EDGE = 48  # pixels a tile's longer edge is enlarged to at least
 _REAL_COLOUR = (70, 110, 170)
 _FAKE_COLOUR = (214, 92, 20)
+MOVING = ("gif", "webp", "mp4")
+ENDINGS = "a .gif, .webp or .mp4"
 _LINE_COLOURS = ((31, 92, 160), (214, 92, 20), (40, 130, 80), (130, 70, 150))
 
 
@@ -65,7 +70,7 @@ def write_animation(
     """Write grids of images one after the other, as a picture that moves and begins again.
 
     Args:
-        path: A .gif (256 colours) or a .webp.
+        path: A .gif (256 colours), a .webp, or an .mp4 (H.264, needs ``pip install 'tightrope[video]'``).
         frames: uint8 ``[n, c, h, w]`` each, as of :func:`write_grid`.
         seconds: How long each is shown.
         columns: Images per row.
@@ -74,19 +79,55 @@ def write_animation(
         ``path``.
 
     Raises:
-        UserError: Another ending, another dtype, shape or number of channels, or no frames.
+        UserError: Another ending, another dtype, shape or number of channels, no frames, or no package for films.
     """
     from PIL import Image
 
     kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("gif", "webp"):
-        raise UserError(f"Expected a .gif or .webp to write a moving picture to, got {path}; change its ending.")
-    pictures = [Image.fromarray(_tile(_enlarged(frame, None), columns)) for frame in frames]
+    if kind not in MOVING:
+        raise UserError(f"Expected {ENDINGS} to write a moving picture to, got {path}; change its ending.")
+    sheets = (_tile(_enlarged(frame, None), columns) for frame in frames)
+    if kind == "mp4":
+        return _film(path, sheets, seconds)
+    pictures = [Image.fromarray(sheet) for sheet in sheets]
     if not pictures:
         raise UserError("Expected at least one frame, got none; pass some.")
     options: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "loop": 0}
     milliseconds = max(round(1000 * seconds), 1)
     return write_atomically(path, lambda file: pictures[0].save(file, kind, duration=milliseconds, **options))
+
+
+def require_film() -> Any:
+    """The package that writes films.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return importlib.import_module("imageio_ffmpeg")
+    except ImportError as error:
+        raise UserError(
+            "Expected the package imageio-ffmpeg for an .mp4, got none; run pip install 'tightrope[video]', or write a "
+            ".webp."
+        ) from error
+
+
+def _film(path: Path, sheets: Iterator[Array], seconds: float) -> Path:
+    """Write an H.264 film, whose sides must be even: an odd one gets a grey line."""
+    package, first = require_film(), next(sheets, None)
+    if first is None:
+        raise UserError("Expected at least one frame, got none; pass some.")
+    high, wide = (side + side % 2 for side in first.shape[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "film.mp4"
+        writer = package.write_frames(str(made), (wide, high), fps=1 / seconds, macro_block_size=1)
+        writer.send(None)
+        for sheet in itertools.chain([first], sheets):
+            frame = np.full((high, wide, 3), _GAP_SHADE, np.uint8)
+            frame[: sheet.shape[0], : sheet.shape[1]] = sheet if sheet.ndim == 3 else sheet[:, :, None]
+            writer.send(frame.tobytes())
+        writer.close()
+        return write_atomically(path, made.read_bytes())
 
 
 def _enlarged(images: Array | Tensor, scale: int | None) -> Array:
