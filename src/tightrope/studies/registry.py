@@ -17,10 +17,18 @@ from tightrope._plumbing.words import closest
 from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
 
 STUDIES: Final[tuple[str, ...]] = (
-    "wgan", "orthogonal", "orthogonal_images", "spectral", "conditioning", "conditioning_images",
-    "local_convergence", "convergence",
-    "convergence_images", "questions", "augmentation",
-)  # fmt: skip
+    "wgan",
+    "orthogonal",
+    "orthogonal_images",
+    "spectral",
+    "conditioning",
+    "conditioning_images",
+    "local_convergence",
+    "convergence",
+    "convergence_images",
+    "questions",
+    "augmentation",
+)
 """Modules of this package that are studies, in the order of the ledger."""
 
 SAME_TIME = 0.05
