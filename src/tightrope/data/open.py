@@ -77,8 +77,8 @@ def open_data(
         source: ``digits``, ``toy:name``, ``hub:owner/name``, or a path to one of the formats of :data:`DATASETS`.
         split: ``train`` or ``test``.
         resolution: side of the square that images are scaled and cropped to, 4 to 1024; None keeps their size.
-        channels: 1 for grey, 3 for RGB, None for grey if every image of this split is. Whoever opens both splits gives
-            the test split the channels that the training split turned out to have.
+        channels: 1 for grey, 3 for RGB, 4 for RGB and opacity, None for grey if every image of this split is. Whoever
+            opens both splits gives the test split the channels that the training split turned out to have.
         skip_broken: leave unreadable images out and name them in ``Dataset.broken`` instead of stopping.
         cache: folder for decoded data; None is TIGHTROPE_CACHE, or ``tightrope`` in the user's cache folder.
         limit: keep at most this many samples, chosen across the whole source.
@@ -220,8 +220,10 @@ def _check(split: str, resolution: int | None, channels: int | None, limit: int 
         raise UserError(f"Expected the split train or test, got {split}; choose one of the two.")
     if resolution is not None and not low <= resolution <= high:
         raise UserError(f"Expected a resolution from {low} to {high}, got {resolution}; choose one in that range.")
-    if channels not in (None, 1, 3):
-        raise UserError(f"Expected 1 (grey) or 3 (RGB) channels, got {channels}; choose 1 or 3, or leave it out.")
+    if channels not in (None, 1, 3, 4):
+        raise UserError(
+            f"Expected 1 (grey), 3 (RGB) or 4 (RGB and opacity) channels, got {channels}; choose one, or leave it out."
+        )
     if limit is not None and limit < 2:
         raise UserError(f"Expected a limit of at least 2 samples, got {limit}; choose a larger number.")
 

@@ -28,6 +28,7 @@ _GAP_SHADE = 128  # grey, so that neither a black nor a white image melts into i
 _VISIBLE_EDGE = 48  # pixels a tile's longer edge is enlarged to at least
 _REAL_COLOUR = (70, 110, 170)
 _FAKE_COLOUR = (214, 92, 20)
+CHANNELS = (1, 3, 4)
 MOVING = ("gif", "webp", "mp4")
 ENDINGS = "a .gif, .webp or .mp4"
 _LINE_COLOURS = ((31, 92, 160), (214, 92, 20), (40, 130, 80), (130, 70, 150))
@@ -38,7 +39,7 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
 
     Args:
         path: the file.
-        images: uint8 ``[n, c, h, w]`` with one or three channels.
+        images: uint8 ``[n, c, h, w]`` with one or three channels, or four where the last is opacity.
         columns: images per row; by default about as many as rows.
         scale: whole factor of enlargement (nearest pixel); by default the smallest that makes the longer edge of an
             image 48 pixels or more.
@@ -53,12 +54,12 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
 
 
 def thumbnails(images: Tensor) -> str:
-    """Samples of a generator as an ``img`` element for a notebook; empty for what is no image of 1 or 3 channels.
+    """Samples of a generator as an ``img`` element for a notebook; empty for what is no image of 1, 3 or 4 channels.
 
     Args:
         images: ``[n, c, h, w]`` in training scale.
     """
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.numel():
+    if images.ndim != 4 or images.shape[1] not in CHANNELS or not images.numel():
         return ""
     levels = images.detach().float().cpu().clamp(-1, 1).add(1).mul(127.5).round().byte()
     return rich.picture(encode_png(_tile(_enlarged(levels, None), None)), "generated samples")
@@ -124,18 +125,26 @@ def _film(path: Path, sheets: Iterator[Array], seconds: float) -> Path:
         writer.send(None)
         for sheet in itertools.chain([first], sheets):
             frame = np.full((high, wide, 3), _GAP_SHADE, np.uint8)
-            frame[: sheet.shape[0], : sheet.shape[1]] = sheet if sheet.ndim == 3 else sheet[:, :, None]
+            frame[: sheet.shape[0], : sheet.shape[1]] = _opaque(sheet) if sheet.ndim == 3 else sheet[:, :, None]
             writer.send(frame.tobytes())
         writer.close()
         return write_atomically(path, made.read_bytes())
 
 
+def _opaque(sheet: Array) -> Array:
+    """A picture ``[h, w, 3 or 4]`` in three channels, on white."""
+    if sheet.shape[2] == 3:
+        return sheet
+    share = sheet[:, :, 3:].astype(np.float64) / 255
+    return np.rint(sheet[:, :, :3] * share + 255 * (1 - share)).astype(np.uint8)
+
+
 def _enlarged(images: Array | Tensor, scale: int | None) -> Array:
     """Images as tiles ``[n, h, w, c]``, large enough to be seen."""
     values = _numpy(images)
-    if values.dtype != np.uint8 or values.ndim != 4 or values.shape[1] not in (1, 3) or not values.size:
+    if values.dtype != np.uint8 or values.ndim != 4 or values.shape[1] not in CHANNELS or not values.size:
         raise UserError(
-            f"write_grid expects uint8 [n, c, h, w] with 1 or 3 channels, got {values.dtype} {list(values.shape)}: "
+            f"write_grid expects uint8 [n, c, h, w] with 1, 3 or 4 channels, got {values.dtype} {list(values.shape)}: "
             "convert training images with Dataset.to_units first"
         )
     factor = scale or max(1, math.ceil(_VISIBLE_EDGE / max(values.shape[2:])))
@@ -148,6 +157,8 @@ def _tile(tiles: Array, columns: int | None) -> Array:
     across = min(count, columns or math.ceil(math.sqrt(count)))
     down = math.ceil(count / across)
     sheet = np.full((down * (height + _GAP) + _GAP, across * (width + _GAP) + _GAP, channels), _GAP_SHADE, np.uint8)
+    if channels == 4:
+        sheet[:, :, 3] = 255
     for index, tile in enumerate(tiles):
         top = _GAP + (index // across) * (height + _GAP)
         left = _GAP + (index % across) * (width + _GAP)

@@ -39,7 +39,7 @@ class DataSettings:
 
     source: str
     resolution: Size | None = None
-    channels: Literal[1, 3] | None = None
+    channels: Literal[1, 3, 4] | None = None
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     skip_broken: bool = False
     flip: bool = False

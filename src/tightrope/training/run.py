@@ -123,7 +123,7 @@ class Run:
         shape = self.sample_shape or ()
         from tightrope.drawing.samples import thumbnails  # pictures are for those who look
 
-        if len(shape) != 3 or max(shape) > 256 or getattr(self.generator, "classes", 0):
+        if len(shape) != 3 or max(shape) > 256 or getattr(self.generator, "classes", False):
             return ""
         try:
             with undisturbed(self.average), torch.no_grad():
