@@ -75,7 +75,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def wanted_by_engine(ctx: Any) -> list[bool]:
-    """Of a Function's first inputs x, weight and bias, whether the backward that runs now has a use for the gradient."""
+    """Of a Function's inputs x, weight and bias, whether the backward that runs now has a use for the gradient."""
     found = [False, False, False]
     for index, (node, _) in enumerate(ctx.next_functions):  # a bias that is None has no place among them
         try:

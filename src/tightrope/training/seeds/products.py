@@ -127,7 +127,7 @@ def _slope(module: nn.Module) -> float | None:
 
 
 def _taken_in(network: nn.Module) -> dict[nn.Module, float]:
-    """Slopes of the kinks that stand right behind a dense layer, which takes them in: nothing is left in their place."""
+    """Slopes of the kinks right behind a dense layer, which takes them in: nothing is left in their place."""
     found: dict[nn.Module, float] = {}
     for row in [m for m in network.modules() if type(m) is nn.Sequential]:
         for place, (layer, following) in enumerate(pairwise(list(row))):
