@@ -242,6 +242,10 @@ def swap_optimizers(loop: Loop) -> None:
     loop.opt_g = torch.optim.Adam(loop.d.parameters(), 1e-3)
 
 
+def hold_both(loop: Loop) -> None:
+    loop.opt_g = torch.optim.Adam([*loop.g.parameters(), *loop.d.parameters()], 1e-3)
+
+
 def stale_optimizer(loop: Loop) -> None:
     loop.opt_g = torch.optim.Adam(mlp(LATENT, 16, 2).parameters(), 1e-3)
 

@@ -181,7 +181,8 @@ def _others(name: str) -> set[str]:
 
 def _strength(history: History, acting: Seen) -> Iterator[Finding]:
     """Far too strong as set: its gradient drowns the loss's in most windows while samples stay far."""
-    values = [(w, part.share) for w in acting.hits[-8:] if (part := _of(w, "claim")) is not None]
+    parts = [(w, part) for w in acting.hits[-8:] if (part := _of(w, "claim")) is not None]
+    values = [(w, part.share) for w, part in parts if part.share < float("inf")]  # not in a step of its own
     drowned = [w for w, share in values if share > 7.7]
     distance = history.series("distance")
     far = bool(distance) and distance[-1][1] > 0.3 and distance[-1][1] > 0.8 * distance[0][1]
