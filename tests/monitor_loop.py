@@ -255,7 +255,25 @@ def part_optimizer(loop: Loop) -> None:
 
 
 def freeze_part(loop: Loop) -> None:
+    for p in list(loop.d.parameters())[:-1]:
+        p.requires_grad_(False)
+
+
+def freeze_first(loop: Loop) -> None:
     next(loop.d.parameters()).requires_grad_(False)
+
+
+def in_turns(loop: Loop) -> None:
+    """The critic's first layer has an optimiser of its own that steps in every fourth update."""
+    first, rest = list(loop.d.parameters())[:2], list(loop.d.parameters())[2:]
+    loop.opt_d, seldom = torch.optim.Adam(rest, 1e-3), torch.optim.Adam(first, 1e-3)
+
+    def after(_: nn.Module) -> None:
+        if loop.number % 4 == 0:
+            seldom.step()
+        seldom.zero_grad()
+
+    loop.after_critic = after
 
 
 def evaluate(which: str) -> Callable[[Loop], None]:

@@ -61,8 +61,8 @@ def _shared(history: History) -> Iterator[Finding]:
     if len(twice) == 1:
         yield Finding(
             "optimizer_other_player",
-            f"One optimiser steps both networks, and another one the {twice[0]} besides: the former holds parameters of "
-            "both players.", {"optimisers": len(all_), "player": _OTHER[twice[0]], "exact": True}, 1, "high",
+            f"One optimiser steps both networks, and another one the {twice[0]} besides: the former holds parameters "
+            "of both players.", {"optimisers": len(all_), "player": _OTHER[twice[0]], "exact": True}, 1, "high",
         )  # fmt: skip
 
 
@@ -108,7 +108,9 @@ def _frozen(history: History, name: str) -> Iterator[Finding]:
             frozen=frozen[:20], parameters=parameters, expected=0,
         )  # fmt: skip
         if seen.now:
-            yield found if whole else Finding(**{**vars(found), "confidence": "medium"})
+            # a part may well be meant: pre-trained layers, fixed embeddings
+            part: Confidence = "medium" if 2 * len(frozen) >= parameters else "low"
+            yield found if whole else Finding(**{**vars(found), "confidence": part})
 
 
 def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[Finding]:
