@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from monitor_cases import LATENT, Sigmoid, build, mlp
+from monitor_loop import LATENT, Sigmoid, build, mlp
 from tightrope import constraints, doctor
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
