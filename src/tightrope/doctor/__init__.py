@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tightrope._plumbing.door import keep_door
 from tightrope.doctor.diagnose import diagnose
-from tightrope.doctor.preflight import preflight
 from tightrope.doctor.probe import GammaAdvice, GammaTrial, tune_gamma
+from tightrope.monitor.preflight import preflight
 
 __all__ = ["GammaAdvice", "GammaTrial", "diagnose", "preflight", "tune_gamma"]
 

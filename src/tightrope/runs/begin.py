@@ -17,6 +17,7 @@ from tightrope._plumbing.files import make_folder
 from tightrope._plumbing.progress import Progress
 from tightrope.data import Dataset
 from tightrope.runs import rows as records
+from tightrope.runs import watch
 from tightrope.runs.assemble import Assembled, assemble, with_source
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, check, read_config, write_config
@@ -65,6 +66,8 @@ def begin(
         assembled = _in_turn(
             ranks, lambda: assemble(config, dataset, generator=generator, critic=critic, progress=show)
         )
+        watch.refuse_unwatched(assembled.run, config.training)
+        found = watch.checked(assembled)
 
         def take() -> None:
             held.enter_context(locked(make_folder(folder)))
@@ -75,6 +78,8 @@ def begin(
         _led(ranks, take)
         seed_global_(config.training.seed)
         progress = Progress(show=show)
+        if found is not None:
+            watch.note(found, folder, progress.say)
         _fine_tune(config, assembled, progress)
         _share(assembled, ranks)
         return fit(folder, assembled, progress=progress)
