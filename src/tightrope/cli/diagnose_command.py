@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import parse
 
 
@@ -28,5 +28,5 @@ def run(words: list[str]) -> int:
     from tightrope.doctor import diagnose
 
     found = diagnose(options.run)
-    print(json.dumps(found.to_json(), indent=2, default=str) if options.json else found)
+    say_json(found.to_json()) if options.json else say(*str(found).splitlines())
     return 0

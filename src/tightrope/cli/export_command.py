@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -34,5 +35,5 @@ def run(words: list[str]) -> int:
 
     step = options.step
     generator = load(options.run, step=int(step) if step.isascii() and step.isdigit() else step)
-    print(export(generator, options.out, evaluations=options.run))
+    say(export(generator, options.out, evaluations=options.run))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import tyro
 from msgspec import Meta
 
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -56,5 +56,5 @@ def run(words: list[str]) -> int:
 
     with distributed.joined(config.training.device) as ranks:
         if options.data is None and distributed.leads(ranks) and (note := outside(options.run, config)):
-            print(f"note: {note}", file=sys.stderr)
+            say(f"note: {note}", error=True)
         return finish(options.run, go_on, quiet=options.quiet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import tyro
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -54,17 +54,17 @@ def run(words: list[str]) -> int:
     if options.walk is not None:
         refuse_both(options.by_class, "--walk and --by-class")
         walk(generator, options.out, options.n or 16, options.walk, **chosen)
-        print(options.out)
+        say(options.out)
         return 0
     refuse_both(options.by_class and label is not None, "--label and --by-class")
     config = with_source(generator.config, options.data)
     check_form(options.out, config)
     if config.data.kind != "images" and options.data is None and (note := outside(options.run, config)):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", error=True)
     n = options.n or (8 * max(len(generator.classes), 1) if options.by_class else 64)
     x, labels = draw(generator, n, by_class=options.by_class, **chosen)
     write(options.out, x, config, labels, n // len(generator.classes) if options.by_class else None)
-    print(options.out)
+    say(options.out)
     return 0
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import described, group, parse, spelt
 from tightrope.data import Dataset
 from tightrope.networks import NETWORKS
@@ -63,10 +62,10 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
     config, dataset = found() if ranks is None else ranks.in_turn(found)
     if leads and (options.dry_run or not options.quiet):
         devices = 1 if ranks is None else ranks.count
-        print(estimate(config, dataset, devices=devices, seconds=0).line(), file=sys.stderr)
+        say(estimate(config, dataset, devices=devices, seconds=0).line(), error=True)
     if options.dry_run:
         if leads:
-            print(json.dumps(config.to_json(), indent=2))
+            say_json(config.to_json())
         return 0
     from tightrope import runs
     from tightrope.cli.finish import finish
@@ -84,7 +83,7 @@ def resolved(options: Any, words: list[str], command: str, *, show: bool, notes:
         vars(options.hyperparameters) | vars(options.architecture),
         command=shlex.join(["tightrope", command, *words]),
         progress=show,
-        say=lambda text: print(text, file=sys.stderr) if notes else None,
+        say=lambda text: say(text, error=True) if notes else None,
     )
 
 

@@ -190,6 +190,8 @@ class _ImageFile:
 
 def _checked_size(pixels: Pixels, name: str) -> tuple[int, int]:
     height, width = pixels.shape[:2]
+    if not min(height, width):
+        raise UserError(f"Expected images with pixels, got {name} of {_size((height, width))}; check the source.")
     if max(height, width) > LARGEST:
         raise UserError(
             f"Images of up to {LARGEST}x{LARGEST} can be trained on, but {name} is {_size((height, width))}; "

@@ -82,9 +82,10 @@ class History:
         """Of the last window."""
         return self.windows[-1].step if self.windows else 0
 
-    def where(self, holds: Callable[[Window], bool]) -> Seen:
-        """Windows in which something holds."""
-        return Seen([w for w in self.windows if holds(w)], self.windows)
+    def where(self, holds: Callable[[Window], bool], since: int = 0) -> Seen:
+        """Windows in which something holds, among those from a step on."""
+        among = [w for w in self.windows if w.step >= since]
+        return Seen([w for w in among if holds(w)], among)
 
     def series(self, name: str) -> list[tuple[int, float]]:
         """A number over windows, with steps."""

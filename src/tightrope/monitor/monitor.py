@@ -7,7 +7,6 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -25,7 +24,8 @@ from tightrope.monitor.players import Player
 from tightrope.monitor.responses import with_responses, worth_asking
 from tightrope.monitor.rules import diagnosis
 
-DENSE = (1, 2, 3, 5, 8, 13, 21, 34)
+FIXED = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946, 17711, 28657)
+"""Updates at which a window is opened whatever it costs: so few that their share of a long run goes to nothing."""
 START = 4_000_000
 """Most parameters of both networks together of which the first values are kept, to play from the start again."""
 
@@ -33,9 +33,10 @@ START = 4_000_000
 class Monitor:
     """Watches a training from outside of its loop and names what is wrong with it.
 
-    Hooks count calls and optimiser steps always; in *windows* (generator updates 1, 2, 3, 5, 8, 13, 21, 34, and then
-    about every ``every``-th) they capture what the networks are called with and what the backward passes bring, and the
-    gradient that is applied is compared with what the claimed loss and penalty give. Training is never disturbed:
+    Hooks count calls and optimiser steps always; in *windows* (generator updates 1, 2, 3, 5, 8, 13, 21, 34, 55, 89 and
+    so on, and about every ``every``-th while the budget allows it) they capture what the networks are called with and
+    what the backward passes bring, and the gradient that is applied is compared with what the claimed loss and penalty
+    give: in each window until three in a row agree, then in every fourth. Training is never disturbed:
     weights with and without a monitor are the same, bit for bit. The monitor raises nothing into the loop; if it fails
     it says so in its diagnosis and goes quiet.
 
@@ -71,7 +72,8 @@ class Monitor:
         sample: Draws samples as the user does: ``() -> [n, *shape]``. Called now and then, with random states restored.
         ema: The averaged generator.
         held_out: Real rows that are not trained on, ``[n, *shape]``, to see the critic overfit.
-        budget: Share of the training time that windows may take; they are put off to keep it.
+        budget: Share of the training time that the monitor may take. Periodic windows are put off to keep it; those
+            at the fixed updates above are not.
 
     Raises:
         UserError: A loss, penalty, optimiser or number that is none.
@@ -99,7 +101,7 @@ class Monitor:
         self.failures: dict[str, str] = {}
         self._labels = labels
         self._clock = self._depth = 0
-        self._spent, self._began = 0.0, time.perf_counter()
+        self._spent, self._began = 0.0, 0.0
         self._stride = random.Random(0)
         self._closed = False
         self._stepped: dict[int, weakref.ref[torch.optim.Optimizer]] = {}
@@ -171,8 +173,8 @@ class Monitor:
 
     @property
     def cost(self) -> float:
-        """Share of the time since the monitor was built that it took for itself."""
-        return self._spent / max(time.perf_counter() - self._began, 1e-9)
+        """Share of the time since the training's first call or step that the monitor took for itself."""
+        return self._spent / max(time.perf_counter() - self._began, 1e-9) if self._began else 0.0
 
     def close(self) -> None:
         """Take all hooks off; the diagnosis stays."""
@@ -215,8 +217,8 @@ class Monitor:
             self._observer.end(self.steps, real, z, labels)
             self._next = self._following()
         if self.steps + 1 >= self._next:
-            if self.steps > DENSE[-1] and self.cost > self.budget:
-                self._next = self.steps + 1 + max(1, self.every // 2)
+            if self.steps + 1 not in FIXED and self.cost > self.budget:
+                self._next = self._at_latest(self.steps + 1 + max(1, self.every // 2))
             else:
                 self._open_window()
 
@@ -224,10 +226,11 @@ class Monitor:
         self._guarded("window", self._observer.start)
 
     def _following(self) -> int:
-        dense = [step for step in DENSE if step > self.steps and step - self.steps <= self.every]
-        if dense:
-            return dense[0]
-        return self.steps + max(1, round(self.every * self._stride.uniform(0.7, 1.3)))
+        return self._at_latest(self.steps + max(1, round(self.every * self._stride.uniform(0.7, 1.3))))
+
+    def _at_latest(self, step: int) -> int:
+        """A step, or the fixed window before it."""
+        return min([step, *(fixed for fixed in FIXED if fixed > self.steps)])
 
     def _before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         if id(optimizer) not in self._stepped and not self._closed:
@@ -245,11 +248,15 @@ class Monitor:
         if self._closed or part in self.failures:
             return
         began, self._depth = time.perf_counter(), self._depth + 1
+        if not self._began and part != "start":
+            self._began = began
         try:
-            with warnings.catch_warnings() if self._observer.open else nullcontext():
-                if self._observer.open:
-                    warnings.simplefilter("ignore")
+            if not self._observer.open:
                 work()
+            else:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    work()
         except Exception as problem:  # whatever it is, the training goes on
             self.failures[part] = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:200]}"
             self._observer.abandon()

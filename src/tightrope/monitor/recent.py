@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tightrope.monitor.capture import Call, tensors_in
-from tightrope.monitor.cycle import Judged
+from tightrope.monitor.roles import Judged
 
 ROWS, BYTES = 768, 32 << 20
 """Most rows and bytes kept of each kind."""

@@ -72,15 +72,15 @@ def begin(
         def take() -> None:
             held.enter_context(locked(make_folder(folder)))
             refuse_strangers(folder)
-            write_config(folder, config)
+            write_config(folder, assembled.config)
             met_before(folder, config.data.source)
 
-        _led(ranks, take)
-        seed_global_(config.training.seed)
         progress = Progress(show=show)
         if found is not None:
             watch.note(found, folder, progress.say)
         _fine_tune(config, assembled, progress)
+        _led(ranks, take)
+        seed_global_(config.training.seed)
         _share(assembled, ranks)
         return fit(folder, assembled, progress=progress)
 
@@ -149,8 +149,8 @@ def resume(
                     f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
                 )
                 _fine_tune(config, assembled, progress)
-            if config != stored:
-                write_config(folder, config)
+            if assembled.config != stored:
+                write_config(folder, assembled.config)
             for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):
                 records.forget_after(folder / record, assembled.run.step)
             records.forget_pictures_after(folder, assembled.run.step)

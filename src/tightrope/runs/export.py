@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import tempfile
 import warnings
@@ -46,7 +47,9 @@ def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None =
     plain = constraints.export(generator.generator).eval().cpu()
     if out.suffix.lower() == ".pt2":
         program = _program(plain, _inputs(generator))
-        return write_atomically(out, lambda file: torch.export.save(program, file))
+        whole = io.BytesIO()  # torch ends the process where the disk is full
+        torch.export.save(program, whole)
+        return write_atomically(out, whole.getvalue())
     if out.suffix.lower() == ".onnx":
         return _onnx(plain, generator, out)
     if out.suffix:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, printable
 from tightrope._plumbing.files import as_path
 from tightrope.runs.rows import (
     CONDITIONING,
@@ -71,6 +71,7 @@ class RunRecord:
         real: the picture of real samples.
         problems: one sentence for each thing that could not be read.
         diagnosis: what ``diagnosis.json`` holds, written by the run's own monitor; None without one.
+        nearest: the picture of generated images beside the nearest training images.
     """
 
     path: Path
@@ -87,11 +88,12 @@ class RunRecord:
     real: Path | None
     problems: tuple[str, ...]
     diagnosis: dict[str, Any] | None = None
+    nearest: Path | None = None
 
     @property
     def name(self) -> str:
-        """The name of the run folder."""
-        return self.path.name
+        """The name of the run folder, fit to be shown."""
+        return printable(self.path.name)
 
     def part(self, key: str) -> dict[str, Any]:
         """One part of the configuration, e.g. ``"method"``; empty if it is missing."""
@@ -145,7 +147,7 @@ def read_run(path: Path) -> RunRecord:
     conditioning = folder.in_order(CONDITIONING, Followed, needed=False)
     status = folder.whole("status.json", Status) or Status()
     step, images_seen, seconds = _stand(status, rows)
-    real = path / "samples" / "real.png"
+    real, nearest = (path / "samples" / name for name in ("real.png", "nearest.png"))
     return RunRecord(
         path=path.resolve(),
         config=config,
@@ -161,6 +163,7 @@ def read_run(path: Path) -> RunRecord:
         real=real if folder.holds(real) else None,
         problems=tuple(folder.problems),
         diagnosis=folder.whole(DIAGNOSIS, dict[str, Any], needed=False),
+        nearest=nearest if folder.holds(nearest) else None,
     )
 
 
@@ -231,6 +234,8 @@ class _Folder:
                 _, last = rows.pop()
                 if isinstance(last, dict) and isinstance(row, dict):
                     row.update({**last, **row})
+                elif isinstance(last, Evaluation) and isinstance(row, Evaluation) and not row.measurements:
+                    row = msgspec.structs.replace(last, error=row.error)
             rows.append((step, row))
         if wrong:
             lines = "1 line is left out" if len(wrong) == 1 else f"{len(wrong)} lines are left out, the first"

@@ -124,16 +124,10 @@ CLAIMS = (
     _single("sn-sigma-low", SPECTRAL, "figure 9", "SN's largest ones stay above 0.98 after 5 % of training.",
             ("spectral_norm", "relu"), _of("sigma_low", "spectral_norm", "relu", above=0.98), FIGURE_9),
     *(_elsewhere(ORTHOGONAL, f"orth-{name}", place, sentence, needs) for name, place, sentence, needs in (
-        ("quality", "abstract", "Orthogonal WGANs reach a better quality than WGAN-GP.", "images, 110 CPU minutes"),
-        ("ttur", "abstract", "Orthogonal WGANs reach a better quality than WGAN-TTUR.", "images, 110 CPU minutes"),
-        ("three-ways", "abstract", "The three ways differ in convergence and in how well they keep the constraint.",
-         "the soft and the SVD arm on images"),
-        ("gradient", "seed text only", "The generator's gradient is stronger and less noisy.", "image runs"),
         ("generalisation", "abstract", "The improved procedure generalises better (the metric is our reading).",
          "digits, 400 against 800, two-sided"),
         ("cifar10", "seed text only", "CIFAR-10 FID and IS; the figures in circulation are not credible.",
          "CIFAR-10 on a GPU; nothing is compared with those figures"),
-        ("speed", "seed text only", "Orthogonal critics train fastest.", "time to quality on images"),
     )),
     *(_elsewhere(SPECTRAL, f"sn-{name}", place, sentence, needs, number) for name, place, sentence, needs, number in (
         ("settings", "figures 1 and 2", "SN's worst setting of A to F beats that of none, clipping and WGAN-GP.",

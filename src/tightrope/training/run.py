@@ -64,7 +64,7 @@ class Run:
     average: nn.Module
     critic_optimizer: torch.optim.Optimizer
     generator_optimizer: torch.optim.Optimizer
-    rng: torch.Generator
+    rng: Rng
     latent: int
     batch_size: int
     precision: Precision = "fp32"

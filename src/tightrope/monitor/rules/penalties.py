@@ -127,6 +127,15 @@ def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterat
     if claimed < part.weight <= 40 * claimed and len(history.windows) < 5:
         return  # a lazy penalty at its first turn
     seen = Seen(off, acting.among)
+    rows, features = (off[-1].numbers.get(key, 0.0) for key in ("batch", "features"))
+    if PLACES[name] != "interpolated" and features > 1 and abs(part.weight / claimed * features / rows - 1) < 0.01:
+        yield exact(
+            "penalty_norm_axes", seen,
+            f"The penalty {name} acts with {part.weight / claimed:.4g} times the claimed weight, which is the batch "
+            f"over the number of features ({rows:.0f} over {features:.0f}): its squares are summed over samples.",
+            weight=part.weight, expected=claimed,
+        )  # fmt: skip
+        return
     yield exact(
         "penalty_weight_wrong", seen,
         f"The penalty {name} acts with weight {part.weight:.4g}, not {claimed:.4g}.",
@@ -166,8 +175,8 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
 
 
 def _others(name: str) -> set[str]:
-    """Places that are certainly not the claimed one."""
-    return {"real", "fake", "interpolated"} - {PLACES[name]} | ({"other"} if name in ("r1", "r2") else set())
+    """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
+    return {"real", "fake", "interpolated"} - {PLACES[name]}
 
 
 def _strength(history: History, acting: Seen) -> Iterator[Finding]:

@@ -28,7 +28,12 @@ def not_finite(history: History) -> Iterator[Finding]:
 def contradicted(history: History, finding: Finding) -> bool:
     """Whether the last six windows that say anything of a latched finding say the opposite."""
     if finding.cause not in _LOSSES:
-        return False
+        player = "generator" if finding.cause.startswith("generator") else "critic"
+        told = [w for w in history.windows if w.player(player).accounts and kind(w, player) == "claim"][-6:]
+        clean = all(
+            a.kind in ("losses", "claim") and a.left <= a.error for w in told for a in w.player(player).accounts
+        )
+        return len(told) == 6 and clean and told[0].step > finding.since
     player = finding.cause.partition("_")[0]
     said = [kind(w, player) for w in history.windows[-6:]]
     other = "generator" if player == "critic" else "critic"

@@ -136,7 +136,8 @@ def rates(history: History) -> Iterator[Finding]:
             )  # fmt: skip
         elif counters.rate < 0.01 * counters.top_rate:
             fell = next((step for step, rate in counters.rates if rate < 0.01 * counters.top_rate), history.step)
-            early = fell <= 100
+            middle = [rate for step, rate in counters.rates if step <= fell // 2][-1:]
+            early = fell <= 100 and bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
             yield Finding(
                 "schedule_too_fast",
                 f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",

@@ -84,7 +84,7 @@ class Stack:
             stacked_module([r.average for r in self.runs]),
             method.critic_optimizer.build(critic.parameters()),
             method.generator_optimizer.build(generator.parameters()),
-            Streams([r.rng for r in self.runs]),  # type: ignore[arg-type]
+            Streams([r.rng for r in self.runs]),
             first.latent,
             first.batch_size,
             first.precision,
@@ -163,7 +163,7 @@ class Stack:
         for module in (together.generator, together.critic, together.average):
             keep_(module, rows)
         self.runs = [self.runs[k] for k in places]
-        together.rng = Streams([r.rng for r in self.runs])  # type: ignore[assignment]
+        together.rng = Streams([r.rng for r in self.runs])
         self.last = {player: rows_of_found(found, rows) for player, found in self.last.items()}
         self.weights.keep(places)
         for rates in self.rates.values():
