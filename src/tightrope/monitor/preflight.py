@@ -98,6 +98,11 @@ def _play(
         else:
             judged = scores_of(critic(fake.to(real.dtype), *more))
             total = -torch.stack([f.float().mean() for f in judged]).sum()
+            if claim is not None and claim.generator is not None:
+                with torch.no_grad():
+                    against = scores_of(critic(real, *more)) if claim.paired else judged
+                halves = zip(against, judged, strict=True)
+                total = torch.stack([claim.generator(r.detach(), f) for r, f in halves]).sum()
         if total.requires_grad:
             total.backward()
         monitor.rehearse(player)

@@ -67,7 +67,6 @@ def begin(
             ranks, lambda: assemble(config, dataset, generator=generator, critic=critic, progress=show)
         )
         watch.refuse_unwatched(assembled.run, config.training)
-        found = watch.checked(assembled)
 
         def take() -> None:
             held.enter_context(locked(make_folder(folder)))
@@ -76,10 +75,11 @@ def begin(
             met_before(folder, config.data.source)
 
         progress = Progress(show=show)
+        _fine_tune(config, assembled, progress)
+        found = watch.checked(assembled)
+        _led(ranks, take)
         if found is not None:
             watch.note(found, folder, progress.say)
-        _fine_tune(config, assembled, progress)
-        _led(ranks, take)
         seed_global_(config.training.seed)
         _share(assembled, ranks)
         return fit(folder, assembled, progress=progress)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 REPLICATES, MOST = 4, 3
 """Replicates of the changes that promise something, and how many of these."""
+ROUNDS, MOST_ROUNDS = 40, 60
+"""Rounds of a branch from where the training stands, and most rounds of one from its beginning."""
 YOUNG = 600
 """Steps up to which a training is played from its beginning too."""
 NEAR, IMPROVING, ENOUGH = 0.1, 0.75, 0.7
@@ -115,21 +117,23 @@ def respond(monitor: Monitor, seconds: float, *, gate: bool = True) -> Diagnosis
 def asked(monitor: Monitor, seconds: float) -> list[Response]:
     """The responses from the beginning and from where the training stands, the second only if the first says nothing.
 
+    A training that is near the data now is not asked how it began.
+
     Raises:
         CannotPlayError: Copies of this training cannot be played.
     """
     began = time.monotonic()
     game = game_of(monitor)
     table = table_of(game, monitor.held_out)
+    now = _Play(monitor, game, table, ROUNDS, began + seconds)
+    first = now.response([])
+    if first.state == "near":
+        return [first]
     found: list[Response] = []
-    for from_start in (True, False):
-        if from_start and (not game.start or monitor.steps > YOUNG):
-            continue
-        rounds = min(max(monitor.steps // 2, 40), 60) if from_start else 40
-        left = seconds - (time.monotonic() - began)
-        until = time.monotonic() + (left if not from_start else 0.7 * left)
-        here = replace(game, from_start=from_start)
-        found.append(_Play(monitor, here, table, rounds, until).response(list(changes(here))))
+    if game.start and monitor.steps <= YOUNG:
+        rounds = min(max(monitor.steps // 2, ROUNDS), MOST_ROUNDS)
+        young = replace(game, from_start=True)
+        found.append(_Play(monitor, young, table, rounds, began + 0.7 * seconds).response(list(changes(young))))
         if found[-1].helping():
-            break
-    return found
+            return found
+    return [*found, now.response(list(changes(game)))]

@@ -7,7 +7,7 @@ tells apart, they are candidates and none is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tightrope.monitor.claims import PLAYERS
@@ -19,11 +19,12 @@ from tightrope.monitor.what_if.game import Game, game_of
 if TYPE_CHECKING:
     from tightrope.monitor.monitor import Monitor
 
-LARGE_STEP = 0.01
-"""Movement per update, relative to the parameters, below which a rate is not too large (healthy: up to 0.02)."""
-HIGH_MOMENTUM = 0.85
-CLEARLY = 0.25
-"""A cause is named if its log gain exceeds that of the next one by this."""
+LARGE_STEP, HUGE_STEP = 0.01, 0.025
+"""Movement per update, relative to the parameters: not too large below the first, unheard of in sound runs above the
+second (the largest there: 0.02)."""
+HIGH_MOMENTUM, HUGE_MOMENTUM = 0.85, 0.92
+SLOW_CRITIC, STILL_CRITIC = 1 / 4, 1 / 15
+"""Movement of the critic over that of the generator."""
 
 
 def findings(monitor: Monitor, responses: Sequence[Response]) -> tuple[list[Finding], str]:
@@ -54,7 +55,10 @@ def _named(monitor: Monitor, game: Game, response: Response, helping: list[Gain]
         if cause and cause not in causes:
             causes[cause] = gain
     best = next(iter(causes.values()), helping[0])
-    alike = {c: g for c, g in causes.items() if g.mean > best.mean - CLEARLY}
+    alike = {c: g for c, g in causes.items() if g.mean + g.half_width > best.mean - best.half_width}
+    outside = [c for c, g in alike.items() if extreme(monitor, game, g.change.kind)]
+    named = next(iter(alike)) if len(alike) == 1 else outside[0] if len(outside) == 1 else ""
+    best = alike.get(named, best)
     if response.milder is not None and response.milder.change.kind == best.change.kind:
         best = response.milder
     others = ", ".join(f"{g.change.name}: {g.said()}" for g in helping[:5])
@@ -71,32 +75,45 @@ def _named(monitor: Monitor, game: Game, response: Response, helping: list[Gain]
         f"{len(best.pairs)} pairs."
     )
     since = 0 if response.from_start else monitor.steps
-    if len(alike) == 1:
-        return Finding(next(iter(alike)), words, evidence, since, "medium", "why it fails")
+    if named:
+        return Finding(named, words, evidence, since, "medium", "why it fails")
     what = "Several changes help alike" if alike else "It helps, but such a change calms any game that turns"
     return Finding(
         "unknown_trouble", f"{words} {what}.", evidence, since, "low", "why it fails", candidates=tuple(alike)
     )
 
 
+def moves(monitor: Monitor) -> dict[str, float]:
+    """Median movement per update over the last windows, by player."""
+    last = monitor.history.windows[-8:]
+    return {name: sorted(w.player(name).moved for w in last)[len(last) // 2] for name in PLAYERS}
+
+
 def cause_of(monitor: Monitor, game: Game, kind: str) -> str:
     """The cause that a kind of change speaks for here; empty where the settings do not make it credible."""
-    history = monitor.history
-    last = history.windows[-8:]
-    moved = {name: sorted(w.player(name).moved for w in last)[len(last) // 2] for name in PLAYERS}
-    auc = sorted(value for _, value in history.series("auc")[-8:]) or [0.5]
+    moved = moves(monitor)
+    auc = sorted(value for _, value in monitor.history.series("auc")[-8:]) or [0.5]
     middle = auc[len(auc) // 2]
     bounded = bool(game.settings.penalties or game.spectral or game.settings.clip is not None)
+    slow = moved["critic"] < SLOW_CRITIC * moved["generator"]
+    strong = "critic_too_strong" if middle > 0.99 and not bounded else ""
+    return {
+        "generator rate down": "generator_step_too_large" if moved["generator"] > LARGE_STEP else "",
+        "critic rate down": "critic_step_too_large" if moved["critic"] > LARGE_STEP else strong,
+        "critic up": "critic_too_weak" if middle < 0.55 or slow else "",
+        "momentum": "momentum_too_high" if momentum(game) >= HIGH_MOMENTUM else "",
+        "penalty weaker": "penalty_too_strong",
+        "penalty stronger": "",  # every sound game with a penalty has a weight that is better in its first rounds
+        "damping": "" if bounded else strong or "rotation_undamped",
+        "clip wider": "clip_crippling",
+    }[kind]
 
-    rules: dict[str, Callable[[], str]] = {
-        "generator rate down": lambda: "generator_step_too_large" if moved["generator"] > LARGE_STEP else "",
-        "critic rate down": lambda: "critic_step_too_large" if moved["critic"] > LARGE_STEP
-        else "critic_too_strong" if middle > 0.99 and not bounded else "",
-        "critic up": lambda: "critic_too_weak" if middle < 0.55 or moved["critic"] < moved["generator"] / 4 else "",
-        "momentum": lambda: "momentum_too_high" if momentum(game) >= HIGH_MOMENTUM else "",
-        "penalty weaker": lambda: "penalty_too_strong",
-        "penalty stronger": lambda: "penalty_too_weak",
-        "damping": lambda: "" if bounded else "critic_too_strong" if middle > 0.99 else "rotation_undamped",
-        "clip wider": lambda: "clip_crippling",
-    }  # fmt: skip
-    return rules[kind]()
+
+def extreme(monitor: Monitor, game: Game, kind: str) -> bool:
+    """Whether what a kind of change undoes lies far outside of what sound trainings set."""
+    moved = moves(monitor)
+    if kind == "momentum":
+        return momentum(game) > HUGE_MOMENTUM
+    if kind.endswith("rate down"):
+        return moved[kind.split()[0]] > HUGE_STEP
+    return kind == "critic up" and moved["critic"] < STILL_CRITIC * moved["generator"]
