@@ -182,12 +182,11 @@ def test_gain_and_interval_against_a_plain_computation() -> None:
 
 def test_the_distance_is_the_energy_distance() -> None:
     x, y = torch.randn(60, 3).double(), torch.randn(50, 3).double() + 1
-    table = branch.Table((x,), (x,), y, (x,), 8, 8, float(torch.pdist(y).mean()))
     cross = sum(float((a - b).norm()) for a in x for b in y) / 3000
     own = [sum(float((s[i] - s[j]).norm()) for i in range(len(s)) for j in range(i)) / (len(s) * (len(s) - 1) / 2)
            for s in (x, y)]  # fmt: skip
-    assert branch.distance(table, x) == pytest.approx((2 * cross - own[0] - own[1]) / own[1], rel=1e-6)
-    assert branch.distance(table, x * float("nan")) == branch.WORST
+    assert branch.energy(x, y) == pytest.approx((2 * cross - own[0] - own[1]) / own[1], rel=1e-6)
+    assert branch.energy(x * float("nan"), y) == branch.WORST
 
 
 def test_kept_rows_are_bounded_copies() -> None:

@@ -17,7 +17,9 @@ GENERATOR: Final = "generator.safetensors"
 BEST: Final = "best.safetensors"
 CHECKPOINT: Final = re.compile(r"step_(\d{8,})\.safetensors")
 _LEFTOVERS: Final = {
-    ".": leftover(r"(?:config|status|diagnosis)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"),
+    ".": leftover(
+        r"(?:config|status|diagnosis|preflight)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"
+    ),
     "checkpoints": leftover(r"step_\d{8,}\.safetensors"),
     "samples": leftover(r"step_\d{8,}\.png|real\.png"),
 }

@@ -28,7 +28,6 @@ class Table:
         judge: Latents of the samples that are judged.
         batch: Real rows per step.
         latent_batch: Latents per step.
-        unit: Mean distance between the held rows.
     """
 
     real: Rows
@@ -37,7 +36,6 @@ class Table:
     judge: Rows
     batch: int
     latent_batch: int
-    unit: float
 
 
 def table_of(game: Game, held_out: Tensor | None) -> Table:
@@ -48,18 +46,23 @@ def table_of(game: Game, held_out: Tensor | None) -> Table:
         held, train = held_out.to(real[0].device), real
     else:
         held, train = real[0][third], tuple(t[~third] for t in real)
-    held = held[:JUDGED].detach().flatten(1).double()
-    unit = float(torch.pdist(held).mean()) if len(held) > 1 else 0.0
+    held = held[torch.linspace(0, len(held) - 1, min(len(held), JUDGED)).long()].detach().flatten(1).double()
     sizes = game.recent.real.size, game.recent.latents.size
-    return Table(train, latents, held, tuple(t[-JUDGED:] for t in latents), *sizes, max(unit, 1e-12))
+    return Table(train, latents, held, tuple(t[-JUDGED:] for t in latents), *sizes)
 
 
-def distance(table: Table, fake: Tensor) -> float:
-    """Energy distance of samples to the held rows, in units of their mean distance; unbiased, so it may be below 0."""
-    x, y = fake.detach().flatten(1).double(), table.held
+def energy(fake: Tensor, real: Tensor) -> float:
+    """Energy distance in units of the mean distance between real rows; unbiased, so it may be a little below 0.
+
+    Args:
+        fake: Samples ``[n, *shape]``.
+        real: Rows ``[m, *shape]``, or flat.
+    """
+    x, y = fake.detach().flatten(1).double(), real.detach().flatten(1).double()
     if x.shape[1:] != y.shape[1:] or not bool(torch.isfinite(x).all()):
         return WORST
-    value = (2 * float(torch.cdist(x, y).mean()) - float(torch.pdist(x).mean())) / table.unit - 1
+    unit = float(torch.pdist(y).mean())
+    value = (2 * float(torch.cdist(x, y).mean()) - float(torch.pdist(x).mean()) - unit) / max(unit, 1e-12)
     return min(WORST, value) if value == value else WORST
 
 
@@ -96,7 +99,7 @@ def played(
 
 def _look(game: Game, table: Table, state: State) -> float:
     with undisturbed(state.generator), torch.no_grad():
-        return distance(table, game.samples(state.generator, table.judge))
+        return energy(game.samples(state.generator, table.judge), table.held)
 
 
 def _drawn(rows: Rows, n: int, order: torch.Generator) -> Rows:
