@@ -30,12 +30,12 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_rate_that_moves_helps_a_run_that_stands_still(run: Path) -> None:
+def test_a_rate_that_explodes_hurts_a_run_that_stands_still(run: Path) -> None:
     before, stream = files(run), torch.get_rng_state()
-    (trial,) = doctor.probe(run, ["lr=1e-3"], steps=40, seeds=4, write=False)
-    assert trial.verdict == "helps" and trial.ratio[2] < 1
-    assert trial.step == 20 and len(trial.plain) == len(trial.changed) == 4
-    assert trial.plain == pytest.approx([trial.start] * 4, rel=1e-3)  # at a rate of 1e-9 nothing moves
+    (trial,) = doctor.probe(run, ["lr=1"], steps=12, seeds=3, write=False)
+    assert trial.verdict == "hurts" and trial.ratio[1] > 3
+    assert trial.step == 20 and len(trial.plain) == len(trial.changed) == 3
+    assert trial.plain == pytest.approx([trial.start] * 3, rel=1e-3)  # at a rate of 1e-9 nothing moves
     assert files(run) == before and torch.equal(stream, torch.get_rng_state())
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_fix_is_refused(fix: str, words: str) -> None:
 def test_a_fix_that_holds_from_the_first_step_on_is_refused() -> None:
     with pytest.raises(UserError, match="first step"):
         fixed(methods.build("sn_wgan"), "norm=operator")
-    with pytest.raises(UserError, match="first step|changes"):
+    with pytest.raises(UserError, match=r"first step|changes"):
         fixed(methods.build("wgan"), "bound=0.1")
 
 

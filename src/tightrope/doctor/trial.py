@@ -86,8 +86,8 @@ class FixTrial:
         plain, changed = (sum(v) / len(v) for v in (self.plain, self.changed))
         return (
             f"{self.fix}: {self.verdict}. After {self.steps} steps from step {self.step} the distance is "
-            f"{changed:.4g}, {plain:.4g} without ({self.start:.4g} at the checkpoint): {ratio:.3g} times, 95 % interval "
-            f"[{low:.3g}, {high:.3g}] over {len(self.plain)} seeds."
+            f"{changed:.4g}, {plain:.4g} without ({self.start:.4g} at the checkpoint): {ratio:.3g} times, "
+            f"95 % interval [{low:.3g}, {high:.3g}] over {len(self.plain)} seeds."
         )
 
 
