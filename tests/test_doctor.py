@@ -117,6 +117,15 @@ def test_preflight_of_a_sound_training() -> None:
     assert not g._forward_hooks and not d._forward_pre_hooks and all(p.grad is None for p in d.parameters())
 
 
+@pytest.mark.parametrize("loss", ["non_saturating", "wasserstein", "least_squares", "relativistic", "minimax"])
+def test_preflight_plays_the_claimed_loss_of_both_players(loss: str) -> None:
+    g, d = mlp(LATENT, 16, 2), mlp(2, 16, 1)
+    both = torch.optim.Adam(g.parameters(), 1e-3), torch.optim.Adam(d.parameters(), 1e-3)
+    penalty = ("gp", 10.0) if loss == "wasserstein" else None
+    found = doctor.preflight(g, d, torch.randn(32, 2), loss, both, penalty, z=torch.randn(32, LATENT))
+    assert found.healthy, str(found)
+
+
 def test_preflight_finds_what_needs_no_training() -> None:
     g, d = networks()
     real = torch.rand(16, 2)
