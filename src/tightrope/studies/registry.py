@@ -17,9 +17,20 @@ from tightrope._plumbing.words import closest
 from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
 
 STUDIES: Final[tuple[str, ...]] = (
-    "wgan", "wgan_images", "orthogonal", "orthogonal_images", "generalisation", "spectral",
-    "conditioning", "conditioning_images", "local_convergence", "convergence", "convergence_images",
-)  # fmt: skip
+    "wgan",
+    "wgan_images",
+    "orthogonal",
+    "orthogonal_images",
+    "generalisation",
+    "spectral",
+    "conditioning",
+    "conditioning_images",
+    "local_convergence",
+    "convergence",
+    "convergence_images",
+    "questions",
+    "augmentation",
+)
 """Modules of this package that are studies, in the order of the ledger."""
 
 SAME_TIME = 0.05
