@@ -56,7 +56,7 @@ def _choose(steps: int, seed: int) -> Part:
 
 GRID = {
     "smoke": _parts(8, (7900,), data="digits", checkpoints=4, width=8, batch=8),
-    "cpu": (_choose(250, 7990), *_parts(250, range(7900, 7906))),
+    "cpu": (_choose(250, 7990), *_parts(250, range(7900, 7905))),
     "paper": _parts(100_000, range(7900, 7910), width=64, init="n002", latent=100),
 }
 
