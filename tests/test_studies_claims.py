@@ -320,20 +320,24 @@ def test_registered_runs_of_which_none_is_done_may_wait_but_not_a_part_of_them(e
     assert judge(study, {"cpu": rows})[0].verdict == "reproduced"
 
 
-@pytest.mark.parametrize("name", ["spectral", "orthogonal_images"])
-def test_initialisations_are_those_that_the_rows_chose(name: str) -> None:
-    """Each arm's weights are the better ones of part ``choose``, on a seed that judges nothing."""
+@pytest.mark.parametrize(
+    ("name", "setting", "chosen"),
+    [("spectral", "init", "INITS"), ("orthogonal_images", "init", "INITS"), ("wgan_images", "rate", "RATES")],
+)
+def test_what_an_arm_starts_with_is_what_the_rows_chose(name: str, setting: str, chosen: str) -> None:
+    """Weights or rates are the better ones of part ``choose``, on a seed that judges nothing."""
     from tightrope.studies.exported import read
 
     rows = read(Path(__file__).parents[1] / "docs" / "results" / "studies" / f"{name}.jsonl")["cpu"]
     study, ends = load(name), dict[str, dict[str, float]]()
     for row in rows:
         if row.cell.get("part") == "choose":
-            ends.setdefault(str(row.cell["arm"]), {})[str(row.cell["init"])] = row.values["log_fd"]
+            ends.setdefault(str(row.cell["arm"]), {})[row.cell[setting]] = row.values["log_fd"]
+    ends = {arm: found for arm, found in ends.items() if len(found) > 1}
     if not ends:
         pytest.skip("no rows yet")
-    inits = sys.modules[study.module].INITS
-    assert {arm: min(found, key=found.__getitem__) for arm, found in ends.items()} == {arm: inits[arm] for arm in ends}
+    taken = getattr(sys.modules[study.module], chosen)
+    assert {arm: min(found, key=found.__getitem__) for arm, found in ends.items()} == {arm: taken[arm] for arm in ends}
     judged = {
         seed for part in study.grid["cpu"] for cell in part.cells if cell["part"] != "choose" for seed in part.seeds
     }
