@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from monitor_cases import LATENT, Sigmoid, build, mlp
+from monitor_loop import LATENT, Sigmoid, build, mlp
 from tightrope import constraints, doctor
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
@@ -64,8 +64,17 @@ def test_of_a_run_folder_the_monitor_stands_first(tmp_path: Path) -> None:
     (tmp_path / "diagnosis.json").write_text(json.dumps(monitor.diagnose().to_json()))
     found = doctor.diagnose(tmp_path)
     assert [f.cause for f in found][:2] == ["generator_sign_flipped", "critic_no_gradient"]
-    (tmp_path / "diagnosis.json").write_text('{"findings": [{"cause": 3}]}')
-    assert doctor.diagnose(tmp_path)[0].cause == "critic_no_gradient"
+    for damaged in (
+        {"findings": [{"cause": 3}]},
+        {"findings": 3},
+        {"checked": 3},
+        {"not_checked": -1},
+        {"checked": [1]},
+    ):
+        (tmp_path / "diagnosis.json").write_text(json.dumps(damaged))
+        found = doctor.diagnose(tmp_path)
+        assert found[0].cause == "critic_no_gradient"
+        assert "diagnosis.json cannot be read" in found.not_checked[-1]
 
 
 @pytest.mark.parametrize("content", ["", "nothing\n", "[1]\n"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -17,13 +18,18 @@ def say(*lines: object, error: bool = False) -> None:
     Args:
         lines: A line each: one that holds a line's end shows it as ``\n``.
         error: Print to stderr.
+
+    Raises:
+        OSError: Writing failed for another reason, such as a full disk.
     """
     stream: TextIO | None = sys.stderr if error else sys.stdout
     if stream is None:  # closed before the start
         return
     try:
         print("\n".join(map(printable, lines)), file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as problem:
+        if problem.errno not in (errno.EPIPE, errno.EIO):  # the reader has left, or its terminal was closed
+            raise
         hush(stream)
 
 

@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.say import hush, say
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter gets its code instead
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        warnings.showwarning = lambda message, *where: say(f"note: {message}", error=True)
     words = sys.argv[1:] if arguments is None else arguments
     try:
         return _command(words, alone=arguments is None)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_whole
-from tightrope._plumbing.errors import UserTypeError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.monitor.capture import Listener, StepListener
 from tightrope.monitor.claims import PLAYERS, claims_of, inner, optimizers_of
 from tightrope.monitor.finding import Diagnosis
@@ -164,7 +164,12 @@ class Monitor:
 
         Args:
             player: ``"generator"`` or ``"critic"``.
+
+        Raises:
+            UserError: It is neither.
         """
+        if player not in self.players:
+            raise UserError(f"Expected player as 'generator' or 'critic', got {player!r}; name one of the two.")
         for optimizer in self.players[player].claimed:
             self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
             self._after(optimizer)
