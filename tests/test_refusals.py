@@ -71,6 +71,7 @@ def begun(**changes):
 
 
 RING = data.open_data("toy:ring", progress=False, limit=64)
+R1, PAIR = methods.build("r1"), lambda: (nn.Linear(3, 2), critic())
 AVERAGES = losses.ScoreAverages(real=1.0, updates=1)
 STRENGTH = perturbations.AdaptiveStrength().state_dict()
 
@@ -158,7 +159,7 @@ ACCEPTED = [
     (lambda: schedules.Linear(0.0, 1.0, images=10)("a"), "images_seen as a whole number"),
     (lambda: losses.hinge.critic(X.to_sparse(), X), "sparse|strided|dense"),
     (lambda: training.seeds.Stack([]), "at least one run"),
-    (lambda: training.seeds.train(methods.build("r1"), lambda seed: (nn.Linear(3, 2), critic()), RING, [0, 1], steps=1, batch_size=8, latent=3, measure=3), "measure as"),
+    (lambda: training.seeds.train(R1, lambda seed: PAIR(), RING, [0, 1], steps=1, latent=3, measure=3), "measure as"),
     (lambda: training.distributed.share(begun(), 2), "ranks as a Ranks"),
     (lambda: penalties.consistency(critic(), X, X, augment=nn.Identity()), "augment as"),
     (lambda: penalties.gradient_noise(lambda *_, **__: None, critic(), X), "give a scalar"),
