@@ -79,7 +79,10 @@ def _by_channels(own: Callable[..., Tensor], first: int) -> Callable[..., Tensor
         training: bool = first > 0,
         momentum: float = 0.1,
         eps: float = 1e-5,
+        *,
+        use_input_stats: bool | None = None,  # what instance normalisation calls ``training``
     ) -> Tensor:
+        training = training if use_input_stats is None else use_input_stats
         if not training:
             return own(x, running_mean, running_var, weight, bias, training, momentum, eps)
         if running_mean is not None:
