@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from monitor_cases import LATENT, Sigmoid, build, mlp
+from monitor_loop import LATENT, Sigmoid, build, mlp
 from tightrope import constraints, doctor
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
@@ -115,6 +115,15 @@ def test_preflight_of_a_sound_training() -> None:
     assert all(torch.equal(a[k], b[k]) for a, b in zip(before, after, strict=True) for k in a)
     assert torch.equal(random, torch.get_rng_state())
     assert not g._forward_hooks and not d._forward_pre_hooks and all(p.grad is None for p in d.parameters())
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wasserstein", "least_squares", "relativistic", "minimax"])
+def test_preflight_plays_the_claimed_loss_of_both_players(loss: str) -> None:
+    g, d = mlp(LATENT, 16, 2), mlp(2, 16, 1)
+    both = torch.optim.Adam(g.parameters(), 1e-3), torch.optim.Adam(d.parameters(), 1e-3)
+    penalty = ("gp", 10.0) if loss == "wasserstein" else None
+    found = doctor.preflight(g, d, torch.randn(32, 2), loss, both, penalty, z=torch.randn(32, LATENT))
+    assert found.healthy, str(found)
 
 
 def test_preflight_finds_what_needs_no_training() -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again, or while it trains.",
     "diagnose": "Say what is wrong with a run, with evidence and remedy.",
+    "probe": "Does a fix help: a run's checkpoint trained on with and without it, over seeds.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "dynamics": "Does a run's game contract, and how does it turn.",
     "toy": "A small game under a method: the Dirac-GAN's spectra, verdict and trajectory.",

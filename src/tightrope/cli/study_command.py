@@ -65,6 +65,8 @@ class RunOptions(_Named):
     """Start no run that is not expected to end in so many minutes; the next call goes on."""
     refresh: bool = False
     """Do again what ran under another version of the library."""
+    dry_run: bool = False
+    """Run every cell for a few steps on a few samples, digits for images, to see that it works; keep nothing."""
     quiet: bool = False
     """Print nothing but the last line."""
 
@@ -153,6 +155,9 @@ def _run(words: list[str]) -> int:
     from tightrope.studies.versions import library, own_code
 
     study, store = _open(options)
+    if options.dry_run:
+        store.close()
+        return _rehearse(study, options)
     code = own_code(study)
     again = store.forgive(study.name, options.scale, code)
     if options.refresh:
@@ -170,6 +175,17 @@ def _run(words: list[str]) -> int:
     for row in [row for row in store.rows(study.name, options.scale, code) if row.status == "crashed"][:5]:
         say(f"crashed: {row.cell} seed {row.seed}: {row.note.strip().splitlines()[-1]}")
     return 1 if now.crashed else 0
+
+
+def _rehearse(study: Study, options: RunOptions) -> int:
+    from tightrope.studies.rehearsal import rehearse
+
+    rows = list(rehearse(study, options.scale))
+    crashed = [row for row in rows if row.status == "crashed"]
+    for row in crashed:
+        print(f"crashed: {row.cell}: {row.note.strip().splitlines()[-1]}")
+    print(f"{study.name}, scale {options.scale}: {len(rows) - len(crashed)} of {len(rows)} cells work; nothing is kept")
+    return 1 if crashed else 0
 
 
 def _report(words: list[str]) -> int:

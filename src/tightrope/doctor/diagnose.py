@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
+from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.files import as_path
+from tightrope.doctor.what_if import ask_run
 from tightrope.monitor import Diagnosis, Finding, Monitor
 from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import ranked
@@ -19,11 +21,15 @@ from tightrope.runs.record import RunRecord, read_run
 from tightrope.runs.rows import decode
 
 
-def diagnose(thing: Monitor | Path | str) -> Diagnosis:
+def diagnose(thing: Monitor | Path | str, *, what_if: bool = False, seconds: float = 60.0) -> Diagnosis:
     """What is wrong with a training, ranked, each finding with its evidence, remedy and confirming experiment.
 
     Args:
         thing: A :class:`~tightrope.monitor.Monitor`, the folder of a run, or a ``metrics.jsonl`` with a row per line.
+        what_if: Where samples do not come closer to the data and nothing else explains it, play copies of the training
+            on, as it is and with one change each, to find out what would help. Of a folder its newest checkpoint is
+            taken; nothing in it changes.
+        seconds: About how long the copies may take.
 
     Returns:
         The diagnosis. Of a folder or a file it rests on logged rows, and says what they cannot tell; what the run's own
@@ -39,20 +45,28 @@ def diagnose(thing: Monitor | Path | str) -> Diagnosis:
         >>> doctor.diagnose(monitor)[0].cause
         'constraint_missing'
     """
+    check_number("seconds", seconds, 60.0)
     if isinstance(thing, Monitor):
-        return thing.diagnose()
+        return thing.respond(seconds) if what_if else thing.diagnose()
     if not isinstance(thing, (str, Path)):
         raise UserTypeError(
             f"Expected a Monitor, a run folder or a metrics.jsonl, got a {type(thing).__name__}; pass one of these."
         )
     path = as_path(thing)
     if path.is_file():
+        if what_if:
+            raise UserError("Expected a Monitor or a run folder for what-ifs, got a file; copies need networks.")
         rows, wrong = decode(path, dict[str, Any])
         if not rows:
             why = f" ({wrong[0]})" if wrong else ""
             raise UserError(f"Expected a log with a JSON object per line, got none in {path}{why}; give metrics.jsonl.")
         return from_rows(rows)
-    record = read_run(path)
+    found = of_record(read_run(path))
+    return ask_run(path, found, seconds) if what_if else found
+
+
+def of_record(record: RunRecord) -> Diagnosis:
+    """The diagnosis of a run that was read: what its monitor wrote down, and what its rows tell."""
     logged = from_rows(record.rows, claims=_claims(record), reason=record.reason)
     return _together(logged, record.diagnosis)
 
