@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -149,12 +150,10 @@ def test_a_run_of_photographs_shows_classes_and_copies(tmp_path: Path, condition
     config = runs.resolve(photos, steps=2, network="dcgan", width=4, latent=4, batch_size=4, evaluate_every=0,
                           evaluate_n=4, conditional=conditional, threads=1, conditioning_every=0)  # fmt: skip
     runs.begin(tmp_path / "run", config, quiet=True)
-    last = Image.open(tmp_path / "run" / "samples" / "step_00000002.png")
-    assert (
-        last.width > last.height if conditional else last.width == last.height
-    )  # three classes, two rows of eight each
+    with Image.open(tmp_path / "run" / "samples" / "step_00000002.png") as last:
+        assert (last.width > last.height) == conditional, "three classes, two rows of eight each"
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
-    assert ("Copies of training images?" in page and "nearest of 24 training images" in page) or "nearest of" in page
+    assert "Copies of training images?" in page and re.search(r"nearest of \d+ training images", page)
     assert ("the same class at the same place: kind00, kind01, kind02" in page) == conditional
     assert ("as many are shown of one class as of another" in page) == (not conditional)
 

@@ -76,15 +76,21 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
 
 def resolved(options: Any, words: list[str], command: str, *, show: bool, notes: bool = True) -> tuple[Config, Dataset]:
     """Configuration and data of what was typed after a command."""
+    from tightrope.runs.choice import choose, with_choice
     from tightrope.runs.resolve import resolve_wishes
 
-    return resolve_wishes(
-        Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
-        vars(options.hyperparameters) | vars(options.architecture),
-        command=shlex.join(["tightrope", command, *words]),
-        progress=show,
-        say=lambda text: say(text, error=True) if notes else None,
-    )
+    def tell(text: str) -> None:
+        if notes:
+            say(text, error=True)
+
+    wishes = Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)})
+    wanted = vars(options.hyperparameters) | vars(options.architecture)
+    choice = choose(wishes, wanted)
+    if choice.why:
+        tell(f"note: {choice.why}")
+    wishes, wanted = with_choice(wishes, wanted, choice)
+    typed = shlex.join(["tightrope", command, *words, *choice.words])
+    return resolve_wishes(wishes, wanted, command=typed, progress=show, say=tell)
 
 
 def typed(base: type[Wishes], name: str, words: list[str]) -> Any:

@@ -139,10 +139,11 @@ def _shown(value: Any) -> str:
 
 def reproduce(record: RunRecord) -> Markup:
     """The command that starts the same run."""
-    command = record.config.get("command")
+    command, changes = record.config.get("command"), record.config.get("changes")
+    told = missing(f"Then it was resumed with other settings: {_shown(changes)}.") if changes else Markup("")
     if not isinstance(command, str) or not command.strip():
-        return missing("No command was recorded.")
-    return piece("reproduce", re.findall(r"(\s*)(\S*)", command))
+        return missing("No command was recorded.") + told
+    return piece("reproduce", re.findall(r"(\s*)(\S*)", command)) + told
 
 
 def definitions(record: RunRecord) -> Markup:

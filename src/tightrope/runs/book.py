@@ -187,6 +187,10 @@ class Book:
 
         Args:
             full: As the run is judged at its end; else with the fewer samples of evaluations before it.
+
+        Raises:
+            KeyboardInterrupt: It came while nobody had asked the run to stop.
+            UserError: Never: what is raised inside is written down.
         """
         began, n = time.monotonic(), self._n(full=full)
         try:

@@ -39,7 +39,7 @@ class DataSettings:
 
     source: str
     resolution: Size | None = None
-    channels: Literal[1, 3] | None = None
+    channels: Literal[1, 3, 4] | None = None
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     skip_broken: bool = False
     flip: bool = False
@@ -105,11 +105,13 @@ class TrainingSettings:
     keep: Count = 3
     tensorboard: bool = False
     from_run: str = ""
+    on_trouble: Literal["continue", "stop", "probe"] = "continue"
+    preflight: bool = True
 
 
 @dataclass(frozen=True)
 class Config:
-    """The whole resolved configuration; ``RUN/config.json``."""
+    """The whole resolved configuration; ``RUN/config.json``. ``changes`` are lines on what was resumed otherwise."""
 
     data: DataSettings
     method: MethodSettings
@@ -117,6 +119,7 @@ class Config:
     training: TrainingSettings
     command: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values with the format's number and the version that wrote it."""

@@ -55,6 +55,7 @@ class Wishes:
         latent: Size of the latents; 128 for images, 16 otherwise if not given.
         resolution: Resize the shorter side and crop the centre to this many pixels.
         channels: Convert to grey (1) or colour (3).
+        alpha: Keep the opacity of images as a fourth channel; else transparent pixels are placed on white.
         limit: Use at most this many samples.
         skip_broken: Go on without files that cannot be read; they are named and counted.
         flip: Mirror images at random.
@@ -78,6 +79,10 @@ class Wishes:
             time by default.
         keep: Checkpoints to keep.
         tensorboard: Write TensorBoard events into the run folder as well.
+        on_trouble: When the run's monitor finds that something is wrong: continue and write it down, stop after saving,
+            or probe, which plays copies with one change each to find out what would help, and goes on.
+        preflight: Check networks, optimisers, data and claims on one batch before the first step; what can never train
+            is refused.
     """
 
     data: str
@@ -91,6 +96,7 @@ class Wishes:
     latent: Size | None = None
     resolution: Size | None = None
     channels: Literal[1, 3] | None = None
+    alpha: bool = False
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     skip_broken: bool = False
     flip: bool = False
@@ -112,6 +118,8 @@ class Wishes:
     conditioning_every: Whole | None = None
     keep: Count = 3
     tensorboard: bool = False
+    on_trouble: Literal["continue", "stop", "probe"] = "continue"
+    preflight: bool = True
 
 
 def resolve(data: str | Path, *, command: str = "", **wishes: Any) -> Config:
@@ -159,11 +167,11 @@ def resolve_wishes(
     base = None if wishes.from_run is None else read_config(wishes.from_run)
     hyperparameters = method_options(wishes.method)
     refuse_unknown(list(options), wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
-    device = _device(wishes.device)
+    device = device_of(wishes.device)
     data = DataSettings(
         resolve_source(wishes.data),
         wishes.resolution,
-        wishes.channels,
+        _channels(wishes),
         wishes.limit,
         wishes.skip_broken,
         wishes.flip,
@@ -201,11 +209,26 @@ def resolve_wishes(
         ema_half_life_images=wishes.ema_half_life_images,
         keep=wishes.keep,
         tensorboard=wishes.tensorboard,
+        on_trouble=wishes.on_trouble,
+        preflight=wishes.preflight,
         evaluate_n=wishes.evaluate_n,
         from_run="" if wishes.from_run is None else str(expanded(str(wishes.from_run)).resolve()),
         **cadence(wishes, dataset, n_critic=method.n_critic, latent=latent, batch_size=batch_size),
     )
     return check(Config(data, settings, network, training, command, environment())), dataset
+
+
+def _channels(wishes: Wishes) -> Literal[1, 3, 4] | None:
+    """Channels of images, four with their opacity."""
+    if not wishes.alpha:
+        return wishes.channels
+    if wishes.channels is not None:
+        raise UserError(f"Expected --alpha or --channels {wishes.channels}, got both; opacity comes with colour.")
+    if wishes.augment is not None:
+        raise UserError(
+            "Expected --alpha or --augment, got both: augmentations change colours, of which opacity is none."
+        )
+    return 4
 
 
 def _spelt(network: NetworkSettings) -> dict[str, Any]:
@@ -244,7 +267,8 @@ def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> 
     return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})
 
 
-def _device(name: str) -> str:
+def device_of(name: str) -> str:
+    """The device of a wish, which exists here."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
