@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tightrope import methods, penalties
 from tightrope._plumbing.errors import UserError
@@ -19,6 +19,7 @@ from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
 
 SPELT = ("lr", "lr_critic", "lr_generator", "beta1", "beta2", "n_critic", "penalty")
+PENALTIES: dict[str, tuple[Callable[..., Tensor], str, float]]
 PENALTIES = {"r1": (penalties.r1, "gamma", 1.0), "r2": (penalties.r2, "gamma", 1.0),
              "gp": (penalties.gradient_penalty, "weight", 10.0)}  # fmt: skip
 
@@ -106,7 +107,6 @@ def _with_penalty(method: Method, text: str) -> Method:
     if kind not in PENALTIES:
         raise UserError(f"Expected a penalty out of none, {', '.join(PENALTIES)}, got {kind!r}; try penalty=r1:1.")
     function, parameter, default = PENALTIES[kind]
-    assert parameter in inspect.signature(function).parameters
     value = _number("the penalty's weight", weight) if weight else default
     return dataclasses.replace(method, penalties=(Penalty(function, {parameter: value}),))
 
