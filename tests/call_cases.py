@@ -181,7 +181,7 @@ def mutable(function: Callable[..., Any]) -> list[str]:
     return [
         p.name
         for p in inspect.signature(function).parameters.values()
-        if p.kind is not p.VAR_KEYWORD and p.name != "args"
+        if p.kind is not p.VAR_KEYWORD and p.name not in ("args", "given")
     ]
 
 

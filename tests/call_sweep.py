@@ -31,7 +31,7 @@ import call_cases
 from tightrope import UserError
 from tightrope.training.nonfinite import NonFiniteError
 
-SECONDS = 10  # a hang, not a slow machine: a call takes some milliseconds
+SECONDS = 10  # a hang, not a slow machine: most calls take some milliseconds, a run of one step a second
 MEMORY = 16 << 30  # what a call may ask for, so that an absurd size is an error and takes nothing from others
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,14 @@ def test_names_do_not_act_on_a_terminal(
         assert not line.startswith("zz"), "a line that a name began"
 
 
+def test_a_warning_is_a_note_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(sys, "argv", ["tightrope", "--version"])
+    assert main() == 0
+    warnings.showwarning(UserWarning(f"{EVIL} cannot be locked."), UserWarning, __file__, 1)
+    assert capsys.readouterr().err == "note: a\\x1b[2J\\u202eb\\nzz cannot be locked.\n"
+
+
 def test_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
     say_json({"name": f"{EVIL}\x7f"})
     text = capsys.readouterr().out
@@ -106,6 +117,16 @@ def test_streams_that_were_closed_before(monkeypatch: pytest.MonkeyPatch) -> Non
     say("nobody hears it")
     assert main(["list"]) == 0
     assert main(["fly"]) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+def test_a_reader_or_terminal_that_is_gone(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    say("nobody hears it")
 
 
 def test_training_that_is_not_finite_from_its_first_step_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

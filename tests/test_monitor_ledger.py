@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from monitor_cases import BATCH, LATENT, build, gp, r1
+from monitor_loop import BATCH, LATENT, build, gp, r1
 from tightrope import losses
 from tightrope._plumbing.errors import UserError
 from tightrope.monitor import Monitor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from monitor_cases import mlp, ring
+from monitor_loop import mlp, ring
 from tightrope.monitor import Diagnosis, Monitor
 
 

@@ -16,6 +16,7 @@ from run_cases import config_of, same, weights
 from tightrope import runs
 from tightrope.cli import main
 from tightrope.runs import rows as records
+from tightrope.runs.book import Book
 from tightrope.runs.serialize import read_state
 
 # --- evaluations -------------------------------------------------------------------------------------------------
@@ -76,6 +77,31 @@ def test_an_interrupt_while_measuring_is_answered_at_once_and_loses_nothing(
     assert runs.resume(broken, quiet=True).state == "finished"
     assert same(weights(whole), weights(broken))
     assert records.read(broken / "evaluations.jsonl")[-1]["measurements"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system closes no terminals by a signal")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_is_closed_is_a_request_to_stop(tmp_path: Path, ignored: bool) -> None:
+    """As when a connection drops; under nohup the training goes on."""
+    config = config_of(steps=6)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        real = Book.after
+
+        def hang_up(book: Book, step: Any) -> Any:
+            if step.step == 3:
+                os.kill(os.getpid(), signal.SIGHUP)
+            return real(book, step)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Book, "after", hang_up)
+            outcome = runs.begin(tmp_path / "run", config, quiet=True)
+        assert signal.getsignal(signal.SIGHUP) == (signal.SIG_IGN if ignored else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    step = json.loads((tmp_path / "run" / "status.json").read_text())["step"]
+    assert (outcome.state, step) == (("finished", 6) if ignored else ("stopped", 3))
+    assert runs.load_newest(tmp_path / "run")[0]["run"]["step"] == step
 
 
 def test_save_and_sample_come_before_the_last_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

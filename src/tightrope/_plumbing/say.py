@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -23,7 +24,9 @@ def say(*lines: object, error: bool = False) -> None:
         return
     try:
         print("\n".join(map(printable, lines)), file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as problem:
+        if problem.errno not in (errno.EPIPE, errno.EIO):  # the reader has left, or its terminal was closed
+            raise
         hush(stream)
 
 

@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.say import hush, say
@@ -21,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure a run against held-out data.",
     "report": "Write a run's report again, or while it trains.",
     "diagnose": "Say what is wrong with a run, with evidence and remedy.",
+    "probe": "Does a fix help: a run's checkpoint trained on with and without it, over seeds.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "dynamics": "Does a run's game contract, and how does it turn.",
     "toy": "A small game under a method: the Dirac-GAN's spectra, verdict and trajectory.",
@@ -46,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter gets its code instead
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        warnings.showwarning = lambda message, *where: say(f"note: {message}", error=True)
     words = sys.argv[1:] if arguments is None else arguments
     try:
         return _command(words, alone=arguments is None)

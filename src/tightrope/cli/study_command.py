@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.say import say
@@ -54,16 +55,18 @@ class PowerOptions(_Named):
 class RunOptions(_Named):
     """Do what is missing of a study, and export its rows."""
 
-    seeds: int | None = None
+    seeds: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     """How many seeds a cell; those registered if not given."""
     executor: Literal["local", "ray", "slurm"] = "local"
     """Where runs are done; ray and slurm need the extra of that name."""
-    workers: int = 1
+    workers: Annotated[int, Meta(ge=1, le=4096)] = 1
     """Processes of one thread, or runs at once."""
     minutes: float | None = None
     """Start no run that is not expected to end in so many minutes; the next call goes on."""
     refresh: bool = False
     """Do again what ran under another version of the library."""
+    dry_run: bool = False
+    """Run every cell for a few steps on a few samples, digits for images, to see that it works; keep nothing."""
     quiet: bool = False
     """Print nothing but the last line."""
 
@@ -144,8 +147,6 @@ def _progress(study: Study, store: Store, scale: ScaleName, seeds: int | None) -
 
 def _run(words: list[str]) -> int:
     options = parse(RunOptions, "study run", words)
-    if options.seeds is not None and options.seeds < 1:
-        raise UserError(f"Expected at least one seed, got --seeds {options.seeds}; leave it out for those registered.")
     if options.minutes is not None and not 0 < options.minutes < math.inf:
         raise UserError(f"Expected positive minutes, got --minutes {options.minutes:g}; leave it out for no limit.")
     from tightrope.studies.executors import execute
@@ -154,6 +155,9 @@ def _run(words: list[str]) -> int:
     from tightrope.studies.versions import library, own_code
 
     study, store = _open(options)
+    if options.dry_run:
+        store.close()
+        return _rehearse(study, options)
     code = own_code(study)
     again = store.forgive(study.name, options.scale, code)
     if options.refresh:
@@ -171,6 +175,17 @@ def _run(words: list[str]) -> int:
     for row in [row for row in store.rows(study.name, options.scale, code) if row.status == "crashed"][:5]:
         say(f"crashed: {row.cell} seed {row.seed}: {row.note.strip().splitlines()[-1]}")
     return 1 if now.crashed else 0
+
+
+def _rehearse(study: Study, options: RunOptions) -> int:
+    from tightrope.studies.rehearsal import rehearse
+
+    rows = list(rehearse(study, options.scale))
+    crashed = [row for row in rows if row.status == "crashed"]
+    for row in crashed:
+        print(f"crashed: {row.cell}: {row.note.strip().splitlines()[-1]}")
+    print(f"{study.name}, scale {options.scale}: {len(rows) - len(crashed)} of {len(rows)} cells work; nothing is kept")
+    return 1 if crashed else 0
 
 
 def _report(words: list[str]) -> int:

@@ -95,6 +95,8 @@ def open_data(
         (1400, (1, 8, 8), 'images')
     """
     _check(split, resolution, channels, limit)
+    if not source:
+        raise UserError("Expected a source of data, got an empty text; '.' is the folder you are in.")
     source = str(source)
     request = Request(source, split, resolution, channels, skip_broken, cache, limit, progress)
     data = _open(request)

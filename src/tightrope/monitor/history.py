@@ -53,6 +53,7 @@ class History:
         ends: Reach of both networks, by player.
         statics: What is known from the networks themselves, by name.
         latched: Findings of exact evidence that stay, by cause.
+        responses: Findings of the response tests made last, and what these tests say of themselves.
         cycles: Calls of ``monitor.step``.
         points: Calls of the critic at leaves that require a gradient, as penalties make them.
         rows: Pools of the data.
@@ -66,6 +67,7 @@ class History:
     ends: dict[str, Ends] = field(default_factory=dict)
     statics: dict[str, Any] = field(default_factory=dict)
     latched: dict[str, Finding] = field(default_factory=dict)
+    responses: tuple[list[Finding], str] = field(default_factory=lambda: ([], ""))
     cycles: int = 0
     points: int = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_whole
-from tightrope._plumbing.errors import UserTypeError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.monitor.capture import Listener, StepListener
 from tightrope.monitor.claims import PLAYERS, claims_of, inner, optimizers_of
 from tightrope.monitor.finding import Diagnosis
@@ -20,10 +21,13 @@ from tightrope.monitor.history import History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.observe import Observer
 from tightrope.monitor.players import Player
+from tightrope.monitor.responses import with_responses, worth_asking
 from tightrope.monitor.rules import diagnosis
 
 FIXED = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946, 17711, 28657)
 """Updates at which a window is opened whatever it costs: so few that their share of a long run goes to nothing."""
+START = 4_000_000
+"""Most parameters of both networks together of which the first values are kept, to play from the start again."""
 
 
 class Monitor:
@@ -100,6 +104,7 @@ class Monitor:
         self._spent, self._began = 0.0, 0.0
         self._stride = random.Random(0)
         self._closed = False
+        self._stepped: dict[int, weakref.ref[torch.optim.Optimizer]] = {}
         claimed, said = optimizers_of(optimizers), (claim_of(loss), claims_of(penalty))
         self.players: dict[str, Player] = {}
         for name, network in zip(PLAYERS, (generator, critic), strict=True):
@@ -110,8 +115,11 @@ class Monitor:
             self.players[name] = Player(name, network, module, listener, claimed.get(name, ()))
         self.history = History(*said, told=bool(claimed))
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
+        self.recent, self.held_out = self._observer.reader.recent, held_out
+        self.start: dict[str, dict[str, Tensor]] = {}
         self._steps = StepListener(self._before, self._after)
         self._guarded("start", self._observer.begin)
+        self._guarded("first weights", self._keep_start)
         self._next = 1
         self._open_window()
 
@@ -131,14 +139,37 @@ class Monitor:
 
     def diagnose(self) -> Diagnosis:
         """What was found so far: printable, iterable, ``.healthy``, ``.to_json()``."""
-        return diagnosis(self.history, self.steps, self.failures)
+        return with_responses(diagnosis(self.history, self.steps, self.failures), self.history)
+
+    def respond(self, seconds: float = 60.0, *, gate: bool = True) -> Diagnosis:
+        """Play copies of the training on, with one change each, to find out what would help; then diagnose.
+
+        Only where samples do not come closer to the data and nothing stronger explains it. The training is left as it
+        is, bit for bit.
+
+        Args:
+            seconds: About how long it may take.
+            gate: Whether the windows must show samples that are far from the data and come no closer.
+        """
+        from tightrope.monitor.what_if.respond import respond  # needs this module
+
+        return respond(self, seconds, gate=gate)
+
+    def troubled(self) -> bool:
+        """Whether samples are far from the data and do not come closer, and nothing stronger explains it."""
+        return worth_asking(self.history, diagnosis(self.history, self.steps, self.failures))
 
     def rehearse(self, player: str) -> None:
         """Count a player's optimisers as if they stepped now, which they do not; for checks before the training.
 
         Args:
             player: ``"generator"`` or ``"critic"``.
+
+        Raises:
+            UserError: It is neither.
         """
+        if player not in self.players:
+            raise UserError(f"Expected player as 'generator' or 'critic', got {player!r}; name one of the two.")
         for optimizer in self.players[player].claimed:
             self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
             self._after(optimizer)
@@ -158,11 +189,27 @@ class Monitor:
             player.listener.close()
             player.listener.forget()
 
+    def steppers(self, player: str) -> list[torch.optim.Optimizer]:
+        """The optimisers of a player, as claimed, else those seen to step its parameters and no others."""
+        if self.players[player].claimed:
+            return list(self.players[player].claimed)
+        own = {id(p) for p in self.players[player].module.parameters()}
+        seen = [held for ref in self._stepped.values() if (held := ref()) is not None]
+        return [o for o in seen if all(id(p) in own for group in o.param_groups for p in group["params"])]
+
     def __enter__(self) -> Monitor:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _keep_start(self) -> None:
+        modules = {name: player.module for name, player in self.players.items()}
+        if sum(p.numel() for module in modules.values() for p in module.parameters()) <= START:
+            self.start = {
+                name: {key: value.detach().clone() for key, value in module.state_dict().items()}
+                for name, module in modules.items()
+            }
 
     def _tick(self) -> int:
         self._clock += 1
@@ -191,6 +238,8 @@ class Monitor:
         return min([step, *(fixed for fixed in FIXED if fixed > self.steps)])
 
     def _before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        if id(optimizer) not in self._stepped and not self._closed:
+            self._stepped[id(optimizer)] = weakref.ref(optimizer)
         self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure, self._clock))
 
     def _after(self, optimizer: torch.optim.Optimizer) -> None:

@@ -56,7 +56,6 @@ class Observer:
             player.listener.forget()
             player.listener.listen(True)
             player.before = player.sampled()
-            player.touched = set()
             player.fresh = player.counters.last > 0
             player.keep_gradients()
             player.suspect = False

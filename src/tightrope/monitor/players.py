@@ -65,7 +65,7 @@ class Player:
         suspect: Whether ``.grad`` should be kept at the start of windows.
         fresh: Whether it was stepped in the update before the window, so that nothing older is being accumulated.
         start_gradients: What was kept, by identity of the parameter.
-        touched: Identities of the parameters that were stepped in the window.
+        touched: Identities of the parameters that were stepped in any window.
     """
 
     name: str

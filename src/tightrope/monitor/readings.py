@@ -19,6 +19,7 @@ from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refu
 from tightrope.monitor.ledger.scores import Fit, fit
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
+from tightrope.monitor.recent import Recent
 from tightrope.monitor.roles import Judged, StepMark, judged, probes, where
 from tightrope.monitor.samples import Samples
 from tightrope.monitor.window import Window
@@ -41,6 +42,7 @@ class Reader:
         self.players, self.history = players, history
         self.held_out = held_out
         self.pools = Pools()
+        self.recent = Recent()
         self.samples = Samples(players, history, sample, ema)
 
     def read(self, window: Window, marks: Sequence[StepMark], real: Any, z: Any, labels: Any) -> None:
@@ -58,6 +60,7 @@ class Reader:
         self._shares(window, split["generator"])
         self.pools.read(window, found, real, z, labels, generator.listener.calls)
         self.samples.read(window, found, real)
+        self.recent.take(found, self._outputs([one.call for one, _ in split["critic"]]))
         window.numbers["critic_calls"] = len(found)
         if self.held_out is not None and window.step >= 20:
             read_held_out(window, critic.network, critic.module, found, self.held_out)

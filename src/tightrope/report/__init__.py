@@ -113,4 +113,4 @@ def _written(path: Path, text: str) -> Path:
     return write_atomically(path, text.encode())
 
 
-keep_door(__name__, __all__)
+keep_door(__name__, __all__, first=True)

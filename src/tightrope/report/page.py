@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median_low
 
 from tightrope.drawing.numbers import count, duration, number
+from tightrope.report.findings import top
 from tightrope.report.quantities import metric_label
 from tightrope.report.render import render
 from tightrope.report.sections import sections
@@ -41,6 +42,7 @@ def page(record: RunRecord, *, refresh: int = 0) -> str:
         verdict=verdict(record),
         how=_how(record),
         tiles=_tiles(record),
+        top=top(record),
         problems=record.problems,
         sections=sections(record),
         footer=f"Made by Tightrope{f' {version}' if version else ''} from the files in {record.name}. "

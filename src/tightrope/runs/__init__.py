@@ -47,4 +47,4 @@ __all__ = [
     "write_config",
 ]
 
-keep_door(__name__, __all__)
+keep_door(__name__, __all__, first=True)

@@ -45,7 +45,7 @@ def resolve_source(source: str) -> str:
     """A source that still means the same from another working directory: existing paths become absolute."""
     path = expanded(source)
     try:
-        return str(path.resolve()) if path.exists() else source
+        return str(path.resolve()) if source and path.exists() else source
     except OSError as error:
         raise UserError(
             f"Expected a built-in name or an existing path, got {source[:60]}... ({error.strerror}); tightrope list "

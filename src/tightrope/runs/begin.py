@@ -17,6 +17,7 @@ from tightrope._plumbing.files import make_folder
 from tightrope._plumbing.progress import Progress
 from tightrope.data import Dataset
 from tightrope.runs import rows as records
+from tightrope.runs import watch
 from tightrope.runs.assemble import Assembled, assemble, with_source
 from tightrope.runs.change import changed, rates_of, refresh_rates_
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
@@ -66,6 +67,7 @@ def begin(
         assembled = _in_turn(
             ranks, lambda: assemble(config, dataset, generator=generator, critic=critic, progress=show)
         )
+        watch.refuse_unwatched(assembled.run, config.training)
 
         def take() -> None:
             held.enter_context(locked(make_folder(folder)))
@@ -75,7 +77,10 @@ def begin(
 
         progress = Progress(show=show)
         _fine_tune(config, assembled, progress)
+        found = watch.checked(assembled)
         _led(ranks, take)
+        if found is not None:
+            watch.note(found, folder, progress.say)
         seed_global_(config.training.seed)
         _share(assembled, ranks)
         return fit(folder, assembled, progress=progress)

@@ -105,6 +105,8 @@ class TrainingSettings:
     keep: Count = 3
     tensorboard: bool = False
     from_run: str = ""
+    on_trouble: Literal["continue", "stop", "probe"] = "continue"
+    preflight: bool = True
 
 
 @dataclass(frozen=True)

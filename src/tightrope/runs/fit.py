@@ -163,13 +163,15 @@ def _train(book: Book, led: Led) -> None:
     minutes = led(before)
     if led.ranks is not None and led.asked:
         return
-    with watching(run, book.folder, settings.log_every) as watched:
+    with watching(run, book.folder, settings) as watched:
         for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
             _compare(run)
-            watched()
+            trouble = watched()
             shown = led(partial(book.after, step))
             past, seen = seen, step.images_seen if by_images else step.step
             progress.advance(seen - past, shown)
+            if trouble and not led.stop.asked:
+                led.stop.asked = f"its monitor: {trouble}"
             if led.asked:
                 led(partial(_stop, book))
                 return

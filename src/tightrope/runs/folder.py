@@ -19,7 +19,9 @@ MODEL: Final = "model.safetensors"
 """Weights in a folder that was exported, which holds no run."""
 CHECKPOINT: Final = re.compile(r"step_(\d{8,})\.safetensors")
 _LEFTOVERS: Final = {
-    ".": leftover(r"(?:config|status|diagnosis)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"),
+    ".": leftover(
+        r"(?:config|status|diagnosis|preflight)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"
+    ),
     "checkpoints": leftover(r"step_\d{8,}\.safetensors"),
     "samples": leftover(r"step_\d{8,}\.png|(?:real|nearest)\.png"),
 }

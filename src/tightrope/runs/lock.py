@@ -44,9 +44,10 @@ def locked(run: Path) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"Expected a run folder that may be written, got {run}, which may not ({error}).") from error
     except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
         warnings.warn(
-            f"The file system of {run} cannot lock files ({error}), so nothing keeps a second process out of this run: "
-            "start none.",
+            f"The file system of {run} cannot lock files ({reason}), so nothing keeps a second process out of this "
+            "run: start none.",
             stacklevel=3,
         )
     refused = False

@@ -146,6 +146,7 @@ def read_run(path: Path) -> RunRecord:
     evaluations = folder.in_order(EVALUATIONS, Evaluation, needed=False)
     conditioning = folder.in_order(CONDITIONING, Followed, needed=False)
     status = folder.whole("status.json", Status) or Status()
+    diagnosis = folder.whole(DIAGNOSIS, dict[str, Any], needed=False)
     step, images_seen, seconds = _stand(status, rows)
     real, nearest = (path / "samples" / name for name in ("real.png", "nearest.png"))
     return RunRecord(
@@ -161,9 +162,9 @@ def read_run(path: Path) -> RunRecord:
         seconds=seconds,
         samples=folder.samples(step if status.state in ("finished", "stopped") else math.inf),
         real=real if folder.holds(real) else None,
-        problems=tuple(folder.problems),
-        diagnosis=folder.whole(DIAGNOSIS, dict[str, Any], needed=False),
+        diagnosis=diagnosis,
         nearest=nearest if folder.holds(nearest) else None,
+        problems=tuple(folder.problems),  # last: the others are read before
     )
 
 
@@ -211,6 +212,9 @@ class _Folder:
             return None
         try:
             return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+        except OSError as error:
+            self.problems.append(f"{name} could not be read: {error.strerror}.")
+            return None
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             self.problems.append(f"{name} could not be read: {error}.")
             return None
@@ -219,7 +223,11 @@ class _Folder:
         """The rows of a record by step: a resumed run replaces what it overlaps, two rows of one step are one."""
         if not self.has(name, needed=needed):
             return ()
-        found, wrong = decode(self.path / name, kind)
+        try:
+            found, wrong = decode(self.path / name, kind)
+        except OSError as error:
+            self.problems.append(f"{name} could not be read: {error.strerror}.")
+            return ()
         rows: list[tuple[int, Kind]] = []
         replaced = 0
         for row in found:

@@ -79,6 +79,10 @@ class Wishes:
             time by default.
         keep: Checkpoints to keep.
         tensorboard: Write TensorBoard events into the run folder as well.
+        on_trouble: When the run's monitor finds that something is wrong: continue and write it down, stop after saving,
+            or probe, which plays copies with one change each to find out what would help, and goes on.
+        preflight: Check networks, optimisers, data and claims on one batch before the first step; what can never train
+            is refused.
     """
 
     data: str
@@ -114,6 +118,8 @@ class Wishes:
     conditioning_every: Whole | None = None
     keep: Count = 3
     tensorboard: bool = False
+    on_trouble: Literal["continue", "stop", "probe"] = "continue"
+    preflight: bool = True
 
 
 def resolve(data: str | Path, *, command: str = "", **wishes: Any) -> Config:
@@ -203,6 +209,8 @@ def resolve_wishes(
         ema_half_life_images=wishes.ema_half_life_images,
         keep=wishes.keep,
         tensorboard=wishes.tensorboard,
+        on_trouble=wishes.on_trouble,
+        preflight=wishes.preflight,
         evaluate_n=wishes.evaluate_n,
         from_run="" if wishes.from_run is None else str(expanded(str(wishes.from_run)).resolve()),
         **cadence(wishes, dataset, n_critic=method.n_critic, latent=latent, batch_size=batch_size),

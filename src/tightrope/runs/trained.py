@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing import rich
-from tightrope._plumbing.checks import check_number
+from tightrope._plumbing.checks import check_number, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
 from tightrope._plumbing.words import closest
 from tightrope.autodiff import undisturbed
+from tightrope.data.cache import fits_in_memory
 from tightrope.drawing.samples import thumbnails
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config
@@ -24,6 +25,8 @@ from tightrope.runs.serialize import read_state, read_tensors
 
 LARGEST = 2**32
 """Numbers in the samples drawn at once, with their latents: 16 GiB."""
+
+_COPIES = 3  # parts, the whole, and the form in which it is written
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,13 @@ class TrainedGenerator:
     config: Config
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``."""
+        """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``.
+
+        Raises:
+            UserError: Labels for an unconditional generator.
+        """
+        if labels is not None and not self.classes:
+            raise UserError("Expected no labels for an unconditional generator, got some; leave them out.")
         return self.generator(z, labels) if self.classes else self.generator(z)
 
     def _repr_html_(self) -> str:
@@ -125,7 +134,11 @@ class TrainedGenerator:
             z: Latents.
             labels: Classes, for a conditional generator.
             batch_size: Samples per forward.
+
+        Raises:
+            UserError: Labels for an unconditional generator.
         """
+        check_whole("batch_size", batch_size, 1, 256)
         n, chosen = len(z), labels
         device = next(self.generator.parameters()).device
         parts: list[Tensor] = []
@@ -160,7 +173,8 @@ class TrainedGenerator:
         Raises:
             UserError: They are.
         """
-        if not 0 <= n * (self.latent + math.prod(self.shape)) <= LARGEST:
+        numbers = n * (self.latent + math.prod(self.shape))
+        if not 0 <= numbers <= LARGEST or not fits_in_memory(_COPIES * 4 * numbers, 0.5):
             raise UserError(
                 f"Expected a number of samples that fits into memory, got {n:,} of shape {self.shape}; draw them in "
                 "parts, with a seed for each."

@@ -1,8 +1,8 @@
 """Generator conditioning (1802.08768) on images: Jacobian clamping, what the score predicts, fewer critic steps.
 
 Fashion-MNIST at 16 pixels, DCGAN of width 16 with batch norm in both networks (the critics of WGAN-GP: none), latents
-of 32 numbers, the published bounds 1 and 20, 160 generator steps at 5e-4: early in training, where the bounds bind. Beside it
-the ring of eight modes in the plane, where clamping should hurt, and decoders of autoencoders as a control.
+of 32 numbers, the published bounds 1 and 20, 160 generator steps at 5e-4: early in training, where the bounds bind.
+Beside it the ring of eight modes in the plane, where clamping should hurt, and decoders of autoencoders as a control.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which training methods converge (1801.04406) on images: R1 and its rivals beside no regularisation, 16 and 32 pixels.
 
-Fashion-MNIST (28 pixels, resized), DCGAN of width 8 without batch norm in the critic, Adam 1e-3 (at 2e-4
-nothing has been learnt by then), one critic step, 250 generator steps: training under way, not settled. Resizing adds pixels, not content. Consensus optimisation, whose steps
-cost three, on digits of 8 pixels.
+Fashion-MNIST (28 pixels, resized), DCGAN of width 8 without batch norm in the critic, Adam 1e-3 (at 2e-4 nothing has
+been learnt by then), one critic step, 250 generator steps: training under way, not settled. Resizing adds pixels, not
+content. Consensus optimisation, whose steps cost three, on digits of 8 pixels.
 """
 
 from __future__ import annotations
@@ -100,8 +100,10 @@ SETTLED = "the paper is about what training does, at equal steps; R1 at 16 pixel
 
 
 def _against(treated: str, pixels: int = 16, alone: str = SETTLED) -> Contrast:
-    a, b = ({"method": name, "pixels": pixels, "budget": "steps"} for name in (treated, "none"))
-    return Contrast(a, b, differs=("method", "weight"), alone=alone)
+    where: dict[str, Any] = {"pixels": pixels, "budget": "steps"}
+    return Contrast(
+        {**where, "method": treated}, {**where, "method": "none"}, differs=("method", "weight"), alone=alone
+    )
 
 
 R1 = {pixels: _against("r1", pixels) for pixels in (16, 32)}
@@ -119,8 +121,8 @@ def _lower(contrast: Contrast) -> Any:
 def _grows(rows: Sequence[Row]) -> Finding:
     """Log ratio of R1 to none at 32 pixels less that at 16, by seed."""
     (a, b), (c, d) = (pairs(rows, "log_fd", R1[pixels]) for pixels in (32, 16))
-    gaps = [[x - y for x, y in zip(*both, strict=True)] for both in ((a, b), (c, d))]
-    return paired_difference(*gaps, "log FD of R1 less none, at 32 less at 16 pixels", below=0.0)
+    large, small = ([x - y for x, y in zip(*both, strict=True)] for both in ((a, b), (c, d)))
+    return paired_difference(large, small, "log FD of R1 less none, at 32 less at 16 pixels", below=0.0)
 
 
 def _flatter(rows: Sequence[Row]) -> Finding:
@@ -145,7 +147,7 @@ def _compared(name: str, sentence: str, contrast: Contrast, judge: Any, place: s
                  (contrast,), published="pictures, no numbers at this size", certainty="memory")  # fmt: skip
 
 
-ON_16 = {"pixels": 16, "budget": "steps"}
+ON_16: dict[str, Any] = {"pixels": 16, "budget": "steps"}
 CLAIMS = (
     _compared("images-r1-16", "At 16 pixels R1 ends at a smaller FD than none, at equal steps.", R1[16],
               _lower(R1[16])),

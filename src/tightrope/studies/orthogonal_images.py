@@ -177,11 +177,11 @@ def _sooner(control: Mapping[str, Any]) -> Any:
         return share * float(row.cell["steps"]) * float(row.cell["cost"])
 
     def judge(rows: Sequence[Row]) -> Finding:
-        arms = [[spent(row) for row in pick(rows, **where)] for where in (HARD, control)]
+        hard, other = ([spent(row) for row in pick(rows, **where)] for where in (HARD, control))
         late = sum(
             _crossing(row.values["fd"], LATE) is None for where in (HARD, control) for row in pick(rows, **where)
         )
-        found = paired_ratio(*arms, f"time to FD {LATE:g}, hard over {control['arm']}", below=1.0)
+        found = paired_ratio(hard, other, f"time to FD {LATE:g}, hard over {control['arm']}", below=1.0)
         return found.noted(f"{late} runs never get there" if late else "")
 
     return judge

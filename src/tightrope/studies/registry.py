@@ -18,8 +18,10 @@ from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, 
 
 STUDIES: Final[tuple[str, ...]] = (
     "wgan",
+    "wgan_images",
     "orthogonal",
     "orthogonal_images",
+    "generalisation",
     "spectral",
     "conditioning",
     "conditioning_images",

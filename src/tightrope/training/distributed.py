@@ -31,6 +31,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_map_only
 
+from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.draws import Streams, shared
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import labelled, modules_of, rows_of, undisturbed
@@ -234,3 +235,6 @@ def _halves(run: Run, n: int, dtype: torch.dtype) -> dict[str, tuple[float, ...]
             torch.random.manual_seed(seed)
             calls.append(losses(rows, rank))
     return dict(zip(("generator", "critic"), zip(*calls, strict=True), strict=True))
+
+
+keep_door(__name__, __all__, first=True)

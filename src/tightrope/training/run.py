@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing import rich
 from tightrope._plumbing.draws import Rng, normal
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import first_parameter
 from tightrope.autodiff import lean_derivatives, undisturbed
 from tightrope.methods import Method
@@ -159,7 +160,14 @@ class Run:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state: the next step gives the same numbers, bit for bit on one CPU, as it would have."""
+        """Continue from a state: the next step gives the same numbers, bit for bit on one CPU, as it would have.
+
+        Raises:
+            UserError: Something is missing.
+        """
+        missing = [key for key in self.state_dict() if key not in state]
+        if missing:
+            raise UserError(f"Expected the state of a Run, got none of {', '.join(missing)}; pass run.state_dict().")
         self.generator.load_state_dict(state["generator"])
         self.critic.load_state_dict(state["critic"])
         self.average.load_state_dict(state["average"])

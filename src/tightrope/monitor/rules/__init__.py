@@ -72,10 +72,11 @@ def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diag
 
 
 def _latched(history: History, found: list[Finding]) -> list[Finding]:
-    """Keep what the ledger was once certain of, unless the last six windows that tell say the opposite."""
+    """Keep what the ledger was once certain of; a remark where the last six windows that tell say the opposite."""
     for finding in found:
         if finding.confidence == "high" and finding.evidence.get("exact") and CAUSES[finding.cause].kind == "ledger":
             history.latched.setdefault(finding.cause, finding)
     present = {f.cause for f in found}
-    kept = [f for f in history.latched.values() if f.cause not in present and not state.contradicted(history, f)]
-    return found + kept
+    found = found + [f for f in history.latched.values() if f.cause not in present]
+    over = [f for f in found if CAUSES[f.cause].kind == "ledger" and state.contradicted(history, f)]
+    return [replace(f, confidence="low") if any(f is one for one in over) else f for f in found]

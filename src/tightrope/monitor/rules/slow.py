@@ -14,7 +14,9 @@ WARM = 100
 def distances(history: History) -> Iterator[Finding]:
     """Samples that do not vary, run away from the data, or come no closer."""
     flat = history.where(lambda w: w.numbers.get("spread", 1.0) < 0.005, 34)
-    if len(flat) >= 2 and flat.now:
+    spreads = [value for _, value in history.series("spread")]
+    growing = len(spreads) > 3 and spreads[-1] > 1.5 * spreads[-4]  # small from the start, as initialised
+    if len(flat) >= 2 and flat.now and not growing:
         yield Finding(
             "mode_collapse_total",
             f"Samples differ {flat.last.numbers['spread']:.2g} times as much from each other as real ones.",

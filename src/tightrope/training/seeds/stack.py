@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.draws import Streams
+from tightrope._plumbing.errors import UserError
 from tightrope.constraints import clip_weights_
 from tightrope.methods import Method
 from tightrope.methods.game import mean_score
@@ -44,10 +45,13 @@ class Stack:
         critic: The critics.
 
     Raises:
+        UserError: There are none.
         UnstackableError: They cannot be trained side by side.
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
+        if not runs:
+            raise UserError("Expected at least one run to stack, got none; start them first.")
         first = runs[0]
         if first.precision != "fp32":
             raise UnstackableError(f"Expected precision 'fp32' side by side, got {first.precision!r}; {REMEDY}.")
