@@ -83,9 +83,14 @@ def log_condition_number(values: Tensor, *, floor: float = 0.0) -> Tensor:
     Args:
         values: Singular values of ``J`` ``[batch, latent]``, descending.
         floor: A direction whose gain is at most this share of the largest counts as dead.
+
+    Raises:
+        UserError: Values of another shape, or a floor that is no share.
     """
     _check_values(values)
     check_number("floor", floor, 0)
+    if floor >= 1:
+        raise UserError(f"Expected a floor below 1, a share of the largest gain, got {floor!r}; 0 is the default.")
     largest, smallest = values[:, 0], values[:, -1]
     dead = (smallest <= floor * largest) | (smallest <= 0)
     ratio = 2 * (largest.log() - smallest.log())

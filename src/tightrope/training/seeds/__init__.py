@@ -19,13 +19,14 @@ from typing import Any, Literal
 
 import torch
 
-from tightrope._plumbing.checks import check_choice, check_seed, check_whole
+from tightrope._plumbing.checks import check_choice, check_seeds, check_whole
+from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.data.dataset import Dataset
 from tightrope.methods import Method
 from tightrope.training.seeds.choosing import Choice, choice
 from tightrope.training.seeds.feed import Feed, Source
-from tightrope.training.seeds.job import Job, Measure, Networks, Seed, check_seeds, each
+from tightrope.training.seeds.job import Job, Measure, Networks, Seed, each
 from tightrope.training.seeds.obstacles import UnstackableError
 from tightrope.training.seeds.plan import chunks, groups
 from tightrope.training.seeds.stack import Found, Stack, rows_of_found, scalars_of
@@ -98,8 +99,6 @@ def train(
         [(0, 3, None), (1, 3, None), (2, 3, None), (3, 3, None)]
     """
     chosen = check_seeds(seeds)
-    for number in chosen:
-        check_seed(number)
     methods = _methods(method, len(chosen))
     job = Job(networks, data, steps, record, measure, _times(at, steps, record), _options(options, data, batch_size))
     _check(job, how, chunk, workers)
@@ -244,3 +243,6 @@ def _require_own(found: Sequence[Seed]) -> None:
             "Expected networks of its own for every seed, got the same weights for two; build them inside of "
             "networks(seed), or copy.deepcopy them there."
         )
+
+
+keep_door(__name__, __all__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -168,17 +168,3 @@ def _unpacked(job: Job, method: Method, seed: int, packed: bytes) -> Seed:
     run = job.begin(method, seed)
     run.load_state_dict(state)
     return Seed(seed, run, rows, measured, None if error is None else NonFiniteError(**error))
-
-
-def check_seeds(seeds: Iterable[Any]) -> list[int]:
-    """Seeds as whole numbers, none twice.
-
-    Raises:
-        UserError: There is none, or one twice.
-    """
-    found = list(seeds)
-    twice = sorted({seed for seed in found if found.count(seed) > 1}, key=str)
-    if not found or twice:
-        got = f"{twice[0]} twice" if twice else "none"
-        raise UserError(f"Expected at least one seed, and each once, got {got}; pass range(8), for example.")
-    return found
