@@ -25,7 +25,7 @@ STALE = 0.5  # cosine between u and A v below which u belongs to another weight:
 
 _BITS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
 
-_NOTHING_IS_BATCHED = torch.torch_version.TorchVersion(torch.__version__) >= (2, 8)
+_NOTHING_IS_BATCHED = torch.torch_version.TorchVersion(torch.__version__) >= "2.8"
 """Whether ``vmap`` of a backward takes None for a gradient that is none; torch 2.6 fails there and gets zeros."""
 
 
