@@ -159,7 +159,7 @@ class Book:
             few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
             write_nearest(self.folder / "samples" / "nearest.png", few, dataset)
         if self.board is not None and dataset.kind == "images":
-            self.board.add_images("samples", dataset.to_units(x), self.assembled.run.images_seen)
+            self.board.add_images("samples", dataset.to_units(x)[:, :3], self.assembled.run.images_seen)
         while self.picture_at <= self.seconds:
             self.picture_at *= 2
 
