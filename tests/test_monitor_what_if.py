@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from monitor_cases import LATENT, Loop, clamp, gp, mlp, r1, spectral
+from monitor_loop import LATENT, Loop, clamp, gp, mlp, r1, spectral
 from tightrope import doctor
 from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.claims import Claims
 from tightrope.monitor.history import History
-from tightrope.monitor.recent import ROWS, Form, Kept
+from tightrope.monitor.recent import ROWS, Form, Kept, Slot
 from tightrope.monitor.responses import worth_asking
 from tightrope.monitor.what_if import branch, respond
 from tightrope.monitor.what_if.changes import AS_IS, Change, changes
@@ -256,6 +257,22 @@ def test_a_form_calls_with_labels_and_what_was_constant() -> None:
     assert form.more == 1 and rows[0].shape == (5, 2) and torch.equal(rows[1], y)
     other = torch.randn(4, 2), torch.arange(4)
     assert torch.equal(form.call(module, other), module(*other, scale=3.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        listener.forget()
+        module(x, y)
+    layer = nn.Linear(2, 3)
+    form = dataclasses.replace(Form.of(listener.calls[0])[0], args=(Slot(0),))
+    assert form.call(layer, (x,)).dtype == torch.bfloat16 and layer(x).dtype == torch.float32
+
+
+def test_trouble_of_its_own_is_said_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(respond, "asked", fails)
+    monitor = Loop(steps=8).run()
+    assert monitor is not None
+    assert "ZeroDivisionError: on purpose" in str(monitor.respond(gate=False).checked)
 
 
 def test_all_changes_change_what_they_say() -> None:
