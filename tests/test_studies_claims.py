@@ -185,6 +185,13 @@ def test_a_missing_seed_leaves_its_claims_untested(example: Study) -> None:
     assert "1 of 16" in nearer.why
 
 
+def test_rows_of_a_grid_that_was_given_up_judge_nothing(example: Study) -> None:
+    rows = rows_of(example)
+    before = judge(example, {"cpu": rows})
+    old = [replace(row, cell={**row.cell, "rate": 7.0}, values=dict.fromkeys(row.values, 1000000.0)) for row in rows]
+    assert judge(example, {"cpu": [*rows, *old]}) == before
+
+
 def test_checks_come_first_and_versions_are_not_mixed(example: Study) -> None:
     rows = rows_of(example)
     failing = replace(example.claims[0], check=lambda rows: "the weights did not move")

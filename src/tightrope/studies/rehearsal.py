@@ -9,7 +9,7 @@ from tightrope.studies.design import Cell, Row, Scale, canonical
 from tightrope.studies.registry import Study
 from tightrope.studies.runner import compute
 
-SMALL: Final = {"steps": 4, "batch": 4, "checkpoints": 2}
+SMALL: Final = {"steps": 4, "batch": 4, "checkpoints": 2, "n_critic": 1}
 
 
 def rehearse(study: Study, scale: Scale) -> Iterator[Row]:
