@@ -135,7 +135,10 @@ def one_line(of: LinearMap, weight: Tensor) -> tuple[LinearMap, Tensor, int]:
         input_shape=shapes[0],
         output_shape=shapes[1],
         weight_shape=shape,
-        **{name: of_kept(getattr(of, name)) for name in ("stride", "padding", "dilation", "output_padding")},
+        stride=of_kept(of.stride),
+        padding=of_kept(of.padding),
+        dilation=of_kept(of.dilation),
+        output_padding=of_kept(of.output_padding),
     )
     return line, weight.reshape(shape), repeats
 
