@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tightrope.autodiff.guard import in_functional_transform
 from tightrope.constraints._transforms import numbers_can_be_read
 from tightrope.linalg._matrices import bind_at_once
 from tightrope.linalg.precision import full_precision
@@ -23,6 +24,9 @@ SMALLEST = 1e-12  # a sigma that is no larger is that of a zero weight
 STALE = 0.5  # cosine between u and A v below which u belongs to another weight: it can even be negative
 
 _BITS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
+
+_NOTHING_IS_BATCHED = torch.torch_version.TorchVersion(torch.__version__) >= "2.8"
+"""Whether ``vmap`` of a backward takes None for a gradient that is none; torch 2.6 fails there and gets zeros."""
 
 
 class Map(Protocol):
@@ -63,12 +67,28 @@ class Goal:
     at_most: bool
 
 
+class _Bits(torch.autograd.Function):
+    """The bit patterns as integers; ``vmap`` of torch 2.6 knows no rule for a view as another type."""
+
+    @staticmethod
+    def forward(weight: Tensor) -> Tensor:
+        return weight.view(_BITS[weight.element_size()])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], weight: Tensor) -> tuple[Tensor, int | None]:
+        return _Bits.apply(weight), in_dims[0]
+
+
 def fingerprint(weight: Tensor) -> Tensor:
     """Scalar integer that changes when the weight does: the sum of its bit patterns modulo 2^32 (2^64 for float64).
 
     Integer sums do not depend on the order of summation, so the value is the same for any number of threads.
     """
-    bits = weight.view(_BITS[weight.element_size()])
+    bits = _Bits.apply(weight) if in_functional_transform() else weight.view(_BITS[weight.element_size()])
     return bits.sum(dtype=torch.int64 if bits.dtype == torch.int64 else torch.int32)
 
 
@@ -175,7 +195,8 @@ def _length(x: Tensor) -> float:
 
 def _keep(ctx: Any, output: tuple[Tensor, Tensor], u: Tensor, v: Tensor, goal: Goal) -> None:
     ctx.goal = goal
-    ctx.set_materialize_grads(False)
+    if _NOTHING_IS_BATCHED or not in_functional_transform():
+        ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output, u, v)
     ctx.save_for_forward(*output, u, v)
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tightrope.monitor import Diagnosis, Finding
+from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import ranked
 from tightrope.monitor.rules.logged import from_rows
 from tightrope.runs.record import RunRecord
@@ -33,6 +34,8 @@ def _together(logged: Diagnosis, kept: dict[str, Any] | None) -> Diagnosis:
     try:
         whole = msgspec.convert(kept, _Kept)
         found = [msgspec.convert(_known(entry), Finding) for entry in whole.findings]
+        if not CAUSES.keys() >= {finding.cause for finding in found}:
+            raise msgspec.ValidationError("a cause that nobody knows")
     except msgspec.ValidationError:
         unread = "what the run's own monitor found, since its diagnosis.json cannot be read"
         return dataclasses.replace(logged, not_checked=(*logged.not_checked, unread))
