@@ -23,8 +23,8 @@ from tightrope import View, conditioning, critics, losses, methods, penalties, s
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import input_gradient, undisturbed
 from tightrope.dynamics import gradient_field
-from tightrope.methods.game import critic_objective
 from tightrope.linalg._matrices import NONE_UNDER_VMAP
+from tightrope.methods.game import critic_objective
 from tightrope.monitor import input_gradient_norms
 from tightrope.perturbations import AdaptiveStrength, Augmentation, InOrder, InstanceNoise, diff_augment
 
