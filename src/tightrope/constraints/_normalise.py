@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.constraints._transforms import numbers_can_be_read
-from tightrope.linalg._matrices import bind_at_once
+from tightrope.linalg._matrices import NONE_UNDER_VMAP, bind_at_once
 from tightrope.linalg.precision import full_precision
 
 SMALLEST = 1e-12  # a sigma that is no larger is that of a zero weight
@@ -24,9 +24,6 @@ SMALLEST = 1e-12  # a sigma that is no larger is that of a zero weight
 STALE = 0.5  # cosine between u and A v below which u belongs to another weight: it can even be negative
 
 _BITS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
-
-_NOTHING_IS_BATCHED = torch.torch_version.TorchVersion(torch.__version__) >= "2.8"
-"""Whether ``vmap`` of a backward takes None for a gradient that is none; torch 2.6 fails there and gets zeros."""
 
 
 class Map(Protocol):
@@ -195,8 +192,7 @@ def _length(x: Tensor) -> float:
 
 def _keep(ctx: Any, output: tuple[Tensor, Tensor], u: Tensor, v: Tensor, goal: Goal) -> None:
     ctx.goal = goal
-    if _NOTHING_IS_BATCHED or not in_functional_transform():
-        ctx.set_materialize_grads(False)
+    ctx.set_materialize_grads(not NONE_UNDER_VMAP)
     ctx.save_for_backward(*output, u, v)
     ctx.save_for_forward(*output, u, v)
 
