@@ -19,6 +19,7 @@ from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from tightrope._plumbing.checks import check_flag, short
 from tightrope._plumbing.errors import UserError, UserTypeError, printable
@@ -32,7 +33,14 @@ Wrong = tuple[str, Any] | None
 
 _RAW = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _MANY = 10**6
-_here = threading.local()
+
+
+class _Here(threading.local):
+    inside = False
+    """Whether a call is being looked after in this thread."""
+
+
+_here = _Here()
 
 
 def keep_door(room: str, names: Iterable[str], *, first: First = ()) -> None:
@@ -100,7 +108,7 @@ def _guarded(function: Callable[..., Any], first: First) -> Callable[..., Any]:
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         nonlocal kinds
-        if torch.compiler.is_compiling() or getattr(_here, "inside", False):
+        if is_compiling() or _here.inside:
             return function(*args, **kwargs)
         if kinds is None:
             kinds = _kinds(function)
@@ -160,7 +168,7 @@ def _iterated(function: Callable[..., Any], args: Any, kwargs: Any, given: Given
     items = function(*args, **kwargs)
     try:
         while True:
-            before, _here.inside = getattr(_here, "inside", False), True
+            before, _here.inside = _here.inside, True
             try:
                 item = next(items)
             except StopIteration:
