@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -106,12 +107,25 @@ def cause_page(cause: Any, evidence: str) -> str:
         "Where that is known from": cause.source,
         "How to confirm it": cause.confirm,
         "How to cure it": cause.remedy,
-        "How sure a diagnosis can be": evidence,
+        "How sure a diagnosis can be": f"{evidence} {false_alarms(cause.slug)}".strip(),
     }
     text = [f"# {cause.title}", "", f"`{cause.slug}`", ""]
     for heading, words in parts.items():
         text += [f"## {heading}", "", _escaped(words), ""]
     return "\n".join(text)
+
+
+def false_alarms(slug: str) -> str:
+    """How often it was named in healthy runs of the benchmark, in words."""
+    path = HERE / "results" / "diagnosis" / "false_alarms.json"
+    found = json.loads(path.read_text()).get(slug) if path.exists() else None
+    if found is None:
+        return ""
+    standing, ever, runs = found
+    return (
+        f"Of {runs} healthy runs of the benchmark, oddities included, {standing} ended with it at medium or high "
+        f"confidence and {ever} passed through it."
+    )
 
 
 def _escaped(words: str) -> str:

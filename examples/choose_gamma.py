@@ -12,7 +12,7 @@ from torch import nn
 
 from tightrope import methods
 from tightrope.data import open_data
-from tightrope.doctor.probe import GammaAdvice, tune_gamma
+from tightrope.doctor import GammaAdvice, tune_gamma
 from tightrope.networks import NETWORKS
 
 

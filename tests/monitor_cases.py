@@ -1,251 +1,41 @@
-"""Plain PyTorch loops on a ring of Gaussians, each with at most one fault planted, for the tests of the Monitor."""
+"""Faults planted in a plain loop, and healthy recipes and oddities, for the tests of the Monitor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import pairwise
+import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
-from tightrope.monitor import Monitor
-
-LATENT, BATCH = 4, 32
-
-
-def ring(n: int, rng: torch.Generator) -> Tensor:
-    """Eight Gaussians on the unit circle."""
-    angle = torch.randint(8, (n,), generator=rng) * torch.pi / 4
-    return torch.stack([angle.cos(), angle.sin()], 1) + 0.05 * torch.randn(n, 2, generator=rng)
-
-
-def mlp(*sizes: int, act: Callable[[], nn.Module] = nn.ReLU, norm: bool = False, drop: float = 0.0) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for k, (a, b) in enumerate(pairwise(sizes)):
-        layers.append(nn.Linear(a, b))
-        if k < len(sizes) - 2:
-            layers += [nn.BatchNorm1d(b)] if norm else []
-            layers += [act()] + ([nn.Dropout(drop)] if drop else [])
-    return nn.Sequential(*layers)
-
-
-def bce(scores: Tensor, target: float) -> Tensor:
-    return binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
-
-
-CRITIC: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "non_saturating": lambda r, f: bce(r, 1.0) + bce(f, 0.0),
-    "hinge": lambda r, f: relu(1 - r).mean() + relu(1 + f).mean(),
-    "wasserstein": lambda r, f: f.mean() - r.mean(),
-    "least_squares": lambda r, f: ((r - 1) ** 2).mean() + (f**2).mean(),
-    "relativistic": lambda r, f: softplus(f - r).mean(),
-}
-GENERATOR: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "non_saturating": lambda f, r: bce(f, 1.0),
-    "hinge": lambda f, r: -f.mean(),
-    "wasserstein": lambda f, r: -f.mean(),
-    "least_squares": lambda f, r: ((f - 1) ** 2).mean(),
-    "relativistic": lambda f, r: softplus(r - f).mean(),
-}
-
-
-def interpolates(real: Tensor, fake: Tensor) -> Tensor:
-    e = torch.rand(len(real), *([1] * (real.dim() - 1)))
-    return (e * real + (1 - e) * fake.detach()).requires_grad_()
-
-
-def slopes(critic: nn.Module, x: Tensor, create_graph: bool = True) -> Tensor:
-    s = critic(x)
-    (g,) = torch.autograd.grad(s, x, torch.ones_like(s), create_graph=create_graph)
-    return g
-
-
-@dataclass
-class Loop:
-    """One training; every field is a way to plant a fault or an oddity."""
-
-    loss: str = "non_saturating"
-    claim: Any = None
-    penalty: Any = None
-    steps: int = 14
-    seed: int = 0
-    n_critic: int = 1
-    rates: tuple[float, float] = (1e-3, 1e-3)
-    generator: nn.Module | None = None
-    critic: nn.Module | None = None
-    critic_loss: Callable[[Tensor, Tensor], Tensor] | None = None
-    generator_loss: Callable[[Tensor, Tensor], Tensor] | None = None
-    extra: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
-    generator_extra: Callable[[Tensor, Tensor], Tensor] | None = None
-    zero_critic: bool = True
-    zero_generator: bool = True
-    zero_critic_after: bool = False
-    detach_for_critic: bool = True
-    detach_for_generator: bool = False
-    after_critic: Callable[[nn.Module], None] | None = None
-    before_step: Callable[[list[Tensor]], None] | None = None
-    batch: Callable[[int, torch.Generator], Tensor] = ring
-    latents: Callable[[int], Tensor] = lambda n: torch.randn(n, LATENT)
-    joint: bool = False
-    optimizer: Any = torch.optim.Adam
-    tell: bool = True
-    options: dict[str, Any] = field(default_factory=dict)
-    watch: bool = True
-    tweak: Callable[[Loop], None] | None = None
-
-    def run(self) -> Monitor | None:
-        torch.manual_seed(self.seed)
-        rng = torch.Generator().manual_seed(self.seed + 1)
-        self.g = self.generator or mlp(LATENT, 16, 2)
-        self.d = self.critic or mlp(2, 16, 1)
-        both = {"betas": (0.5, 0.9)} if self.optimizer is torch.optim.Adam else {}
-        self.opt_g = self.optimizer(self.g.parameters(), self.rates[0], **both)
-        self.opt_d = self.optimizer(self.d.parameters(), self.rates[1], **both)
-        if self.tweak:
-            self.tweak(self)
-        monitor = None
-        if self.watch:
-            told = {"optimizers": (self.opt_g, self.opt_d)} if self.tell else {}
-            monitor = Monitor(
-                self.g, self.d, loss=None if self.claim is NO_CLAIM else self.claim or self.loss,
-                penalty=self.penalty, every=5, budget=1e9,
-                **(told | self.options),
-            )  # fmt: skip
-        for step in range(self.steps):
-            self.number = step
-            for _ in range(self.n_critic):
-                real = self.batch(BATCH, rng)
-                self._critic(real)
-            z = self.latents(BATCH)
-            self._generator(z, real)
-            if monitor is not None:
-                monitor.step(real, z)
-        return monitor
-
-    def _critic(self, real: Tensor) -> None:
-        if self.zero_critic:
-            self.opt_d.zero_grad()
-        fake = self.g(self.latents(len(real)))
-        if self.detach_for_critic:
-            fake = fake.detach()
-        if self.joint:
-            both = self.d(torch.cat([real, fake]))
-            d_real, d_fake = both[: len(real)], both[len(real) :]
-        else:
-            d_real, d_fake = self.d(real), self.d(fake)
-        loss = (self.critic_loss or CRITIC[self.loss])(d_real, d_fake)
-        if self.extra is not None:
-            loss = loss + self.extra(self.d, real, fake)
-        loss.backward()
-        if self.before_step:
-            self.before_step(list(self.d.parameters()))
-        self.opt_d.step()
-        if self.zero_critic_after:
-            self.opt_d.zero_grad()
-        if self.after_critic:
-            self.after_critic(self.d)
-
-    def _generator(self, z: Tensor, real: Tensor) -> None:
-        if self.zero_generator:
-            self.opt_g.zero_grad()
-        fake = self.g(z)
-        shown = fake.detach() if self.detach_for_generator else fake
-        d_fake = self.d(shown)
-        d_real = self.d(real) if self.loss == "relativistic" else d_fake
-        loss = (self.generator_loss or GENERATOR[self.loss])(d_fake, d_real)
-        if self.generator_extra is not None:
-            loss = loss + self.generator_extra(fake, real)
-        loss.backward()
-        self.opt_g.step()
-
-
-def gp(weight: float = 10.0, **options: Any) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
-    def penalty(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        g = slopes(d, interpolates(real, fake), options.get("create_graph", True))
-        size = g.norm(2, dim=options.get("dim", 1))
-        excess = size - options.get("target", 1.0)
-        value = excess.clamp(min=0) ** 2 if options.get("one_sided") else excess**2
-        value = value.mean()
-        return weight * (value.detach() if options.get("detach") else value)
-
-    return penalty
-
-
-def r1(weight: float = 1.0, at: str = "real", **options: Any) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
-    def penalty(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        x = (real if at == "real" else fake).detach().clone().requires_grad_()
-        return 0.5 * weight * slopes(d, x).flatten(1).square().sum(1).mean()
-
-    return penalty
-
-
-def lazily(every: int, penalty: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    calls = [0]
-
-    def due(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        calls[0] += 1
-        return every * penalty(d, real, fake) if (calls[0] - 1) % every == 0 else real.new_zeros(())
-
-    return due
-
-
-def clamp(limit: float) -> Callable[[nn.Module], None]:
-    def clip(d: nn.Module) -> None:
-        for p in d.parameters():
-            p.data.clamp_(-limit, limit)
-
-    return clip
-
-
-class Sigmoid(nn.Sequential):
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__(inner, nn.Sigmoid())
-
-
-def fixed(batch: Tensor) -> Callable[..., Tensor]:
-    return lambda *_: batch
-
-
-def sorted_ring() -> Callable[[int, torch.Generator], Tensor]:
-    count = [0]
-
-    def batch(n: int, rng: torch.Generator) -> Tensor:
-        count[0] += 1
-        angle = torch.tensor(count[0] * torch.pi / 4)
-        return torch.stack([angle.cos(), angle.sin()]).repeat(n, 1) + 0.05 * torch.randn(n, 2, generator=rng)
-
-    return batch
-
-
-def spectral(critic: nn.Module, skip: int = 0) -> nn.Module:
-    layers = [m for m in critic if isinstance(m, nn.Linear)]
-    for layer in layers[: len(layers) - skip]:
-        nn.utils.parametrizations.spectral_norm(layer)
-    return critic
-
-
-def swap_optimizers(loop: Loop) -> None:
-    loop.opt_g = torch.optim.Adam(loop.d.parameters(), 1e-3)
-
-
-def stale_optimizer(loop: Loop) -> None:
-    loop.opt_g = torch.optim.Adam(mlp(LATENT, 16, 2).parameters(), 1e-3)
-
-
-def part_optimizer(loop: Loop) -> None:
-    loop.opt_d = torch.optim.Adam(list(loop.d.parameters())[2:], 1e-3)
-
-
-def freeze_part(loop: Loop) -> None:
-    next(loop.d.parameters()).requires_grad_(False)
-
-
-def evaluate(which: str) -> Callable[[Loop], None]:
-    return lambda loop: getattr(loop, which).eval() and None
-
+from monitor_loop import (
+    BATCH,
+    CRITIC,
+    LATENT,
+    Noisy,
+    Sigmoid,
+    bce,
+    clamp,
+    evaluate,
+    fixed,
+    follow,
+    freeze_first,
+    freeze_part,
+    gp,
+    hold_both,
+    in_turns,
+    lazily,
+    mlp,
+    part_optimizer,
+    r1,
+    ring,
+    slopes,
+    sorted_ring,
+    spectral,
+    stale_optimizer,
+    swap_optimizers,
+)
 
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "critic ascends": ("critic_sign_flipped", {"critic_loss": lambda r, f: -(bce(r, 1.0) + bce(f, 0.0))}),
@@ -333,6 +123,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "optimisers swapped": ("optimizer_other_player", {"tweak": swap_optimizers}),
     "optimisers swapped, untold": ("optimizer_other_player", {"tweak": swap_optimizers, "tell": False}),
+    "optimiser of both": ("optimizer_other_player", {"tweak": hold_both}),
+    "optimiser of both, untold": ("optimizer_other_player", {"tweak": hold_both, "tell": False}),
     "optimiser of a copy": ("optimizer_wrong_parameters", {"tweak": stale_optimizer}),
     "optimiser of a copy, untold": ("optimizer_wrong_parameters", {"tweak": stale_optimizer, "tell": False}),
     "optimiser of a part": ("optimizer_misses_parameters", {"tweak": part_optimizer}),
@@ -365,8 +157,28 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "other latents in sampling": (
         "latent_mismatch",
-        {"latents": lambda n: torch.rand(n, LATENT), "options": {"sample": "normal"}},
+        {"latents": lambda n: torch.rand(n, LATENT), "options": {"sample": 1.0}},
     ),
+    "other latents in sampling, wider": ("latent_mismatch", {"options": {"sample": 2.0}}),
+    "generator left in critic, two critic steps and a penalty": (
+        "generator_gradient_in_critic",
+        {
+            "zero_critic": False,
+            "zero_critic_after": True,
+            "n_critic": 2,
+            "loss": "wasserstein",
+            "penalty": ("gp", 10.0),
+            "extra": gp(),
+        },
+    ),
+    "r1 summed over samples": (
+        "penalty_norm_axes",
+        {
+            "penalty": ("r1", 1.0),
+            "extra": lambda d, r, f: 0.5 * slopes(d, r.clone().requires_grad_()).square().sum(0).mean(),
+        },
+    ),
+    "schedule of epochs stepped per batch": ("schedule_too_fast", {"tweak": follow(lambda k: 0.5**k), "steps": 30}),
     "not a number": ("non_finite", {"extra": lambda d, r, f: (d(r).mean() - d(r).mean()).sqrt()}),
 }
 """Name -> (cause, how it is planted)."""
@@ -450,36 +262,12 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "weight decay": {"optimizer": lambda ps, lr: torch.optim.AdamW(ps, lr, weight_decay=1e-2)},
     "reconstruction beside": {"generator_extra": lambda f, r: 5 * (f - r).square().mean()},
     "penalty on the weights": {"extra": lambda d, r, f: 1e-2 * sum(p.square().sum() for p in d.parameters())},
+    "first layer frozen on purpose": {"tweak": freeze_first},
+    "an optimiser that steps seldom": {"tweak": in_turns, "tell": False, "steps": 30},
+    "rates end at nothing": {"tweak": follow(lambda k: 0.5 + 0.5 * math.cos(math.pi * k / 59)), "steps": 60},
+    "samples drawn close together": {"options": {"sample": 0.6}},
+    "table of few values": {"batch": lambda n, rng: torch.randint(2, (n, 2), generator=rng).float()},
     "no claim": {"claim": "none"},
     "sgd": {"optimizer": torch.optim.SGD},
 }
 """Healthy recipes, and oddities that look wrong and are not."""
-
-
-class Noisy(nn.Module):
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x + 0.1 * torch.randn_like(x))
-
-
-def build(case: dict[str, Any], **more: Any) -> Loop:
-    """A fresh loop of a case: what is written as a function without arguments is called."""
-    case = {**case, **more}
-    torch.manual_seed(7)
-    for name in ("generator", "critic"):
-        if callable(case.get(name)) and not isinstance(case[name], nn.Module):
-            case[name] = case[name]()
-    if getattr(case.get("extra"), "__code__", None) is not None and case["extra"].__code__.co_argcount == 0:
-        case["extra"] = case["extra"]()
-    loop = Loop(**{k: v for k, v in case.items() if k != "claim"})
-    if case.get("claim") == "none":
-        loop.claim = NO_CLAIM
-    if loop.options.get("sample") == "normal":
-        loop.options = {"sample": lambda: loop.g(torch.randn(64, LATENT))}
-    return loop
-
-
-NO_CLAIM = object()

@@ -16,7 +16,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.data import Sampler, open_data
 from tightrope.losses import Loss
 from tightrope.networks import NETWORKS
-from tightrope.perturbations import InstanceNoise
+from tightrope.perturbations import AdaptiveStrength, Augmentation, InstanceNoise
 from tightrope.training import NonFiniteError, distributed
 from tightrope.training.ranks import Ranks
 
@@ -137,6 +137,12 @@ def refusals(ranks: Ranks) -> dict[str, str]:
         "layer": (r1, generator, nn.Sequential(nn.Linear(2, 8), Deviation(), nn.Linear(8, 1)), BATCH),
         "norm": (r1, nn.Sequential(nn.Linear(LATENT, 4), OtherNorm(4), nn.Linear(4, 2)), critic, BATCH),
         "uneven": (r1, generator, critic, 15),
+        "adaptive": (
+            dataclasses.replace(r1, perturbation=Augmentation(kind="ada", p=AdaptiveStrength())),
+            generator,
+            critic,
+            BATCH,
+        ),
     }
     said = {}
     for name, (method, g, c, batch) in cases.items():

@@ -12,7 +12,7 @@ from torch import nn
 
 import house
 from tightrope import toys
-from tightrope.doctor.probe import tune_gamma
+from tightrope.doctor import tune_gamma
 from tightrope.dynamics import eigenvalues, field_jacobian, predict
 from tightrope.methods import build
 from tightrope.methods.game import critic_objective, game_of, generator_objective, losses_on

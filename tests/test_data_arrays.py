@@ -55,6 +55,14 @@ def test_constant_features_stay_with_scale_one(tmp_path):
     assert "1 of 3 features are constant" in data.notes[-1]
 
 
+@pytest.mark.parametrize("shape", [(40, 2), (40, 2, 6), (40, 1, 5, 7)])
+def test_a_scale_too_small_for_32_bits_counts_as_constant(tmp_path, shape):
+    x = np.random.default_rng(0).random(shape) * 1e-310
+    data = opened(tmp_path, x)
+    assert torch.isfinite(data.batch(torch.arange(len(data))).x).all()
+    assert any("constant" in note for note in data.notes)
+
+
 def test_a_feature_beyond_32_bits_is_noted(tmp_path):
     x = table()
     x[:, 2] += 1e9
@@ -162,6 +170,39 @@ def test_the_range_is_that_of_both_splits(tmp_path):
     """A training split that happens to be dark must not be read on another scale than the test split."""
     train, test = np.full((4, 4, 4, 1), 0.5), np.full((4, 4, 4, 1), 200.0)
     assert int(opened(tmp_path, x_train=train, x_test=test).values[0, 0, 0, 0]) == 0  # 0.5 of 255
+
+
+LEVELS = noise(20)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        (LEVELS, (LEVELS / 255).astype(np.float32), "whole numbers of 8 bits and floating-point numbers of 0..1"),
+        (LEVELS / 255, LEVELS, "floating-point numbers of 0..1 and whole numbers of 8 bits"),
+        (LEVELS / 255, LEVELS / 127.5 - 1, "numbers of 0..1 and floating-point numbers of -1..1"),
+        (LEVELS.astype(np.float32), LEVELS / 255, "numbers of 0..255 and floating-point numbers of 0..1"),
+        (LEVELS > 128, LEVELS, "booleans and whole numbers of 8 bits"),
+        (LEVELS.astype(np.uint16) * 257, LEVELS, "whole numbers of 16 bits and whole numbers of 8 bits"),
+    ],
+)
+def test_splits_on_two_scales_are_refused(tmp_path, train, test, words):
+    """Read on the scale of one of them, the other would be all black, or lose half of its range."""
+    for split in ("train", "test"):
+        with pytest.raises(UserError, match=words):
+            opened(tmp_path, x_train=train, x_test=test, options={"split": split})
+
+
+def test_splits_of_two_types_on_one_scale(tmp_path):
+    data = opened(tmp_path, x_train=LEVELS, x_test=chw(LEVELS).astype(np.int64), options={"split": "test"})
+    np.testing.assert_array_equal(data.values, chw(LEVELS))
+    data = opened(tmp_path, x_train=LEVELS / 255, x_test=(LEVELS / 255).astype(np.float16), options={"split": "test"})
+    np.testing.assert_array_equal(data.values, chw(LEVELS))
+
+
+def test_images_of_two_sizes_in_two_splits(tmp_path):
+    with pytest.raises(UserError, match=r"one shape .* got \[8, 8, 3\] and \[9, 9, 3\]"):
+        opened(tmp_path, x_train=LEVELS, x_test=noise(20, 9, 9))
 
 
 # --- four axes that are no images

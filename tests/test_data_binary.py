@@ -245,3 +245,8 @@ def test_real_cifar_as_binary(tmp_path):
     assert torch.equal(again.values, whole.values)
     assert torch.equal(again.labels, whole.labels)
     assert again.classes == whole.classes
+
+
+def test_images_without_pixels(tmp_path):
+    with pytest.raises(UserError, match=r"images with pixels, got .* of 8x0"):
+        opened(write_files(tmp_path / "none", {"train-images-idx3-ubyte": idx(np.zeros((5, 0, 8)))}))

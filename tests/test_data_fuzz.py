@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache, encoded, gz, idx, noise, write_files, write_parquet, write_zip  # noqa: F401
+from data_cases import cache, chw, encoded, gz, idx, noise, write_files, write_parquet, write_zip  # noqa: F401
 from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, open_data
 
@@ -155,3 +155,74 @@ def test_hostile_files(kind, tmp_path):
         ends.append(attempt(place, options))
         assert tree(tmp_path) == before
     assert "refused" in ends
+
+
+FORMS = {
+    "bytes": lambda v: v,
+    "whole": lambda v: v.astype(np.int64),
+    "deep": lambda v: v.astype(np.uint16) * 257,
+    "unit": lambda v: (v / 255).astype(np.float32),
+    "half": lambda v: (v / 255).astype(np.float16),
+    "signed": lambda v: v / 127.5 - 1,
+    "floats": lambda v: v.astype(np.float32),
+    "first": lambda v: chw(v),
+    "fortran": np.asfortranarray,
+    "big": lambda v: v.astype(">i4"),
+}
+
+
+def test_two_splits_in_any_two_forms_are_right_or_refused(tmp_path):
+    """The pixels are known: a split that comes back comes back as they are, whatever the other one is made of."""
+    rng = np.random.default_rng(20_261_127)
+    train, test = noise(9, 6, 6), noise(7, 6, 6, seed=1)
+    ends = []
+    for number in range(max(40, CASES // 4)):
+        one, two = (list(FORMS)[rng.integers(len(FORMS))] for _ in range(2))
+        shrunk = test[:, :5] if rng.random() < 0.1 else test
+        path = tmp_path / f"{number}.npz"
+        np.savez(path, x_train=FORMS[one](train), x_test=FORMS[two](shrunk))
+        try:
+            found = [open_data(path, split=side, progress=False).values.numpy() for side in ("train", "test")]
+        except UserError:
+            ends.append("refused")
+            continue
+        ends.append("right")
+        for got, pixels in zip(found, (train, test), strict=True):
+            np.testing.assert_array_equal(got, chw(pixels), err_msg=f"{one} {two}")
+    assert set(ends) == {"refused", "right"}
+
+
+TRAINS = ("train", "Training", "my-train", "train2017", "01_train", "trainset", "data_train")
+TESTS = (
+    "test",
+    "Testing",
+    "val",
+    "validation",
+    "dev",
+    "eval",
+    "hold-out",
+    "held_out",
+    "holdout",
+    "my-test",
+    "valid2017",
+)
+
+
+def test_splits_and_classes_by_names_are_those_that_were_written(tmp_path):
+    """Folders or file names, classes above or below, loose files beside: what is not used is said."""
+    rng = np.random.default_rng(20_261_128)
+    pixels = {image.tobytes(): i for i, image in enumerate(chw(noise(24, 4, 4)))}
+    files = [encoded(image) for image in noise(24, 4, 4)]
+    for number in range(max(30, CASES // 8)):
+        sides = TRAINS[rng.integers(len(TRAINS))], TESTS[rng.integers(len(TESTS))]
+        form = ("{side}/{kind}/{i}.png", "{kind}/{side}/{i}.png", "{kind}/{side}_{i}.png", "a/{side}/{kind}/{i}.png")
+        names = [form[number % 4].format(side=sides[i % 3 == 0], kind=("cat", "dog")[i % 2], i=i) for i in range(24)]
+        place = write_files(tmp_path / str(number), dict(zip(names, files, strict=True)))
+        if number % 5 == 0:
+            place = write_zip(tmp_path / f"{number}.zip", dict(zip(names, files, strict=True)))
+        for side in ("train", "test"):
+            data = open_data(place, split=side, progress=False)
+            rows = [pixels[image.numpy().tobytes()] for image in data.values]
+            assert sorted(rows) == [i for i in range(24) if (i % 3 == 0) == (side == "test")], names[:2]
+            assert data.classes == ("cat", "dog"), names[:2]
+            assert data.labels.tolist() == [row % 2 for row in rows], names[:2]

@@ -174,6 +174,18 @@ def test_captions_are_no_classes(tmp_path):
     assert any("it has 300 different values" in note for note in data.notes)
 
 
+def test_a_text_of_its_own_for_every_image_is_no_class(tmp_path):
+    data = opened(
+        tmp_path,
+        images()
+        | {"metadata.csv": table(NAMES, [f"a bird of kind {i}." for i in range(len(NAMES))], "file_name,text")},
+    )
+    assert "a bird of kind 0." not in data.classes
+    assert any(
+        "metadata.csv is not used for labels: its column text says something else of every" in n for n in data.notes
+    )
+
+
 def test_two_labels_for_one_image(tmp_path):
     with pytest.raises(UserError, match=r"one label for 00000/img00000000\.png in labels\.csv, got 0 and 2"):
         opened(tmp_path, images() | {"labels.csv": table([*NAMES, NAMES[0]], [*LABELS, 2])})

@@ -129,6 +129,35 @@ def test_labels(tmp_path, labels, names, classes, note):
         assert [classes[label] for label in data.labels] == [labels[row] for row in rows(data)]
 
 
+def test_two_columns_of_one_name(tmp_path):
+    table = pa.Table.from_arrays([pa.array(FILES), pa.array(FILES[::-1])], names=["image", "image"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="got image more than once"):
+        opened(tmp_path / "a.parquet")
+
+
+def test_two_classes_of_one_name(tmp_path):
+    data = opened(write_parquet(tmp_path / "a.parquet", FILES, LABELS, ["cat", "cat", "owl"]))
+    assert data.classes == ("0", "1", "2")
+    assert data.labels.tolist() == [row % 3 for row in rows(data)]
+    assert any("Two classes of column label have one name" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("names", [None, NAMES])
+@pytest.mark.parametrize("secret", [[-1] * 20, [5] * 20])
+def test_labels_of_the_other_split_do_not_renumber(tmp_path, names, secret):
+    """A test split that keeps its labels secret adds no class; one beyond the names takes them from both."""
+    write_parquet(tmp_path / "d" / "train.parquet", FILES, LABELS, names)
+    write_parquet(tmp_path / "d" / "test.parquet", FILES, secret, names)
+    train, test = opened(tmp_path / "d"), opened(tmp_path / "d", split="test")
+    assert train.labels.tolist() == [row % 3 for row in rows(train)]
+    if secret[0] < 0:
+        assert test.labels is None
+        assert train.classes == tuple(names or ("0", "1", "2"))
+    else:
+        assert train.classes == test.classes == ("0", "1", "2", "5")
+
+
 def test_fine_labels_of_cifar100(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", FILES, LABELS, NAMES, label="fine_label", image="img")
     assert opened(path).classes == ("cat", "dog", "owl")

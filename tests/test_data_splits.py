@@ -23,6 +23,7 @@ TRAIN = [
     "trainset",
 ]
 TEST = ["test", "testing", "eval", "evaluation", "val", "valid", "validation", "dev", "holdout", "my-eval", "dev_set"]
+TEST += ["hold-out", "hold_out", "Held Out", "heldOut"]
 
 
 def split_of(names):
@@ -52,6 +53,11 @@ def test_file_names(train, test):
     assert set(first.names) == set(names[:4])
     assert set(second.names) == set(names[4:])
     assert "file names with" in first.notes[0]
+
+
+def test_words_that_only_look_held_out():
+    names = [f"{kind}/{i}.png" for kind in ("household-outdoor", "threshold_outer") for i in range(4)]
+    assert layout(names, "train").classes == ("household-outdoor", "threshold_outer")
 
 
 def test_classes_stay_classes():

@@ -140,6 +140,7 @@ def test_a_run_goes_on_with_another_number_of_ranks(found, name):
         ("layer", "looks across samples"),
         ("norm", "OtherNorm"),
         ("uneven", "multiple of 2"),
+        ("adaptive", "adaptive augmentation over ranks"),
         ("batch", "Expected 8 samples"),
     ],
 )

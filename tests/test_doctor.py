@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from monitor_cases import LATENT, Sigmoid, build, mlp
+from monitor_loop import LATENT, Sigmoid, build, mlp
 from tightrope import constraints, doctor
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
@@ -64,8 +64,17 @@ def test_of_a_run_folder_the_monitor_stands_first(tmp_path: Path) -> None:
     (tmp_path / "diagnosis.json").write_text(json.dumps(monitor.diagnose().to_json()))
     found = doctor.diagnose(tmp_path)
     assert [f.cause for f in found][:2] == ["generator_sign_flipped", "critic_no_gradient"]
-    (tmp_path / "diagnosis.json").write_text('{"findings": [{"cause": 3}]}')
-    assert doctor.diagnose(tmp_path)[0].cause == "critic_no_gradient"
+    for damaged in (
+        {"findings": [{"cause": 3}]},
+        {"findings": 3},
+        {"checked": 3},
+        {"not_checked": -1},
+        {"checked": [1]},
+    ):
+        (tmp_path / "diagnosis.json").write_text(json.dumps(damaged))
+        found = doctor.diagnose(tmp_path)
+        assert found[0].cause == "critic_no_gradient"
+        assert "diagnosis.json cannot be read" in found.not_checked[-1]
 
 
 @pytest.mark.parametrize("content", ["", "nothing\n", "[1]\n"])
@@ -106,6 +115,15 @@ def test_preflight_of_a_sound_training() -> None:
     assert all(torch.equal(a[k], b[k]) for a, b in zip(before, after, strict=True) for k in a)
     assert torch.equal(random, torch.get_rng_state())
     assert not g._forward_hooks and not d._forward_pre_hooks and all(p.grad is None for p in d.parameters())
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wasserstein", "least_squares", "relativistic", "minimax"])
+def test_preflight_plays_the_claimed_loss_of_both_players(loss: str) -> None:
+    g, d = mlp(LATENT, 16, 2), mlp(2, 16, 1)
+    both = torch.optim.Adam(g.parameters(), 1e-3), torch.optim.Adam(d.parameters(), 1e-3)
+    penalty = ("gp", 10.0) if loss == "wasserstein" else None
+    found = doctor.preflight(g, d, torch.randn(32, 2), loss, both, penalty, z=torch.randn(32, LATENT))
+    assert found.healthy, str(found)
 
 
 def test_preflight_finds_what_needs_no_training() -> None:

@@ -18,6 +18,7 @@ from method_cases import BETAS, CHANGES, PUBLISHED, RATE
 from tightrope import losses, methods, penalties, spectra
 from tightrope._plumbing.errors import UserError
 from tightrope.methods import METHODS, SETTINGS, Constraint, Method, Projection, build
+from tightrope.methods.play import Alternating, Simultaneous, WarmUp
 from tightrope.optimizers.settings import Optimizer
 from tightrope.schedules import Cosine, Linear, value_at
 
@@ -374,3 +375,14 @@ def test_a_wasserstein_loss_with_an_unbounded_critic_is_refused():
     with pytest.raises(ValueError, match=r"(?i)wasserstein"):
         dataclasses.replace(mine, projection=None)
     assert methods.Method is Method
+
+
+@pytest.mark.parametrize(
+    "warm_up", [None, WarmUp(100, first=25, every=500), WarmUp(7, first=0, every=3), WarmUp(2, first=9, every=4)]
+)
+def test_critic_steps_are_counted_without_walking(warm_up):
+    play = Alternating(n_critic=5, warm_up=warm_up)
+    for step in (0, 1, 3, 8, 9, 10, 12, 13, 25, 26, 500, 501, 1003):
+        assert play.critic_steps_before(step) == sum(map(play.critic_steps, range(step)))
+    assert Simultaneous().critic_steps_before(9) == 9
+    assert play.critic_steps_before(2**53) > 2**53  # at once

@@ -291,11 +291,19 @@ def test_real_features_and_floors_are_kept(digits, nearest, cache):
     assert len(passes) == cold
 
 
-def test_a_damaged_reference_is_computed_again(digits, nearest, cache):
+@pytest.mark.parametrize("damage", ["nonsense", "zeros", "byte"])
+def test_a_damaged_reference_is_computed_again(digits, nearest, cache, damage):
     train, test = digits
     first = evaluate(rows_of(train), train, test, n=100, features=nearest, metrics=["frechet"])
     for path in (cache / "references").iterdir():
-        path.write_bytes(b"nonsense")
+        data = bytearray(path.read_bytes())
+        if damage == "nonsense":
+            data = b"nonsense"
+        elif damage == "zeros":
+            data[-len(data) // 3 :] = bytes(len(data) // 3 + (len(data) % 3 > 0))
+        else:
+            data[-2] ^= 0x40
+        path.write_bytes(data)
     assert evaluate(rows_of(train), train, test, n=100, features=nearest, metrics=["frechet"]) == first
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from monitor_cases import FAULTS, HARMLESS, build
+from monitor_cases import FAULTS, HARMLESS
+from monitor_loop import build
 from monitor_styles import FAULTY, SOUND
 from tightrope.monitor import CAUSES
 

@@ -82,3 +82,49 @@ def test_real_and_generated_samples_in_one_call_are_no_finding() -> None:
         first.step()
         monitor.step(y, z)
     assert monitor.diagnose().healthy, str(monitor.diagnose())
+
+
+def with_a_step_for_the_penalty(*, cleared: bool = False, weight: float = 1.0) -> Diagnosis:
+    """The penalty has its own backward and step, and holds the scores in its graph times 0, as StyleGAN2's does."""
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
+    critic = nn.Sequential(nn.Linear(2, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
+    first, second = (torch.optim.Adam(net.parameters(), 1e-3, betas=(0.0, 0.9)) for net in (generator, critic))
+    monitor = Monitor(
+        generator, critic, "non_saturating", penalty=("r1", 1.0), optimizers=(first, second), every=10, budget=1e9
+    )
+    for _ in range(24):
+        real, z = torch.randn(64, 2) * 0.3 + torch.tensor([1.0, 0.0]), torch.randn(64, 8)
+        first.zero_grad()
+        softplus(-critic(generator(z))).mean().backward()
+        first.step()
+        second.zero_grad()
+        with torch.no_grad():
+            fake = generator(torch.randn(64, 8))
+        softplus(critic(fake)).mean().backward()
+        softplus(-critic(real)).mean().backward()
+        if not cleared:
+            second.step()
+        second.zero_grad()
+        x = real.clone().requires_grad_()
+        scores = critic(x)
+        (slope,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+        (0.5 * weight * slope.square().sum(1) + 0 * scores.flatten()).mean().backward()
+        second.step()
+        monitor.step(real, z)
+    return monitor.diagnose()
+
+
+def test_a_penalty_with_a_step_of_its_own_is_healthy() -> None:
+    found = with_a_step_for_the_penalty()
+    assert found.healthy and len(found) == 1, str(found)
+    assert "the critic's loss at its scores, as claimed in 7 of 7" in " ".join(found.checked)
+
+
+def test_its_weight_is_found_there() -> None:
+    found = with_a_step_for_the_penalty(weight=50.0)[0]
+    assert found.cause == "penalty_weight_wrong" and abs(found.evidence["weight"] - 50.0) < 0.1
+
+
+def test_a_loss_that_is_cleared_before_the_penalty_s_step_is_named() -> None:
+    assert with_a_step_for_the_penalty(cleared=True)[0].cause == "critic_not_stepped"

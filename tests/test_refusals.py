@@ -10,9 +10,32 @@ import pytest
 import torch
 from torch import nn
 
-from tightrope import UserError, View, constraints, critics, linalg, losses, methods, metrics, penalties, runs, toys
+from tightrope import (
+    UserError,
+    View,
+    autodiff,
+    conditioning,
+    constraints,
+    critics,
+    data,
+    doctor,
+    layers,
+    linalg,
+    losses,
+    methods,
+    metrics,
+    penalties,
+    perturbations,
+    runs,
+    schedules,
+    spectra,
+    toys,
+    training,
+)
 from tightrope.autodiff import input_gradient, scores_of
 from tightrope.cli import main
+from tightrope.evaluation import features
+from tightrope.monitor import Monitor
 from tightrope.penalties import soft_orthogonality
 from tightrope.report import write_report, write_spectra
 from tightrope.runs.assemble import outside
@@ -45,6 +68,22 @@ PACKED = View(nn.Linear(20, 1), call=lambda net, x: net(x.reshape(-1, 20)), rows
 def begun(**changes):
     given = {"generator": nn.Linear(3, 2), "critic": critic(), "seed": 0, "latent": 3} | changes
     return start(methods.build("r1"), **given)
+
+
+RING = data.open_data("toy:ring", progress=False, limit=64)
+AVERAGES = losses.ScoreAverages(real=1.0, updates=1)
+STRENGTH = perturbations.AdaptiveStrength().state_dict()
+
+
+def scored(**changes):
+    given = {"methods": {"r1": (methods.build("r1"), lambda seed: critic())}, "train": X, "test": X}
+    return critics.generalisation_scores(**(given | {"fakes": lambda n, rng: X[:n], "steps": 1} | changes))
+
+
+def tuned(**changes):
+    return doctor.tune_gamma(
+        lambda gamma: methods.build("r1", gamma=gamma), lambda seed: (nn.Linear(3, 2), critic()), X, latent=3, **changes
+    )
 
 
 ACCEPTED = [
@@ -86,6 +125,50 @@ ACCEPTED = [
     (lambda: begun().load_state_dict(None), "state as a dict"),
     (lambda: runs.read_config(None), "run as a path"),
     (lambda: runs.resolve("toy:ring", sigmma=1), "see runs.Wishes"),
+    (lambda: singular_values(nn.Linear(2, 3), (2,), memory_limit_bytes=-1), "memory_limit_bytes >= 0"),
+    (lambda: singular_values(nn.Linear(2, 3), {2}), "input_shape as a sequence"),
+    (lambda: singular_values(nn.Linear(2, 3), torch.tensor([2.0])), "input shape as whole numbers"),
+    (lambda: data.class_index({"a", "b"}, "a"), "classes as a sequence"),
+    (lambda: constraints.spectral_norm(critic(), input_shape=(0,)), "positive sizes"),
+    (lambda: constraints.orthogonal(critic(), input_shape=(-2,)), "positive sizes"),
+    (lambda: constraints.spectral_norm(critic(), warmup=10**30), "warmup as a whole number"),
+    (lambda: losses.lecam(X[:0], X, AVERAGES), "empty batch"),
+    (lambda: losses.ScoreAverages(updates=-1), "updates >= 0"),
+    (lambda: losses.ScoreAverages().load_state_dict(losses.ScoreAverages().state_dict() | {"decay": 2.0}), "decay"),
+    (lambda: perturbations.Augmentation("ada", p=1.5), "probability p from 0 to 1"),
+    (lambda: perturbations.Augmentation("ada", p=schedules.Linear(0.0, 2.0, images=10)), "probability p from 0 to 1"),
+    (lambda: perturbations.Augmentation("diff", policy="colour"), "did you mean color"),
+    (lambda: perturbations.Augmentation("ada", policy="x"), "letters of 'bgc'"),
+    (lambda: perturbations.AdaptiveStrength(count=-1), "count >= 0"),
+    (lambda: perturbations.AdaptiveStrength().load_state_dict(STRENGTH | {"p": 2.0}), "probability from 0 to 1"),
+    (lambda: conditioning.log_condition_number(X.abs(), floor=1.5), "floor below 1"),
+    (lambda: scored(seeds=(0, 0)), "0 twice"),
+    (lambda: scored(test=torch.randn(4, 2, 2)), "samples of one shape"),
+    (lambda: scored(methods={"r1": methods.build("r1")}), "a method and a function of the seed"),
+    (lambda: scored(fakes=nn.Linear), "the class Linear"),
+    (lambda: tuned(seeds=(1, 1)), "1 twice"),
+    (lambda: next(train(begun(), [X], steps=-1)), "steps >= 0"),
+    (lambda: next(train(begun(), [X], minutes=-0.5)), "minutes >= 0"),
+    (lambda: begun().load_state_dict({}), "none of generator"),
+    (lambda: data.Sampler(RING, 4, seed=0).indices(-1), "0 for the first"),
+    (lambda: data.Sampler(RING, 4, seed=0).load_state_dict({"batches": -1}), "batches >= 0"),
+    (lambda: RING.batch(X), "whole numbers"),
+    (lambda: data.open_data(""), "a source of data"),
+    (lambda: features.pixels((3, 16, 16))(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)), "floating point"),
+    (lambda: schedules.Linear(0.0, 1.0, images=10)("a"), "images_seen as a whole number"),
+    (lambda: losses.hinge.critic(X.to_sparse(), X), "sparse|strided|dense"),
+    (lambda: training.seeds.Stack([]), "at least one run"),
+    (lambda: training.seeds.train(methods.build("r1"), lambda seed: (nn.Linear(3, 2), critic()), RING, [0, 1],
+                                  steps=1, batch_size=8, latent=3, measure=3), "measure as"),
+    (lambda: training.distributed.share(begun(), 2), "ranks as a Ranks"),
+    (lambda: penalties.consistency(critic(), X, X, augment=nn.Identity()), "augment as"),
+    (lambda: penalties.gradient_noise(lambda *_, **__: None, critic(), X), "give a scalar"),
+    (lambda: autodiff.packed(X, 0), "rows >= 1"),
+    (lambda: autodiff.packed(X, 3), "whole packs of 3"),
+    (lambda: layers.effective_weight(nn.Identity()), "layer with a weight"),
+    (lambda: spectra.evenly_picked(torch.ones(16, 7)), r"values \[n\]"),
+    (lambda: linalg.cayley(torch.full((4, 2), 1e150, dtype=torch.float64)), "W as a value to compute with"),
+    (lambda: Monitor(nn.Linear(3, 2), critic()).rehearse("both"), "'generator' or 'critic'"),
     (lambda: soft_orthogonality(torch.nn.ModuleList([nn.Linear(2, 2), nn.Bilinear(2, 2, 1)])), "Bilinear"),
 ]  # fmt: skip
 

@@ -149,8 +149,8 @@ def test_the_written_speed_is_that_of_the_steps_alone(tmp_path, monkeypatch):
 
         return slow
 
-    monkeypatch.setattr(book, "evaluate_run", taking(100.0, lambda _: []))
-    monkeypatch.setattr(book, "expected_of_run", lambda _: 0.0)
+    monkeypatch.setattr(book, "evaluate_run", taking(100.0, lambda *_: []))
+    monkeypatch.setattr(book, "expected_of_run", lambda *_: 0.0)
     monkeypatch.setattr(book, "save_checkpoint", taking(10.0, book.save_checkpoint))
     monkeypatch.setattr(book.Book, "after", taking(1.0, book.Book.after))
     training = {"log_every": 2, "sample_every": 3, "evaluate_every": 3, "checkpoint_every": 4, "steps": 12}

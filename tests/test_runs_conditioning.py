@@ -14,9 +14,10 @@ from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import build_networks
+from tightrope.runs.cadence import SHARE, plan
 from tightrope.runs.conditioning import RECORD, draw_latents, follow, measure_trained, measurements
 from tightrope.runs.config import MethodSettings
-from tightrope.runs.resolve import SHARE, plan, with_data_scale
+from tightrope.runs.resolve import with_data_scale
 
 TRAIN = "train digits --method dcgan --width 16 --latent 6 --batch-size 16 --evaluate-every 0 --threads 1 --quiet"
 

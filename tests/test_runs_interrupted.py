@@ -16,6 +16,7 @@ from run_cases import config_of, same, weights
 from tightrope import runs
 from tightrope.cli import main
 from tightrope.runs import rows as records
+from tightrope.runs.book import Book
 from tightrope.runs.serialize import read_state
 
 # --- evaluations -------------------------------------------------------------------------------------------------
@@ -27,7 +28,7 @@ def test_an_evaluation_that_fails_is_written_down_and_training_goes_on(
 ) -> None:
     from tightrope.report import write_report
 
-    def fail(assembled: runs.Assembled) -> Any:
+    def fail(assembled: runs.Assembled, n: int | None) -> Any:
         raise error
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -54,7 +55,7 @@ def test_an_interrupt_while_measuring_is_answered_at_once_and_loses_nothing(
 
     real = book.evaluate_run
 
-    def interrupted(assembled: runs.Assembled) -> Any:
+    def interrupted(assembled: runs.Assembled, n: int | None) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(600):
             time.sleep(0.05)
@@ -78,8 +79,33 @@ def test_an_interrupt_while_measuring_is_answered_at_once_and_loses_nothing(
     assert records.read(broken / "evaluations.jsonl")[-1]["measurements"]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system closes no terminals by a signal")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_is_closed_is_a_request_to_stop(tmp_path: Path, ignored: bool) -> None:
+    """As when a connection drops; under nohup the training goes on."""
+    config = config_of(steps=6)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        real = Book.after
+
+        def hang_up(book: Book, step: Any) -> Any:
+            if step.step == 3:
+                os.kill(os.getpid(), signal.SIGHUP)
+            return real(book, step)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Book, "after", hang_up)
+            outcome = runs.begin(tmp_path / "run", config, quiet=True)
+        assert signal.getsignal(signal.SIGHUP) == (signal.SIG_IGN if ignored else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    step = json.loads((tmp_path / "run" / "status.json").read_text())["step"]
+    assert (outcome.state, step) == (("finished", 6) if ignored else ("stopped", 3))
+    assert runs.load_newest(tmp_path / "run")[0]["run"]["step"] == step
+
+
 def test_save_and_sample_come_before_the_last_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(assembled: runs.Assembled) -> Any:
+    def look(assembled: runs.Assembled, n: int | None) -> Any:
         assert (tmp_path / "run" / "samples" / "step_00000004.png").exists()
         assert runs.checkpoint_paths(tmp_path / "run")[-1].stem == "step_00000004"
         raise ValueError("seen")
@@ -92,7 +118,7 @@ def test_save_and_sample_come_before_the_last_evaluation(tmp_path: Path, monkeyp
 def test_nothing_begins_that_cannot_end_within_the_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled: 1000.0)
+    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled, n: 1000.0)
     config = config_of(steps=None, minutes=0.02, evaluate_every=2)
     assert runs.begin(tmp_path / "run", config).state == "finished"
     rows = records.read(tmp_path / "run" / "evaluations.jsonl")
@@ -109,7 +135,7 @@ def test_the_last_evaluation_is_part_of_the_minutes(tmp_path: Path, monkeypatch:
         given.append(minutes)
         return real(*arguments, minutes=0.0, **budget)
 
-    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled: 60.0)
+    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled, n: 60.0)
     monkeypatch.setattr(fit, "train", train)
     runs.begin(tmp_path / "run", config_of(steps=None, minutes=5.0, evaluate_every=None), quiet=True)
     assert 3.2 < given[0] < 3.5  # one and a half times what it is expected to take are kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from tightrope import runs
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
+from tightrope.data import open_data
 from tightrope.methods import METHODS
 from tightrope.networks import NETWORKS
 from tightrope.runs.options import joint_options, method_options, network_options, typed
@@ -34,7 +36,9 @@ def test_python_and_the_command_line_give_one_configuration(capsys: pytest.Captu
 def test_a_resolved_configuration_trains(tmp_path: Path) -> None:
     config = runs.resolve("toy:ring", method="wgan", steps=2, batch_size=8, width=8, threads=1, evaluate_n=60)
     assert runs.begin(tmp_path / "run", config, quiet=True).state == "finished"
-    assert runs.read_config(tmp_path / "run") == config
+    kept = runs.read_config(tmp_path / "run")
+    assert kept.data.test_fingerprint == open_data("toy:ring", split="test").fingerprint
+    assert dataclasses.replace(kept, data=dataclasses.replace(kept.data, test_fingerprint="")) == config
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data_cases import encoded, idx, noise, write_files
 from run_cases import config_of
 from tightrope import runs
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
 from tightrope.runs import rows as records
 from tightrope.runs.config import check
+from tightrope.runs.record import read_run
 from tightrope.training.nonfinite import NonFiniteError
 
 
@@ -265,6 +268,31 @@ def test_other_data_at_the_same_place_are_refused_everywhere(
     assert content(on_vectors) == before
 
 
+def test_other_held_out_data_are_refused_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The training images are the same; a distance to other test images would be another number without a word."""
+    train, test = noise(20, 8, 8, 1), noise(20, 8, 8, 1, seed=1)
+    source = write_files(tmp_path / "d", {f"train/{i}.png": encoded(one) for i, one in enumerate(train)})
+    write_files(source, {f"test/{i}.png": encoded(one) for i, one in enumerate(test)})
+    runs.begin(tmp_path / "run", config_of(str(source), evaluate_n=20), quiet=True)
+    write_files(source, {f"test/{i}.png": encoded(one // 3) for i, one in enumerate(test)})
+    before = content(tmp_path / "run")
+    for words in (("evaluate",), ("resume", "--more-steps", "1", "--quiet")):
+        assert "other test data" in sentence(capsys, words[0], tmp_path / "run", *words[1:])
+    assert content(tmp_path / "run") == before
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    del settings["data"]["test_fingerprint"]  # as of a run from before there was one: it is written down now
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    assert main(["resume", str(tmp_path / "run"), "--more-steps", "1", "--quiet"]) == 0
+    assert runs.read_config(tmp_path / "run").data.test_fingerprint
+
+
+def test_a_beginning_that_does_not_fit_leaves_no_folder(run: Path, tmp_path: Path) -> None:
+    config = config_of(from_run=str(run), latent=99)
+    with pytest.raises(UserError, match="same network"):
+        runs.begin(tmp_path / "new", dataclasses.replace(config, network=runs.NetworkSettings("mlp", {"width": 5}, {})))
+    assert not (tmp_path / "new").exists()
+
+
 def test_moved_data_are_found_with_data_and_what_is_read_is_said(
     on_vectors: Path,
     vectors: Path,
@@ -285,6 +313,20 @@ def test_moved_data_are_found_with_data_and_what_is_read_is_said(
         assert main([words[0], str(on_vectors), *map(str, words[1:]), "--data", str(moved)]) == 0
     assert runs.read_config(on_vectors).data.source == str(moved.resolve())
     assert main(["resume", str(on_vectors), "--steps", "7", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("form", ["folder", "idx"])
+def test_a_test_split_of_another_size_is_refused_before_training(tmp_path: Path, form: str) -> None:
+    """Met only by the evaluation it would cost the whole training."""
+    train, test = noise(20, 8, 8, 1), noise(10, 9, 9, 1)
+    files = {f"train/{i}.png": encoded(one) for i, one in enumerate(train)}
+    files |= {f"test/{i}.png": encoded(one) for i, one in enumerate(test)}
+    if form == "idx":
+        files = {"train-images-idx3-ubyte": idx(train[..., 0]), "t10k-images-idx3-ubyte": idx(test[..., 0])}
+    source = write_files(tmp_path / "d", files)
+    with pytest.raises(UserError, match=r"test samples of shape \[1, 8, 8\].* got \[1, 9, 9\]; give a resolution"):
+        runs.begin(tmp_path / "run", config_of(str(source)), quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 # --- resume ------------------------------------------------------------------------------------------------------
@@ -325,3 +367,39 @@ def test_a_file_system_without_locks_is_said_and_names_no_past_process(
     monkeypatch.setattr(fcntl, "flock", without)
     with pytest.warns(UserWarning, match="cannot lock files"), runs.locked(run):
         pass
+
+
+# --- what may not be read ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["config.json", "generator.safetensors", "checkpoints/step_00000004.safetensors"])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    run: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The advice to delete it would lose what only another account may read."""
+    closed(run / name, monkeypatch)
+    words = ("resume", run) if name.startswith("checkpoints") else ("sample", run, "--out", run / "x.npz")
+    said = sentence(capsys, *words)
+    assert f"Expected to read {run / name}, but that fails (Permission denied)" in said
+    assert "damaged" not in said and "Errno" not in said
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evaluations.jsonl", "status.json", "diagnosis.json"])
+def test_a_record_that_may_not_be_read_is_left_out_and_said(
+    run: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "diagnosis.json").write_text("{}")
+    closed(run / name, monkeypatch)
+    assert f"{name} could not be read: Permission denied." in read_run(run).problems
+
+
+def closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forbid reading a file, to the superuser too."""
+    real = Path.open
+
+    def opened(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)

@@ -112,7 +112,9 @@ def test_the_best_and_kept_steps(run, tmp_path, capsys):
         assert all(torch.equal(weights[key], kept[key]) for key in weights)
     newest = load(run).generator.state_dict()
     assert all(torch.equal(newest[key], value) for key, value in load(run, step=6).generator.state_dict().items())
-    for step in (2, "first", True):
+    with pytest.raises(UserError, match="step as a whole number or a text, got True"):
+        load(run, step=True)
+    for step in (2, "first"):
         with pytest.raises(UserError, match=r"checkpoint that is kept \(4, 6\)"):
             load(run, step=step)
     sampled(run, tmp_path / "a.npz", "--step", "best")

@@ -21,6 +21,7 @@ from tightrope.penalties import Penalty, dragan, jacobian_clamping, r1
 from tightrope.perturbations import Augmentation, InstanceNoise
 from tightrope.schedules import Linear
 from tightrope.training import Run, scalars, seeds, start, train
+from tightrope.training.seeds import choosing
 
 DATA = open_data("toy:ring")
 BATCH, STEPS = 4, 50
@@ -291,3 +292,28 @@ def test_stacks_begin_in_the_middle_too() -> None:
         seeds.generator_step(stack)
     for run, seed in zip(stack.release(), (1, 2), strict=True):
         assert_same(run, alone(method, mlp, seed, steps=8)[0])
+
+
+@pytest.mark.parametrize(("gain", "how"), [(2.0, "stack"), (0.5, "processes")])
+def test_the_choice_between_stack_and_processes_is_tried_and_told(
+    monkeypatch: pytest.MonkeyPatch, gain: float, how: str
+) -> None:
+    real, measured = choosing._gain, []
+
+    def tried(*given: Any) -> float:
+        measured.append(real(*given))
+        return gain
+
+    monkeypatch.setattr(choosing, "_gain", tried)
+    method = build("wgan_gp", n_critic=1)
+    found = seeds.train(method, images, open_data("digits"), range(3), steps=70, batch_size=BATCH, workers=1)
+    assert len(measured) == 1 and 0 < measured[0] < 1000
+    assert {one.how for one in found} == {how} and f"{gain:.2f} times as fast" in found[0].why
+    assert_same(found[2].run, alone(method, images, 2, open_data("digits"), 70)[0], 1e-6)
+
+
+def test_the_choice_needs_no_trial_without_convolutions() -> None:
+    found = seeds.train(build("r1"), mlp, DATA, range(2), steps=1, batch_size=BATCH)
+    assert (found[0].how, found[1].why) == ("stack", "no convolution on a CPU, so many networks at once are quicker")
+    found = seeds.train(build("r1"), mlp, DATA, range(2), steps=1, batch_size=BATCH, how="processes", workers=1)
+    assert (found[0].how, found[1].why) == ("processes", "asked for")

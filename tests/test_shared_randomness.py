@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import random
+from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -47,6 +50,62 @@ CRITICS = {
     "torch's spectral norm": lambda: torchs(mlp()),
 }
 X = torch.randn(256, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+class Shift(nn.Module):
+    """A critic that adds one number to all scores, drawn at each forward; differences do not see it."""
+
+    def __init__(self, draw: Callable[[], float], held: object = None) -> None:
+        super().__init__()
+        self.net, self.draw, self.held = mlp(), draw, held
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x) + self.draw()
+
+
+PYTHON, NUMPY = random.Random(0), np.random.default_rng(0)
+SHIFTS = {
+    "Python's global state": lambda: Shift(random.random),
+    "NumPy's global state": lambda: Shift(np.random.rand),
+    "a generator of Python that the module holds": lambda: Shift(PYTHON.random, PYTHON),
+    "a generator of NumPy that the module holds": lambda: Shift(NUMPY.random, NUMPY),
+}
+
+
+@pytest.mark.parametrize("critic", SHIFTS.values(), ids=SHIFTS)
+def test_draws_of_python_and_numpy_are_shared_too(critic):
+    def values(critic: nn.Module) -> list[Tensor]:
+        def rng() -> torch.Generator:
+            return torch.Generator().manual_seed(0)
+
+        return [
+            penalties.finite_difference_r1(critic, X, rng=rng()),
+            penalties.consistency(critic, X, X, augment=lambda x, rng=None: 1.01 * x),
+            penalties.latent_consistency(critic, torch.tanh, X, rng=rng()),
+            finite_gain(critic, X, epsilon=0.1, rng=rng()).mean(),
+        ]
+
+    torch.testing.assert_close(values(critic()), values(mlp()))
+
+
+class Many(nn.Module):
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.net, self.how = mlp(nn.Identity(), nn.RReLU(0.1, 0.9)), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.how == "values":
+            return self.net(x)
+        self.rng = getattr(self, "rng", torch.Generator().manual_seed(0))
+        return x.sum(1) + torch.randn(len(x), generator=self.rng)
+
+
+@pytest.mark.parametrize(("how", "words"), [("values", "as many as its values ask for"), ("late", "from the start")])
+def test_draws_that_cannot_be_shared_are_refused(how, words):
+    with pytest.raises(UserError, match=words):
+        penalties.finite_difference_r1(Many(how), X, sigma=0.5)
+    if how == "values":
+        assert penalties.finite_difference_r1(Many(how).eval(), X).isfinite()
 
 
 @pytest.mark.parametrize("scored", [False, True])

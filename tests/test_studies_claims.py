@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
 from tightrope.studies import registry
-from tightrope.studies.design import SCALES, Claim, Contrast, Part, Row, cells, pairs
+from tightrope.studies.design import SCALES, Claim, Contrast, Part, Row, canonical, cells, pairs
 from tightrope.studies.findings import (
     ALPHA,
     Finding,
@@ -29,6 +30,7 @@ from tightrope.studies.findings import (
 from tightrope.studies.judging import judge
 from tightrope.studies.ledger import PAPERS
 from tightrope.studies.registry import STUDIES, Study, check, load
+from tightrope.studies.rehearsal import rehearse, shrunk
 from tightrope.studies.runner import compute
 from tightrope.studies.statistics import Interval
 from tightrope.studies.tables import ledger_markdown
@@ -225,7 +227,9 @@ def test_the_command_runs_reports_and_fails_on_what_is_missing(
         (["fly"], "an action of tightrope study"),
         (["run"], "name of a study"),
         (["run", "nothing"], "Expected a study out of"),
-        (["run", "example_study", "--seeds", "0"], "at least one seed"),
+        (["run", "example_study", "--seeds", "0"], "--seeds as a whole number of at least 1"),
+        (["run", "example_study", "--workers", "9" * 11], "--workers as a whole number"),
+        (["run", "example_study", "--seeds", "9" * 11], "--seeds as a whole number"),
         (["run", "example_study", "--minutes", "-1"], "positive minutes"),
         (["report"], "both or neither"),
     ],
@@ -271,6 +275,62 @@ def test_a_study_runs_and_draws_at_its_smallest_scale(name: str) -> None:
     again = rows[-1]
     (same,) = compute(study, again.cell, [again.seed], "smoke")
     assert same.values == again.values, "a run is not repeatable"
+
+
+BUILDS = ("part", "arm", "method", "critic", "activation", "generator", "loss", "wide", "norm", "init", "data", "width")
+"""Settings that decide what a run builds; the others are numbers along which nothing can be missing."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in STUDIES if name != "local_convergence"])
+def test_the_papers_own_scale_works_before_it_is_run_for_days(name: str) -> None:
+    """Whole networks, two steps; ``local_convergence`` has one scale but for seeds."""
+    study, met = load(name), set[tuple]()
+    for _, cell, seed in study.runs("paper", 1):
+        small = shrunk(cell) | ({"steps": 2} if "steps" in cell else {})
+        if (kind := tuple(small.get(key) for key in BUILDS)) not in met:
+            met.add(kind)
+            (row,) = compute(study, small, [seed], "paper")
+            assert row.status != "crashed", row.note
+
+
+def test_a_rehearsal_keeps_networks_and_shrinks_the_rest(example: Study) -> None:
+    cell = {"steps": 9000, "batch": 64, "width": 512, "data": "fashion_mnist", "pixels": 16, "rate": 0.1}
+    assert shrunk(cell) == cell | {"steps": 4, "batch": 4, "data": "digits"}
+    assert shrunk({"steps": 9000, "gamma": 1.0}) == {"steps": 9000, "gamma": 1.0}
+    rows = list(rehearse(example, "cpu"))
+    assert len(rows) == len({canonical(shrunk(cell)) for _, cell, _ in example.runs("cpu")})
+    assert all(row.status == "ok" for row in rows)
+
+
+def test_registered_runs_of_which_none_is_done_may_wait_but_not_a_part_of_them(example: Study) -> None:
+    waiting = replace(example.claims[0], needs="an hour")
+    study = replace(example, claims=(waiting,))
+    (one,) = judge(study, {})
+    assert (one.verdict, one.why, one.missing) == ("not tested", "needs an hour", 0)
+    rows = rows_of(example)
+    assert judge(study, {"cpu": rows[:3]})[0].missing > 0
+    assert judge(study, {"cpu": rows})[0].verdict == "reproduced"
+
+
+@pytest.mark.parametrize("name", ["spectral", "orthogonal_images"])
+def test_initialisations_are_those_that_the_rows_chose(name: str) -> None:
+    """Each arm's weights are the better ones of part ``choose``, on a seed that judges nothing."""
+    from tightrope.studies.exported import read
+
+    rows = read(Path(__file__).parents[1] / "docs" / "results" / "studies" / f"{name}.jsonl")["cpu"]
+    study, ends = load(name), dict[str, dict[str, float]]()
+    for row in rows:
+        if row.cell.get("part") == "choose":
+            ends.setdefault(str(row.cell["arm"]), {})[str(row.cell["init"])] = row.values["log_fd"]
+    if not ends:
+        pytest.skip("no rows yet")
+    inits = sys.modules[study.module].INITS
+    assert {arm: min(found, key=found.__getitem__) for arm, found in ends.items()} == {arm: inits[arm] for arm in ends}
+    judged = {
+        seed for part in study.grid["cpu"] for cell in part.cells if cell["part"] != "choose" for seed in part.seeds
+    }
+    assert not judged & {row.seed for row in rows if row.cell["part"] == "choose"}
 
 
 @pytest.mark.slow

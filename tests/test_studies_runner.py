@@ -264,7 +264,7 @@ def test_an_executor_that_is_not_installed_is_named_with_the_remedy(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'tightrope\[ray\]'"):
         execute(Order("example_study", "cpu", str(place)), executor="ray")
-    with pytest.raises(UserError, match="at least one worker"):
+    with pytest.raises(UserError, match="from 1 to 4,096 workers"):
         execute(Order("example_study", "cpu", str(place)), workers=0)
 
 

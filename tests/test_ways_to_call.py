@@ -6,6 +6,7 @@ Or it says in a sentence why it cannot. A new way, or a new function of critics,
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from tightrope import View, conditioning, critics, losses, penalties, spectra
+from tightrope import View, conditioning, critics, losses, methods, penalties, spectra
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import input_gradient, undisturbed
 from tightrope.dynamics import gradient_field
+from tightrope.methods.game import critic_objective
 from tightrope.monitor import input_gradient_norms
+from tightrope.perturbations import AdaptiveStrength, Augmentation, InOrder, InstanceNoise, diff_augment
 
 SHAPE = (2, 6, 6)
 
@@ -122,10 +125,49 @@ def estimate(critic: Any, net: nn.Module) -> list[Tensor]:
     return [torch.tensor([found.raw, found.slope, found.exact])]
 
 
+def perturbed(critic: Any, net: nn.Module) -> list[Tensor]:
+    method = dataclasses.replace(
+        methods.build("r1"), perturbation=InOrder((Augmentation("ada", p=0.8, policy="bg"), InstanceNoise(0.1)))
+    )
+    return with_gradient(critic_objective(method, critic, *samples(), rng=rng()).total, net)
+
+
+def anchored(critic: Any, net: nn.Module) -> list[Tensor]:
+    averages, strength = losses.ScoreAverages(), AdaptiveStrength(every=1)
+    real, fake = (critic(x) for x in samples())
+    averages.update(real, fake)
+    strength.observe(real)
+    return [*with_gradient(losses.lecam(real, fake, averages), net), torch.tensor(strength.overfitting)]
+
+
+def balanced(critic: Any, net: nn.Module) -> list[Tensor]:
+    real, fake = (critic(x) for x in samples())
+    found = losses.balance(real.square().mean(), fake.mean(), net[-1].weight)
+    return with_gradient(found.weight * fake.mean() + losses.feature_matching([real], [fake]), net)
+
+
 JOBS: dict[str, Callable[[Any, nn.Module], list[Tensor]]] = {
     **{name: penalised(name) for name in penalties.PENALTIES},
     "soft_orthogonality": lambda critic, net: with_gradient(penalties.soft_orthogonality(critic), net),
     "jacobian_clamping": clamped,
+    "consistency": lambda critic, net: with_gradient(
+        penalties.consistency(critic, *samples(), augment=diff_augment, rng=rng()), net
+    ),
+    "latent_consistency": lambda critic, net: with_gradient(
+        penalties.latent_consistency(critic, torch.tanh, samples()[0], sigma=0.3, rng=rng()), net
+    ),
+    "latent_diversity": lambda critic, net: with_gradient(
+        penalties.latent_diversity(critic, samples()[0], sigma=0.3, rng=rng()), net
+    ),
+    "gradient_noise": lambda critic, net: [
+        torch.tensor(dataclasses.astuple(penalties.gradient_noise(penalties.dragan, critic, *samples(), rng=rng())))
+    ],
+    "augmented and noisy objective": perturbed,
+    "lecam and adaptive strength": anchored,
+    "balance and feature_matching": balanced,
+    "top_k": lambda critic, net: with_gradient(
+        losses.hinge.generator(losses.top_k(critic(samples()[1]), share=0.5)), net
+    ),
     "input gradient norms": lambda critic, net: [
         torch.tensor([*input_gradient_norms(critic, *samples(), rng=rng()).values()])
     ],
@@ -215,14 +257,39 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-@pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty"])
-def test_every_precision_gives_the_float32_value_in_float32_or_better(name, kind):
-    def penalty(net: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        if name == "gradient_penalty":  # at real == fake the interpolates do not depend on the draw
-            return penalties.gradient_penalty(net, real, real, target=0.0)
-        return penalties.PENALTIES[name](net, real, fake)
+def flipped(x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
+    return x.flip(-1)
 
+
+PRECISE: dict[str, Callable[..., Tensor]] = {
+    "r1": penalties.r1,
+    "r2": penalties.r2,
+    # at real == fake the interpolates do not depend on the draw, and without a scale nor do DRAGAN's points
+    "gradient_penalty": lambda net, real, fake: penalties.gradient_penalty(net, real, real, target=0.0),
+    "dragan": lambda net, real, fake: penalties.dragan(net, real, target=0.0, scale=0.0),
+    "consistency": lambda net, real, fake: penalties.consistency(net, real, fake, augment=flipped),
+    "latent_consistency": lambda net, real, fake: penalties.latent_consistency(net, Step(real, fake), real),
+    "latent_diversity": lambda net, real, fake: penalties.latent_diversity(Step(real, fake, net), real),
+    "soft_orthogonality": lambda net, real, fake: penalties.soft_orthogonality(net),
+    "lecam": lambda net, real, fake: losses.lecam(net(real), net(fake), losses.ScoreAverages(real=1.0, updates=1)),
+}
+
+
+class Step(nn.Module):
+    """Gives one batch at its first call, another at the next, so that no step is drawn."""
+
+    def __init__(self, first: Tensor, second: Tensor, net: nn.Module | None = None) -> None:
+        super().__init__()
+        self.points, self.net = [first, second], net or nn.Identity()
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.net(self.points.pop(0))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("name", list(PRECISE))
+def test_every_precision_gives_the_float32_value_in_float32_or_better(name, kind):
+    penalty = PRECISE[name]
     dtype, tolerance = KINDS[kind]
     value, net = run_in(kind, penalty)
     expected, plain = run_in("float32", penalty)

@@ -16,12 +16,13 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 MARK = 7.12890625  # a binary fraction that nothing else has
+TRAIN = "train digits --method r1 --network dcgan --width 8 --evaluate-every 0 --threads 1 --quiet"
 
 
 def holds(value: Any, depth: int = 3) -> bool:
@@ -39,20 +40,41 @@ def holds(value: Any, depth: int = 3) -> bool:
     return False
 
 
+def place_of(frame: FrameType, depth: int) -> str:
+    """Where a function stands if it is ours and was called with the mark, else nothing."""
+    code = frame.f_code
+    if "tightrope" not in code.co_filename or "<" in code.co_name:
+        return ""
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]
+    if not any(holds(frame.f_locals.get(name), depth) for name in names):
+        return ""
+    return f"{code.co_filename.rpartition('tightrope' + os.sep)[2]}:{code.co_qualname}"
+
+
+def callers(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame and all that wait for it."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
 @contextlib.contextmanager
-def followed(until: str = "", depth: int = 3) -> Iterator[list[str]]:
-    """Collect the functions of the package that are called with the mark, up to the first call of ``until``."""
+def followed(until: str = "", depth: int = 3, handed: Sequence[str] = ()) -> Iterator[list[str]]:
+    """Collect the functions of the package that are called with the mark, up to the first call of ``until``.
+
+    With ``handed`` only those that are waiting when a function of such a name is called with it: the hands that the
+    value goes through, without those that hold it beside the way.
+    """
     seen: list[str] = []
 
     def watch(frame: FrameType, event: str, _: object) -> None:
-        code = frame.f_code
-        if event != "call" or "tightrope" not in code.co_filename or (seen and until and re.search(until, seen[-1])):
+        if event != "call" or (seen and until and re.search(until, seen[-1])):
             return
-        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]
-        if any(holds(frame.f_locals.get(name), depth) for name in names):
-            place = f"{code.co_filename.rpartition('tightrope' + os.sep)[2]}:{code.co_qualname}"
-            if "<" not in code.co_name and place not in seen:
-                seen.append(place)
+        place = place_of(frame, depth)
+        if not place or (handed and not any(re.search(name, place) for name in handed)):
+            return
+        places = [place_of(above, depth) for above in callers(frame)][::-1] if handed else [place]
+        seen.extend(dict.fromkeys(each for each in places if each and each not in seen))
 
     sys.setprofile(watch)
     try:
@@ -70,16 +92,21 @@ def command(words: str) -> None:
 
 def way_of_gamma(folder: Path) -> list[str]:
     """From ``--gamma`` to ``penalties.r1``."""
-    train = "train digits --method r1 --network dcgan --width 8 --steps 1 --evaluate-every 0 --threads 1 --quiet"
     with followed(until=r"penalties.*:r1$") as seen:
-        command(f"{train} --gamma {MARK} --out {folder / 'run'}")
+        command(f"{TRAIN} --steps 1 --gamma {MARK} --out {folder / 'run'}")
+    return seen
+
+
+def hands_of_gamma(folder: Path) -> list[str]:
+    """The same, only what stands between the words and the method, and between the method and the penalty."""
+    with followed(until=r"penalties.*:r1$", handed=(r"methods.*:r1$", r"penalties.*:r1$")) as seen:
+        command(f"{TRAIN} --steps 1 --gamma {MARK} --out {folder / 'hands'}")
     return seen
 
 
 def way_of_row(folder: Path) -> list[str]:
     """From a row of ``metrics.jsonl`` to the report's curve."""
-    train = "train digits --method r1 --network dcgan --width 8 --steps 2 --evaluate-every 0 --threads 1 --quiet"
-    command(f"{train} --log-every 1 --out {folder / 'row'}")
+    command(f"{TRAIN} --steps 2 --log-every 1 --out {folder / 'row'}")
     path = folder / "row" / "metrics.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[-1]["critic_loss"] = MARK
@@ -90,7 +117,11 @@ def way_of_row(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    walks: dict[str, Callable[[Path], list[str]]] = {"--gamma to r1": way_of_gamma, "row to curve": way_of_row}
+    walks: dict[str, Callable[[Path], list[str]]] = {
+        "--gamma to r1": way_of_gamma,
+        "--gamma to r1, hand to hand": hands_of_gamma,
+        "row to curve": way_of_row,
+    }
     with tempfile.TemporaryDirectory() as folder:
         for name, walk in walks.items():
             seen = walk(Path(folder))

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tightrope.monitor import CAUSES
+
 from .faults import NAMELESS
 
 Row = dict[str, Any]
@@ -112,6 +114,25 @@ def healthy_part(rows: list[Row]) -> list[str]:
     return lines
 
 
+def rates_of_causes(rows: list[Row]) -> dict[str, list[int]]:
+    """Per cause: healthy runs that end with it, that ever pass through it, and healthy runs in all."""
+    sound = [r for r in rows if not r["fault"]]
+    ever = Counter(cause for row in sound for cause in passing(row))
+    stood = Counter(cause for row in sound for cause in set(alarms(row)))
+    return {cause: [stood[cause], ever[cause], len(sound)] for cause in CAUSES if CAUSES[cause].kind != "state"}
+
+
+def rates_part(rows: list[Row]) -> list[str]:
+    """Each cause's own false-alarm rate; of those that never alarmed one line."""
+    found = rates_of_causes(rows)
+    lines = ["| cause | standing at the end | at any reading |", "|---|---|---|"]
+    lines += [f"| {c} | {share(a, n)} | {share(b, n)} |" for c, (a, b, n) in found.items() if b]
+    quiet = [c for c, (_, b, _) in found.items() if not b]
+    n = sum(not r["fault"] for r in rows)
+    top = 100 * wilson(0, n)[1]
+    return [*lines, "", f"In none of {n} healthy runs (95 %: below {top:.2g} %): {', '.join(quiet)}."]
+
+
 def when_part(rows: list[Row]) -> list[str]:
     """Step of the finding against step of the damage, for damaged runs."""
     hurt = [r for r in rows if r["damaged"]]
@@ -203,6 +224,7 @@ def report(rows: list[Row]) -> str:
     parts = [
         ("Planted faults", faults_part(planted)),
         ("Healthy runs", healthy_part(sound)),
+        ("Each cause's own false alarms", rates_part(rows)),
         ("When", when_part(planted)),
         ("Calibration", calibration_part(rows)),
         ("Cost", cost_part(rows)),
@@ -232,10 +254,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("rows", type=Path, nargs="+")
     parser.add_argument("--markdown", type=Path, help="write it there instead of to the screen")
     parser.add_argument("--compact", type=Path, help="write the rows there, short enough to keep")
+    parser.add_argument("--rates", type=Path, help="write each cause's false alarms there, for its page")
     options = parser.parse_args(arguments)
     rows = [json.loads(line) for path in options.rows for line in path.read_text().splitlines()]
     if options.compact:
         options.compact.write_text(compact(rows))
+    if options.rates:
+        options.rates.write_text(json.dumps(rates_of_causes(rows)).replace("], ", "],\n ") + "\n")
     text = report(rows)
     if options.markdown:
         options.markdown.write_text(text)

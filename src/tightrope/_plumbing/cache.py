@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
@@ -33,11 +37,33 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         return None
 
 
+def read_kept(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """Return what :func:`write_tensors` kept, or None when it is absent or not what was written."""
+    found = read_tensors(path)
+    if found is None or found[1].pop("checksum", None) != checksum(*found):
+        return None
+    return found
+
+
+def checksum(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str:
+    """A number over all that is read back: the words, and every tensor's name, type, shape and bytes."""
+    kinds = [[name, str(tensors[name].dtype), list(tensors[name].shape)] for name in sorted(tensors)]
+    total = zlib.crc32(json.dumps([sorted(words.items()), kinds]).encode())
+    for name in sorted(tensors):
+        flat = tensors[name].reshape(-1).contiguous()
+        total = zlib.crc32(flat.view(torch.uint8).numpy().data, total) if flat.numel() else total
+    return str(total)
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors as safetensors so that a reader sees the whole file or none; warn where they cannot be kept."""
+    """Write tensors as safetensors, under a checksum, so that a reader sees the whole file or none.
+
+    Where they cannot be kept, a warning says so.
+    """
     from safetensors.torch import save
 
-    data = save({key: value.contiguous() for key, value in tensors.items()}, metadata)
+    apart = {key: value.contiguous() for key, value in tensors.items()}
+    data = save(apart, {**metadata, "checksum": checksum(apart, metadata)})
     try:
         write_atomically(make_folder(path.parent) / path.name, data)
     except UserError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -118,6 +118,22 @@ def check_seed(seed: Any) -> None:
     """
     if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= operator.index(seed) < 2**63:
         raise UserError(f"Expected a seed as a whole number from 0 to 2**63 - 1, got {short(seed)}; 0 will do.")
+
+
+def check_seeds(seeds: Iterable[Any]) -> list[int]:
+    """Seeds to take a spread over.
+
+    Raises:
+        UserError: There is none, or one twice, or one is no seed.
+    """
+    found = list(seeds)
+    twice = sorted({seed for seed in found if found.count(seed) > 1}, key=str)
+    if not found or twice:
+        got = f"{twice[0]} twice" if twice else "none"
+        raise UserError(f"Expected at least one seed, and each once, got {got}; pass range(8), for example.")
+    for seed in found:
+        check_seed(seed)
+    return found
 
 
 def check_device(device: Any) -> torch.device:

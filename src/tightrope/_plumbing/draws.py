@@ -27,8 +27,16 @@ class Streams:
 
     device = torch.device("cpu")
 
-    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+    def __init__(self, generators: Sequence[Rng]) -> None:
         self.generators = list(generators)
+
+    def get_state(self) -> Tensor:
+        """``[runs, ...]``."""
+        return torch.stack([generator.get_state() for generator in self.generators])
+
+    def set_state(self, state: Tensor) -> object:
+        """Give every run its own again."""
+        return [generator.set_state(own) for generator, own in zip(self.generators, state, strict=True)]
 
     def drawn(self, fill: Callable[..., object], shape: Sequence[int], dtype: torch.dtype | None) -> Tensor:
         """``[runs, *shape]``, each part filled from its own stream by ``fill(part, generator=...)``."""
@@ -92,7 +100,7 @@ def restartable(rng: Rng) -> Callable[[], Rng]:
     """A function that gives, at every call, a generator in one and the same new state, itself drawn from ``rng``."""
     if isinstance(rng, Streams):
         each = [restartable(generator) for generator in rng.generators]
-        return lambda: Streams([fresh() for fresh in each])  # type: ignore[misc]
+        return lambda: Streams([fresh() for fresh in each])
     seed, device = int(torch.randint(2**62, (), generator=rng)), rng.device
     if isinstance(rng, RankGenerator):
         part = rng.rank, rng.ranks, rng.batch

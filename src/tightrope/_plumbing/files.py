@@ -94,6 +94,11 @@ def expanded(path: Path | str) -> Path:
         raise UserError(f"Expected a path, got {path}, and there is no such home folder; write it out.") from error
 
 
+def unreadable(path: Path, error: OSError) -> str:
+    """A sentence about a file that is there and cannot be read, which is no reason to call it damaged."""
+    return f"Expected to read {path}, but that fails ({error.strerror or error}); check the file and who may read it."
+
+
 def _sync_folder(folder: Path) -> None:
     try:
         handle = os.open(folder, os.O_RDONLY)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
+
+from tightrope._plumbing.say import say
 
 __all__ = ["Progress", "clock"]
 
@@ -57,10 +60,9 @@ class Progress:
         """Print a line of its own."""
         if not self.show:
             return
-        if self._bar is None:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            self._bar.write(text, file=sys.stderr)
+        beside = contextlib.nullcontext() if self._bar is None else self._bar.external_write_mode(file=sys.stderr)
+        with beside:
+            say(text, error=True)
 
     def close(self) -> None:
         """End the stage and wipe its line from a terminal."""
@@ -81,7 +83,7 @@ class _Lines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if line := text.strip("\r\n "):
-            print(line, file=sys.stderr, flush=True)
+            say(line, error=True)
         return len(text)
 
 
@@ -92,7 +94,7 @@ def _bar(what: str, total: int | None, done: int) -> Any:
         monitor_interval = 0  # no thread that watches the bars: runs fork and count themselves
 
     shared = {"desc": what, "total": total, "initial": done, "leave": False, "miniters": 1}
-    if sys.stderr.isatty() or auto.notebook_tqdm is not auto.std_tqdm:
+    if (sys.stderr is not None and sys.stderr.isatty()) or auto.notebook_tqdm is not auto.std_tqdm:
         return Bar(**shared, file=sys.stderr, dynamic_ncols=True)
     left = "" if total is None else " of {total_fmt}, {remaining} left"
     line = "{desc}: {n_fmt}" + left + ", {elapsed} so far, {rate_fmt}{postfix}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import unreadable
 
 LARGEST_FILE = 64 << 20
 """Bytes of a JSON file that are read: more is no file of ours."""
@@ -80,8 +81,11 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE)
+    except OSError as error:
+        raise UserError(unreadable(path, error)) from error
+    try:
         found = msgspec.json.decode(content)
-    except (OSError, msgspec.MsgspecError, RecursionError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise UserError(f"Expected JSON in {path}, got something else ({error}); restore the file.") from error
     if not isinstance(found, dict):
         raise UserError(f"Expected JSON in {path} that is an object, got {_shown(found)}; restore the file.")

@@ -64,7 +64,7 @@ class _Convolution(torch.autograd.Function):
         found: list[Tensor | None] = [None] * (3 + len(ctx.settings))
         if gradient is not None:
             x, weight = ctx.saved_tensors
-            wanted = _wanted(ctx)
+            wanted = wanted_by_engine(ctx)
             if wanted[0]:
                 found[0] = _by_input(x, gradient, weight, *ctx.settings)
             if wanted[1]:
@@ -74,8 +74,8 @@ class _Convolution(torch.autograd.Function):
         return tuple(found)
 
 
-def _wanted(ctx: Any) -> list[bool]:
-    """Of x, weight and bias, whether the backward that runs now has a use for its gradient."""
+def wanted_by_engine(ctx: Any) -> list[bool]:
+    """Of a Function's inputs x, weight and bias, whether the backward that runs now has a use for the gradient."""
     found = [False, False, False]
     for index, (node, _) in enumerate(ctx.next_functions):  # a bias that is None has no place among them
         try:

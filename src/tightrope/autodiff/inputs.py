@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_module, check_samples
+from tightrope._plumbing.checks import check_module, check_samples, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
@@ -44,6 +44,7 @@ def per_sample(scores: Tensor) -> Tensor:
 
 def squared_norm(x: Tensor) -> Tensor:
     """Squared Euclidean norm of each sample over all its axes: ``[batch, *shape] -> [batch]``."""
+    x = x.abs() if x.is_complex() else x
     return x.reshape(x.shape[0], -1).square().sum(1)
 
 
@@ -101,7 +102,10 @@ def critic_scores(critic: Critic, x: Tensor, rows: int | None = None) -> list[Te
     Raises:
         UserError: No scores, see :func:`scores_of`, or not one row of them per sample.
     """
-    rows = rows_of(critic) if rows is None else rows
+    if rows is None:
+        rows = rows_of(critic)
+    else:
+        check_whole("rows", rows, 1, 1)
     return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(called(critic, x))]
 
 
@@ -170,7 +174,14 @@ def input_gradients(critic: Critic, x: Tensor, *, create_graph: bool = True) -> 
 
 
 def packed(x: Tensor, rows: int) -> Tensor:
-    """``[batch, *shape] -> [batch / rows, rows, *shape]``: samples that are judged together as one sample."""
+    """``[batch, *shape] -> [batch / rows, rows, *shape]``: samples that are judged together as one sample.
+
+    Raises:
+        UserError: They are no whole number of packs.
+    """
+    check_whole("rows", rows, 1, 1)
+    if not x.dim() or len(x) % rows:
+        raise UserError(f"Expected samples in whole packs of {rows}, got shape {list(x.shape)}; drop the rest.")
     return x.reshape(x.shape[0] // rows, rows, *x.shape[1:])
 
 

@@ -24,7 +24,8 @@ from tightrope.autodiff.convolution import Sizes, convolution
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.view import modules_of
 
-_saved_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)  # absent before torch 2.5
+_saved_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+"""Absent in old torch (2.6 among them), which therefore keeps its own functions: the same numbers, more slowly."""
 
 _Answer = Callable[..., "Tensor | None"]
 

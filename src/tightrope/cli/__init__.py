@@ -7,8 +7,10 @@ import importlib
 import io
 import os
 import sys
+import warnings
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import hush, say
 from tightrope._plumbing.version import __version__
 
 COMMANDS = {
@@ -18,8 +20,9 @@ COMMANDS = {
     "sample": "Draw samples from a run into a grid, a folder or an npz file.",
     "export": "Write a run's generator as ONNX, as an exported program of torch, or with a model card.",
     "evaluate": "Measure a run against held-out data.",
-    "report": "Write a run's report again.",
+    "report": "Write a run's report again, or while it trains.",
     "diagnose": "Say what is wrong with a run, with evidence and remedy.",
+    "probe": "Does a fix help: a run's checkpoint trained on with and without it, over seeds.",
     "compare": "Set several runs side by side: distances, samples, curves, critic spectra.",
     "dynamics": "Does a run's game contract, and how does it turn.",
     "toy": "A small game under a method: the Dirac-GAN's spectra, verdict and trajectory.",
@@ -38,19 +41,49 @@ EXIT_USER, EXIT_NON_FINITE, EXIT_STOPPED = 2, 3, 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0: done. 2: a mistake in what was given, told in one sentence. 3: training met a value that is not finite.
-    130: stopped by a signal, after saving.
+    0: done. 1: a study lacks runs, as is said. 2: a mistake in what was given, told in one sentence. 3: training met a
+    value that is not finite. 130: stopped by a signal, after saving.
     """
     if arguments is None:
         for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter gets its code instead
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        warnings.showwarning = lambda message, *where: say(f"note: {message}", error=True)
     words = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _command(words, alone=arguments is None)
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return EXIT_STOPPED
+    except BrokenPipeError:
+        hush(sys.stdout)
+        return 0
+    except (OSError, MemoryError, RuntimeError, ValueError) as error:
+        if type(error).__name__ == "NonFiniteError":  # not imported for its name: torch stands behind it
+            _fail(str(error))
+            return EXIT_NON_FINITE
+        if (sentence := _sentence(error)) is None:
+            raise
+        try:
+            _flush()
+        except OSError:  # what is printed to is full
+            hush(sys.stdout)
+        return _fail(sentence)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _command(words: list[str], *, alone: bool) -> int:
+    """Run what was typed; ``alone`` in this process."""
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_usage())
+        say(*_usage().splitlines())
         return 0
     if words[0] in ("-V", "--version"):
-        print(f"tightrope {__version__}")
+        say(f"tightrope {__version__}")
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
@@ -58,25 +91,16 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"Expected words without zero characters, got {nul[0]!r}; leave them out.")
     if _rank() and words[0] not in SHARED:
         return 0  # one process does it
+    if alone:
+        gc.disable()  # what is imported stays: looking through it for garbage takes a tenth of the start-up
+    module = importlib.import_module(f"tightrope.cli.{words[0]}_command")
+    if alone:
+        gc.freeze()
+        gc.enable()
     try:
-        if arguments is None:
-            gc.disable()  # what is imported stays: looking through it for garbage takes a tenth of the start-up
-        module = importlib.import_module(f"tightrope.cli.{words[0]}_command")
-        if arguments is None:
-            gc.freeze()
-            gc.enable()
         return int(module.run(words[1:]))
-    except UserError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        return EXIT_STOPPED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    except (OSError, MemoryError, RuntimeError, ValueError) as error:
-        if (sentence := _sentence(error)) is None:
-            raise
-        return _fail(sentence)
+    finally:  # help is printed by another hand
+        _flush()
 
 
 def _sentence(error: Exception) -> str | None:
@@ -114,5 +138,5 @@ def _rank() -> int:
 
 
 def _fail(sentence: str) -> int:
-    print(f"tightrope{f' (rank {_rank()})' if _rank() else ''}: {sentence}", file=sys.stderr)
+    say(f"tightrope{f' (rank {_rank()})' if _rank() else ''}: {sentence}", error=True)
     return EXIT_USER

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -23,5 +24,5 @@ def run(words: list[str]) -> int:
     options = parse(CiteOptions, "cite", words)
     from tightrope.methods.citations import bibtex
 
-    print(bibtex(options.method))
+    say(*bibtex(options.method).splitlines())
     return 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import parse
 
 
@@ -33,8 +33,7 @@ def run(words: list[str]) -> int:
     page = write_comparison(options.runs, options.out)
     records = [read_run(path) for path in options.runs]
     if options.json:
-        print(json.dumps(rows(records), indent=2))
+        say_json(rows(records))
         return 0
-    print(text(records))
-    print(f"comparison: {page}")
+    say(*text(records).splitlines(), f"comparison: {page}")
     return 0

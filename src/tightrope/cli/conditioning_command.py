@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import tyro
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import parse
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def run(words: list[str]) -> int:
     page = folder / "conditioning.html"
     write_atomically(page, conditioning_page(list(zip(names, records, strict=True)), measured).encode())
     if options.json:
-        print(json.dumps([{"run": str(p), **m.row} for p, m in zip(options.runs, measured, strict=True)], indent=2))
+        say_json([{"run": str(p), **m.row} for p, m in zip(options.runs, measured, strict=True)])
         return 0
-    print("natural logarithm of the condition number of J^T J over latents, generator in eval mode, averaged weights")
-    print(_table(measured))
-    print(f"page: {page}")
+    say("natural logarithm of the condition number of J^T J over latents, generator in eval mode, averaged weights")
+    say(*_table(measured).splitlines(), f"page: {page}")
     return 0
 
 

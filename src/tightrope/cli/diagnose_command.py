@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import parse
 
 
@@ -18,6 +18,10 @@ class DiagnoseOptions:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder, or a metrics.jsonl with a row per line."""
+    what_if: bool = False
+    """Where nothing else explains it, play copies of the newest checkpoint with one change each: what would help?"""
+    seconds: float = 60.0
+    """About how long the copies may take."""
     json: bool = False
     """Print JSON."""
 
@@ -27,6 +31,6 @@ def run(words: list[str]) -> int:
     options = parse(DiagnoseOptions, "diagnose", words)
     from tightrope.doctor import diagnose
 
-    found = diagnose(options.run)
-    print(json.dumps(found.to_json(), indent=2, default=str) if options.json else found)
+    found = diagnose(options.run, what_if=options.what_if, seconds=options.seconds)
+    say_json(found.to_json()) if options.json else say(*str(found).splitlines())
     return 0

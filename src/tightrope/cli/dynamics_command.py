@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import parse
 from tightrope.cli.pages import folder_for, numbers, write
 
@@ -77,9 +77,9 @@ def _run(options: DynamicsOptions) -> int:
         run_page(f"Game dynamics of {path.name}", [*sentences, *str(found.spectrum).splitlines()], [picture], charts),
     )
     if options.json:
-        print(json.dumps(_run_json(found), indent=2))
+        say_json(_run_json(found))
         return 0
-    print("\n".join([str(found.spectrum), *sentences, f"page: {page}"]))
+    say(*str(found.spectrum).splitlines(), *sentences, f"page: {page}")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 from msgspec import Meta
 
+from tightrope._plumbing.say import say
 from tightrope.cli.train_command import resolved, typed
 from tightrope.runs.resolve import Wishes
 
@@ -47,5 +48,5 @@ def run(words: list[str]) -> int:
         bandwidth=1e9 * options.bandwidth,
         latency=1e-6 * options.latency,
     )
-    print(found.text())
+    say(*found.text().splitlines())
     return 0

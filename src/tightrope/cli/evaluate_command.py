@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import clock
+from tightrope._plumbing.say import say, say_json
 from tightrope._plumbing.words import closest
 from tightrope.cli.options import parse
 
@@ -63,9 +62,9 @@ def run(words: list[str]) -> int:
     _check(options)
     measurements = _evaluate(options, Path(options.run)) if options.run else _compare(options)
     if options.json:
-        print(json.dumps([m.to_json() for m in measurements], indent=2))
+        say_json([m.to_json() for m in measurements])
     else:
-        print(as_text(measurements))
+        say(*as_text(measurements).splitlines())
     return 0
 
 
@@ -121,7 +120,7 @@ def _evaluate(options: EvaluateOptions, folder: Path) -> list[Measurement]:
     found: list[Measurement] = []
     if names != []:
         if options.data is None and (note := outside(folder, config)):
-            print(f"note: {note}", file=sys.stderr)
+            say(f"note: {note}", error=True)
         train, test = (open_data_of(config, split) for split in ("train", "test"))
         _note((train, test))
         features, sample = _features(options, train.shape), sample_function(generator)
@@ -152,10 +151,10 @@ def _compare(options: EvaluateOptions) -> list[Measurement]:
     _note([part for samples in (real, fake, training) if samples is not None for part in samples.parts])
     features = _features(options, real.shape)
     if features is None and real.kind == "images":
-        print(
+        say(
             "No --features given, so random convolutions are used: good for telling runs on one data set apart, and no "
             "more.",
-            file=sys.stderr,
+            error=True,
         )
     expected = expected_seconds_of_comparison(
         real, fake, training=training, n=options.n, seed=seed, features=features, metrics=names
@@ -169,7 +168,7 @@ def _compare(options: EvaluateOptions) -> list[Measurement]:
 def _note(opened: Iterable[Dataset]) -> None:
     """Say what was decided when data were read."""
     for note in dict.fromkeys(note for one in opened for note in one.notes):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", error=True)
 
 
 def _names(options: EvaluateOptions, others: tuple[str, ...]) -> list[str] | None:
@@ -196,8 +195,7 @@ def _features(options: EvaluateOptions, shape: tuple[int, ...]) -> FeatureNetwor
 
 
 def _announce(seconds: float) -> None:
-    print(
+    say(
         f"Measuring takes about {clock(max(seconds, 1.0))}; features of real samples are kept for the next time.",
-        file=sys.stderr,
-        flush=True,
+        error=True,
     )

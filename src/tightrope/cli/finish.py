@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tightrope import runs
+from tightrope._plumbing.say import say
 from tightrope.cli import EXIT_NON_FINITE, EXIT_STOPPED
 from tightrope.training import distributed
 from tightrope.training.nonfinite import NonFiniteError
@@ -22,18 +22,15 @@ def finish(folder: Path, training: Callable[[], runs.Outcome], *, quiet: bool) -
             return EXIT_NON_FINITE
         from tightrope.report import write_report
 
-        print(f"tightrope: {error}", file=sys.stderr)
-        print(f"report: {write_report(folder)}", file=sys.stderr)
+        say(f"tightrope: {error}", f"report: {write_report(folder)}", error=True)
         return EXIT_NON_FINITE
     if not leads:
         return EXIT_STOPPED if outcome.state == "stopped" else 0
     from tightrope.report import summary, write_report  # templates and charts: not before training begins
 
     page = write_report(folder)
-    if not quiet:
-        print(summary(folder))
-    print(f"report: {page}")
+    say(*(() if quiet else summary(folder).splitlines()), f"report: {page}")
     if outcome.state == "stopped":
-        print(f"{outcome.reason}; go on with: tightrope resume {folder}", file=sys.stderr)
+        say(f"{outcome.reason}; go on with: tightrope resume {folder}", error=True)
         return EXIT_STOPPED
     return 0

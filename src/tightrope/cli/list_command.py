@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -49,7 +50,7 @@ def run(words: list[str]) -> int:
         }
     for title, lines in sections.items():
         width = max(map(len, lines))
-        print(f"{title}:")
+        say(f"{title}:")
         for name, line in lines.items():
-            print(f"  {name.ljust(width)}  {line}")
+            say(f"  {name.ljust(width)}  {line}")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import tyro
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say
 from tightrope.cli.options import parse
 
 
@@ -19,11 +19,11 @@ class SampleOptions:
     """Draw samples from a run's averaged generator: those that tightrope evaluate measures for the same n and seed."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder."""
+    """Run folder, exported folder, or hub:OWNER/NAME."""
     n: Annotated[int, Meta(ge=1, le=2**40)] | None = None
     """How many; 64 if not given, 8 of each class with --by-class, 16 side by side with --walk."""
     out: Path = Path("samples.png")
-    """A .png grid, an .npz file, a new folder for one PNG per image, or a .gif or .webp for --walk."""
+    """A .png grid, an .npz file, a new folder for one PNG per image, or a .gif, .webp or .mp4 for --walk."""
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     """Of the latents."""
     label: str | None = None
@@ -35,7 +35,7 @@ class SampleOptions:
     step: str = "newest"
     """The generator of this step if its checkpoint is kept, or the best by the run's own evaluations."""
     walk: Annotated[int, Meta(ge=2, le=10_000)] | None = None
-    """Write a .gif or .webp that moves through latent space by so many points, a second each, --n samples at once."""
+    """Write a .gif, .webp or .mp4 that moves through latent space by so many points, a second each, --n at once."""
     data: str | None = None
     """Where the run's data are now, for vectors and signals, whose scale is theirs."""
 
@@ -54,17 +54,17 @@ def run(words: list[str]) -> int:
     if options.walk is not None:
         refuse_both(options.by_class, "--walk and --by-class")
         walk(generator, options.out, options.n or 16, options.walk, **chosen)
-        print(options.out)
+        say(options.out)
         return 0
     refuse_both(options.by_class and label is not None, "--label and --by-class")
     config = with_source(generator.config, options.data)
     check_form(options.out, config)
     if config.data.kind != "images" and options.data is None and (note := outside(options.run, config)):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", error=True)
     n = options.n or (8 * max(len(generator.classes), 1) if options.by_class else 64)
     x, labels = draw(generator, n, by_class=options.by_class, **chosen)
     write(options.out, x, config, labels, n // len(generator.classes) if options.by_class else None)
-    print(options.out)
+    say(options.out)
     return 0
 
 

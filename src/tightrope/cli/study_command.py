@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say
 from tightrope._plumbing.words import one_of
 from tightrope.cli.options import parse
 
@@ -53,16 +55,18 @@ class PowerOptions(_Named):
 class RunOptions(_Named):
     """Do what is missing of a study, and export its rows."""
 
-    seeds: int | None = None
+    seeds: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     """How many seeds a cell; those registered if not given."""
     executor: Literal["local", "ray", "slurm"] = "local"
     """Where runs are done; ray and slurm need the extra of that name."""
-    workers: int = 1
+    workers: Annotated[int, Meta(ge=1, le=4096)] = 1
     """Processes of one thread, or runs at once."""
     minutes: float | None = None
     """Start no run that is not expected to end in so many minutes; the next call goes on."""
     refresh: bool = False
     """Do again what ran under another version of the library."""
+    dry_run: bool = False
+    """Run every cell for a few steps on a few samples, digits for images, to see that it works; keep nothing."""
     quiet: bool = False
     """Print nothing but the last line."""
 
@@ -85,7 +89,7 @@ def run(words: list[str]) -> int:
     """List, show, run, report or tell the power."""
     actions = {"list": _list, "show": _show, "run": _run, "report": _report, "power": _power}
     if not words or words[0] in ("-h", "--help"):
-        print(f"usage: tightrope study {' | '.join(actions)}; the options of each follow\n")
+        say(f"usage: tightrope study {' | '.join(actions)}; the options of each follow", "")
         for name, kind in {"show": ShowOptions, "run": RunOptions, "report": ReportOptions}.items():
             with contextlib.suppress(SystemExit):
                 parse(kind, f"study {name}", ["--help"])
@@ -100,7 +104,7 @@ def _list(words: list[str]) -> int:
 
     lines = summaries()
     for name, summary in lines.items():
-        print(f"  {name.ljust(max(map(len, lines)))}  {summary}")
+        say(f"  {name.ljust(max(map(len, lines)))}  {summary}")
     return 0
 
 
@@ -119,12 +123,12 @@ def _open(options: _Named) -> tuple[Study, Store]:
 def _show(words: list[str]) -> int:
     options = parse(ShowOptions, "study show", words)
     study, store = _open(options)
-    print(f"{study.name}: {study.summary}\n")
+    say(f"{study.name}: {study.summary}", "")
     for claim in study.claims:
-        print(f"  {claim.id}  ({claim.paper}, {claim.place}; registered {claim.registered})\n    {claim.sentence}")
+        say(f"  {claim.id}  ({claim.paper}, {claim.place}; registered {claim.registered})", f"    {claim.sentence}")
         if claim.judge is None:
-            print(f"    not tested: needs {claim.needs}")
-    print(f"\n{_progress(study, store, options.scale, None)}")
+            say(f"    not tested: needs {claim.needs}")
+    say("", _progress(study, store, options.scale, None))
     return 0
 
 
@@ -143,8 +147,6 @@ def _progress(study: Study, store: Store, scale: ScaleName, seeds: int | None) -
 
 def _run(words: list[str]) -> int:
     options = parse(RunOptions, "study run", words)
-    if options.seeds is not None and options.seeds < 1:
-        raise UserError(f"Expected at least one seed, got --seeds {options.seeds}; leave it out for those registered.")
     if options.minutes is not None and not 0 < options.minutes < math.inf:
         raise UserError(f"Expected positive minutes, got --minutes {options.minutes:g}; leave it out for no limit.")
     from tightrope.studies.executors import execute
@@ -153,23 +155,37 @@ def _run(words: list[str]) -> int:
     from tightrope.studies.versions import library, own_code
 
     study, store = _open(options)
+    if options.dry_run:
+        store.close()
+        return _rehearse(study, options)
     code = own_code(study)
     again = store.forgive(study.name, options.scale, code)
     if options.refresh:
         again += store.forget(study.name, options.scale, code, library(study))
     if not options.quiet:
-        print(_progress(study, store, options.scale, options.seeds) + (f"; {again} again" if again else ""), flush=True)
+        say(_progress(study, store, options.scale, options.seeds) + (f"; {again} again" if again else ""))
     until = math.inf if options.minutes is None else time.time() + 60 * options.minutes
     order = Order(options.name, options.scale, str(options.store), options.seeds, until)
     try:
         execute(order, executor=options.executor, workers=options.workers, show=not options.quiet)
     finally:
         path = export(study, store, options.results) if options.scale != "smoke" else None
-    print(_progress(study, store, options.scale, options.seeds) + (f"; rows: {path}" if path else ""))
+    say(_progress(study, store, options.scale, options.seeds) + (f"; rows: {path}" if path else ""))
     now = state(study, store, options.scale, options.seeds)
     for row in [row for row in store.rows(study.name, options.scale, code) if row.status == "crashed"][:5]:
-        print(f"crashed: {row.cell} seed {row.seed}: {row.note.strip().splitlines()[-1]}")
+        say(f"crashed: {row.cell} seed {row.seed}: {row.note.strip().splitlines()[-1]}")
     return 1 if now.crashed else 0
+
+
+def _rehearse(study: Study, options: RunOptions) -> int:
+    from tightrope.studies.rehearsal import rehearse
+
+    rows = list(rehearse(study, options.scale))
+    crashed = [row for row in rows if row.status == "crashed"]
+    for row in crashed:
+        print(f"crashed: {row.cell}: {row.note.strip().splitlines()[-1]}")
+    print(f"{study.name}, scale {options.scale}: {len(rows) - len(crashed)} of {len(rows)} cells work; nothing is kept")
+    return 1 if crashed else 0
 
 
 def _report(words: list[str]) -> int:
@@ -182,13 +198,13 @@ def _report(words: list[str]) -> int:
     from tightrope.studies.judging import complaint
     from tightrope.studies.ledger import PAPERS
     from tightrope.studies.pages import ledger_page
-    from tightrope.studies.registry import STUDIES
+    from tightrope.studies.registry import STUDIES, load
     from tightrope.studies.tables import as_csv, as_latex, claims_table, counts, ledger_markdown
 
-    folder_for(options.results)
+    studies = [load(name) for name in (STUDIES if options.all else (options.name,))]
     judged: list[Judged] = []
-    for name in STUDIES if options.all else (options.name,):
-        judged += _one_report(name, options)
+    for study in studies:
+        judged += _one_report(study, options)
     if options.all:
         write(folder_for(options.ledger.parent) / options.ledger.name, ledger_markdown(judged, PAPERS))
         write(options.results / "ledger.html", ledger_page(judged, PAPERS))
@@ -196,31 +212,29 @@ def _report(words: list[str]) -> int:
             write(options.results / "ledger.csv", as_csv(claims_table(judged)))
         if options.latex:
             write(options.results / "ledger.tex", as_latex(judged))
-        print(f"ledger: {options.ledger} and {options.results / 'ledger.html'}; {len(judged)} claims: {counts(judged)}")
+        say(f"ledger: {options.ledger} and {options.results / 'ledger.html'}; {len(judged)} claims: {counts(judged)}")
     if sentence := complaint(judged):
-        print(sentence)
+        say(sentence)
         return 1
     return 0
 
 
-def _one_report(name: str, options: ReportOptions) -> list[Judged]:
-    from tightrope.cli.pages import write
+def _one_report(study: Study, options: ReportOptions) -> list[Judged]:
+    from tightrope.cli.pages import folder_for, write
     from tightrope.studies.design import SCALES
     from tightrope.studies.exported import current, path_of
     from tightrope.studies.judging import complaint, judge
     from tightrope.studies.pages import study_page
-    from tightrope.studies.registry import load
     from tightrope.studies.store import Store
     from tightrope.studies.tables import as_csv, as_latex, claims_table, estimate, power, rows_table
 
-    study = load(name)
     store = Store(options.store) if options.store.exists() else None
     found = {scale: current(study, scale, options.results, store) for scale in SCALES}
     rows, stale = found[options.scale]
     judged = judge(study, {scale: its for scale, (its, _) in found.items()})
     notes = [f"{stale} committed rows are of another version of the study and are not used."] if stale else []
     notes += [sentence] if (sentence := complaint(judged)) else []
-    base = path_of(study, options.results)
+    base = path_of(study, folder_for(options.results))
     page = base.with_suffix(".html")
     write(page, study_page(study, judged, rows, notes))
     if options.csv:
@@ -228,10 +242,10 @@ def _one_report(name: str, options: ReportOptions) -> list[Judged]:
         write(base.with_suffix(".rows.csv"), as_csv(rows_table(rows)))
     if options.latex:
         write(base.with_suffix(".tex"), as_latex(judged))
-    print(f"{study.name}: {study.summary}")
+    say(f"{study.name}: {study.summary}")
     for one in judged:
-        print(f"  {one.verdict:12} {one.claim.id:40} {estimate(one)}  {power(one)}  {one.why}".rstrip())
-    print(f"  page: {page}")
+        say(f"  {one.verdict:12} {one.claim.id:40} {estimate(one)}  {power(one)}  {one.why}".rstrip())
+    say(f"  page: {page}")
     return judged
 
 
@@ -245,5 +259,5 @@ def _power(words: list[str]) -> int:
     study, store = _open(options)
     judged = judge(study, {scale: current(study, scale, options.results, store)[0] for scale in SCALES})
     for one in judged:
-        print(f"  {one.claim.id:40} {one.seeds} seeds  {estimate(one)}  {power(one)}  {one.why}".rstrip())
+        say(f"  {one.claim.id:40} {one.seeds} seeds  {estimate(one)}  {power(one)}  {one.why}".rstrip())
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say, say_json
 from tightrope._plumbing.words import closest
 from tightrope.cli.options import group, parse, spelt
 from tightrope.cli.pages import folder_for, numbers, write
@@ -124,9 +124,9 @@ def _dirac(options: ToyOptions, chosen: Mapping[str, Any]) -> int:
         ]  # fmt: skip
         title = f"The Dirac-GAN: {studies[0].label}"
     if options.json:
-        print(json.dumps([_json(s) for s in studies], indent=2))
+        say_json([_json(s) for s in studies])
     else:
-        print("\n\n".join(_text(s) for s in studies))
+        say(*"\n\n".join(_text(s) for s in studies).splitlines())
     if options.out is not None:
         _write(options.out, studies, title, quiet=options.json)
     return 0
@@ -174,4 +174,4 @@ def _write(folder: Path, studies: list[DiracStudy], title: str, *, quiet: bool) 
                 write(folder / file, picture)
     write(folder / "dirac.html", dirac_page(studies, title=title))
     if not quiet:
-        print(f"\npage: {folder / 'dirac.html'}")
+        say("", f"page: {folder / 'dirac.html'}")

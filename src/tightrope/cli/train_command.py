@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import described, group, parse, spelt
 from tightrope.data import Dataset
 from tightrope.networks import NETWORKS
@@ -63,10 +62,10 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
     config, dataset = found() if ranks is None else ranks.in_turn(found)
     if leads and (options.dry_run or not options.quiet):
         devices = 1 if ranks is None else ranks.count
-        print(estimate(config, dataset, devices=devices, seconds=0).line(), file=sys.stderr)
+        say(estimate(config, dataset, devices=devices, seconds=0).line(), error=True)
     if options.dry_run:
         if leads:
-            print(json.dumps(config.to_json(), indent=2))
+            say_json(config.to_json())
         return 0
     from tightrope import runs
     from tightrope.cli.finish import finish
@@ -77,15 +76,21 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
 
 def resolved(options: Any, words: list[str], command: str, *, show: bool, notes: bool = True) -> tuple[Config, Dataset]:
     """Configuration and data of what was typed after a command."""
+    from tightrope.runs.choice import choose, with_choice
     from tightrope.runs.resolve import resolve_wishes
 
-    return resolve_wishes(
-        Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)}),
-        vars(options.hyperparameters) | vars(options.architecture),
-        command=shlex.join(["tightrope", command, *words]),
-        progress=show,
-        say=lambda text: print(text, file=sys.stderr) if notes else None,
-    )
+    def tell(text: str) -> None:
+        if notes:
+            say(text, error=True)
+
+    wishes = Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)})
+    wanted = vars(options.hyperparameters) | vars(options.architecture)
+    choice = choose(wishes, wanted)
+    if choice.why:
+        tell(f"note: {choice.why}")
+    wishes, wanted = with_choice(wishes, wanted, choice)
+    typed = shlex.join(["tightrope", command, *words, *choice.words])
+    return resolve_wishes(wishes, wanted, command=typed, progress=show, say=tell)
 
 
 def typed(base: type[Wishes], name: str, words: list[str]) -> Any:

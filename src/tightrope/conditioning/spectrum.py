@@ -86,6 +86,8 @@ def log_condition_number(values: Tensor, *, floor: float = 0.0) -> Tensor:
     """
     _check_values(values)
     check_number("floor", floor, 0)
+    if floor >= 1:
+        raise UserError(f"Expected a floor below 1, a share of the largest gain, got {floor!r}; 0 is the default.")
     largest, smallest = values[:, 0], values[:, -1]
     dead = (smallest <= floor * largest) | (smallest <= 0)
     ratio = 2 * (largest.log() - smallest.log())

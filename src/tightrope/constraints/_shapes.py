@@ -29,7 +29,6 @@ def layer_shapes(
         raise UserError(
             "expected input_shape for the operator norm, got None; pass the network's input without the batch"
         )
-    input_shape = _checked(input_shape)
     parameter = next(network.parameters())
     zeros = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device)
     labels = (torch.zeros(1, dtype=torch.int64, device=parameter.device),) if getattr(network, "classes", 0) else ()
@@ -56,7 +55,7 @@ def layer_shapes(
     return {name: found[name][0] for name in names}
 
 
-def _checked(input_shape: Any) -> tuple[int, ...]:
+def whole_shape(input_shape: Any) -> tuple[int, ...]:
     """``input_shape`` as a tuple of positive whole numbers."""
     sizes = tuple(input_shape) if isinstance(input_shape, Sequence) and not isinstance(input_shape, str) else None
     if sizes is None or not all(isinstance(n, Integral) for n in sizes):

@@ -16,7 +16,7 @@ from tightrope import linalg
 from tightrope._plumbing.checks import check_assigned, check_bound, check_choice, check_rng
 from tightrope._plumbing.errors import UserError
 from tightrope.constraints._operator import TOLERANCE, OrthogonalConvolution, geometry, require_cayley
-from tightrope.constraints._shapes import layer_shapes
+from tightrope.constraints._shapes import layer_shapes, whole_shape
 from tightrope.layers.find import constrainable_layers
 from tightrope.layers.kernel import KernelShape, kernel_shape
 from tightrope.layers.torch_own import make_layers_plain
@@ -143,6 +143,8 @@ def orthogonal(
     check_choice("norm", norm, ("kernel", "operator"))
     check_bound(bound)
     check_rng(rng)
+    if input_shape is not None:
+        input_shape = whole_shape(input_shape)
     layers = constrainable_layers(network, skip=skip, replace=replace)
     known = input_shape is not None and norm == "operator"
     shapes = layer_shapes(network, list(layers), input_shape) if known else {}

@@ -19,7 +19,7 @@ from tightrope._plumbing.checks import check_bound, check_choice, check_rng, che
 from tightrope.autodiff import frozen_constraints
 from tightrope.constraints._normalise import Map
 from tightrope.constraints._power import OperatorMap, SpectralNorm, Update
-from tightrope.constraints._shapes import layer_shapes
+from tightrope.constraints._shapes import layer_shapes, whole_shape
 from tightrope.layers.find import constrainable_layers
 from tightrope.layers.kernel import Layer, kernel_shape
 from tightrope.layers.linear_map import linear_map
@@ -108,6 +108,8 @@ def spectral_norm(
     check_choice("update", update, ("optimizer_step", "forward"))
     check_choice("norm", norm, ("kernel", "operator"))
     check_rng(rng)
+    if input_shape is not None:
+        input_shape = whole_shape(input_shape)
     layers = constrainable_layers(network, skip=skip, replace=replace)
     maps = _maps(network, layers, norm, input_shape)
     make_layers_plain(layers)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_module, check_samples, check_seed, check_whole
+from tightrope._plumbing.checks import check_module, check_samples, check_seed, check_seeds, check_whole, short
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, rows_of, samples_of, undisturbed
 from tightrope.autodiff.guard import computed_once
@@ -106,7 +106,7 @@ def generalisation_scores(
         One entry per method, best held-out estimate first.
 
     Raises:
-        UserError: No methods or seeds.
+        UserError: No methods or seeds, or a seed twice.
 
     **Source**: Orthogonal Wasserstein GANs (arXiv 1911.13060) proposes a metric of critic generalisation on an
     approximated Wasserstein distance; the text available to us has no formula. This is our reading.
@@ -114,9 +114,23 @@ def generalisation_scores(
     """
     if not methods or not seeds:
         raise UserError(f"Expected at least one method and one seed, got {len(methods)} and {len(seeds)}.")
+    for entry in methods.values():
+        if not isinstance(entry, tuple | list) or len(entry) != 2 or not callable(entry[1]):
+            raise UserTypeError(
+                f"Expected a method and a function of the seed per name, got {short(entry)}; pass "
+                "{'r1': (methods.build('r1'), lambda seed: critic)}."
+            )
+    check_seeds(seeds)
+    check_samples(train, "training samples")
+    check_samples(test, "held-out samples")
+    if train.shape[1:] != test.shape[1:]:
+        raise UserError(
+            f"Expected training and held-out samples of one shape, got {list(train.shape)} and {list(test.shape)}; "
+            "take both from one data set."
+        )
     judged: dict[str, list[Judged]] = {name: [] for name in methods}
     for seed in seeds:
-        held_out = fakes(len(test), torch.Generator().manual_seed(2**20 + seed)).detach()
+        held_out = samples_of(fakes(len(test), torch.Generator().manual_seed(2**20 + seed))).detach()
         exact: float | None = None
         for index, (name, (method, network)) in enumerate(methods.items()):
             critic = train_critic(method, network(seed), train, fakes, steps=steps, batch_size=batch_size, seed=seed)

@@ -84,10 +84,9 @@ def _reading(arrays: _Arrays, path: Path) -> tuple[Callable[[Array], Pixels] | N
     """How to make bytes of images, or None for data of four axes that are none; and what to say about it."""
     every = list(arrays.data.values())
     ends = [finite_range(values, path) for values in every]
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if every[0].ndim == 4 and every[0].dtype.kind == "f" and not {every[0].shape[1], every[0].shape[3]} & {*CHANNELS}:
         return None, ["Floating-point data of other than 1 or 3 channels are kept as numbers, not read as images."]
-    return to_bytes(every, (low, high), arrays.range, path)
+    return to_bytes(every, ends, arrays.range, path)
 
 
 def _read(path: Path) -> _Arrays:
@@ -172,7 +171,14 @@ def _images(
     notes: list[str],
     convert: Callable[[Array], Pixels],
 ) -> ImageSource:
-    array = image_axes(arrays.data[side], path)
+    images = {name: image_axes(array, path) for name, array in arrays.data.items()}
+    array = images[side]
+    for other in images.values():
+        if other.shape[1:] != array.shape[1:]:
+            raise UserError(
+                f"Expected training and test images of one shape in {path}, got {list(array.shape[1:])} and "
+                f"{list(other.shape[1:])}; save them alike."
+            )
 
     def pixels(row: int) -> Pixels:
         return convert(array[row])

@@ -16,7 +16,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import tempfile
 import time
 import zlib
@@ -30,7 +29,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError, printable
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.say import say
 
 __all__ = ["MEMORY_SHARE", "Table", "cached", "fits_in_memory", "map_values", "synced"]
 
@@ -71,7 +71,7 @@ def cached(folder: Path, key: str, build: Callable[[Path], dict[str, Any]]) -> T
         return table
     try:
         if entry.exists():
-            print(f"The cache entry {printable(entry)} is damaged; it is built again.", file=sys.stderr)
+            say(f"The cache entry {entry} is damaged; it is built again.", error=True)
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))

@@ -139,10 +139,15 @@ class Dataset:
             A :class:`Batch` of newly allocated tensors.
 
         Raises:
-            UserError: if flips are asked for something that is not an image.
+            UserError: if flips are asked for something that is not an image, or indices are none.
         """
         if flips is not None and self.kind != "images":
             raise UserError(f"Flips need images, but {self.name} holds {self.kind}; leave flips out.")
+        if indices.dim() != 1 or indices.dtype not in (torch.int64, torch.int32):
+            raise UserError(
+                f"Expected indices as whole numbers [batch], got shape {list(indices.shape)}, {indices.dtype}; pass "
+                "torch.arange(8), for example."
+            )
         rows = self.values.index_select(0, indices)
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         if self.kind != "images":

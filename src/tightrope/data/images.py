@@ -60,7 +60,7 @@ _PNG_DEPTH = 24  # where a PNG file keeps its bits per pixel
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One decoded image: uint8 ``[h, w, c]`` with c = 1 or 3, and keys of :data:`REMARKS`."""
+    """One decoded image: uint8 ``[h, w, c]`` with c = 1, 3 or 4, and keys of :data:`REMARKS`."""
 
     pixels: Pixels
     remarks: frozenset[str] = frozenset()
@@ -80,11 +80,12 @@ def require_pillow() -> None:
         ) from error
 
 
-def decode(data: bytes) -> Picture:
+def decode(data: bytes, *, alpha: bool = False) -> Picture:
     """Decode one image file; its EXIF orientation is applied.
 
     Args:
         data: the file's content.
+        alpha: keep transparency as a fourth channel, instead of placing the image on white.
 
     Raises:
         UnreadableError: if its first bytes are of none of these formats, or its pixels have no agreed meaning (32-bit
@@ -110,6 +111,9 @@ def decode(data: bytes) -> Picture:
         if image.mode.startswith(("I", "F")):
             pixels, remark = _numeric(np.asarray(image), image.mode)
             remarks.add(remark)
+        elif image.has_transparency_data and alpha:
+            pixels = np.array(image.convert("RGBA"))
+            pixels[pixels[:, :, 3] == 0, :3] = 255  # nobody sees the colour of what is not there
         elif image.has_transparency_data:
             pixels, visible = _on_white(image)
             remarks |= {"transparent"} if visible else set()
@@ -172,9 +176,17 @@ def has_colour(pixels: Pixels) -> bool:
 
 
 def with_channels(pixels: Pixels, channels: int) -> Pixels:
-    """Grey to RGB by repetition, RGB to grey by ITU-R 601 luma; ``[h, w, 1 or 3]`` to ``[h, w, channels]``."""
+    """Grey to RGB by repetition, RGB to grey by ITU-R 601 luma, opaque where opacity is wanted and was not there.
+
+    Args:
+        pixels: ``[h, w, 1, 3 or 4]``; 4 only where 4 are wanted.
+        channels: of the result ``[h, w, channels]``.
+    """
     if pixels.shape[2] == channels:
         return pixels
+    if channels == 4:
+        colour = with_channels(pixels, 3)
+        return np.concatenate([colour, np.full_like(colour[:, :, :1], 255)], axis=2)
     if channels == 3:
         return np.repeat(pixels, 3, axis=2)
     luma = pixels.astype(np.uint32) @ np.array([19_595, 38_470, 7_471], dtype=np.uint32)

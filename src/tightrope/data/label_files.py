@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,6 +47,7 @@ _LABEL_COLUMNS = (
 _SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _STEMS = ("dataset", "metadata", "labels", "label")  # the first in a folder that holds labels counts
 _NOTES = 5
+_FEW = 4  # so many images may each be of another class
 
 Pairs = list[tuple[str, Any]]
 
@@ -177,12 +178,14 @@ def _of_rows(rows: list[list[str]]) -> Pairs | str:
     return _of_table(first, [[cell.strip() or None for cell in row] for row in rows[1:]])
 
 
-def _of_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Pairs | str:
+def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Pairs | str:
     lower = [column.lower() for column in columns]
     name = next((lower.index(known) for known in _NAME_COLUMNS if known in lower), None)
     label = next((lower.index(known) for known in _LABEL_COLUMNS if known in lower), None)
     if label is None and name is not None and len(columns) == 2:
         label = 1 - name
+        if len(rows) > _FEW and len({str(row[label]) for row in rows}) == len(rows):
+            return f"its column {columns[label]} says something else of every image"
     if name is None or label is None:
         missing = "file_name" if name is None else "label"
         return f"it has no column {missing}, but {', '.join(columns[:8]) or 'none'}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
+
+import numpy as np
 
 from tightrope._plumbing.errors import UserError, UserFileError, UserTypeError
 from tightrope._plumbing.files import expanded
@@ -73,8 +77,8 @@ def open_data(
         source: ``digits``, ``toy:name``, ``hub:owner/name``, or a path to one of the formats of :data:`DATASETS`.
         split: ``train`` or ``test``.
         resolution: side of the square that images are scaled and cropped to, 4 to 1024; None keeps their size.
-        channels: 1 for grey, 3 for RGB, None for grey if every image of this split is. Whoever opens both splits gives
-            the test split the channels that the training split turned out to have.
+        channels: 1 for grey, 3 for RGB, 4 for RGB and opacity, None for grey if every image of this split is. Whoever
+            opens both splits gives the test split the channels that the training split turned out to have.
         skip_broken: leave unreadable images out and name them in ``Dataset.broken`` instead of stopping.
         cache: folder for decoded data; None is TIGHTROPE_CACHE, or ``tightrope`` in the user's cache folder.
         limit: keep at most this many samples, chosen across the whole source.
@@ -91,6 +95,8 @@ def open_data(
         (1400, (1, 8, 8), 'images')
     """
     _check(split, resolution, channels, limit)
+    if not source:
+        raise UserError("Expected a source of data, got an empty text; '.' is the folder you are in.")
     source = str(source)
     request = Request(source, split, resolution, channels, skip_broken, cache, limit, progress)
     data = _open(request)
@@ -216,7 +222,42 @@ def _check(split: str, resolution: int | None, channels: int | None, limit: int 
         raise UserError(f"Expected the split train or test, got {split}; choose one of the two.")
     if resolution is not None and not low <= resolution <= high:
         raise UserError(f"Expected a resolution from {low} to {high}, got {resolution}; choose one in that range.")
-    if channels not in (None, 1, 3):
-        raise UserError(f"Expected 1 (grey) or 3 (RGB) channels, got {channels}; choose 1 or 3, or leave it out.")
+    if channels not in (None, 1, 3, 4):
+        raise UserError(
+            f"Expected 1 (grey), 3 (RGB) or 4 (RGB and opacity) channels, got {channels}; choose one, or leave it out."
+        )
     if limit is not None and limit < 2:
         raise UserError(f"Expected a limit of at least 2 samples, got {limit}; choose a larger number.")
+
+
+def image_sizes(source: str | Path, *, most: int = 48) -> list[tuple[int, int]]:
+    """Height and width of up to ``most`` images spread over a source, read from their headers; none of other data.
+
+    Files that cannot be read are passed over: opening the data says what is wrong with them.
+
+    Args:
+        source: As of :func:`open_data`.
+        most: How many are looked at.
+
+    Raises:
+        UserError: The source cannot be used.
+    """
+    source = str(source)
+    if source == "digits" or source.startswith("toy:"):
+        return []
+    found = _find(Request(source, progress=False))
+    if isinstance(found, Dataset):
+        return []
+    from PIL import Image
+
+    sizes = []
+    rows = np.unique(np.linspace(0, found.count - 1, min(most, found.count)).astype(np.int64))
+    for _, read in found.read(rows):
+        with contextlib.suppress(OSError, SyntaxError, ValueError, UserError, Image.DecompressionBombError):
+            content = read()
+            if isinstance(content, np.ndarray):
+                sizes.append((content.shape[0], content.shape[1]))
+            else:
+                with Image.open(io.BytesIO(content)) as picture:
+                    sizes.append((picture.height, picture.width))
+    return sizes

@@ -143,6 +143,8 @@ def _image_column(schema: Any, file: Path) -> str:
             return any(field.name == "bytes" and holds_bytes(field.type) for field in kind)
         return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
+    if twice := [name for name in schema.names if schema.names.count(name) > 1]:
+        raise UserError(f"Expected a column of each name in {file}, got {twice[0]} more than once; save it again.")
     fit = [name for name in schema.names if holds_bytes(schema.field(name).type)]
     features = _features(schema)
     ranked = sorted(fit, key=lambda name: (name not in IMAGE_NAMES, features.get(name, {}).get("_type") != "Image"))
@@ -167,18 +169,27 @@ def _labels(parts: dict[str, list[Path]], split: str) -> tuple[Rows | None, tupl
     column = column or next((name for name in LABEL_NAMES if name in schema.names), None)
     if column is None:
         return None, (), []
-    sides = {side: _column(files, column) for side, files in parts.items()}
-    mine = sides[split]
-    if mine is None or (mine.dtype.kind == "i" and len(mine) and mine.min() < 0):
+    found = {side: _column(files, column) for side, files in parts.items()}
+    sides = {side: its for side, its in found.items() if its is not None and not _negative(its)}
+    if split not in sides:
         return None, (), [f"Column {column} has empty or negative labels, so there are no labels."]
+    every, notes = list(sides.values()), []
     names = features.get(column, {}).get("names")
-    if isinstance(names, list) and len(mine) and mine.dtype.kind in "iu" and mine.max() < len(names):
-        return mine.astype(np.int64), tuple(str(name) for name in names), []
-    there = [side for side in sides if sides[side] is not None]
-    encoded = encode([sides[side] for side in there])
+    whole = all(its.dtype.kind in "iu" and len(its) for its in every)
+    if isinstance(names, list) and whole and max(its.max() for its in every) < len(names):
+        classes = tuple(str(name) for name in names)
+        if len(set(classes)) == len(classes):
+            return sides[split].astype(np.int64), classes, []
+        notes = [f"Two classes of column {column} have one name, so they are called by their numbers."]
+    encoded = encode(every)
     if isinstance(encoded, str):
         return None, (), [f"Column {column} is not used as labels: {encoded}."]
-    return encoded[0][there.index(split)], encoded[1], []
+    return encoded[0][list(sides).index(split)], encoded[1], notes
+
+
+def _negative(labels: Any) -> bool:
+    """Whether labels are those of a split that keeps them secret."""
+    return bool(labels.dtype.kind == "i" and len(labels) and labels.min() < 0)
 
 
 def _column(files: Sequence[Path], column: str) -> Any:

@@ -57,13 +57,13 @@ def image_axes(array: Array, path: Path, most: int = 0) -> Array:
 
 
 def to_bytes(
-    data: Sequence[Array], bounds: tuple[float, float], declared: tuple[float, float] | None, path: Path
+    data: Sequence[Array], ends: Sequence[tuple[float, float]], declared: tuple[float, float] | None, path: Path
 ) -> tuple[Callable[[Array], Pixels] | None, list[str]]:
     """How numbers become bytes, decided from the whole file; and the sentence that says so.
 
     Args:
         data: every split.
-        bounds: smallest and largest value of all.
+        ends: smallest and largest value of each.
         declared: what black and white are, if the file says so.
         path: for messages.
 
@@ -71,9 +71,11 @@ def to_bytes(
         None instead of a function if the numbers are not to be read as images.
 
     Raises:
-        UserError: if numbers lie outside the declared range, or are all the same.
+        UserError: if numbers lie outside the declared range, or are all the same, or if the splits alone would be read
+            in different ways.
     """
-    (low, high), kind = bounds, data[0].dtype.kind
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    kind = data[0].dtype.kind
     if declared is not None:
         bottom, top = declared
         if low < bottom - _SLACK * (top - bottom) or high > top + _SLACK * (top - bottom):
@@ -83,6 +85,7 @@ def to_bytes(
             )
         note = f"Pixels were scaled from {bottom:g}..{top:g}, as the array range says, to 0..255 and rounded."
         return _Rescale(bottom, 255.0 / (top - bottom)), [note]
+    _check_alike(data, ends, path)
     if kind == "b":
         return lambda values: values.astype(np.uint8) * np.uint8(255), []
     if kind in "iu" and low >= 0 and high <= 255:
@@ -91,18 +94,14 @@ def to_bytes(
     if kind in "iu" and low >= 0 and 32_768 <= high <= 65_535:
         note = f"16-bit pixels, up to {high:.0f}, were reduced to 8 bits, the full range 0..65535 to 0..255."
         return lambda values: ((values.astype(np.uint32) + 128) // 257).astype(np.uint8), [note]
-    scales = [
-        (bottom, top) for bottom, top in SCALES if kind == "f" and low >= bottom - _SLACK and high <= top + _SLACK
-    ]
-    fine = [(b, t) for b, t in scales if low == high or (high - low) * 255 > t - b]  # more than one level is there
-    chosen = next((scale for scale in fine if _are_bytes(data, *scale)), None)
-    doubt = ""
-    if chosen is None:
-        chosen = next((scale for scale in scales if high - low >= FILLED * (scale[1] - scale[0])), None)
-        doubt = f" They are from {low:.4g} to {high:.4g}; if black and white are others, save them as an array range."
+    chosen, sure = _scale(data, low, high) if kind == "f" else (None, False)
     if chosen is not None:
         bottom, top = chosen
-        note = f"Floating-point pixels were scaled from {bottom:g}..{top:g} to 0..255 and rounded to bytes.{doubt}"
+        note = f"Floating-point pixels were scaled from {bottom:g}..{top:g} to 0..255 and rounded to bytes."
+        if not sure:
+            note += (
+                f" They are from {low:.4g} to {high:.4g}; if black and white are others, save them as an array range."
+            )
         return _Rescale(bottom, 255.0 / (top - bottom)), [note]
     if low == high:
         raise UserError(
@@ -112,6 +111,35 @@ def to_bytes(
         f"Numbers from {low:.4g} to {high:.4g} fill none of 0..1, -1..1 and 0..255 and are kept as numbers, not read "
         "as images; if they are images, save them as bytes, or with an array range that says what black and white are."
     ]
+
+
+def _check_alike(data: Sequence[Array], ends: Sequence[tuple[float, float]], path: Path) -> None:
+    """Refuse splits of which one alone would be read in another way than the other."""
+    if len({array.dtype for array in data}) > 1 or data[0].dtype.kind == "f":
+        ways = [_way(array, *end) for array, end in zip(data, ends, strict=True)]
+        if len({way for way in ways if way}) > 1:
+            raise UserError(
+                f"Expected training and test images on one scale in {path}, got {' and '.join(ways)}; save them alike, "
+                "or with an array range that says what black and white are."
+            )
+
+
+def _way(array: Array, low: float, high: float) -> str:
+    """How images of one split alone would be read, in words; empty if their scale is not to be told."""
+    kind = array.dtype.kind
+    if kind == "f":
+        scale, _ = _scale([array], low, high)
+        return "" if scale is None else f"floating-point numbers of {scale[0]:g}..{scale[1]:g}"
+    return "booleans" if kind == "b" else f"whole numbers of {8 if low >= 0 and high <= 255 else 16} bits"
+
+
+def _scale(data: Sequence[Array], low: float, high: float) -> tuple[tuple[float, float] | None, bool]:
+    """The scale that floating-point images are on, if they are, and whether they are whole levels of it."""
+    scales = [(bottom, top) for bottom, top in SCALES if low >= bottom - _SLACK and high <= top + _SLACK]
+    fine = [(b, t) for b, t in scales if low == high or (high - low) * 255 > t - b]  # more than one level is there
+    if (exact := next((scale for scale in fine if _are_bytes(data, *scale)), None)) is not None:
+        return exact, True
+    return next((scale for scale in scales if high - low >= FILLED * (scale[1] - scale[0])), None), False
 
 
 def _are_bytes(data: Sequence[Array], bottom: float, top: float) -> bool:

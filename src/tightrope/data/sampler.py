@@ -13,6 +13,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from tightrope._plumbing.checks import check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.data.dataset import Batch, Dataset
 
@@ -90,6 +91,8 @@ class Sampler:
 
     def indices(self, k: int) -> Tensor:
         """Rows of all parts of batch k, int64 ``[batch_size]``; does not move the sampler."""
+        if k < 0:
+            raise UserError(f"Expected the number of a batch, 0 for the first, got {k}; batches are not counted back.")
         position, stop, pieces = k * self.batch_size, (k + 1) * self.batch_size, []
         while position < stop:
             epoch, start = divmod(position, len(self.dataset))
@@ -110,6 +113,7 @@ class Sampler:
         """
         if "batches" not in state:
             raise UserError(f"A sampler state holds 'batches', got {sorted(state)}; pass a Sampler's own state_dict.")
+        check_whole("batches", state["batches"], 0, 0)
         self.batches = int(state["batches"])
 
     def _permutation(self, epoch: int) -> Tensor:

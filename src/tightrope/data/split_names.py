@@ -27,6 +27,7 @@ TEST = (
 _KIND = {word: kind for kind, words in enumerate(TEST) for word in words} | dict.fromkeys(TRAIN, -1)
 _LIKELY = re.compile("train|test|eval|val|dev|hold|held", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+")  # letters, apart where a capital begins
+_APART = re.compile(r"(hold|held)[\W_]*(out)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def keyword(name: str) -> tuple[str, str]:
     """The split's word in the name of a folder or file (lower case, empty if there is none), and the other words."""
     if not _LIKELY.search(name):
         return "", name
-    words = _WORDS.findall(name)
+    words = _WORDS.findall(_APART.sub(lambda word: (word[1] + word[2]).lower(), name))
     found = next((word for word in words if word.lower() in _KIND), "")
     return found.lower(), "-".join(word for word in words if word != found)
 

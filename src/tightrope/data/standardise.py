@@ -23,6 +23,7 @@ from tightrope.data.splits import Rows, held_out, limited
 __all__ = ["Numbers", "chunks", "finite_range", "fit_scale", "standardised"]
 
 CHUNK_BYTES = 1 << 24  # read at a time, as float64
+_SMALLEST = float(np.finfo(np.float32).tiny)  # a smaller scale is 0 in 32-bit numbers, or leaves no digits
 _FAR = 1e5  # an offset this many times the scale leaves fewer than two decimal digits in 32-bit numbers
 
 
@@ -110,8 +111,9 @@ def fit_scale(array: Array, rows: Rows | None = None) -> tuple[Tensor, Tensor, l
     mean, square = total / count, np.zeros(array.shape[1])
     for _, chunk in chunks(array, rows):
         square += np.square(chunk - mean.reshape(shape)).sum(axis=axes)
-    constant = np.asarray(low == high)
-    deviation = np.where(constant, 1.0, np.sqrt(square / count))
+    deviation = np.sqrt(square / count)
+    constant = (low == high) | (deviation < _SMALLEST)
+    deviation = np.where(constant, 1.0, deviation)
     mean = np.where(constant, low, mean)
     notes = []
     if constant.any():
@@ -138,10 +140,9 @@ def fit_range(array: Array, rows: Rows | None = None) -> tuple[Tensor, Tensor, l
     for _, chunk in chunks(array, rows):
         low, high = np.minimum(low, chunk.min(axis=(0, 2, 3))), np.maximum(high, chunk.max(axis=(0, 2, 3)))
     middle, half = low / 2 + high / 2, high / 2 - low / 2
-    notes = (
-        [f"{int((half == 0).sum())} of {len(half)} channels are constant; they are kept."] if (half == 0).any() else []
-    )
-    half = np.where(half == 0, 1.0, half)
+    constant = half < _SMALLEST
+    notes = [f"{int(constant.sum())} of {len(half)} channels are constant; they are kept."] if constant.any() else []
+    half = np.where(constant, 1.0, half)
     offset, scale = (torch.from_numpy(fitted.reshape(-1, 1, 1).astype(np.float32)) for fitted in (middle, half))
     return offset, scale, [*notes, "Every channel is scaled by its range in the training split to -1..1."]
 

@@ -76,7 +76,7 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
     kept: list[int] = []
     broken: list[tuple[str, str]] = []
     remarks: Counter[str] = Counter()
-    pictures = _pictures(source, rows, request.resolution)
+    pictures = _pictures(source, rows, request)
     with (
         warnings.catch_warnings(action="ignore"),
         _ImageFile(folder / "values.bin", request.channels) as file,
@@ -96,6 +96,7 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
             f"None of {len(rows):,} images in {request.source} can be read, such as {broken[0][0]} ({broken[0][1]}); "
             "check the files."
         )
+    ground = "with opacity" if request.channels == 4 else "on white"
     labels = None if source.labels is None else torch.from_numpy(source.labels[np.array(kept)].astype(np.int64))
     if labels is not None:
         labels.numpy().tofile(folder / "labels.bin")
@@ -104,32 +105,32 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
     return {
         "shape": shape,
         "dtype": "uint8",
-        "fingerprint": fingerprint(values, labels, f"images: resolution {request.resolution}, Lanczos, on white"),
+        "fingerprint": fingerprint(values, labels, f"images: resolution {request.resolution}, Lanczos, {ground}"),
         "broken": [name for name, _ in broken],
         "reason": broken[0][1] if broken else "",
         "notes": [f"Images: {REMARKS[key].format(count=f'{remarks[key]:,}')}." for key in REMARKS if remarks[key]],
     }
 
 
-def _pictures(source: ImageSource, rows: Rows, resolution: int | None) -> Iterator[tuple[str, Picture | str]]:
+def _pictures(source: ImageSource, rows: Rows, request: Request) -> Iterator[tuple[str, Picture | str]]:
     """Name and picture of every row, in order; for a broken one the reason instead of the picture."""
 
     def prepare(items: Sequence[tuple[str, Callable[[], bytes | Pixels]]]) -> list[tuple[str, Picture | str]]:
-        return [(name, _picture(read, resolution)) for name, read in items]
+        return [(name, _picture(read, request)) for name, read in items]
 
     items = source.read(rows)
-    threads = min(THREADS, os.cpu_count() or 1) if source.encoded or resolution is not None else 1
+    threads = min(THREADS, os.cpu_count() or 1) if source.encoded or request.resolution is not None else 1
     with ThreadPoolExecutor(threads) as pool:
         while groups := [group for _ in range(2 * threads) if (group := list(islice(items, GROUP)))]:
             for prepared in pool.map(prepare, groups):
                 yield from prepared
 
 
-def _picture(read: Callable[[], bytes | Pixels], resolution: int | None) -> Picture | str:
+def _picture(read: Callable[[], bytes | Pixels], request: Request) -> Picture | str:
     try:
         data = read()
-        picture = decode(data) if isinstance(data, bytes) else Picture(data)
-        return picture if resolution is None else fit(picture, resolution)
+        picture = decode(data, alpha=request.channels == 4) if isinstance(data, bytes) else Picture(data)
+        return picture if request.resolution is None else fit(picture, request.resolution)
     except (UnreadableError, UserError) as error:
         return str(error)
     except Exception as error:  # Pillow's decoders share no exception type, and their texts are not for users
@@ -190,6 +191,8 @@ class _ImageFile:
 
 def _checked_size(pixels: Pixels, name: str) -> tuple[int, int]:
     height, width = pixels.shape[:2]
+    if not min(height, width):
+        raise UserError(f"Expected images with pixels, got {name} of {_size((height, width))}; check the source.")
     if max(height, width) > LARGEST:
         raise UserError(
             f"Images of up to {LARGEST}x{LARGEST} can be trained on, but {name} is {_size((height, width))}; "

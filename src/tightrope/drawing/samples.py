@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import math
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
 from tightrope.drawing.png import encode_png
@@ -24,6 +28,9 @@ _GAP_SHADE = 128  # grey, so that neither a black nor a white image melts into i
 _VISIBLE_EDGE = 48  # pixels a tile's longer edge is enlarged to at least
 _REAL_COLOUR = (70, 110, 170)
 _FAKE_COLOUR = (214, 92, 20)
+CHANNELS = (1, 3, 4)
+MOVING = ("gif", "webp", "mp4")
+ENDINGS = "a .gif, .webp or .mp4"
 _LINE_COLOURS = ((31, 92, 160), (214, 92, 20), (40, 130, 80), (130, 70, 150))
 
 
@@ -32,7 +39,7 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
 
     Args:
         path: the file.
-        images: uint8 ``[n, c, h, w]`` with one or three channels.
+        images: uint8 ``[n, c, h, w]`` with one or three channels, or four where the last is opacity.
         columns: images per row; by default about as many as rows.
         scale: whole factor of enlargement (nearest pixel); by default the smallest that makes the longer edge of an
             image 48 pixels or more.
@@ -46,13 +53,25 @@ def write_grid(path: Path, images: Array | Tensor, columns: int | None = None, s
     return _save(path, _tile(_enlarged(images, scale), columns))
 
 
+def thumbnails(images: Tensor) -> str:
+    """Samples of a generator as an ``img`` element for a notebook; empty for what is no image of 1, 3 or 4 channels.
+
+    Args:
+        images: ``[n, c, h, w]`` in training scale.
+    """
+    if images.ndim != 4 or images.shape[1] not in CHANNELS or not images.numel():
+        return ""
+    levels = images.detach().float().cpu().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    return rich.picture(encode_png(_tile(_enlarged(levels, None), None)), "generated samples")
+
+
 def write_animation(
     path: Path, frames: Iterable[Array | Tensor], *, seconds: float, columns: int | None = None
 ) -> Path:
     """Write grids of images one after the other, as a picture that moves and begins again.
 
     Args:
-        path: A .gif (256 colours) or a .webp.
+        path: A .gif (256 colours), a .webp, or an .mp4 (H.264, needs ``pip install 'tightrope[video]'``).
         frames: uint8 ``[n, c, h, w]`` each, as of :func:`write_grid`.
         seconds: How long each is shown.
         columns: Images per row.
@@ -61,14 +80,17 @@ def write_animation(
         ``path``.
 
     Raises:
-        UserError: Another ending, another dtype, shape or number of channels, or no frames.
+        UserError: Another ending, another dtype, shape or number of channels, no frames, or no package for films.
     """
     from PIL import Image
 
     kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("gif", "webp"):
-        raise UserError(f"Expected a .gif or .webp to write a moving picture to, got {path}; change its ending.")
-    pictures = [Image.fromarray(_tile(_enlarged(frame, None), columns)) for frame in frames]
+    if kind not in MOVING:
+        raise UserError(f"Expected {ENDINGS} to write a moving picture to, got {path}; change its ending.")
+    sheets = (_tile(_enlarged(frame, None), columns) for frame in frames)
+    if kind == "mp4":
+        return _film(path, sheets, seconds)
+    pictures = [Image.fromarray(sheet) for sheet in sheets]
     if not pictures:
         raise UserError("Expected at least one frame, got none; pass some.")
     options: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "loop": 0}
@@ -76,12 +98,53 @@ def write_animation(
     return write_atomically(path, lambda file: pictures[0].save(file, kind, duration=milliseconds, **options))
 
 
+def require_film() -> Any:
+    """The package that writes films.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return importlib.import_module("imageio_ffmpeg")
+    except ImportError as error:
+        raise UserError(
+            "Expected the package imageio-ffmpeg for an .mp4, got none; run pip install 'tightrope[video]', or write a "
+            ".webp."
+        ) from error
+
+
+def _film(path: Path, sheets: Iterator[Array], seconds: float) -> Path:
+    """Write an H.264 film, whose sides must be even: an odd one gets a grey line."""
+    package, first = require_film(), next(sheets, None)
+    if first is None:
+        raise UserError("Expected at least one frame, got none; pass some.")
+    high, wide = (side + side % 2 for side in first.shape[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "film.mp4"
+        writer = package.write_frames(str(made), (wide, high), fps=1 / seconds, macro_block_size=1)
+        writer.send(None)
+        for sheet in itertools.chain([first], sheets):
+            frame = np.full((high, wide, 3), _GAP_SHADE, np.uint8)
+            frame[: sheet.shape[0], : sheet.shape[1]] = _opaque(sheet) if sheet.ndim == 3 else sheet[:, :, None]
+            writer.send(frame.tobytes())
+        writer.close()
+        return write_atomically(path, made.read_bytes())
+
+
+def _opaque(sheet: Array) -> Array:
+    """A picture ``[h, w, 3 or 4]`` in three channels, on white."""
+    if sheet.shape[2] == 3:
+        return sheet
+    share = sheet[:, :, 3:].astype(np.float64) / 255
+    return np.rint(sheet[:, :, :3] * share + 255 * (1 - share)).astype(np.uint8)
+
+
 def _enlarged(images: Array | Tensor, scale: int | None) -> Array:
     """Images as tiles ``[n, h, w, c]``, large enough to be seen."""
     values = _numpy(images)
-    if values.dtype != np.uint8 or values.ndim != 4 or values.shape[1] not in (1, 3) or not values.size:
+    if values.dtype != np.uint8 or values.ndim != 4 or values.shape[1] not in CHANNELS or not values.size:
         raise UserError(
-            f"write_grid expects uint8 [n, c, h, w] with 1 or 3 channels, got {values.dtype} {list(values.shape)}: "
+            f"write_grid expects uint8 [n, c, h, w] with 1, 3 or 4 channels, got {values.dtype} {list(values.shape)}: "
             "convert training images with Dataset.to_units first"
         )
     factor = scale or max(1, math.ceil(_VISIBLE_EDGE / max(values.shape[2:])))
@@ -94,6 +157,8 @@ def _tile(tiles: Array, columns: int | None) -> Array:
     across = min(count, columns or math.ceil(math.sqrt(count)))
     down = math.ceil(count / across)
     sheet = np.full((down * (height + _GAP) + _GAP, across * (width + _GAP) + _GAP, channels), _GAP_SHADE, np.uint8)
+    if channels == 4:
+        sheet[:, :, 3] = 255
     for index, tile in enumerate(tiles):
         top = _GAP + (index // across) * (height + _GAP)
         left = _GAP + (index % across) * (width + _GAP)

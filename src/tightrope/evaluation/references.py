@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.cache import cache_folder, read_tensors, write_tensors
+from tightrope._plumbing.cache import cache_folder, read_kept, write_tensors
 
 VERSION = "references-1"
 """Part of every key; change it when a stored number would now come out differently."""
@@ -30,7 +30,7 @@ def remembered(key: str, cache: Path | None, compute: Callable[[], Tensor]) -> T
         compute: Called when the cache has no such tensor.
     """
     path = reference_path(key, cache)
-    stored = read_tensors(path)
+    stored = read_kept(path)
     if stored is not None and stored[1].get("key") == key and "value" in stored[0]:
         return stored[0]["value"]
     value = compute()

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.errors import UserTypeError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff.guard import frozen_constraints
 from tightrope.layers.torch_own import hooked_weight, hooks_of, steady
 from tightrope.linalg import top_singular_pair
@@ -129,10 +129,16 @@ def kernel_shape(layer: nn.Module) -> KernelShape:
 
 
 def effective_weight(layer: nn.Module) -> Tensor:
-    """The weight the layer computes with, constraints applied, with no power iteration advanced."""
+    """The weight the layer computes with, constraints applied, with no power iteration advanced.
+
+    Raises:
+        UserError: It has none.
+    """
     hook = hooks_of(layer).get("weight")
     if hook is not None:  # what the layer holds between forwards is the weight of the forward before
         return hooked_weight(layer, hook)
     with frozen_constraints(), steady(layer):
-        weight: Tensor = layer.weight  # type: ignore[assignment]
-        return weight
+        weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor):
+        raise UserError(f"Expected a layer with a weight, got a {type(layer).__name__}; find_layers gives those of it.")
+    return weight

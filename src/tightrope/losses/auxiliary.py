@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.nn.utils.parametrize import is_parametrized
 
-from tightrope._plumbing.checks import check_choice, check_flag, check_number
+from tightrope._plumbing.checks import check_choice, check_flag, check_number, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import Scores, scores_of
 from tightrope.losses.loss import wide
@@ -136,6 +136,9 @@ class ScoreAverages:
         check_number("decay", self.decay, 0.99)
         if not 0 <= self.decay < 1:
             raise UserError(f"Expected a decay from 0 to below 1, got {self.decay}; 0.99 is the published value.")
+        check_number("real", self.real, 0, least=-math.inf)
+        check_number("fake", self.fake, 0, least=-math.inf)
+        check_whole("updates", self.updates, 0, 0)
 
     def update(self, d_real: Any, d_fake: Any) -> None:
         """Move towards the mean scores of a batch; this waits for the device. Call it after :func:`lecam`.
@@ -163,15 +166,14 @@ class ScoreAverages:
         """Go on from :meth:`state_dict`.
 
         Raises:
-            UserError: Something is missing.
+            UserError: Something is missing, or out of range.
         """
         missing = [key for key in self.state_dict() if key not in state]
         if missing:
             raise UserError(
                 f"Expected the state of ScoreAverages, got none of {', '.join(missing)}; pass state_dict()."
             )
-        self.decay, self.real, self.fake = (float(state[key]) for key in ("decay", "real", "fake"))
-        self.updates = int(state["updates"])
+        self.__dict__ |= ScoreAverages(**{key: state[key] for key in self.state_dict()}).__dict__  # type: ignore[arg-type]
 
 
 def lecam(d_real: Any, d_fake: Any, averages: ScoreAverages, *, rectified: bool = False) -> Tensor:
@@ -210,6 +212,8 @@ def lecam(d_real: Any, d_fake: Any, averages: ScoreAverages, *, rectified: bool 
     reals, fakes = scores_of(d_real), scores_of(d_fake)
     if len(reals) != len(fakes):
         raise UserError(f"Expected scores of the same critics, got those of {len(reals)} and {len(fakes)}; pass both.")
+    if not all(scores.numel() for scores in (*reals, *fakes)):
+        raise UserError("Expected scores to average, got an empty batch; pass those of at least one sample.")
     total = torch.zeros((), device=wide(reals[0]).device)
     for real, fake in zip(reals, fakes, strict=True):
         above, below = wide(real) - averages.fake, averages.real - wide(fake)

@@ -109,5 +109,5 @@ class Loss:
 
 
 def wide(scores: Tensor) -> Tensor:
-    """Scores of half precision as float32, others as they are."""
+    """Scores or samples of half precision as float32, others as they are."""
     return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores

@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import (
     Remembered,
@@ -81,7 +82,7 @@ def critic_objective(
     *,
     critic_step: int = 0,
     images_seen: int = 0,
-    rng: torch.Generator | None = None,
+    rng: Rng | None = None,
 ) -> Objective:
     """What the critic minimises: the loss of real against fake scores plus the penalties due at this step.
 
@@ -126,7 +127,7 @@ def generator_objective(
     *,
     real: Tensor | None = None,
     images_seen: int = 0,
-    rng: torch.Generator | None = None,
+    rng: Rng | None = None,
 ) -> Objective:
     """What the generator minimises: the loss of the scores of its samples, plus the generator's penalties.
 

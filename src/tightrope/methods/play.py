@@ -72,6 +72,10 @@ class Play:
         """Critic steps before the generator's step number ``step`` (counted from 0)."""
         raise NotImplementedError
 
+    def critic_steps_before(self, step: int) -> int:
+        """Critic steps in all steps before number ``step``, counted without walking through them."""
+        return step * self.critic_steps(0)
+
     def order(self, step: int = 0) -> Order:
         """The half-steps of step number ``step``, for ``optimizers.outer_step``."""
         return alternating(self.critic_steps(step))
@@ -110,6 +114,14 @@ class Alternating(Play):
         """Critic steps before the generator's step number ``step`` (counted from 0)."""
         warm = self.warm_up
         return warm.steps if warm is not None and (step < warm.first or step % warm.every == 0) else self.n_critic
+
+    def critic_steps_before(self, step: int) -> int:
+        """Critic steps in all steps before number ``step``, counted without walking through them."""
+        if self.warm_up is None:
+            return step * self.n_critic
+        first, every = min(self.warm_up.first, step), self.warm_up.every
+        warm = first + -(-step // every) - -(-first // every)
+        return warm * self.warm_up.steps + (step - warm) * self.n_critic
 
 
 @dataclass(frozen=True)

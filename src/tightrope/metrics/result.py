@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.errors import UserError
 
 
@@ -28,6 +29,10 @@ class Estimate:
         """Return the 95 % interval of the normal approximation."""
         half = 1.959963984540054 * self.standard_error
         return self.value - half, self.value + half
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        return rich.table(rich.number(self.value), [("uncertainty", rich.interval(*self.interval))])
 
 
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +103,19 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"A measurement holds finite numbers, but {self.name} has value {self.value}, interval {self.interval} "
                 f"and floor {self.floor}; check the samples for NaN before measuring."
             )
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: the value with all that it depends on."""
+        one = self.protocol
+        rows = [
+            ("uncertainty", "" if self.interval is None else rich.interval(*self.interval)),
+            ("floor", "" if self.floor is None else f"{rich.number(self.floor)} (real samples in place of generated)"),
+            ("features", one.features),
+            ("samples", f"{one.n_fake:,} against {one.n_real:,} of {one.split}"),
+            ("data", one.data),
+            ("seed", one.seed),
+        ]
+        return rich.table(f"{self.name} {rich.number(self.value)}", rows, self.notes)
 
     def compare(self, other: Measurement) -> float:
         """Return ``self.value - other.value``, provided that both were measured in the same way.

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tightrope.monitor.capture import Call, Event, Listener, version_of
-from tightrope.monitor.cycle import Judged, of_losses, probes, where
-from tightrope.monitor.ledger.columns import AXES, COSTS, KINDS, Column, flat, gradients_at
+from tightrope.monitor.ledger.columns import AXES, COSTS, KINDS, PACKED, Column, flat, gradients_at, pack_rows
 from tightrope.monitor.ledger.parameters import Account, account
 from tightrope.monitor.ledger.replay import CannotReplayError, pulled_back, refuse_foreign_hooks
+from tightrope.monitor.roles import Judged, of_losses, probes
 
 Entries = list[tuple[Call, list[Tensor | None]]]
 
@@ -128,7 +128,7 @@ def critic_account(
             words, cost = COSTS[name]
             for one in _places(found, points, name, last_step):
                 vector = gradients_at(module, one.call, [cost], leaves.parameters)[0]
-                columns.append(Column("claim", words, vector, where(one, found), weight))
+                columns.append(Column("claim", words, vector, weight, one.call.at))
         return columns + _sums(columns, len(penalties))
 
     def scaled() -> list[Column]:
@@ -138,11 +138,11 @@ def critic_account(
             if factor > 1.5:
                 for name, _ in penalties:
                     vector = gradients_at(module, one.call, [COSTS[name][1]], leaves.parameters, factor)[0]
-                    columns.append(Column("scale", f"its gradient times {factor:.4g}", vector, where(one, found)))
+                    columns.append(Column("scale", f"its gradient times {factor:.4g}", vector, at=one.call.at))
         return columns
 
     def others() -> list[Column]:
-        return [c for one in points for c in _all_costs(module, one, found, leaves)]
+        return [c for one in points for c in _all_costs(module, one, leaves)]
 
     def leaked() -> list[Column]:
         rest = entries([call for call in calls if call.attached], lambda e: e.at > last_step) if mixed else []
@@ -191,15 +191,15 @@ def _sums(columns: Sequence[Column], claimed: int) -> list[Column]:
     if len(columns) < 2:
         return []
     total = torch.stack([column.vector for column in columns]).sum(0)
-    return [Column("claim", columns[0].name, total, columns[0].place, columns[0].expected)]
+    return [Column("claim", columns[0].name, total, columns[0].expected, columns[0].at)]
 
 
-def _all_costs(module: nn.Module, one: Judged, found: Sequence[Judged], leaves: Leaves) -> list[Column]:
+def _all_costs(module: nn.Module, one: Judged, leaves: Leaves) -> list[Column]:
     assert one.call.x is not None
-    axes = AXES if one.call.x.dim() > 1 else {}
+    axes = (PACKED if pack_rows(one.call) < len(one.call.x) else {}) | (AXES if one.call.x.dim() > 1 else {})
     named = [("kind", name, cost) for name, cost in KINDS.items()] + [("axes", n, c) for n, c in axes.items()]
     vectors = gradients_at(module, one.call, [cost for _, _, cost in named], leaves.parameters)
-    return [Column(kind, name, v, where(one, found)) for (kind, name, _), v in zip(named, vectors, strict=True)]
+    return [Column(kind, name, v, at=one.call.at) for (kind, name, _), v in zip(named, vectors, strict=True)]
 
 
 def _before(leaves: Leaves) -> list[Column]:

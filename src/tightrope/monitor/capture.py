@@ -8,7 +8,7 @@ loss that is really minimised whatever the network. Hooks return nothing, so no 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -57,7 +57,8 @@ class Call:
         autocast: Precision of autocast, None outside of it.
         cleared: The network's own ``.grad`` was empty or zero.
         outputs: Tensors returned, detached.
-        events: For each of them the gradients that arrived.
+        events: For each of them the gradients that arrived; at one that another is made of, also by way of that one.
+        ends: For each of them whether no other is made of it.
     """
 
     player: str
@@ -77,6 +78,7 @@ class Call:
     cleared: bool = False
     outputs: list[Tensor] = field(default_factory=list)
     events: list[list[Event]] = field(default_factory=list)
+    ends: list[bool] = field(default_factory=list)
     _versions: list[tuple[Tensor, int]] = field(default_factory=list)
 
     def intact(self) -> bool:
@@ -222,9 +224,9 @@ class Listener:
         if not self._open:
             return
         call = self._open.pop()
-        for tensor in tensors_in(output):
-            if not tensor.is_floating_point():
-                continue
+        given = [tensor for tensor in tensors_in(output) if tensor.is_floating_point()]
+        call.ends = not_used_by_others(given)
+        for tensor in given:
             call.outputs.append(tensor.detach())
             arrived: list[Event] = []
             call.events.append(arrived)
@@ -242,6 +244,21 @@ class Listener:
                 arrived.append(Event(gradient.detach(), torch.is_grad_enabled(), listener._now()))
 
         return hook
+
+
+def not_used_by_others(tensors: Sequence[Tensor]) -> list[bool]:
+    """For each tensor whether no other one was computed from it; of a tensor given twice each counts."""
+    if sum(t.requires_grad for t in tensors) < 2:
+        return [True] * len(tensors)
+    own = {(t.grad_fn, t.output_nr) for t in tensors if t.grad_fn is not None}
+    open_, met, used = [node for node, _ in own], set[Any](), set[Any]()
+    while open_ and len(met) < 50_000:
+        node = open_.pop()
+        if node not in met:
+            met.add(node)
+            used |= own.intersection(node.next_functions)
+            open_ += [before for before, _ in node.next_functions if before is not None]
+    return [(t.grad_fn, t.output_nr) not in used for t in tensors]
 
 
 def cleared(module: nn.Module) -> bool:
@@ -293,7 +310,7 @@ class StepListener:
 
 
 def _before_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    closure = any(callable(a) for a in args[1:] if a is not None) or callable(kwargs.get("closure"))
+    closure = (len(args) > 1 and callable(args[1])) or (bool(kwargs) and callable(kwargs.get("closure")))
     for listener in StepListener.living():
         if (call := listener.before()) is not None:
             call(optimizer, closure)

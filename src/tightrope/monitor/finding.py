@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tightrope._plumbing import rich
 from tightrope.monitor.causes import CAUSES
 
 Confidence = Literal["high", "medium", "low"]
@@ -71,6 +72,12 @@ class Finding:
             "candidates": list(self.candidates),
         }
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        rows = [("seen", self.sentence), ("do", self.remedy), ("confirm", self.confirm),
+                ("since step", self.since), ("candidates", ", ".join(self.candidates))]  # fmt: skip
+        return rich.table(f"{self.title} [{self.confidence}; {self.damage}]", rows)
+
     def __str__(self) -> str:
         head = f"[{self.confidence}] {self.title} ({self.cause}), since step {self.since}; {self.damage}"
         lines = [head, *_wrapped(self.sentence), *_wrapped("do: " + self.remedy), *_wrapped("confirm: " + self.confirm)]
@@ -126,6 +133,13 @@ class Diagnosis(Sequence[Finding]):
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        verdict = "healthy so far" if self.healthy else "something is wrong"
+        shown = "".join(finding._repr_html_() for finding in self.findings)
+        more = [("checked", "; ".join(self.checked)), ("not checked", "; ".join(self.not_checked))]
+        return rich.table(f"After {self.step} generator steps: {verdict}", []) + shown + rich.table("", more)
 
     def __str__(self) -> str:
         verdict = "healthy so far" if self.healthy else "something is wrong"

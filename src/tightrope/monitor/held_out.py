@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from tightrope.autodiff import scores_of, undisturbed
 from tightrope.autodiff.inputs import per_sample
-from tightrope.monitor.cycle import Judged
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.roles import Judged
 from tightrope.monitor.window import Window
 
 ROWS = 256

@@ -53,6 +53,7 @@ class History:
         ends: Reach of both networks, by player.
         statics: What is known from the networks themselves, by name.
         latched: Findings of exact evidence that stay, by cause.
+        responses: Findings of the response tests made last, and what these tests say of themselves.
         cycles: Calls of ``monitor.step``.
         points: Calls of the critic at leaves that require a gradient, as penalties make them.
         rows: Pools of the data.
@@ -66,6 +67,7 @@ class History:
     ends: dict[str, Ends] = field(default_factory=dict)
     statics: dict[str, Any] = field(default_factory=dict)
     latched: dict[str, Finding] = field(default_factory=dict)
+    responses: tuple[list[Finding], str] = field(default_factory=lambda: ([], ""))
     cycles: int = 0
     points: int = 0
 
@@ -80,9 +82,10 @@ class History:
         """Of the last window."""
         return self.windows[-1].step if self.windows else 0
 
-    def where(self, holds: Callable[[Window], bool]) -> Seen:
-        """Windows in which something holds."""
-        return Seen([w for w in self.windows if holds(w)], self.windows)
+    def where(self, holds: Callable[[Window], bool], since: int = 0) -> Seen:
+        """Windows in which something holds, among those from a step on."""
+        among = [w for w in self.windows if w.step >= since]
+        return Seen([w for w in among if holds(w)], among)
 
     def series(self, name: str) -> list[tuple[int, float]]:
         """A number over windows, with steps."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 import time
 import warnings
+import weakref
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_whole
-from tightrope._plumbing.errors import UserTypeError
+from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.monitor.capture import Listener, StepListener
 from tightrope.monitor.claims import PLAYERS, claims_of, inner, optimizers_of
 from tightrope.monitor.finding import Diagnosis
@@ -21,17 +21,22 @@ from tightrope.monitor.history import History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.observe import Observer
 from tightrope.monitor.players import Player
+from tightrope.monitor.responses import with_responses, worth_asking
 from tightrope.monitor.rules import diagnosis
 
-DENSE = (1, 2, 3, 5, 8, 13, 21, 34)
+FIXED = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946, 17711, 28657)
+"""Updates at which a window is opened whatever it costs: so few that their share of a long run goes to nothing."""
+START = 4_000_000
+"""Most parameters of both networks together of which the first values are kept, to play from the start again."""
 
 
 class Monitor:
     """Watches a training from outside of its loop and names what is wrong with it.
 
-    Hooks count calls and optimiser steps always; in *windows* (generator updates 1, 2, 3, 5, 8, 13, 21, 34, and then
-    about every ``every``-th) they capture what the networks are called with and what the backward passes bring, and the
-    gradient that is applied is compared with what the claimed loss and penalty give. Training is never disturbed:
+    Hooks count calls and optimiser steps always; in *windows* (generator updates 1, 2, 3, 5, 8, 13, 21, 34, 55, 89 and
+    so on, and about every ``every``-th while the budget allows it) they capture what the networks are called with and
+    what the backward passes bring, and the gradient that is applied is compared with what the claimed loss and penalty
+    give: in each window until three in a row agree, then in every fourth. Training is never disturbed:
     weights with and without a monitor are the same, bit for bit. The monitor raises nothing into the loop; if it fails
     it says so in its diagnosis and goes quiet.
 
@@ -67,7 +72,8 @@ class Monitor:
         sample: Draws samples as the user does: ``() -> [n, *shape]``. Called now and then, with random states restored.
         ema: The averaged generator.
         held_out: Real rows that are not trained on, ``[n, *shape]``, to see the critic overfit.
-        budget: Share of the training time that windows may take; they are put off to keep it.
+        budget: Share of the training time that the monitor may take. Periodic windows are put off to keep it; those
+            at the fixed updates above are not.
 
     Raises:
         UserError: A loss, penalty, optimiser or number that is none.
@@ -95,9 +101,10 @@ class Monitor:
         self.failures: dict[str, str] = {}
         self._labels = labels
         self._clock = self._depth = 0
-        self._spent, self._began = 0.0, time.perf_counter()
+        self._spent, self._began = 0.0, 0.0
         self._stride = random.Random(0)
         self._closed = False
+        self._stepped: dict[int, weakref.ref[torch.optim.Optimizer]] = {}
         claimed, said = optimizers_of(optimizers), (claim_of(loss), claims_of(penalty))
         self.players: dict[str, Player] = {}
         for name, network in zip(PLAYERS, (generator, critic), strict=True):
@@ -108,8 +115,11 @@ class Monitor:
             self.players[name] = Player(name, network, module, listener, claimed.get(name, ()))
         self.history = History(*said, told=bool(claimed))
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
+        self.recent, self.held_out = self._observer.reader.recent, held_out
+        self.start: dict[str, dict[str, Tensor]] = {}
         self._steps = StepListener(self._before, self._after)
         self._guarded("start", self._observer.begin)
+        self._guarded("first weights", self._keep_start)
         self._next = 1
         self._open_window()
 
@@ -129,14 +139,37 @@ class Monitor:
 
     def diagnose(self) -> Diagnosis:
         """What was found so far: printable, iterable, ``.healthy``, ``.to_json()``."""
-        return diagnosis(self.history, self.steps, self.failures)
+        return with_responses(diagnosis(self.history, self.steps, self.failures), self.history)
+
+    def respond(self, seconds: float = 60.0, *, gate: bool = True) -> Diagnosis:
+        """Play copies of the training on, with one change each, to find out what would help; then diagnose.
+
+        Only where samples do not come closer to the data and nothing stronger explains it. The training is left as it
+        is, bit for bit.
+
+        Args:
+            seconds: About how long it may take.
+            gate: Whether the windows must show samples that are far from the data and come no closer.
+        """
+        from tightrope.monitor.what_if.respond import respond  # needs this module
+
+        return respond(self, seconds, gate=gate)
+
+    def troubled(self) -> bool:
+        """Whether samples are far from the data and do not come closer, and nothing stronger explains it."""
+        return worth_asking(self.history, diagnosis(self.history, self.steps, self.failures))
 
     def rehearse(self, player: str) -> None:
         """Count a player's optimisers as if they stepped now, which they do not; for checks before the training.
 
         Args:
             player: ``"generator"`` or ``"critic"``.
+
+        Raises:
+            UserError: It is neither.
         """
+        if player not in self.players:
+            raise UserError(f"Expected player as 'generator' or 'critic', got {player!r}; name one of the two.")
         for optimizer in self.players[player].claimed:
             self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
             self._after(optimizer)
@@ -145,8 +178,8 @@ class Monitor:
 
     @property
     def cost(self) -> float:
-        """Share of the time since the monitor was built that it took for itself."""
-        return self._spent / max(time.perf_counter() - self._began, 1e-9)
+        """Share of the time since the training's first call or step that the monitor took for itself."""
+        return self._spent / max(time.perf_counter() - self._began, 1e-9) if self._began else 0.0
 
     def close(self) -> None:
         """Take all hooks off; the diagnosis stays."""
@@ -156,11 +189,27 @@ class Monitor:
             player.listener.close()
             player.listener.forget()
 
+    def steppers(self, player: str) -> list[torch.optim.Optimizer]:
+        """The optimisers of a player, as claimed, else those seen to step its parameters and no others."""
+        if self.players[player].claimed:
+            return list(self.players[player].claimed)
+        own = {id(p) for p in self.players[player].module.parameters()}
+        seen = [held for ref in self._stepped.values() if (held := ref()) is not None]
+        return [o for o in seen if all(id(p) in own for group in o.param_groups for p in group["params"])]
+
     def __enter__(self) -> Monitor:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _keep_start(self) -> None:
+        modules = {name: player.module for name, player in self.players.items()}
+        if sum(p.numel() for module in modules.values() for p in module.parameters()) <= START:
+            self.start = {
+                name: {key: value.detach().clone() for key, value in module.state_dict().items()}
+                for name, module in modules.items()
+            }
 
     def _tick(self) -> int:
         self._clock += 1
@@ -173,8 +222,8 @@ class Monitor:
             self._observer.end(self.steps, real, z, labels)
             self._next = self._following()
         if self.steps + 1 >= self._next:
-            if self.steps > DENSE[-1] and self.cost > self.budget:
-                self._next = self.steps + 1 + max(1, self.every // 2)
+            if self.steps + 1 not in FIXED and self.cost > self.budget:
+                self._next = self._at_latest(self.steps + 1 + max(1, self.every // 2))
             else:
                 self._open_window()
 
@@ -182,12 +231,15 @@ class Monitor:
         self._guarded("window", self._observer.start)
 
     def _following(self) -> int:
-        dense = [step for step in DENSE if step > self.steps and step - self.steps <= self.every]
-        if dense:
-            return dense[0]
-        return self.steps + max(1, round(self.every * self._stride.uniform(0.7, 1.3)))
+        return self._at_latest(self.steps + max(1, round(self.every * self._stride.uniform(0.7, 1.3))))
+
+    def _at_latest(self, step: int) -> int:
+        """A step, or the fixed window before it."""
+        return min([step, *(fixed for fixed in FIXED if fixed > self.steps)])
 
     def _before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        if id(optimizer) not in self._stepped and not self._closed:
+            self._stepped[id(optimizer)] = weakref.ref(optimizer)
         self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure, self._clock))
 
     def _after(self, optimizer: torch.optim.Optimizer) -> None:
@@ -201,11 +253,15 @@ class Monitor:
         if self._closed or part in self.failures:
             return
         began, self._depth = time.perf_counter(), self._depth + 1
+        if not self._began and part != "start":
+            self._began = began
         try:
-            with warnings.catch_warnings() if self._observer.open else nullcontext():
-                if self._observer.open:
-                    warnings.simplefilter("ignore")
+            if not self._observer.open:
                 work()
+            else:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    work()
         except Exception as problem:  # whatever it is, the training goes on
             self.failures[part] = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:200]}"
             self._observer.abandon()

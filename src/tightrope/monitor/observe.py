@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.accounts import Leaves, critic_account, generator_account
-from tightrope.monitor.cycle import StepMark, judged
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of
 from tightrope.monitor.readings import Reader
+from tightrope.monitor.roles import StepMark, judged
 from tightrope.monitor.window import PlayerWindow, Window
 
 SAID = 1e-2
@@ -56,9 +56,9 @@ class Observer:
             player.listener.forget()
             player.listener.listen(True)
             player.before = player.sampled()
-            player.touched = set()
             player.fresh = player.counters.last > 0
             player.keep_gradients()
+            player.suspect = False
 
     def abandon(self) -> None:
         """Close the window without a word, after a failure."""
@@ -94,11 +94,10 @@ class Observer:
     def before_step(self, optimizer: torch.optim.Optimizer, closure: bool, now: int) -> None:
         """In the hook before ``optimizer.step``."""
         held = self._holds(optimizer)
-        for player in self.players.values():
-            claimed = any(optimizer is one for one in player.claimed)
-            if claimed:
-                player.counters.other_parameters += any(name != player.name for name in held.own)
-                player.counters.stale += player.name not in held.own
+        for name in held.claimed:
+            counters = self.players[name].counters
+            counters.other_parameters += any(other != name for other in held.own)
+            counters.stale += name not in held.own
         if not held.own:
             self._stranger(optimizer)
         for name, parameters in held.own.items():
@@ -177,9 +176,24 @@ class Observer:
             seen.silent = "several processes average their gradients"
         elif not player.fresh:
             seen.silent = "gradients are accumulated over several updates"
-        elif with_gradient and seen.finite and len(seen.accounts) < 2:
+        elif with_gradient and seen.finite and len(seen.accounts) < 2 and self._due(player.name):
             with _thawed(with_gradient):
                 self._account(player, seen, with_gradient)
+
+    def _due(self, player: str) -> bool:
+        """Whether the gradient is to be explained: always, until it was as claimed in three windows in a row."""
+        windows = self.history.windows
+        if len(windows) % 4 == 0 or len(windows) < 3:
+            return True
+        known = [w for w in windows[-6:] if w.player(player).accounts or w.player(player).silent][-3:]
+        return len(known) < 3 or not all(self._as_claimed(w, player) for w in known)
+
+    def _as_claimed(self, window: Window, player: str) -> bool:
+        seen, claims = window.player(player), self.history.claims
+        fits = seen.fit is not None and (seen.fit.kind == "claim" or self.history.claim is None)
+        kinds = {a.kind for a in seen.accounts}
+        acting = "claim" in kinds or player == "generator" or not claims.penalties
+        return fits and acting and kinds <= {"losses", "claim"} and all(a.left <= a.error for a in seen.accounts)
 
     def _account(self, player: Player, seen: PlayerWindow, parameters: list[Tensor]) -> None:
         last = max((mark.at for mark in self.marks), default=-1)
@@ -193,11 +207,11 @@ class Observer:
             if player.name == "generator":
                 found = generator_account(player.listener, leaves, last, own_step)
             else:
-                calls = judged(player.listener.calls, self.players["generator"].listener.calls, None)
+                calls = judged(player.listener.calls, self.players["generator"].listener.calls, None, self.marks)
                 found = critic_account(player.listener, calls, leaves, last, own_step, self.history.claims.penalties)
             if found is not None:
                 seen.accounts.append(found)
-                player.suspect = found.unexplained > SAID and found.kind not in ("losses", "claim")
+                player.suspect |= found.unexplained > SAID and found.kind not in ("losses", "claim")
 
         try:
             self._quiet(work)

@@ -65,7 +65,7 @@ class Player:
         suspect: Whether ``.grad`` should be kept at the start of windows.
         fresh: Whether it was stepped in the update before the window, so that nothing older is being accumulated.
         start_gradients: What was kept, by identity of the parameter.
-        touched: Identities of the parameters that were stepped in the window.
+        touched: Identities of the parameters that were stepped in any window.
     """
 
     name: str
@@ -102,10 +102,11 @@ def sampled(module: nn.Module) -> Tensor:
 
 @dataclass(frozen=True)
 class Held:
-    """What an optimiser holds: parameters by player, and how many of neither."""
+    """What an optimiser holds: parameters by player, how many of neither, and for which players it was claimed."""
 
     own: dict[str, list[Tensor]]
     foreign: int
+    claimed: tuple[str, ...] = ()
 
     @staticmethod
     def of(optimizer: torch.optim.Optimizer, players: dict[str, Player]) -> Held:
@@ -119,7 +120,8 @@ class Held:
                     foreign += 1
                 else:
                     own.setdefault(owner, []).append(p)
-        return Held(own, foreign)
+        claimed = tuple(name for name, player in players.items() if any(optimizer is one for one in player.claimed))
+        return Held(own, foreign, claimed)
 
 
 def decay_of(optimizer: torch.optim.Optimizer) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tightrope.monitor.bookkeeping import checksums
 from tightrope.monitor.capture import Call, tensors_in
-from tightrope.monitor.cycle import Judged, related
+from tightrope.monitor.roles import Judged, related
 from tightrope.monitor.window import Window
 
 AXES, POOL = 64, 512
@@ -23,12 +23,19 @@ def _labels_of(call: Call) -> Tensor | None:
 
 
 def _noise(shown: Tensor, passed: Tensor) -> float:
-    """Share of what the critic was shown that is no affine function of what was passed; -1 for unrelated rows."""
-    if not related(shown, passed):
-        return -1.0
+    """Share of what the critic was shown that is no affine function of what was passed, 0 if nothing was added."""
     x, y = passed.detach().double().flatten(), shown.detach().double().flatten()
     x, y = x - x.mean(), y - y.mean()
+    if float(y.square().sum()) < 1.02 * float(x.square().sum()):  # turned, cropped or scaled
+        return 0.0
     return float((y - (x @ y) / (x @ x).clamp(min=1e-12) * x).norm() / y.norm().clamp(min=1e-12))
+
+
+def _standing(shown: Tensor, passed: Tensor) -> float:
+    """Cosine of two batches less their means, in standard errors of unrelated ones."""
+    x, y = (t.detach().double().flatten(1) for t in (passed, shown))
+    x, y = (t - t.mean(0) for t in (x, y))
+    return float((x * y).sum() / (x.norm() * y.norm()).clamp(min=1e-12)) * x.numel() ** 0.5
 
 
 class Pools:
@@ -41,6 +48,7 @@ class Pools:
         self.means: list[Tensor] = []
         self.within: list[Tensor] = []
         self.sizes: list[int] = []
+        self.standings: list[float] = []
         self.pool = torch.zeros(0)
         self.classes = torch.zeros(0, dtype=torch.long)
 
@@ -64,6 +72,9 @@ class Pools:
         numbers = window.numbers
         numbers["batch"] = len(batch)
         numbers["distinct_in_batch"] = len(torch.unique(sums)) / len(sums)
+        if numbers["distinct_in_batch"] < 0.5:
+            values = [len(torch.unique(column)) for column in batch.detach().flatten(1).T[:AXES]]
+            numbers["values_per_row"] = max(values) / max(len(torch.unique(sums)), 1)
         numbers["batch_again"] = sum(value == float(sums.sum()) for _, value in self.batches)
         self.batches.append((window.step, float(sums.sum())))
         if len(self.rows) < 100_000:
@@ -74,6 +85,7 @@ class Pools:
         numbers["real_std"] = float(x.std()) if x.numel() > 1 else 0.0
         if x.shape[1] > AXES:
             x = x[:, torch.linspace(0, x.shape[1] - 1, AXES).long()]
+        numbers["features"] = batch[0].numel()
         if len(x) > 1:
             self.means, self.within = [*self.means, x.mean(0)][-40:], [*self.within, x.var(0)][-40:]
             self.sizes = [*self.sizes, len(x)][-40:]
@@ -97,8 +109,11 @@ class Pools:
                 window.numbers[f"{name}_std"] = float(x.std()) if x.numel() > 1 else 0.0
         if shown and real is not None:
             window.numbers["real_changed"] = float(not any(one.exact for one in shown))
-            if shown[-1].call.x is not None and not any(one.exact for one in shown):
-                window.numbers["real_noise"] = _noise(shown[-1].call.x, real)
+            last = shown[-1].call.x
+            if last is not None and last.shape == real.shape and not any(one.exact for one in shown):
+                self.standings.append(_standing(last, real))
+                pooled = sum(self.standings) / len(self.standings) ** 0.5 > 6
+                window.numbers["real_noise"] = _noise(last, real) if pooled or related(last, real) else -1.0
         own = [one for one in fakes if not one.call.attached] or fakes
         if own:
             window.numbers["fake_changed"] = float(not any(one.exact for one in own))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,13 +12,15 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import Judged, StepMark, judged, owner, phases, probes, scored, where
+from tightrope.monitor.cycle import owner, phases, scored
 from tightrope.monitor.held_out import read_held_out
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
+from tightrope.monitor.recent import Recent
+from tightrope.monitor.roles import Judged, StepMark, judged, probes, where
 from tightrope.monitor.samples import Samples
 from tightrope.monitor.window import Window
 
@@ -39,23 +42,25 @@ class Reader:
         self.players, self.history = players, history
         self.held_out = held_out
         self.pools = Pools()
+        self.recent = Recent()
         self.samples = Samples(players, history, sample, ema)
 
     def read(self, window: Window, marks: Sequence[StepMark], real: Any, z: Any, labels: Any) -> None:
         """Fill a window."""
         generator, critic = self.players["generator"], self.players["critic"]
         real = real if isinstance(real, Tensor) else None
-        found = judged(critic.listener.calls, generator.listener.calls, real)
+        found = judged(critic.listener.calls, generator.listener.calls, real, marks)
         split = phases(found, marks)
         self._modes(window)
         self._reach(found)
         self._connection(window, found, split["generator"], marks)
         self._fits(window, found, split)
-        self._points(window, found)
+        self._points(window, found, real)
         self._coupling(window, found, split)
         self._shares(window, split["generator"])
         self.pools.read(window, found, real, z, labels, generator.listener.calls)
         self.samples.read(window, found, real)
+        self.recent.take(found, self._outputs([one.call for one, _ in split["critic"]]))
         window.numbers["critic_calls"] = len(found)
         if self.held_out is not None and window.step >= 20:
             read_held_out(window, critic.network, critic.module, found, self.held_out)
@@ -114,7 +119,7 @@ class Reader:
             fits = [self._fit(entries, k, name, probabilities, found) for k in outputs]
             known = [one for one in fits if one is not None]
             if known:
-                window.player(name).fit = max(known, key=lambda one: (one.kind != "claim", one.residual))
+                window.player(name).fit = max(known, key=_telling)
         self._scores(window, split["critic"])
 
     def _fit(
@@ -143,6 +148,7 @@ class Reader:
         network = self.players["critic"].network
         number = min(len(call.outputs) for call in calls)
         heard = [k for k in range(number) if any(call.events[k] for call in calls)]
+        heard = [k for k in heard if all(call.ends[k] for call in calls)] or heard
         if isinstance(network, View) and network.scores is not None and calls[0].outputs:
             try:
                 outputs: Any = calls[0].outputs
@@ -169,12 +175,14 @@ class Reader:
             "scores_zero": float((torch.cat([r, f]) == 0).double().mean()),
         }  # fmt: skip
 
-    def _points(self, window: Window, found: Sequence[Judged]) -> None:
+    def _points(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         points = [one for one in found if one.call.leaf or one.call.attached]
         asked = [one for one in points if any(probes(arrived) for arrived in one.call.events)]
         window.numbers["points"] = len(asked)
         if asked:
-            window.words["place"] = where(asked[0], found)
+            places = {one.call.at: where(one, found, real) for one in asked}
+            window.words["place"] = places[asked[0].call.at]
+            window.critic.accounts = [replace(a, place=places.get(a.at, "")) for a in window.critic.accounts]
             graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]
             window.numbers["points_with_graph"] = float(any(graphs))
 
@@ -202,7 +210,9 @@ class Reader:
         if not arrived or source not in listener.calls:
             return
         total = torch.stack([e.value for e in arrived]).sum(0)
-        sums = [torch.stack([e.value for e in part]).sum(0) if part else None for part in events]
+        chosen = self._outputs([one.call])
+        sums = [torch.stack([e.value for e in part]).sum(0) if part and k in chosen else None
+                for k, part in enumerate(events)]  # fmt: skip
         try:
             refuse_foreign_hooks(critic.module)
             if one.call.weights != sum(p._version for p in critic.module.parameters()):
@@ -210,8 +220,8 @@ class Reader:
             through = input_slope(critic.module, one.call, sums).to(total.dtype)
         except (CannotReplayError, RuntimeError):
             return
-        scale = sums[0]
-        if len(sums) == 1 and scale is not None and len(scale) == len(through):
+        scale = sums[chosen[0]] if len(chosen) == 1 else None
+        if scale is not None and len(scale) == len(through):
             weight = scale.flatten(1).sum(1).abs() if scale.dim() > 1 else scale.abs()
             used = weight > 1e-12
             if bool(used.any()):
@@ -224,6 +234,11 @@ class Reader:
     def _share_due(self) -> bool:
         known = [value for _, value in self.history.series("other_share")]
         return len(known) < 3 or max(known[:3]) > 0.01 or len(self.history.windows) % 4 == 0
+
+
+def _telling(one: Fit) -> tuple[int, float]:
+    """Which of several outputs' losses is reported: a known other one, the claim, what is unknown (classes, say)."""
+    return 0 if one.kind in ("none", "unknown") else 1 if one.kind == "claim" else 2, one.residual
 
 
 def _compared(entries: Entries, found: Sequence[Judged]) -> Entries:

@@ -14,10 +14,10 @@ from tightrope.autodiff import undisturbed
 from tightrope.monitor.bookkeeping import moded, outside
 from tightrope.monitor.capture import Hook
 from tightrope.monitor.claims import inner
-from tightrope.monitor.cycle import Judged
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.players import Player, sampled
+from tightrope.monitor.roles import Judged
 from tightrope.monitor.window import Window
 
 ROWS = 128
@@ -56,7 +56,7 @@ class Samples:
         if self.ema is not None:
             self._average(window)
         if self.sample is not None and (window.step in (3, 8, 34) or window.step > 34):
-            self._sampling(window)
+            self._sampling(window, batch)
 
     def _other_mode(self, window: Window, call: Any) -> None:
         """Energy distance between what eval mode gives for the last latents and what was given."""
@@ -94,7 +94,7 @@ class Samples:
                 worst = max(worst, float((buffer.float() - other.float()).norm()) / size)
         numbers["average_buffers"] = worst
 
-    def _sampling(self, window: Window) -> None:
+    def _sampling(self, window: Window, real: Tensor | None) -> None:
         """Draw as the user does, listening with which latents and in which mode."""
         assert self.sample is not None
         networks = [self.players["generator"].module, self.players["critic"].module]
@@ -119,7 +119,9 @@ class Samples:
             window.numbers |= {"sampled_mean": float(z.mean()), "sampled_std": float(z.std()),
                                "sampled_size": z.numel(), "sampled_in_training_mode": float(training)}  # fmt: skip
         if isinstance(drawn, Tensor):
-            window.numbers["sampled_spread"] = _spread(_rows(drawn))
+            window.numbers |= {"sampled_spread": _spread(_rows(drawn)), "sampled_rows": len(drawn)}
+            if real is not None and drawn.shape[1:] == real.shape[1:]:
+                window.numbers["sampled_distance"] = _energy(_rows(real), _rows(drawn))
 
 
 class _Evaluated:

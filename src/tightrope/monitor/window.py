@@ -22,7 +22,7 @@ class PlayerWindow:
         finite: All gradients were finite.
         frozen: Parameters that did not require a gradient inside a step.
         parameters: Parameters in all.
-        missing: Trainable parameters that no step of the window touched.
+        missing: Trainable parameters that no step of this window or an earlier one touched.
         moved: Relative movement of the parameters over the window.
         rate: Largest learning rate.
         decay: Largest weight decay.

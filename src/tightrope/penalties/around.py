@@ -14,6 +14,7 @@ from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import input_gradients, norm, samples_of, scores_of
 from tightrope.autodiff.inputs import per_sample
 from tightrope.autodiff.types import Critic, Generator
+from tightrope.losses.loss import wide
 from tightrope.penalties.gradient import refuse_coupled
 from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
@@ -203,7 +204,7 @@ def latent_diversity(
     Cost: two forwards of the generator.
     """
     here, there = _neighbours(generator, z, sigma, weight, rng, graph=True)
-    return -weight * (here - there).square().mean()
+    return -weight * (wide(here) - wide(there)).square().mean()
 
 
 def _neighbours(

@@ -16,6 +16,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Remembered, View, module_of, norm, samples_of
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
+from tightrope.losses.loss import wide
 from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
 
@@ -109,7 +110,7 @@ def finite_gain(
     direction = direction / length.reshape(-1, *[1] * (z.dim() - 1))
     moved = z + epsilon * direction
     x, x_moved = together(generator, z, moved, labels)
-    return norm(x_moved - x) / norm(moved - z)
+    return norm(x_moved - x) / norm(wide(moved) - wide(z))
 
 
 def together(generator: Generator, z: Tensor, other: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -80,6 +80,8 @@ def gradient_noise(
             raise UserError("Expected a critic with parameters that require a gradient, got none; unfreeze it.")
         for _ in range(draws):
             value = penalty(critic, real, fake, rng=rng)
+            if not isinstance(value, Tensor) or value.dim():
+                raise UserTypeError(f"Expected the penalty to give a scalar, got {short(value)}; return its mean.")
             found = torch.autograd.grad(value, parameters, allow_unused=True)
             gradients.append(torch.cat([g.detach().double().flatten() for g in found if g is not None]))
             values.append(float(value.detach()))

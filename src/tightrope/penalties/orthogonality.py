@@ -24,6 +24,7 @@ from tightrope.autodiff.types import Critic
 from tightrope.layers.find import find_layers, refuse_other_weights
 from tightrope.layers.kernel import kernel_shape
 from tightrope.linalg.precision import full_precision
+from tightrope.losses.loss import wide
 
 Form = Literal["gram", "off_diagonal", "srip", "mutual_coherence"]
 
@@ -77,7 +78,7 @@ def soft_orthogonality(
     refuse_other_weights(network, skip=skip)
     total: Tensor | None = None
     for layer in layers.values():
-        matrix = kernel_shape(layer).matrix(layer.weight)
+        matrix = wide(kernel_shape(layer).matrix(layer.weight))
         if matrix.shape[1] < matrix.shape[2]:
             matrix = matrix.mT
         with full_precision(matrix.device.type):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_choice
+from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.words import closest
 from tightrope.autodiff.types import Critic, PenaltyFunction
@@ -111,7 +112,7 @@ class Penalty:
         """Whether the penalty applies at this critic step (the first, and every ``every``-th after it)."""
         return critic_step % self.every == 0
 
-    def __call__(self, *given: Any, images_seen: int = 0, rng: torch.Generator | None = None) -> Tensor:
+    def __call__(self, *given: Any, images_seen: int = 0, rng: Rng | None = None) -> Tensor:
         """Value at a step where it is :meth:`due`, with the hyperparameters that hold after ``images_seen``.
 
         Args:

@@ -5,6 +5,8 @@ Otherwise their difference is that of two dropout masks, or of two rounds of a p
 
 from __future__ import annotations
 
+import pickle
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -19,12 +21,15 @@ from tightrope.autodiff import Remembered, frozen_constraints, in_functional_tra
 from tightrope.autodiff.call import called
 from tightrope.layers.torch_own import hooks_of, steady
 
+Handle = tuple[Callable[[], Any], Callable[[Any], object]]
+"""Reads and writes a random state."""
+
 
 class Repeated:
     """A network of which every call after the first repeats the first one's random draws and constrained weights.
 
-    Random draws are those of torch's global states (CPU and the device of the inputs) and of generators that the
-    network's modules hold.
+    Random draws are those of the global states of torch (CPU and the device of the inputs), NumPy and Python, and of
+    generators that the network's modules hold.
 
     Args:
         network: A module or a function of ``x``, see :func:`~tightrope.autodiff.module_of`; of a
@@ -33,15 +38,14 @@ class Repeated:
         what: Who asks, for the refusal.
 
     Raises:
-        UserError: Dropout in training mode under ``torch.func`` or ``torch.compile``, where no draw can be repeated.
+        UserError: Dropout in training mode under ``torch.func`` or ``torch.compile``, where no draw can be repeated;
+            or, at a call, as many draws as the input's values ask for.
     """
 
     def __init__(self, network: Any, x: Tensor, what: str) -> None:
         self.network = network.network if isinstance(network, Remembered) else network
         self.module, self.device = module_of(network), x.device
-        self._generators = [
-            value for m in self._modules() for value in vars(m).values() if isinstance(value, torch.Generator)
-        ]
+        self._generators = self._held()
         self.transformed = in_functional_transform()
         if self.transformed and any(isinstance(m, _DropoutNd) and m.training and m.p > 0 for m in self._modules()):
             raise UserError(
@@ -49,6 +53,7 @@ class Repeated:
                 "in training mode; call it in eval mode or outside of the transform."
             )
         self._start = self._states()
+        self._ends: dict[tuple[torch.Size, ...], list[Any]] = {}
         self.calls = 0
         self.drew = False
 
@@ -56,13 +61,25 @@ class Repeated:
         """The network's result for these arguments."""
         self.calls += 1
         if self.calls == 1:
-            first = called(self.network, *arguments, who="network")
-            self.drew = self._drew()
-            return first
-        if self.drew:
-            self.rewind()
-        with frozen_constraints(), steady(*([] if self.module is None else [self.module])):
-            return self.network(*arguments)
+            result = called(self.network, *arguments, who="network")
+            if len(self._held()) > len(self._generators):
+                raise UserError(
+                    "Expected a network with all of its generators from the start, got one that was built in its first "
+                    "forward, whose draws cannot be repeated; build it in __init__."
+                )
+        else:
+            if self.drew:
+                self.rewind()
+            with frozen_constraints(), steady(*([] if self.module is None else [self.module])):
+                result = self.network(*arguments)
+        end = self._states() if self.drew or self.calls == 1 else []
+        self.drew = self.drew or not all(map(_equal, self._start, end))
+        if self.drew and not all(map(_equal, self._ends.setdefault(tuple(x.shape for x in arguments), end), end)):
+            raise UserError(
+                "Expected a network whose two forwards can share their random draws, got one that draws as many as its "
+                "values ask for, such as RReLU; call it in eval mode."
+            )
+        return result
 
     @property
     def fixed(self) -> bool:
@@ -75,18 +92,20 @@ class Repeated:
         for (_, write), state in zip(self._handles(), self._start, strict=True):
             write(state)
 
-    def _drew(self) -> bool:
-        return any(not torch.equal(a, b) for a, b in zip(self._start, self._states(), strict=True))
+    def _held(self) -> list[Any]:
+        return [value for m in self._modules() for value in vars(m).values() if _handle(value) is not None]
 
     def _modules(self) -> list[nn.Module]:
         return [] if self.module is None else list(self.module.modules())
 
-    def _states(self) -> list[Tensor]:
+    def _states(self) -> list[Any]:
         return [] if self.transformed else [read() for read, _ in self._handles()]
 
-    def _handles(self) -> list[tuple[Callable[[], Tensor], Callable[[Tensor], object]]]:
-        handles: list[tuple[Callable[[], Tensor], Callable[[Tensor], object]]] = [
-            (torch.get_rng_state, torch.set_rng_state)
+    def _handles(self) -> list[Handle]:
+        handles: list[Handle] = [
+            (torch.get_rng_state, torch.set_rng_state),
+            (random.getstate, random.setstate),
+            (_numpy_state, _set_numpy_state),
         ]
         if self.device.type == "cuda":
             device = self.device
@@ -95,7 +114,38 @@ class Repeated:
             )
         elif self.device.type == "mps":
             handles.append((torch.mps.get_rng_state, torch.mps.set_rng_state))
-        return handles + [(g.get_state, g.set_state) for g in self._generators]
+        return handles + [found for g in self._generators if (found := _handle(g)) is not None]
+
+
+def _handle(generator: Any) -> Handle | None:
+    """How to read and write the state of a generator of torch, Python or NumPy; None for anything else."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state, generator.set_state
+    if isinstance(generator, random.Random):
+        return generator.getstate, generator.setstate
+    bits = getattr(generator, "bit_generator", None) if type(generator).__module__.startswith("numpy.random") else None
+    if bits is None:
+        return None
+    return lambda: pickle.dumps(bits.state), lambda state: setattr(bits, "state", pickle.loads(state))
+
+
+def _numpy_state() -> tuple[Any, ...]:
+    import numpy as np
+
+    state: Any = np.random.get_state()  # noqa: NPY002
+    name, keys, *rest = state
+    return name, keys.tobytes(), *rest
+
+
+def _set_numpy_state(state: tuple[Any, ...]) -> None:
+    import numpy as np
+
+    name, keys, *rest = state
+    np.random.set_state((name, np.frombuffer(keys, np.uint32), *rest))  # noqa: NPY002
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return torch.equal(a, b) if isinstance(a, Tensor) else bool(a == b)
 
 
 def _moves(module: nn.Module) -> bool:

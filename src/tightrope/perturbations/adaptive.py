@@ -14,9 +14,9 @@ from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import scores_of
 from tightrope.perturbations import colour, geometry
-from tightrope.perturbations.diff_augment import check_images, diff_augment
+from tightrope.perturbations.diff_augment import check_images, diff_augment, words_of
 from tightrope.perturbations.noise import InstanceNoise
-from tightrope.schedules import Value, check_value, value_at
+from tightrope.schedules import Value, check_value, extremes, value_at
 
 
 def ada_augment(x: Tensor, *, p: float, kinds: str = "bgc", rng: Rng | None = None) -> Tensor:
@@ -51,10 +51,8 @@ def ada_augment(x: Tensor, *, p: float, kinds: str = "bgc", rng: Rng | None = No
     check_images(x)
     check_rng(rng)
     check_number("p", p, 0.0)
-    if not 0 <= p <= 1:
-        raise UserError(f"Expected a probability p from 0 to 1, got {p}; more than 0.8 leaks into the samples.")
-    if not isinstance(kinds, str) or not kinds or set(kinds) - set("bgc"):
-        raise UserError(f"Expected kinds as letters of 'bgc', got {kinds!r}; use 'bgc' for all three.")
+    _check_probability(p)
+    _check_kinds(kinds)
     if "c" in kinds and x.shape[1] not in (1, 3):
         raise UserError(f"Expected 1 or 3 channels for colours, got {x.shape[1]}; use kinds='bg'.")
     if p == 0:
@@ -62,6 +60,16 @@ def ada_augment(x: Tensor, *, p: float, kinds: str = "bgc", rng: Rng | None = No
     if "b" in kinds or "g" in kinds:
         x = geometry.resampled(x, geometry.placed(x, float(p), kinds, rng))
     return colour.recoloured(x, colour.mixed(x, float(p), rng)) if "c" in kinds else x
+
+
+def _check_probability(p: float) -> None:
+    if not 0 <= p <= 1:
+        raise UserError(f"Expected a probability p from 0 to 1, got {p}; more than 0.8 leaks into the samples.")
+
+
+def _check_kinds(kinds: Any) -> None:
+    if not isinstance(kinds, str) or not kinds or set(kinds) - set("bgc"):
+        raise UserError(f"Expected kinds as letters of 'bgc', got {kinds!r}; use 'bgc' for all three.")
 
 
 @dataclass
@@ -107,6 +115,10 @@ class AdaptiveStrength:
         check_number("target", self.target, 0.6, least=-1.0)
         check_whole("images", self.images, 1, 500_000)
         check_whole("every", self.every, 1, 4)
+        for name in ("count", "seen", "batches"):
+            check_whole(name, getattr(self, name), 0, 0)
+        check_number("signs", self.signs, 0, least=-math.inf)
+        check_number("p", self.p, 0)
         if self.target >= 1 or not 0 <= self.p <= 1:
             raise UserError(
                 f"Expected a target below 1 and a probability from 0 to 1, got {self.target} and {self.p}; 0.6 is the "
@@ -138,16 +150,14 @@ class AdaptiveStrength:
         """Go on from :meth:`state_dict`.
 
         Raises:
-            UserError: Something is missing.
+            UserError: Something is missing, or out of range.
         """
-        own = self.state_dict()
-        missing = [key for key in own if key not in state]
+        missing = [key for key in self.state_dict() if key not in state]
         if missing:
             raise UserError(
                 f"Expected the state of AdaptiveStrength, got none of {', '.join(missing)}; pass state_dict()."
             )
-        for key, value in own.items():
-            setattr(self, key, type(value)(state[key]))
+        self.__dict__ |= replace(self, **{key: state[key] for key in self.state_dict()}).__dict__  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,10 @@ class Augmentation:
         check_choice("kind", self.kind, ("diff", "ada"))
         if not isinstance(self.p, AdaptiveStrength):
             check_value("p", self.p)
+            for end in extremes(self.p):
+                _check_probability(end)
+        if self.policy:
+            (words_of if self.kind == "diff" else _check_kinds)(self.policy)
 
     @property
     def adaptive(self) -> AdaptiveStrength | None:

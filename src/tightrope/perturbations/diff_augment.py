@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -46,15 +46,24 @@ def diff_augment(x: Tensor, *, policy: str = "color,translation,cutout", rng: Rn
     """
     check_images(x)
     check_rng(rng)
+    for word in words_of(policy):
+        for step in STEPS[word]:
+            x = step(x, partial(uniform, x, rng))
+    return x
+
+
+def words_of(policy: Any) -> list[str]:
+    """The steps of a policy.
+
+    Raises:
+        UserError: One is unknown, or there is none.
+    """
     words = [word.strip() for word in policy.split(",")] if isinstance(policy, str) else []
     unknown = [word for word in words if word not in STEPS]
     if unknown or not words:
         near = closest(unknown[0], STEPS) if unknown else ""
         raise UserError(f"Expected a policy of {', '.join(STEPS)} with commas between, got {policy!r}{near}; use some.")
-    for word in words:
-        for step in STEPS[word]:
-            x = step(x, partial(uniform, x, rng))
-    return x
+    return words
 
 
 def check_images(x: Tensor) -> None:

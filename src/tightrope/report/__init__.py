@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tightrope._plumbing.door import keep_door
-from tightrope._plumbing.files import as_path, write_atomically
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import as_path, make_folder, write_atomically
 from tightrope.report.comparison_page import comparison_page
 from tightrope.report.page import page
 from tightrope.report.spectrum_page import spectrum_page
@@ -21,7 +22,7 @@ from tightrope.spectra import LayerSpectrum
 __all__ = ["RunRecord", "read_run", "summary", "write_comparison", "write_report", "write_spectra"]
 
 
-def write_report(run: Path, out: Path | None = None) -> Path:
+def write_report(run: Path, out: Path | None = None, *, refresh: int = 0) -> Path:
     """Write the report of a run as one self-contained HTML file.
 
     The file opens without a network, holds no script, follows the reader's light or dark setting, and prints. It states
@@ -30,12 +31,13 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     Args:
         run: the run folder, finished or not.
         out: the file to write; by default ``report.html`` in the run folder.
+        refresh: seconds after which a browser that shows the page is to read it again; 0 for never.
 
     Returns:
         The file written.
 
     Raises:
-        UserError: if ``run`` is not the folder of a run, or the file could not be written.
+        UserError: if ``run`` is not the folder of a run, or ``out`` is no .html or could not be written.
 
     Example:
         >>> import tempfile
@@ -52,7 +54,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     """
     record = read_run(as_path(run))
     target = as_path(out) if out is not None else as_path(run) / "report.html"
-    return _written(target, page(record))
+    return _written(target, page(record, refresh=refresh))
 
 
 def write_comparison(runs: Sequence[Path], out: Path) -> Path:
@@ -66,7 +68,8 @@ def write_comparison(runs: Sequence[Path], out: Path) -> Path:
         The file written.
 
     Raises:
-        UserError: if there are fewer than two, one is not the folder of a run, or the file could not be written.
+        UserError: if there are fewer than two, one is not the folder of a run, or ``out`` is no .html or could not
+            be written.
     """
     return _written(as_path(out), comparison_page([read_run(as_path(run)) for run in runs]))
 
@@ -98,14 +101,16 @@ def write_spectra(spectra: Sequence[LayerSpectrum], out: Path, title: str = "Lay
         The file written.
 
     Raises:
-        UserError: if there is no layer, or the file could not be written.
+        UserError: if there is no layer, or ``out`` is no .html or could not be written.
     """
     return _written(as_path(out), spectrum_page(spectra, title))
 
 
 def _written(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() not in (".html", ".htm"):  # so that no slip puts a page in the place of a record
+        raise UserError(f"Expected a page to be written as an .html, got {path}; change its ending.")
+    make_folder(path.parent)
     return write_atomically(path, text.encode())
 
 
-keep_door(__name__, __all__)
+keep_door(__name__, __all__, first=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median_low
 
 from tightrope.drawing.numbers import count, duration, number
+from tightrope.report.findings import top
 from tightrope.report.quantities import metric_label
 from tightrope.report.render import render
 from tightrope.report.sections import sections
@@ -19,11 +20,12 @@ _STATES = {
 }
 
 
-def page(record: RunRecord) -> str:
+def page(record: RunRecord, *, refresh: int = 0) -> str:
     """The report of one run as a complete HTML document.
 
     Args:
         record: the run, as `tightrope.runs.record.read_run` loads it.
+        refresh: seconds after which a browser is to read the file again, 0 for never.
 
     Returns:
         The document. The same record gives the same text.
@@ -33,12 +35,14 @@ def page(record: RunRecord) -> str:
         "run.html",
         title=f"{heading(record)} · {record.name}",
         heading=heading(record),
-        subtitle=_subtitle(record),
+        subtitle=_subtitle(record) + (f" · read again every {refresh} s while it trains" if refresh else ""),
+        refresh=refresh,
         tone=tone(record),
         state=_STATES[tone(record)],
         verdict=verdict(record),
         how=_how(record),
         tiles=_tiles(record),
+        top=top(record),
         problems=record.problems,
         sections=sections(record),
         footer=f"Made by Tightrope{f' {version}' if version else ''} from the files in {record.name}. "

@@ -65,7 +65,7 @@ def embed(path: Path, *, most_bytes: int, widest: int | None = None) -> Picture 
 
 
 def _opened(content: bytes) -> Image:
-    """All pixels of a PNG, grey or coloured.
+    """All pixels of a PNG, grey or coloured, with opacity where it has any.
 
     Raises:
         UserError: So many that decoding them would be unsafe.
@@ -76,7 +76,7 @@ def _opened(content: bytes) -> Image:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
-                return file.convert("L" if file.mode in ("1", "L") else "RGB")
+                return file.convert({"1": "L", "L": "L", "RGBA": "RGBA"}.get(file.mode, "RGB"))
         except Image.DecompressionBombError as error:
             raise UserError(str(error)) from error
 

@@ -26,6 +26,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
+    environment.globals["refresh"] = 0
     environment.globals["style"] = Markup(Path(__file__).with_name("report.css").read_text(encoding="utf-8"))
     return environment
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from tightrope.drawing.dataset import SEARCHED, SHRUNK
 from tightrope.drawing.numbers import count
 from tightrope.monitor import SIGNALS
 from tightrope.report import quantities
@@ -65,14 +66,36 @@ def samples(record: RunRecord) -> Markup:
         pair[0] = picture_of(record, path, f"Generated, step {count(step)}", _LARGE_BYTES)
     if record.real is not None:
         pair[1] = picture_of(record, record.real, "Real", _LARGE_BYTES)
-    vectors = record.samples and record.part("data").get("kind") == "vectors"
     many = len(record.samples)
     places = np.unique(np.linspace(0, many - 1, _STRIP).round().astype(int)) if many > 1 else ()
     strip = [
         picture_of(record, path, f"step {count(step)}", _STRIP_BYTES, widest=280)
         for step, path in (record.samples[place] for place in places)
     ]
-    return piece("samples", _SCATTER if vectors else "", pair, strip)
+    return piece("samples", _legend(record), pair, strip) + _nearest(record)
+
+
+def _legend(record: RunRecord) -> str:
+    """How to read the pictures."""
+    data = record.part("data")
+    if record.samples and data.get("kind") == "vectors":
+        return _SCATTER
+    classes = data.get("classes") or []
+    if data.get("kind") != "images" or len(classes) < 2:
+        return ""
+    if not data.get("conditional"):
+        return "Of the real images as many are shown of one class as of another, mixed."
+    names = ", ".join(str(name) for name in classes[:16])
+    return f"Both class by class, the same class at the same place{f': {names}' if len(classes) <= 16 else ''}."
+
+
+def _nearest(record: RunRecord) -> Markup:
+    if record.nearest is None:
+        return Markup("")
+    n = record.part("data").get("n")
+    among = f"{count(min(n, SEARCHED))} training images" if isinstance(n, int) and n else "the training images"
+    caption = f"Generated, and at its right the nearest of {among}, by pixels of images shrunk to {SHRUNK} a side"
+    return piece("nearest", picture_of(record, record.nearest, caption, _LARGE_BYTES))
 
 
 def picture_of(record: RunRecord, path: Path, caption: str, most: int, widest: int | None = None) -> Markup:
@@ -116,10 +139,11 @@ def _shown(value: Any) -> str:
 
 def reproduce(record: RunRecord) -> Markup:
     """The command that starts the same run."""
-    command = record.config.get("command")
+    command, changes = record.config.get("command"), record.config.get("changes")
+    told = missing(f"Then it was resumed with other settings: {_shown(changes)}.") if changes else Markup("")
     if not isinstance(command, str) or not command.strip():
-        return missing("No command was recorded.")
-    return piece("reproduce", re.findall(r"(\s*)(\S*)", command))
+        return missing("No command was recorded.") + told
+    return piece("reproduce", re.findall(r"(\s*)(\S*)", command)) + told
 
 
 def definitions(record: RunRecord) -> Markup:

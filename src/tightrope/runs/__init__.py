@@ -15,6 +15,7 @@ from tightrope.runs.config import (
     write_config,
 )
 from tightrope.runs.fit import Outcome, fit
+from tightrope.runs.hub import push_to_hub
 from tightrope.runs.lock import locked
 from tightrope.runs.resolve import Wishes, resolve
 from tightrope.runs.trained import TrainedGenerator, load
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "load_newest",
     "locked",
+    "push_to_hub",
     "read_config",
     "resolve",
     "restore",
@@ -45,4 +47,4 @@ __all__ = [
     "write_config",
 ]
 
-keep_door(__name__, __all__)
+keep_door(__name__, __all__, first=True)

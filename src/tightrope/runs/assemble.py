@@ -25,8 +25,8 @@ from tightrope.schedules import ramp
 from tightrope.training import Run, distributed, start
 
 _OTHER_DATA = (
-    "Expected the data that this run began with, got other data at {source} (the fingerprint differs); restore it, say "
-    "where it is (--data), or start a new run."
+    "Expected the data that this run began with, got other {split} data at {source} (the fingerprint differs); restore "
+    "it, say where it is (--data), or start a new run."
 )
 
 
@@ -45,7 +45,7 @@ def resolve_source(source: str) -> str:
     """A source that still means the same from another working directory: existing paths become absolute."""
     path = expanded(source)
     try:
-        return str(path.resolve()) if path.exists() else source
+        return str(path.resolve()) if source and path.exists() else source
     except OSError as error:
         raise UserError(
             f"Expected a built-in name or an existing path, got {source[:60]}... ({error.strerror}); tightrope list "
@@ -54,11 +54,15 @@ def resolve_source(source: str) -> str:
 
 
 def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool = True) -> Dataset:
-    """Open the data a configuration names; the test split takes the channels found in the training split."""
+    """Open the data a configuration names; the test split takes the channels found in the training split.
+
+    Raises:
+        UserError: They cannot be opened, or the test split holds samples of another shape.
+    """
     channels: int | None = settings.channels
     if channels is None and split == "test" and settings.kind == "images":
         channels = settings.shape[0]
-    return open_data(
+    found = open_data(
         settings.source,
         split=split,
         resolution=settings.resolution,
@@ -67,6 +71,13 @@ def open_dataset(settings: DataSettings, split: str = "train", *, progress: bool
         limit=settings.limit if split == "train" else None,
         progress=progress,
     )
+    if split == "test" and settings.shape and found.shape != tuple(settings.shape):
+        wanted, remedy = list(settings.shape), "give a resolution" if found.kind == "images" else "save them alike"
+        raise UserError(
+            f"Expected test samples of shape {wanted}, as the training split has, in {settings.source}, got "
+            f"{list(found.shape)}; {remedy}."
+        )
+    return found
 
 
 def open_data_of(config: Config, split: str = "train", *, progress: bool = True) -> Dataset:
@@ -76,9 +87,19 @@ def open_data_of(config: Config, split: str = "train", *, progress: bool = True)
         UserError: They have changed, or cannot be opened.
     """
     dataset = open_dataset(config.data, progress=progress)
-    if config.data.fingerprint and dataset.fingerprint != config.data.fingerprint:
-        raise UserError(_OTHER_DATA.format(source=config.data.source))
-    return dataset if split == "train" else open_dataset(describe_data(config.data, dataset), split, progress=progress)
+    _check_same(config.data, dataset)
+    if split == "train":
+        return dataset
+    test = open_dataset(describe_data(config.data, dataset), split, progress=progress)
+    _check_same(config.data, test)
+    return test
+
+
+def _check_same(settings: DataSettings, found: Dataset) -> None:
+    """Refuse a split that is not the one which the run began with, as far as that is known."""
+    expected = settings.fingerprint if found.split == "train" else settings.test_fingerprint
+    if expected and found.fingerprint != expected:
+        raise UserError(_OTHER_DATA.format(split=found.split, source=settings.source))
 
 
 def with_source(config: Config, source: str | None) -> Config:
@@ -231,10 +252,11 @@ def assemble(
         UserError: The data has changed since the configuration was made, or something does not fit.
     """
     if dataset is None:
-        dataset = open_data_of(config, progress=progress)
-    elif config.data.fingerprint and dataset.fingerprint != config.data.fingerprint:
-        raise UserError(_OTHER_DATA.format(source=config.data.source))
+        dataset = open_dataset(config.data, progress=progress)
+    _check_same(config.data, dataset)
     test = open_dataset(describe_data(config.data, dataset), "test", progress=progress)
+    _check_same(config.data, test)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, test_fingerprint=test.fingerprint))
     if generator is None or critic is None:
         generator, critic = build_networks(config.network, config.data, config.training)
     settings, ranks = config.training, distributed.current()

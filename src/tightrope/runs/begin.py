@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -17,7 +17,9 @@ from tightrope._plumbing.files import make_folder
 from tightrope._plumbing.progress import Progress
 from tightrope.data import Dataset
 from tightrope.runs import rows as records
+from tightrope.runs import watch
 from tightrope.runs.assemble import Assembled, assemble, with_source
+from tightrope.runs.change import changed, rates_of, refresh_rates_
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, check, read_config, write_config
 from tightrope.runs.fine_tuning import begin_with
@@ -65,17 +67,21 @@ def begin(
         assembled = _in_turn(
             ranks, lambda: assemble(config, dataset, generator=generator, critic=critic, progress=show)
         )
+        watch.refuse_unwatched(assembled.run, config.training)
 
         def take() -> None:
             held.enter_context(locked(make_folder(folder)))
             refuse_strangers(folder)
-            write_config(folder, config)
+            write_config(folder, assembled.config)
             met_before(folder, config.data.source)
 
-        _led(ranks, take)
-        seed_global_(config.training.seed)
         progress = Progress(show=show)
         _fine_tune(config, assembled, progress)
+        found = watch.checked(assembled)
+        _led(ranks, take)
+        if found is not None:
+            watch.note(found, folder, progress.say)
+        seed_global_(config.training.seed)
         _share(assembled, ranks)
         return fit(folder, assembled, progress=progress)
 
@@ -88,11 +94,15 @@ def resume(
     images: int | None = None,
     minutes: float | None = None,
     data: str | None = None,
+    changes: Mapping[str, Any] | None = None,
     generator: nn.Module | None = None,
     critic: nn.Module | None = None,
     quiet: bool = False,
 ) -> Outcome:
     """Go on from the newest checkpoint, as if nothing had happened; on one CPU bit for bit.
+
+    With another rate or weight among ``changes`` it is another run from there on; that is said, and written down in
+    the configuration.
 
     Nothing in the folder changes before everything has been read and fits together.
 
@@ -103,6 +113,8 @@ def resume(
         images: New total of real images.
         minutes: New total of minutes.
         data: Where the data are now, if not where the run began; they must be the same.
+        changes: Other settings by name from here on: hyperparameters of the method that are numbers, and when and how
+            much is logged, drawn, saved, measured and kept (``log_every`` and so on).
         generator: The caller's own generator, for runs that trained one.
         critic: The caller's own critic.
         quiet: Print no progress.
@@ -123,6 +135,9 @@ def resume(
     if steps is not None or images is not None or minutes is not None:
         budget = dataclasses.replace(config.training, steps=steps, images=images, minutes=minutes)
         config = dataclasses.replace(config, training=budget)
+    if changes:
+        config = changed(config, changes, max(checkpoint_steps(folder), default=0))
+    otherwise = config.method != stored.method
     config = check(with_source(config, data))
     with distributed.joined(config.training.device) as ranks, ExitStack() as held:
         show = not quiet and distributed.leads(ranks)
@@ -137,15 +152,21 @@ def resume(
             seconds = 0.0
             if checkpoint_paths(folder):
                 state, _ = load_newest(folder)
+                built = rates_of(assembled)
                 seconds = restore(assembled, state)
+                if config.changes:  # also of an earlier call, which may have ended before its first checkpoint
+                    refresh_rates_(assembled, built)
+                if otherwise:
+                    now = ", ".join(config.changes[len(stored.changes) :])
+                    progress.say(f"{now}: from here on it is another run, and no longer bit for bit the one that began")
                 _refuse_less({"steps": steps, "images": images, "minutes": minutes}, assembled, seconds)
             else:
                 progress.say(
                     f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
                 )
                 _fine_tune(config, assembled, progress)
-            if config != stored:
-                write_config(folder, config)
+            if assembled.config != stored:
+                write_config(folder, assembled.config)
             for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):
                 records.forget_after(folder / record, assembled.run.step)
             records.forget_pictures_after(folder, assembled.run.step)

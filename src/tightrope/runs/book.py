@@ -12,12 +12,13 @@ import torch
 from tightrope import spectra
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress, clock
-from tightrope.drawing.dataset import picture_size, shuffled_rows, write_samples
+from tightrope.drawing.dataset import PAIRS, picture_labels, picture_size, shuffled_rows, write_nearest, write_samples
 from tightrope.metrics import Measurement
 from tightrope.monitor import signals
 from tightrope.runs import conditioning
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
+from tightrope.runs.cadence import spent
 from tightrope.runs.checkpoint import save_checkpoint
 from tightrope.runs.evaluate import evaluate_run, expected_of_run, keep_if_best, record_evaluation, trained
 from tightrope.runs.stop import Stop
@@ -40,7 +41,8 @@ class Book:
     """Writes down what is due after each step, within what the budget of time leaves.
 
     Attributes:
-        last_evaluation: Step of the last evaluation that gave numbers; -1 for none.
+        last_evaluation: Step of the last evaluation at its full size that gave numbers; -1 for none.
+        last_between: Step of the last evaluation of any size that did.
         reserved: Seconds of the budget kept for the last evaluation.
         saving: Seconds that the last checkpoint took.
         picture_at: Seconds of training after which the next picture is due whatever the step.
@@ -51,16 +53,20 @@ class Book:
         self.settings = assembled.config.training
         self.began = time.monotonic() - seconds
         self.saved_at, self.picture_at = time.monotonic(), FIRST_PICTURE
+        self._passed = self._parts(seconds)
+        self._tenth = self._passed // 10
         while self.picture_at <= seconds:
             self.picture_at *= 2
         self.start_clock()
         probe = assembled.dataset.batch(shuffled_rows(assembled.dataset, PROBE))
         device = assembled.run.device
         self.probe = (probe.x.to(device), None if probe.labels is None else probe.labels.to(device))
-        rows = records.read(folder / records.EVALUATIONS)
-        measured = [row["step"] for row in rows if row.get("measurements") and isinstance(row.get("step"), int)]
-        self.last_evaluation = measured[-1] if measured else -1
-        self.reserved, self.saving, self._took = 0.0, 0.0, 0.0
+        rows = [row for row in records.decode(folder / records.EVALUATIONS, records.Evaluation)[0] if row.measurements]
+        self.last_between = rows[-1].step if rows else -1
+        whole = [row for row in rows if row.measurements[0].protocol.n_fake != self.settings.between_n]
+        self.last_evaluation = whole[-1].step if whole else -1
+        self.reserved, self.saving = 0.0, 0.0
+        self._took: dict[int | None, float] = {}
         self.conditioning_every = self.settings.conditioning_every
         self.board: Any = _tensorboard(folder, assembled.run.images_seen) if self.settings.tensorboard else None
 
@@ -79,22 +85,42 @@ class Book:
 
     def after(self, step: Step) -> dict[str, float]:
         """Everything that is due after a step, the checkpoint last: what it holds has been recorded."""
-        settings, number, began = self.settings, step.step, time.monotonic()
+        began, due = time.monotonic(), self._due(step.step)
         shown: dict[str, float] = {}
-        if number % settings.log_every == 0 or number == 1:
+        if "log" in due:
             row = self.log(step)
             shown = {"critic": row["critic_loss"], "generator": row["generator_loss"], "gap": row["gap"]}
-        if number % settings.sample_every == 0 or self.seconds >= self.picture_at:
+        if "sample" in due or self.seconds >= self.picture_at:
             self.sample()
-        if self.conditioning_every is not None and number % self.conditioning_every == 0:
+        if self.conditioning_every is not None and step.step % self.conditioning_every == 0:
             self.follow_conditioning()
-        if settings.evaluate_every is not None and number % settings.evaluate_every == 0:
-            shown |= {m.name: m.value for m in self.evaluate()[:1]}
-        due = time.monotonic() - self.saved_at >= 60 * settings.checkpoint_minutes
-        if number % settings.checkpoint_every == 0 or due:
+        if "evaluate" in due:
+            shown |= {m.name: m.value for m in self.evaluate(full=self.settings.between_n is None)[:1]}
+        late = time.monotonic() - self.saved_at >= 60 * self.settings.checkpoint_minutes
+        if "checkpoint" in due or late:
             self.save()
         self._beside += time.monotonic() - began
         return shown
+
+    def _due(self, number: int) -> set[str]:
+        """What is due after a step: by its number, or by the part of the budget that has been passed with it."""
+        settings = self.settings
+        every = {
+            "log": settings.log_every,
+            "sample": settings.sample_every,
+            "checkpoint": settings.checkpoint_every,
+            "evaluate": settings.evaluate_every,
+        }
+        due = {name for name, steps in every.items() if steps is not None and number % steps == 0}
+        passed, self._passed = self._passed, self._parts(self.seconds)
+        new = {"log"} if self._passed > passed else set()
+        new |= {"sample", "checkpoint", "evaluate"} if self._passed // 10 > passed // 10 else set()
+        return due | (new & set(settings.at_tenths)) | ({"log"} if number == 1 else set())
+
+    def _parts(self, seconds: float) -> int:
+        """Hundredths of the budget that are spent, the last of them aside: what ends the run is done at its end."""
+        run = self.assembled.run
+        return min(int(100 * spent(self.settings, step=run.step, images=run.images_seen, seconds=seconds)), 99)
 
     def log(self, step: Step) -> dict[str, Any]:
         """Append a row to ``RUN/metrics.jsonl``."""
@@ -104,8 +130,7 @@ class Book:
         row["steps_per_second"] = round((step.step - before) / max(spent, 1e-9), 4)
         self.start_clock()
         row |= signals(self.assembled.run, step, *self.probe, seed=self.settings.seed)
-        every, row_before = self.settings.sample_every, step.step - self.settings.log_every
-        if step.step // every > row_before // every or step.step == 1:  # a picture is due since the row before
+        if self._picture_since(step.step - self.settings.log_every, step.step) or step.step == 1:
             row["spectra"] = spectra_row(self.assembled)
         records.append(self.folder / records.METRICS, row)
         if self.board is not None:
@@ -114,11 +139,27 @@ class Book:
                     self.board.add_scalar(name, value, step.images_seen)
         return row
 
-    def sample(self) -> None:
-        """Write the picture of this step."""
+    def _picture_since(self, before: int, now: int) -> bool:
+        """Whether a picture is due since the row before."""
+        every = self.settings.sample_every
+        if every is not None:
+            return now // every > before // every
+        tenth, self._tenth = self._tenth, self._passed // 10
+        return self._tenth > tenth
+
+    def sample(self, *, last: bool = False) -> None:
+        """Write the picture of this step; of the last one also which training images its images are nearest to."""
         path = self.folder / "samples" / f"step_{self.assembled.run.step:08d}.png"
-        dataset = self.assembled.dataset
-        write_samples(path, trained(self.assembled).sample(picture_size(dataset), seed=self.settings.seed), dataset)
+        dataset, generator = self.assembled.dataset, trained(self.assembled)
+        labels = picture_labels(dataset) if generator.classes else None
+        n = picture_size(dataset) if labels is None else len(labels)
+        x = generator.sample(n, seed=self.settings.seed, labels=labels)
+        write_samples(path, x, dataset)
+        if last and dataset.kind == "images":
+            few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
+            write_nearest(self.folder / "samples" / "nearest.png", few, dataset)
+        if self.board is not None and dataset.kind == "images":
+            self.board.add_images("samples", dataset.to_units(x), self.assembled.run.images_seen)
         while self.picture_at <= self.seconds:
             self.picture_at *= 2
 
@@ -130,29 +171,42 @@ class Book:
                 self.progress.say(f"the generator's conditioning cannot be followed: {reason}")
                 self.conditioning_every = None
 
-    def expected(self) -> float:
-        """About how many seconds an evaluation takes: the last one's, or an estimate."""
+    def expected(self, *, full: bool = True) -> float:
+        """About how many seconds an evaluation takes: the last one's of its size, or an estimate."""
+        n = self._n(full=full)
         try:
-            return self._took or expected_of_run(self.assembled)
+            return self._took.get(n) or expected_of_run(self.assembled, n)
         except Exception:  # it will meet the same, and say so
             return 0.0
 
-    def evaluate(self) -> list[Measurement]:
-        """Measure, and write down what was measured, or why it was not; training goes on in either case."""
-        began = time.monotonic()
+    def _n(self, *, full: bool) -> int | None:
+        return self.settings.evaluate_n if full else self.settings.between_n
+
+    def evaluate(self, *, full: bool = True) -> list[Measurement]:
+        """Measure, and write down what was measured, or why it was not; training goes on in either case.
+
+        Args:
+            full: As the run is judged at its end; else with the fewer samples of evaluations before it.
+
+        Raises:
+            KeyboardInterrupt: It came while nobody had asked the run to stop.
+            UserError: Never: what is raised inside is written down.
+        """
+        began, n = time.monotonic(), self._n(full=full)
         try:
             with self.stop.at_once():
-                expected = self.expected()
+                expected = self.expected(full=full)
                 if expected > (left := self.left() - self.reserved):
                     raise UserError(
                         f"left out: it would take about {clock(expected)}, and --minutes leaves {clock(max(left, 0.0))}"
                     )
                 if expected > WORTH_SAYING:
                     self.progress.say(
-                        f"evaluating against {len(self.assembled.test):,} held-out samples, about {clock(expected)} "
+                        f"evaluating against {len(self.assembled.test):,} held-out samples"
+                        f"{'' if full else f', with {n:,} samples until the end'}, about {clock(expected)} "
                         "(features of the data, and the classifier that makes them, are computed once and cached)"
                     )
-                measurements, reason = evaluate_run(self.assembled), ""
+                measurements, reason = evaluate_run(self.assembled, n), ""
         except KeyboardInterrupt:
             if not self.stop.asked:
                 raise
@@ -164,7 +218,9 @@ class Book:
         record_evaluation(self.folder, self.assembled, measurements, self.seconds, reason)
         if measurements:
             keep_if_best(self.folder, self.assembled)
-            self.last_evaluation, self._took = self.assembled.run.step, time.monotonic() - began
+            self.last_between = self.assembled.run.step
+            self.last_evaluation = self.last_between if full else self.last_evaluation
+            self._took[n] = time.monotonic() - began
         if self.board is not None:
             for m in measurements:
                 self.board.add_scalar(f"evaluation/{m.name}", m.value, self.assembled.run.images_seen)

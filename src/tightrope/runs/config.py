@@ -35,11 +35,11 @@ Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What the run trains on. ``fingerprint`` and what follows describe what was found there."""
+    """What the run trains on and is measured against. ``name`` and what follows describe what was found there."""
 
     source: str
     resolution: Size | None = None
-    channels: Literal[1, 3] | None = None
+    channels: Literal[1, 3, 4] | None = None
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     skip_broken: bool = False
     flip: bool = False
@@ -50,6 +50,7 @@ class DataSettings:
     n: Whole = 0
     classes: tuple[str, ...] = ()
     fingerprint: str = ""
+    test_fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Sizes, seeds, budget, how often to log, sample, save and evaluate (in steps), and whose weights it began with."""
+    """Sizes, seeds, budget, how often to log, sample, save and evaluate, and whose weights it began with.
+
+    How often is in steps; what stands in ``at_tenths`` happens at each tenth of the budget (rows at each hundredth),
+    which a budget of time needs: nobody knows its length in steps.
+    """
 
     batch_size: Size = 64
     seed: Seed = 0
@@ -88,21 +93,25 @@ class TrainingSettings:
     images: Whole | None = None
     minutes: Number | None = None
     log_every: Count = 25
-    sample_every: Count = 500
-    checkpoint_every: Count = 500
+    sample_every: Count | None = 500
+    checkpoint_every: Count | None = 500
     checkpoint_minutes: Number = 5.0
     evaluate_every: Count | None = None
+    at_tenths: tuple[Literal["log", "sample", "checkpoint", "evaluate"], ...] = ()
     evaluate_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
+    between_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     conditioning_every: Count | None = None
     conditioning_n: Annotated[int, Meta(ge=2, le=2**20)] = 8
     keep: Count = 3
     tensorboard: bool = False
     from_run: str = ""
+    on_trouble: Literal["continue", "stop", "probe"] = "continue"
+    preflight: bool = True
 
 
 @dataclass(frozen=True)
 class Config:
-    """The whole resolved configuration; ``RUN/config.json``."""
+    """The whole resolved configuration; ``RUN/config.json``. ``changes`` are lines on what was resumed otherwise."""
 
     data: DataSettings
     method: MethodSettings
@@ -110,6 +119,7 @@ class Config:
     training: TrainingSettings
     command: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values with the format's number and the version that wrote it."""

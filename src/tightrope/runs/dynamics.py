@@ -17,6 +17,9 @@ from tightrope.runs.config import read_config
 from tightrope.runs.serialize import read_state
 from tightrope.training.as_game import run_game, run_optimizers, run_step
 
+MOST = 10_000
+"""Batches, and samples in each."""
+
 AFFORDABLE = 2000
 """Numbers of state (parameters and optimiser memory) up to which a run's update is predicted unasked."""
 
@@ -78,9 +81,11 @@ def run_dynamics(
         UserError: Not a run folder, no checkpoint, or none at that step.
             Values that are not finite, or eigenvalues that do not converge.
     """
-    if batches < 0 or k < 1 or (batch_size is not None and batch_size < 1):
-        raise UserError(f"Expected k and batch_size of at least 1 and batches of at least 0, got {k}, {batch_size} and "
-                        f"{batches}; leave them out for 6, the run's and 2.")  # fmt: skip
+    if k < 1 or not 0 <= batches <= MOST or (batch_size is not None and not 1 <= batch_size <= MOST):
+        raise UserError(
+            f"Expected k of at least 1, batch_size from 1 to {MOST:,} and batches from 0 to {MOST:,}, got {k}, "
+            f"{batch_size} and {batches}; leave them out for 6, the run's and 2."
+        )
     config = read_config(folder)
     paths = {int(path.stem.removeprefix("step_")): path for path in checkpoint_paths(folder)}
     if not paths:

@@ -161,7 +161,7 @@ def estimate(
         timed = cost.probe(run, kinds, *batch(local), seconds)
     counts = [cost.count(run, kind, batch, local, rows=rows_of(run.critic), ranks=devices) for kind in kinds]
     steps = _steps(config, method.n_critic)
-    critics = None if steps is None else sum(map(method.critic_steps, range(steps)))
+    critics = None if steps is None else method.play.critic_steps_before(steps)
     per_step = critics / steps if critics and steps else method.n_critic
     shares = [kind.share * (per_step if kind.player == "critic" else 1.0) for kind in kinds]
 

@@ -26,25 +26,25 @@ def trained(assembled: Assembled) -> TrainedGenerator:
     return TrainedGenerator(assembled.run.average, config.training.latent, classes, config.data.shape, config)
 
 
-def evaluate_run(assembled: Assembled) -> list[Measurement]:
-    """Measure the averaged generator against the test split; the floor is the training split against it."""
+def evaluate_run(assembled: Assembled, n: int | None) -> list[Measurement]:
+    """Measure ``n`` samples of the averaged generator against the test split; the floor is the training split's."""
     settings = assembled.config.training
     with torch.random.fork_rng(devices=[]):
         return evaluate(
             sample_function(trained(assembled)),
             assembled.dataset,
             assembled.test,
-            n=settings.evaluate_n,
+            n=n,
             seed=settings.seed,
         )
 
 
-def expected_of_run(assembled: Assembled) -> float:
+def expected_of_run(assembled: Assembled, n: int | None) -> float:
     """About how many seconds :func:`evaluate_run` will take."""
     settings = assembled.config.training
     with torch.random.fork_rng(devices=[]):
         sample = sample_function(trained(assembled))
-        return expected_seconds(sample, assembled.dataset, assembled.test, n=settings.evaluate_n, seed=settings.seed)
+        return expected_seconds(sample, assembled.dataset, assembled.test, n=n, seed=settings.seed)
 
 
 def sample_function(generator: TrainedGenerator) -> Sample:
@@ -73,12 +73,17 @@ def record_evaluation(
 def keep_if_best(folder: Path, assembled: Assembled) -> None:
     """Keep the averaged generator's weights as ``RUN/best.safetensors`` if no evaluation so far was closer to the data.
 
-    What is compared is the first distance that evaluations of this run report; lower is closer.
+    What is compared is the first distance that evaluations of this run report, between those that were made alike:
+    lower is closer. Of an evaluation that has no like, such as the larger one at the end, nothing is kept.
     """
     rows = records.decode(folder / records.EVALUATIONS, records.Evaluation)[0]
-    name = next((m.name for row in rows for m in row.measurements if m.name in DISTANCES), None)
-    values = {row.step: m.value for row in rows for m in row.measurements if m.name == name}
-    now = values.get(assembled.run.step)
-    if now is not None and now <= min(values.values()):
-        words = {"step": str(assembled.run.step), "metric": str(name), "value": repr(now)}
+    made = [(row.step, m) for row in rows for m in row.measurements if m.name in DISTANCES]
+    if not made:
+        return
+    first, last = made[0][1], next((m for m in rows[-1].measurements if m.name == made[0][1].name), None)
+    if last is None or last.protocol != first.protocol:
+        return
+    values = [m.value for _, m in made if m.protocol == first.protocol]
+    if last.value <= min(values):
+        words = {"step": str(assembled.run.step), "metric": last.name, "value": repr(last.value)}
         write_tensors(folder / BEST, assembled.run.average.state_dict(), words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import tempfile
 import warnings
@@ -18,6 +19,7 @@ from tightrope._plumbing.files import make_folder, write_atomically
 from tightrope._plumbing.version import __version__
 from tightrope.methods.citations import bibtex
 from tightrope.runs import rows as records
+from tightrope.runs.folder import MODEL
 from tightrope.runs.serialize import write_tensors
 from tightrope.runs.trained import TrainedGenerator
 
@@ -46,7 +48,9 @@ def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None =
     plain = constraints.export(generator.generator).eval().cpu()
     if out.suffix.lower() == ".pt2":
         program = _program(plain, _inputs(generator))
-        return write_atomically(out, lambda file: torch.export.save(program, file))
+        whole = io.BytesIO()  # torch ends the process where the disk is full
+        torch.export.save(program, whole)
+        return write_atomically(out, whole.getvalue())
     if out.suffix.lower() == ".onnx":
         return _onnx(plain, generator, out)
     if out.suffix:
@@ -54,7 +58,7 @@ def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None =
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"Expected a new or empty folder, got {out}; choose another --out.")
     make_folder(out)
-    write_tensors(out / "model.safetensors", plain.state_dict(), {"tightrope": __version__})
+    write_tensors(out / MODEL, plain.state_dict(), {"tightrope": __version__})
     words = json.dumps(generator.config.to_json(), indent=2) + "\n"
     write_atomically(out / "config.json", words.encode())
     write_atomically(out / "README.md", card(generator, evaluations).encode())

@@ -71,7 +71,7 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
 
         def open_book() -> Book:
             remove_leftovers(folder)
-            real = real_examples(assembled.dataset)
+            real = real_examples(assembled.dataset, by_class=assembled.config.data.conditional)
             write_samples(make_folder(folder / "samples") / "real.png", real, assembled.dataset)
             return Book(folder, assembled, seconds, progress, stop)
 
@@ -163,15 +163,17 @@ def _train(book: Book, led: Led) -> None:
     minutes = led(before)
     if led.ranks is not None and led.asked:
         return
-    with watching(run, book.folder, settings.log_every) as watched:
+    with watching(run, book.folder, settings) as watched:
         for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
             _compare(run)
-            watched()
+            trouble = watched()
             shown = led(partial(book.after, step))
             past, seen = seen, step.images_seen if by_images else step.step
             progress.advance(seen - past, shown)
+            if trouble and not led.stop.asked:
+                led.stop.asked = f"its monitor: {trouble}"
             if led.asked:
-                led(book.save)
+                led(partial(_stop, book))
                 return
 
 
@@ -197,11 +199,20 @@ def _minutes(book: Book) -> float | None:
     return max(left - reserved, 0.0) / 60
 
 
+def _stop(book: Book) -> None:
+    """Save, then show where it stopped."""
+    book.save()
+    book.sample(last=True)
+
+
 def _finish(book: Book) -> None:
     """Save and sample first, so that nothing an evaluation meets can lose them."""
     refuse_non_finite(book.assembled)
-    book.sample()
+    book.sample(last=True)
     book.save()
     book.reserved = 0.0
-    if book.last_evaluation != book.assembled.run.step:
+    step = book.assembled.run.step
+    if book.settings.between_n is not None and book.last_between != step:
+        book.evaluate(full=False)  # to be compared with those before
+    if book.last_evaluation != step:
         book.evaluate()

@@ -15,11 +15,15 @@ from tightrope.runs.lock import HOLDER, LOCK
 
 GENERATOR: Final = "generator.safetensors"
 BEST: Final = "best.safetensors"
+MODEL: Final = "model.safetensors"
+"""Weights in a folder that was exported, which holds no run."""
 CHECKPOINT: Final = re.compile(r"step_(\d{8,})\.safetensors")
 _LEFTOVERS: Final = {
-    ".": leftover(r"(?:config|status|diagnosis)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"),
+    ".": leftover(
+        r"(?:config|status|diagnosis|preflight)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"
+    ),
     "checkpoints": leftover(r"step_\d{8,}\.safetensors"),
-    "samples": leftover(r"step_\d{8,}\.png|real\.png"),
+    "samples": leftover(r"step_\d{8,}\.png|(?:real|nearest)\.png"),
 }
 """Temporary files that a killed process may leave, by sub-folder."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,9 @@ from pathlib import Path
 from tightrope._plumbing.errors import UserError
 
 LOCK, HOLDER = ".lock", ".lock-holder"
+
+SILENT_SECONDS = 120.0
+"""After which a process that is not known here and writes nothing is taken for dead."""
 
 
 @contextmanager
@@ -40,9 +44,10 @@ def locked(run: Path) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"Expected a run folder that may be written, got {run}, which may not ({error}).") from error
     except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
         warnings.warn(
-            f"The file system of {run} cannot lock files ({error}), so nothing keeps a second process out of this run: "
-            "start none.",
+            f"The file system of {run} cannot lock files ({reason}), so nothing keeps a second process out of this "
+            "run: start none.",
             stacklevel=3,
         )
     refused = False
@@ -58,6 +63,23 @@ def locked(run: Path) -> Iterator[None]:
         if refused and before is not None:  # what was refused leaves no trace
             with suppress(OSError):
                 os.utime(run, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def in_training(run: Path) -> bool:
+    """Whether a process is training in a run folder, without trying its lock, which could turn away one that begins.
+
+    One that is not known here may live on another machine: it counts while it goes on writing.
+    """
+    word = _read(run / HOLDER).removeprefix("process ")
+    if not word.isdigit():
+        return False
+    if os.name == "posix":
+        with suppress(ProcessLookupError, OverflowError):
+            with suppress(PermissionError):  # another user's
+                os.kill(int(word), 0)
+            return True
+    written = [path.stat().st_mtime for path in map(run.joinpath, ("metrics.jsonl", "status.json")) if path.exists()]
+    return time.time() - max(written, default=0.0) < SILENT_SECONDS
 
 
 def _read(holder: Path) -> str:

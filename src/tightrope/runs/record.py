@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, printable
 from tightrope._plumbing.files import as_path
 from tightrope.runs.rows import (
     CONDITIONING,
@@ -71,6 +71,7 @@ class RunRecord:
         real: the picture of real samples.
         problems: one sentence for each thing that could not be read.
         diagnosis: what ``diagnosis.json`` holds, written by the run's own monitor; None without one.
+        nearest: the picture of generated images beside the nearest training images.
     """
 
     path: Path
@@ -87,11 +88,12 @@ class RunRecord:
     real: Path | None
     problems: tuple[str, ...]
     diagnosis: dict[str, Any] | None = None
+    nearest: Path | None = None
 
     @property
     def name(self) -> str:
-        """The name of the run folder."""
-        return self.path.name
+        """The name of the run folder, fit to be shown."""
+        return printable(self.path.name)
 
     def part(self, key: str) -> dict[str, Any]:
         """One part of the configuration, e.g. ``"method"``; empty if it is missing."""
@@ -144,8 +146,9 @@ def read_run(path: Path) -> RunRecord:
     evaluations = folder.in_order(EVALUATIONS, Evaluation, needed=False)
     conditioning = folder.in_order(CONDITIONING, Followed, needed=False)
     status = folder.whole("status.json", Status) or Status()
+    diagnosis = folder.whole(DIAGNOSIS, dict[str, Any], needed=False)
     step, images_seen, seconds = _stand(status, rows)
-    real = path / "samples" / "real.png"
+    real, nearest = (path / "samples" / name for name in ("real.png", "nearest.png"))
     return RunRecord(
         path=path.resolve(),
         config=config,
@@ -159,8 +162,9 @@ def read_run(path: Path) -> RunRecord:
         seconds=seconds,
         samples=folder.samples(step if status.state in ("finished", "stopped") else math.inf),
         real=real if folder.holds(real) else None,
-        problems=tuple(folder.problems),
-        diagnosis=folder.whole(DIAGNOSIS, dict[str, Any], needed=False),
+        diagnosis=diagnosis,
+        nearest=nearest if folder.holds(nearest) else None,
+        problems=tuple(folder.problems),  # last: the others are read before
     )
 
 
@@ -208,6 +212,9 @@ class _Folder:
             return None
         try:
             return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+        except OSError as error:
+            self.problems.append(f"{name} could not be read: {error.strerror}.")
+            return None
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             self.problems.append(f"{name} could not be read: {error}.")
             return None
@@ -216,7 +223,11 @@ class _Folder:
         """The rows of a record by step: a resumed run replaces what it overlaps, two rows of one step are one."""
         if not self.has(name, needed=needed):
             return ()
-        found, wrong = decode(self.path / name, kind)
+        try:
+            found, wrong = decode(self.path / name, kind)
+        except OSError as error:
+            self.problems.append(f"{name} could not be read: {error.strerror}.")
+            return ()
         rows: list[tuple[int, Kind]] = []
         replaced = 0
         for row in found:
@@ -231,6 +242,8 @@ class _Folder:
                 _, last = rows.pop()
                 if isinstance(last, dict) and isinstance(row, dict):
                     row.update({**last, **row})
+                elif isinstance(last, Evaluation) and isinstance(row, Evaluation) and not row.measurements:
+                    row = msgspec.structs.replace(last, error=row.error)
             rows.append((step, row))
         if wrong:
             lines = "1 line is left out" if len(wrong) == 1 else f"{len(wrong)} lines are left out, the first"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tightrope._plumbing.files import expanded
 from tightrope._plumbing.typed import converted
 from tightrope.data import Dataset
 from tightrope.runs.assemble import build_method, describe_data, open_dataset, resolve_network, resolve_source
+from tightrope.runs.cadence import cadence
 from tightrope.runs.config import (
     Config,
     Count,
@@ -34,14 +34,6 @@ from tightrope.runs.config import (
     read_config,
 )
 from tightrope.runs.options import PLAYERS, method_options, network_options, refuse_unknown
-
-DEFAULT_STEPS = 10_000
-
-SHARE = 0.02
-"""Share of the training time that following the generator's conditioning is planned to take by default."""
-
-FOLLOWED = 16
-"""Most latents per measurement while a run trains: enough for a mean, and no long pause before the first step."""
 
 SCALE_SAMPLES = 2000
 """Real samples from which the data's own scale is computed."""
@@ -63,6 +55,7 @@ class Wishes:
         latent: Size of the latents; 128 for images, 16 otherwise if not given.
         resolution: Resize the shorter side and crop the centre to this many pixels.
         channels: Convert to grey (1) or colour (3).
+        alpha: Keep the opacity of images as a fourth channel; else transparent pixels are placed on white.
         limit: Use at most this many samples.
         skip_broken: Go on without files that cannot be read; they are named and counted.
         flip: Mirror images at random.
@@ -79,12 +72,17 @@ class Wishes:
         log_every: Steps between rows of metrics; a 200th of the budget if not given.
         sample_every: Steps between sample pictures; a 10th of the budget if not given.
         checkpoint_every: Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given.
-        evaluate_every: Steps between evaluations; a 5th of the budget if not given, 0 for the end only.
-        evaluate_n: Generated samples per evaluation; as many as the floor uses if not given.
+        evaluate_every: Steps between evaluations; a 10th of the budget if not given, 0 for the end only.
+        evaluate_n: Generated samples of the evaluation at the end; as many as the floor uses if not given.
+        between_n: Generated samples of evaluations before the end; at most 1,000 (500 vectors) if not given.
         conditioning_every: Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the
             time by default.
         keep: Checkpoints to keep.
         tensorboard: Write TensorBoard events into the run folder as well.
+        on_trouble: When the run's monitor finds that something is wrong: continue and write it down, stop after saving,
+            or probe, which plays copies with one change each to find out what would help, and goes on.
+        preflight: Check networks, optimisers, data and claims on one batch before the first step; what can never train
+            is refused.
     """
 
     data: str
@@ -98,6 +96,7 @@ class Wishes:
     latent: Size | None = None
     resolution: Size | None = None
     channels: Literal[1, 3] | None = None
+    alpha: bool = False
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     skip_broken: bool = False
     flip: bool = False
@@ -115,9 +114,12 @@ class Wishes:
     checkpoint_every: Count | None = None
     evaluate_every: Whole | None = None
     evaluate_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
+    between_n: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     conditioning_every: Whole | None = None
     keep: Count = 3
     tensorboard: bool = False
+    on_trouble: Literal["continue", "stop", "probe"] = "continue"
+    preflight: bool = True
 
 
 def resolve(data: str | Path, *, command: str = "", **wishes: Any) -> Config:
@@ -165,11 +167,11 @@ def resolve_wishes(
     base = None if wishes.from_run is None else read_config(wishes.from_run)
     hyperparameters = method_options(wishes.method)
     refuse_unknown(list(options), wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
-    device = _device(wishes.device)
+    device = device_of(wishes.device)
     data = DataSettings(
         resolve_source(wishes.data),
         wishes.resolution,
-        wishes.channels,
+        _channels(wishes),
         wishes.limit,
         wishes.skip_broken,
         wishes.flip,
@@ -207,11 +209,26 @@ def resolve_wishes(
         ema_half_life_images=wishes.ema_half_life_images,
         keep=wishes.keep,
         tensorboard=wishes.tensorboard,
+        on_trouble=wishes.on_trouble,
+        preflight=wishes.preflight,
         evaluate_n=wishes.evaluate_n,
         from_run="" if wishes.from_run is None else str(expanded(str(wishes.from_run)).resolve()),
-        **_cadence(wishes, method.n_critic, latent, batch_size),
+        **cadence(wishes, dataset, n_critic=method.n_critic, latent=latent, batch_size=batch_size),
     )
     return check(Config(data, settings, network, training, command, environment())), dataset
+
+
+def _channels(wishes: Wishes) -> Literal[1, 3, 4] | None:
+    """Channels of images, four with their opacity."""
+    if not wishes.alpha:
+        return wishes.channels
+    if wishes.channels is not None:
+        raise UserError(f"Expected --alpha or --channels {wishes.channels}, got both; opacity comes with colour.")
+    if wishes.augment is not None:
+        raise UserError(
+            "Expected --alpha or --augment, got both: augmentations change colours, of which opacity is none."
+        )
+    return 4
 
 
 def _spelt(network: NetworkSettings) -> dict[str, Any]:
@@ -226,54 +243,6 @@ def _wanted(options: Mapping[str, Any], critic: Mapping[str, Any], chosen: Mappi
         for key, value in options.items()
         if key in critic and key not in chosen and f"critic_{key}" not in chosen
     }
-
-
-def _cadence(wishes: Wishes, n_critic: int, latent: int, batch_size: int) -> dict[str, Any]:
-    """Budget, and how often to log, sample, save, evaluate and measure, from the budget's length in steps."""
-    steps = wishes.steps
-    if steps is None and wishes.images is None and wishes.minutes is None:
-        steps = DEFAULT_STEPS
-    length = steps
-    if length is None and wishes.images is not None:
-        length = wishes.images // (batch_size * n_critic)
-    length = DEFAULT_STEPS if length is None else max(length, 1)
-    evaluate = wishes.evaluate_every
-    every, latents = plan(length, wishes.conditioning_every or None, latent=latent, batch_size=batch_size)
-    return {
-        "steps": steps,
-        "images": wishes.images,
-        "minutes": wishes.minutes,
-        "log_every": wishes.log_every or max(length // 200, min(length, 10)),
-        "sample_every": wishes.sample_every or max(length // 10, 1),
-        "checkpoint_every": wishes.checkpoint_every or max(length // 10, 1),
-        "evaluate_every": max(length // 5, 1) if evaluate is None else evaluate or None,
-        "conditioning_every": None if wishes.conditioning_every == 0 else every,
-        "conditioning_n": latents,
-    }
-
-
-def plan(length: int, every: int | None, *, latent: int, batch_size: int) -> tuple[int, int]:
-    """How often, in steps, and at how many latents to measure, for at most about :data:`SHARE` of the training time.
-
-    The plan counts work instead of measuring time, so that a run's records follow from its configuration: one Jacobian
-    is about 1.5 forwards of ``latent`` samples, one step about 6.5 of a batch (DCGAN-32; more with a larger critic or
-    more critic steps). What it really took stands in every row.
-
-    Args:
-        length: Steps of the whole run.
-        every: Steps between measurements where the user has chosen them, None to choose.
-        latent: Size of the latents.
-        batch_size: Samples per step.
-
-    Returns:
-        Steps between measurements, and latents per measurement, 2 to 16.
-    """
-    cost = 0.23 * latent / batch_size  # steps per latent
-    if every is None:
-        affordable = SHARE * length / (4 * cost)
-        every = max(length // 20, math.ceil(length / max(affordable, 1.0)), 1)
-    times = length // every + 1
-    return every, max(2, min(int(SHARE * length / (times * cost)), FOLLOWED))
 
 
 def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> MethodSettings:
@@ -298,7 +267,8 @@ def with_data_scale(settings: MethodSettings, dataset: Dataset, latent: int) -> 
     return dataclasses.replace(settings, hyperparameters={**chosen, "reference_gain": float(f"{gain:.6g}")})
 
 
-def _device(name: str) -> str:
+def device_of(name: str) -> str:
+    """The device of a wish, which exists here."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -18,6 +18,7 @@ METRICS = "metrics.jsonl"
 EVALUATIONS = "evaluations.jsonl"
 CONDITIONING = "conditioning.jsonl"
 DIAGNOSIS = "diagnosis.json"
+PREFLIGHT = "preflight.json"
 
 Kind = TypeVar("Kind")
 

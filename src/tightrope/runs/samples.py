@@ -13,7 +13,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder, write_atomically
 from tightrope.data import Dataset
 from tightrope.drawing.dataset import write_samples
-from tightrope.drawing.samples import write_animation, write_grid
+from tightrope.drawing.samples import ENDINGS, MOVING, require_film, write_animation, write_grid
 from tightrope.evaluation.task import calls
 from tightrope.runs.assemble import open_data_of
 from tightrope.runs.config import Config
@@ -84,7 +84,7 @@ def walk(
 
     Args:
         generator: Of a run of images.
-        path: A .gif or .webp.
+        path: A .gif, a .webp, or an .mp4 (needs ``pip install 'tightrope[video]'``).
         n: Samples side by side.
         keys: Points on the way, at least 2.
         seed: Of the points.
@@ -92,7 +92,7 @@ def walk(
         truncation: See :meth:`TrainedGenerator.sample`.
 
     Raises:
-        UserError: A run of no images, fewer than two points, or another ending.
+        UserError: A run of no images, fewer than two points, another ending, or no package for films.
 
     Cost: ``24 * keys * n`` forwards of one sample.
     """
@@ -102,8 +102,10 @@ def walk(
         )
     if keys < 2:
         raise UserError(f"Expected at least 2 points to walk by, got {keys}; 6 will do.")
-    if path.suffix.lower() not in (".gif", ".webp"):
-        raise UserError(f"Expected --out as a .gif or .webp for a walk, got {path}; change its ending.")
+    if path.suffix.lower().removeprefix(".") not in MOVING:
+        raise UserError(f"Expected --out as {ENDINGS} for a walk, got {path}; change its ending.")
+    if path.suffix.lower() == ".mp4":
+        require_film()
     generator.check_size(FRAMES * keys * n)
     z, labels = generator.drawn(keys * n, seed=seed, labels=label, truncation=truncation)
     points = z.view(keys, n, -1)
@@ -163,7 +165,7 @@ def check_form(path: Path, config: Config) -> None:
     Raises:
         UserError: See :func:`write`.
     """
-    if path.suffix.lower() in (".gif", ".webp"):
+    if path.suffix.lower().removeprefix(".") in MOVING:
         raise UserError(f"Expected --walk for a moving picture, got --out {path} alone; add --walk 6.")
     if path.suffix.lower() not in ("", ".png", ".npz"):
         raise UserError(f"Expected --out as a .png, an .npz or a folder, got {path}; change its ending.")

@@ -8,7 +8,6 @@ is read back (the tree, and every tensor's name, type, shape and bytes) tells a 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from tightrope._plumbing.cache import checksum
 from tightrope._plumbing.errors import UserError, UserTypeError
-from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.files import unreadable, write_atomically
 
 FORMAT = "2"
 
@@ -32,7 +32,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """
     apart = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     words = {**header, "format": FORMAT}
-    return write_atomically(path, save(apart, metadata=words | {"checksum": _checksum(apart, words)}))
+    return write_atomically(path, save(apart, metadata=words | {"checksum": checksum(apart, words)}))
 
 
 def read_tensors(path: Path, what: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -47,6 +47,10 @@ def read_tensors(path: Path, what: str, remedy: str) -> tuple[dict[str, Tensor],
         UserError: The file is truncated, damaged, or of another format.
     """
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(unreadable(path, error)) from error
+    try:
         with safe_open(path, framework="pt") as file:
             words = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -60,7 +64,7 @@ def read_tensors(path: Path, what: str, remedy: str) -> tuple[dict[str, Tensor],
             "tightrope that wrote it."
         )
     stated = words.pop("checksum", None)
-    if stated != _checksum(tensors, words):
+    if stated != checksum(tensors, words):
         raise UserError(
             f"Expected the {what} that was saved, got another in {path} (the checksum differs); the file is damaged: "
             f"{remedy}."
@@ -144,12 +148,3 @@ def _decode(node: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         children = [_decode(child, tensors) for child in content]
         return children if kind == "list" else tuple(children)
     return content
-
-
-def _checksum(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str:
-    kinds = [[name, str(tensors[name].dtype), list(tensors[name].shape)] for name in sorted(tensors)]
-    total = zlib.crc32(json.dumps([sorted(words.items()), kinds]).encode())
-    for name in sorted(tensors):
-        flat = tensors[name].reshape(-1).contiguous()
-        total = zlib.crc32(flat.view(torch.uint8).numpy().data, total) if flat.numel() else total
-    return str(total)

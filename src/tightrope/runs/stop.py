@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a run trains: remembered until a step is whole, answered at once while it is measured."""
+"""Signals while a run trains: remembered until a step is whole, answered at once while it is measured."""
 
 from __future__ import annotations
 
@@ -42,12 +42,19 @@ class Stop:
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
-    """Receive SIGINT and SIGTERM instead of dying from them; in other threads than the main one nothing is asked."""
+    """Receive SIGINT, SIGTERM and SIGHUP, as of a terminal that was closed, instead of dying from them.
+
+    SIGHUP stays ignored where it is, as under nohup. In other threads than the main one nothing is asked.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # not on every system
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        numbers.append(hangup)
+    before = {number: signal.signal(number, stop.remember) for number in numbers}
     try:
         yield stop
     finally:

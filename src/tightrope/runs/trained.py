@@ -9,18 +9,24 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_number
+from tightrope._plumbing import rich
+from tightrope._plumbing.checks import check_number, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path
 from tightrope._plumbing.words import closest
 from tightrope.autodiff import undisturbed
+from tightrope.data.cache import fits_in_memory
+from tightrope.drawing.samples import thumbnails
 from tightrope.runs.assemble import build_networks
 from tightrope.runs.config import Config, read_config
-from tightrope.runs.folder import BEST, GENERATOR, checkpoint_steps
+from tightrope.runs.folder import BEST, GENERATOR, MODEL, checkpoint_steps
+from tightrope.runs.remote import PREFIX, fetched
 from tightrope.runs.serialize import read_state, read_tensors
 
 LARGEST = 2**32
 """Numbers in the samples drawn at once, with their latents: 16 GiB."""
+
+_COPIES = 3  # parts, the whole, and the form in which it is written
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,25 @@ class TrainedGenerator:
     config: Config
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``."""
+        """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``.
+
+        Raises:
+            UserError: Labels for an unconditional generator.
+        """
+        if labels is not None and not self.classes:
+            raise UserError("Expected no labels for an unconditional generator, got some; leave them out.")
         return self.generator(z, labels) if self.classes else self.generator(z)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: what it was trained on, and samples."""
+        data, method = self.config.data, self.config.method
+        rows = [
+            ("classes", ", ".join(self.classes[:12])),
+            ("latent", self.latent),
+            ("sample", "×".join(map(str, self.shape))),
+        ]
+        shown = thumbnails(self.sample(16)) if len(self.shape) == 3 else ""
+        return rich.table(f"{method.name} on {data.name}", rows) + shown
 
     def sample(
         self,
@@ -111,7 +134,11 @@ class TrainedGenerator:
             z: Latents.
             labels: Classes, for a conditional generator.
             batch_size: Samples per forward.
+
+        Raises:
+            UserError: Labels for an unconditional generator.
         """
+        check_whole("batch_size", batch_size, 1, 256)
         n, chosen = len(z), labels
         device = next(self.generator.parameters()).device
         parts: list[Tensor] = []
@@ -146,7 +173,8 @@ class TrainedGenerator:
         Raises:
             UserError: They are.
         """
-        if not 0 <= n * (self.latent + math.prod(self.shape)) <= LARGEST:
+        numbers = n * (self.latent + math.prod(self.shape))
+        if not 0 <= numbers <= LARGEST or not fits_in_memory(_COPIES * 4 * numbers, 0.5):
             raise UserError(
                 f"Expected a number of samples that fits into memory, got {n:,} of shape {self.shape}; draw them in "
                 "parts, with a seed for each."
@@ -172,7 +200,8 @@ def load(run: Path | str, *, generator: nn.Module | None = None, step: int | str
     """Load an averaged generator of a run folder, the newest, ready to sample. Nothing in the folder is executed.
 
     Args:
-        run: Run folder.
+        run: Run folder, a folder that ``tightrope export`` wrote, or ``hub:owner/name`` for one on the Hugging Face
+            hub.
         generator: The module to load the weights into, for runs that trained modules of the caller's own.
         step: ``"newest"``, ``"best"`` for the one that an evaluation found closest to the data, or the step of a
             checkpoint that is kept.
@@ -196,7 +225,7 @@ def load(run: Path | str, *, generator: nn.Module | None = None, step: int | str
         >>> runs.load(folder).sample(3).shape
         torch.Size([3, 2])
     """
-    folder = as_path(run)
+    folder = fetched(str(run)) if str(run).startswith(PREFIX) else as_path(run)
     config = read_config(folder)
     if generator is None:
         generator, _ = build_networks(config.network, config.data, config.training)
@@ -216,6 +245,8 @@ def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], Path]:
     """The weights of an averaged generator, and the file they are in."""
     if step in ("newest", "best"):
         path = folder / (GENERATOR if step == "newest" else BEST)
+        if step == "newest" and not path.is_file() and (folder / MODEL).is_file():
+            path = folder / MODEL
         if not path.is_file():
             remedy = "train until the first checkpoint" if step == "newest" else "a run keeps it from its evaluations"
             raise UserError(f"Expected saved weights at {path}, got none; {remedy}.")

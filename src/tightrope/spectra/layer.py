@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_weight
+from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import effective_weight
 from tightrope.layers.linear_map import LinearMap, linear_map
 from tightrope.linalg import krylov
@@ -78,6 +79,8 @@ def singular_values(layer: nn.Module, input_shape: tuple[int, ...], *, memory_li
         >>> spectrum.count, round(float(spectrum.values[0]), 2)
         (64, 2.76)
     """
+    if memory_limit_bytes < 0:
+        raise UserError(f"Expected memory_limit_bytes >= 0, got {memory_limit_bytes}; 2**27 is the default.")
     of = linear_map(layer, input_shape)
     weight = effective_weight(layer).detach()
     check_weight(weight)

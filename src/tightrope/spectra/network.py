@@ -109,6 +109,8 @@ def layer_spectra(
     if not sample or not all(isinstance(one, Tensor) for one in sample):
         got = ", ".join(type(one).__name__ for one in sample) or "none"
         raise UserTypeError(f"Expected a sample as a tensor [batch, *shape], got {got}; pass one batch of inputs.")
+    if memory_limit_bytes < 0:
+        raise UserError(f"Expected memory_limit_bytes >= 0, got {memory_limit_bytes}; 2**27 is the default.")
     layers = find_layers(network)
     with undisturbed(network):
         work = observe(network.eval(), lambda: called(given, *sample, who="network"))
@@ -166,6 +168,8 @@ def table(spectra: list[LayerSpectrum]) -> str:
 def evenly_picked(values: Tensor, most: int = 32) -> Tensor:
     """At most ``most`` of the values, the first and the last among them, evenly spread over their order."""
     check_whole("most", most, 0, 32)
+    if values.dim() != 1:
+        raise UserError(f"Expected values [n], got shape {list(values.shape)}; flatten them.")
     if values.numel() <= most:
         return values
     index = torch.linspace(0, values.numel() - 1, most).round().long()

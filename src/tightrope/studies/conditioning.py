@@ -155,15 +155,7 @@ CLAIMS = (
     _compared("score", "Clamping lowers the score by 0.5 at least.", _lower_score),
     _compared("quality", "Clamping lowers the distance to the data, at equal steps.", _smaller_distance),
     *(_elsewhere(name, place, sentence, needs) for name, place, sentence, needs in (
-        ("quality-time", "section 4", "Clamping lowers the distance at equal processor time.", "12 pairs, 20 % longer"),
-        ("variance", "abstract", "Clamping lowers the variance between runs.", "32 pairs of image runs"),
-        ("predicts-pooled", "abstract", "The score predicts FID and Inception score, over setups.", "30 setups"),
-        ("predicts-within", "abstract", "The score predicts FID within one setup.", "30 runs; the score hardly varies"),
         ("clusters", "section 3", "Runs fall into a good and a bad cluster.", "image runs that fall apart"),
-        ("vae", "section 3", "Decoders of autoencoders are better conditioned and vary less.", "a control on images"),
-        ("critic-steps", "section 5", "With clamping one critic step does as well as five, sooner.",
-         "WGAN-GP on images at equal steps and time, with the arm without clamping"),
-        ("ring", "negative control", "Clamping hurts where modes lie apart.", "the ring of 8, 10 pairs"),
         ("stl10", "figure 3", "The same on STL-10.", "STL-10 and a GPU"),
     )),
 )  # fmt: skip

@@ -173,8 +173,6 @@ CLAIMS = (
               "circle", "gp5", _near_one("circle", "gp5")),
     _measured("slope-gp1-gaussian", "With WGAN-GP the slope on the Gaussian stays between 0.5 and 1.5.", "gaussian",
               "gp1", _near_one("gaussian", "gp1")),
-    _elsewhere("resolution", "sections 1 and 6", "R1's advantage over none grows with resolution, 16 to 64.",
-               "10 seeds at 16, 32 and 64 pixels, about 60 processor minutes"),
     _elsewhere("cifar10", "appendix", "On CIFAR-10, gamma 10 and one critic step, R1 reaches a better score than none.",
                "CIFAR-10 at 32 pixels on a GPU"),
     _elsewhere("imagenet", "section 6.3", "ImageNet at 128 pixels, 1,000 classes, trains with R1 and without tricks.",
@@ -182,8 +180,6 @@ CLAIMS = (
     _elsewhere("lsun", "section 6.2", "LSUN at 256 pixels trains with R1 and not without.", "LSUN on several GPUs"),
     _elsewhere("celeba-hq", "section 6.1", "celebA-HQ at 1,024 pixels trains with R1 without progressive growing.",
                "celebA-HQ on several GPUs"),
-    _elsewhere("average", "section 6", "An average of the generator's weights (0.999) gives better samples.",
-               "image runs with and without the average"),
 )  # fmt: skip
 
 

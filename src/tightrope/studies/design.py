@@ -137,7 +137,7 @@ class Claim:
         seeds: Fewest seeds per cell for a verdict.
         published: The paper's number, in words.
         certainty: How sure we are of that number.
-        needs: What is missing, where ``judge`` is None.
+        needs: What is missing, where ``judge`` is None; beside a judge, what its runs need if none has been done yet.
         scale: At which scale the verdict counts.
     """
 

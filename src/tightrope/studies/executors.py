@@ -24,6 +24,7 @@ from tightrope.studies.versions import own_code
 Executor = Literal["local", "ray", "slurm"]
 PACKAGES: Final = {"ray": "ray", "slurm": "submitit"}
 JOB_MINUTES: Final = 240
+MOST_WORKERS: Final = 4096
 
 
 class Future(Protocol):
@@ -48,8 +49,8 @@ def execute(order: Order, *, executor: Executor = "local", workers: int = 1, sho
     Raises:
         UserError: The package behind an executor is not installed.
     """
-    if workers < 1:
-        raise UserError(f"Expected at least one worker, got {workers}; leave --workers out.")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise UserError(f"Expected from 1 to {MOST_WORKERS:,} workers, got {workers}; leave --workers out for one.")
     with Progress(show=show) as progress:
         study, store = load(order.study), Store(Path(order.store))
         now = state(study, store, order.scale, order.seeds)

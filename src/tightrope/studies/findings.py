@@ -16,6 +16,7 @@ from typing import Final, Literal
 import numpy as np
 from scipy import stats
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.errors import UserError
 from tightrope.studies.statistics import Interval, detectable, geometric_mean, holm, mean, seeds_needed, spearman
 from tightrope.studies.statistics.intervals import Values, finite, positive
@@ -69,6 +70,17 @@ class Finding:
         except UserError:  # the effect seen is all but zero
             return None
         return max(needed - self.estimate.n, 1)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        one = self.estimate
+        rows = [
+            ("uncertainty", rich.interval(one.low, one.high)),
+            ("seeds or units", one.n),
+            ("p, if the claim just fails", rich.number(self.p_for)),
+            ("p, if it just holds", rich.number(self.p_against)),
+        ]
+        return rich.table(f"{self.quantity}: {rich.number(one.value)}", rows, [self.note] if self.note else [])
 
     def noted(self, note: str) -> Finding:
         """The same with a note added."""

@@ -44,7 +44,8 @@ class Judged:
 def judge(study: Study, rows: Mapping[Scale, Sequence[Row]]) -> list[Judged]:
     """Judge all claims of a study at the scale each names, and correct over those at one scale.
 
-    A claim whose registered runs are not all there is not tested: to judge a part would be to choose when to stop.
+    A claim whose registered runs are not all there is not tested: to judge a part would be to choose when to stop. If
+    none is there and the claim says what they need, nothing is missing either.
 
     Args:
         study: Loaded.
@@ -56,6 +57,8 @@ def judge(study: Study, rows: Mapping[Scale, Sequence[Row]]) -> list[Judged]:
     for claim in study.claims:
         mine = [row for row in study.rows_of(claim, rows.get(claim.scale, ())) if row.status != "crashed"]
         lacking, seeds = _lacking(study, claim, mine)
+        if claim.needs and not mine:
+            lacking = 0
         counts[claim.id] = (len(mine), sum(row.status == "diverged" for row in mine), lacking, seeds)
         found[claim.id], reasons[claim.id] = _finding(claim, mine, lacking)
     decided: dict[str, Verdict] = {}
@@ -94,7 +97,7 @@ def _lacking(study: Study, claim: Claim, rows: Sequence[Row]) -> tuple[int, int]
 
 
 def _finding(claim: Claim, rows: Sequence[Row], lacking: int) -> tuple[Finding | None, str]:
-    if claim.judge is None:
+    if claim.judge is None or (claim.needs and not rows):
         return None, f"needs {claim.needs}"
     if lacking:
         return None, f"{lacking} of {lacking + len(rows)} registered runs at scale {claim.scale} are missing"

@@ -12,4 +12,5 @@ PAPERS: Final = {
     "1801.04406": "Which Training Methods for GANs do actually Converge?",
     "1704.00028": "Improved Training of Wasserstein GANs",
     "2501.05441": "The GAN is dead; long live the GAN!",
+    "2006.10738": "Differentiable Augmentation for Data-Efficient GAN Training",
 }

@@ -16,7 +16,21 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
 from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
 
-STUDIES: Final[tuple[str, ...]] = ("wgan", "orthogonal", "conditioning", "local_convergence", "convergence")
+STUDIES: Final[tuple[str, ...]] = (
+    "wgan",
+    "wgan_images",
+    "orthogonal",
+    "orthogonal_images",
+    "generalisation",
+    "spectral",
+    "conditioning",
+    "conditioning_images",
+    "local_convergence",
+    "convergence",
+    "convergence_images",
+    "questions",
+    "augmentation",
+)
 """Modules of this package that are studies, in the order of the ledger."""
 
 SAME_TIME = 0.05

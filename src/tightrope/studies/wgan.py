@@ -289,8 +289,6 @@ CLAIMS = (
            "rises while samples get better", part="images", arm="gan", budget="steps"),
     *(Claim(f"wgan-{name}", PAPER, place, sentence, WHEN, needs=needs, scale="paper")
       for name, place, sentence, needs in (
-        ("no-batch-norm", "figure 6", "Without batch norm WGAN works and the GAN fails.", "images with that generator"),
-        ("batch-norm", "figure 5", "With a DCGAN generator and batch norm both work.", "images with that generator"),
         ("lsun", "section 4", "On LSUN bedrooms at 64 pixels the loss correlates with quality.", "LSUN and a GPU"),
         ("momentum", "section 4.3", "Momentum or a high rate on the critic makes training unstable at times.",
          "a grid of rates and betas"),

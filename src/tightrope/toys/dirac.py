@@ -159,6 +159,8 @@ def dirac_gan(
     """
     method = method_of(method, penalties, perturbation)
     start, score = _start("theta", _vector(theta)), _start("psi", _vector(psi))
+    if coupling is not None and coupling.dim() != 2:
+        raise UserError(f"Expected a coupling [m, n], got shape {list(coupling.shape)}; give it two axes.")
     P = None if coupling is None else coupling.to(torch.float64)
     n, m = (score.numel(), score.numel()) if P is None else (P.shape[1], P.shape[0])
     if start.numel() != n or score.numel() != m:

@@ -34,4 +34,4 @@ __all__ = [
     "train",
 ]
 
-keep_door(__name__, __all__)
+keep_door(__name__, __all__, first=("labels",))

@@ -31,7 +31,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_map_only
 
-from tightrope._plumbing.draws import shared
+from tightrope._plumbing.door import keep_door
+from tightrope._plumbing.draws import Streams, shared
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import labelled, modules_of, rows_of, undisturbed
 from tightrope.layers.torch_own import copied, steady
@@ -119,6 +120,8 @@ def share(run: Run, ranks: Ranks | None) -> None:
     """
     if ranks is None:
         return
+    if isinstance(run.rng, Streams):
+        raise UserError("Expected one run, got many side by side; share each, or train them in one process.")
     _refuse_uneven(run, ranks)
     for network in (run.generator, run.critic):
         if any(isinstance(m, nn.parallel.DistributedDataParallel) for m in modules_of(network)):
@@ -232,3 +235,6 @@ def _halves(run: Run, n: int, dtype: torch.dtype) -> dict[str, tuple[float, ...]
             torch.random.manual_seed(seed)
             calls.append(losses(rows, rank))
     return dict(zip(("generator", "critic"), zip(*calls, strict=True), strict=True))
+
+
+keep_door(__name__, __all__, first=True)

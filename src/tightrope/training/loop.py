@@ -95,6 +95,8 @@ def _check_budget(**given: float | None) -> None:
     for name, value in given.items():
         if value is not None and (not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value)):
             raise UserError(f"Expected {name} as a number, got {value!r}, at which training would not end; set it.")
+        if value is not None and value < 0:
+            raise UserError(f"Expected {name} >= 0, got {value!r}; the total at which to stop counts from 0.")
 
 
 def reader(data: Batches | Iterable[Any]) -> Callable[[], tuple[Tensor, Tensor | None]]:

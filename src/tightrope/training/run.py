@@ -11,9 +11,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.draws import Rng, normal
+from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import first_parameter
-from tightrope.autodiff import lean_derivatives
+from tightrope.autodiff import lean_derivatives, undisturbed
 from tightrope.methods import Method
 from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
@@ -64,7 +66,7 @@ class Run:
     average: nn.Module
     critic_optimizer: torch.optim.Optimizer
     generator_optimizer: torch.optim.Optimizer
-    rng: torch.Generator
+    rng: Rng
     latent: int
     batch_size: int
     precision: Precision = "fp32"
@@ -103,6 +105,34 @@ class Run:
         with torch.autocast(self.device.type, torch.bfloat16), lean:
             yield
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: where it stands, what its last step met, and samples of the averaged generator.
+
+        Nothing of the run changes, its random numbers included.
+        """
+        rows: list[tuple[object, object]] = [("step", self.step), ("real samples seen", f"{self.images_seen:,}")]
+        for player in ("generator", "critic"):
+            network = getattr(self, player)
+            rows.append((player, f"{sum(p.numel() for p in network.parameters()):,} parameters"))
+            if (half := self._last.get(player)) is not None:
+                rows.append((f"{player}'s loss", f"{float(half.objective.total):.4g}"))
+                rows.append((f"{player}'s gradient norm", f"{float(half.gradient_norm):.4g}"))
+        return rich.table(f"{self.method.name}, batches of {self.batch_size} on {self.device}", rows) + self._shown()
+
+    def _shown(self) -> str:
+        """Eight samples where they are small images of a generator that needs no classes."""
+        shape = self.sample_shape or ()
+        from tightrope.drawing.samples import thumbnails  # pictures are for those who look
+
+        if len(shape) != 3 or max(shape) > 256 or getattr(self.generator, "classes", False):
+            return ""
+        try:
+            with undisturbed(self.average), torch.no_grad():
+                self.average.eval()
+                return thumbnails(self.average(self.latents(8, torch.Generator().manual_seed(0))))
+        except (RuntimeError, TypeError, ValueError):  # a generator that is called in another way
+            return ""
+
     def latents(self, n: int, rng: Rng | None = None) -> Tensor:
         """Standard normal latents ``[n, latent]`` as the generator takes them, from ``rng`` or the run's own stream."""
         z = normal((n, self.latent), self.rng if rng is None else rng)
@@ -130,7 +160,14 @@ class Run:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state: the next step gives the same numbers, bit for bit on one CPU, as it would have."""
+        """Continue from a state: the next step gives the same numbers, bit for bit on one CPU, as it would have.
+
+        Raises:
+            UserError: Something is missing.
+        """
+        missing = [key for key in self.state_dict() if key not in state]
+        if missing:
+            raise UserError(f"Expected the state of a Run, got none of {', '.join(missing)}; pass run.state_dict().")
         self.generator.load_state_dict(state["generator"])
         self.critic.load_state_dict(state["critic"])
         self.average.load_state_dict(state["average"])

@@ -9,6 +9,7 @@ from numbers import Integral
 import torch
 from torch import nn
 
+from tightrope._plumbing.allocator import keep_freed_memory
 from tightrope._plumbing.checks import check_device, check_module, check_number, check_seed, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
@@ -85,6 +86,7 @@ def start(
         raise UserError(f"Expected a precision 'fp32' or 'bf16', got {precision!r}.")
     _check_players(generator=generator, critic=critic)
     where = None if device is None else check_device(device)
+    keep_freed_memory()
     in_channels_last = {}
     for name, network in (("generator", generator), ("critic", critic)):
         network.to(device=where).train()

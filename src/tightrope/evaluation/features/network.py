@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope._plumbing.checks import check_device, check_whole, short
+from tightrope._plumbing.checks import check_device, check_samples, check_whole, short
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.metrics.transport import random_directions
 
@@ -64,8 +64,9 @@ class FeatureNetwork:
             x: Samples in training scale [n, *shape], n >= 1.
 
         Raises:
-            UserError: The network returned another shape than [n, d].
+            UserError: The network returned another shape than [n, d], or ``x`` are no samples.
         """
+        check_samples(x)
         rows = []
         for chunk in x.split(self.batch):
             fill = chunk[-1:].expand(self.batch - len(chunk), *chunk.shape[1:])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope._plumbing.cache import cache_folder, read_tensors, write_tensors
+from tightrope._plumbing.cache import cache_folder, read_kept, write_tensors
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork, shrink, weights_digest
@@ -101,16 +101,16 @@ def classifier(
             )
     path = classifier_path(train, test, cache)
     network = _build(train)
-    stored = read_tensors(path)
-    if stored is not None and stored[1].get("digest") == weights_digest(stored[0]):
+    stored = read_kept(path)
+    if stored is not None:
         network.load_state_dict(stored[0])
         accuracy = float(stored[1]["accuracy"])
     else:
         _fit_(network, train, progress or Progress())
         accuracy = _accuracy(network, test)
         weights = dict(network.state_dict())
-        metadata = {"digest": weights_digest(weights), "accuracy": repr(accuracy), "data": train.fingerprint}
-        write_tensors(path, weights, {**metadata, "architecture": ARCHITECTURE})
+        words = {"accuracy": repr(accuracy), "data": train.fingerprint, "architecture": ARCHITECTURE}
+        write_tensors(path, weights, words)
     return _frozen(network, train.name, accuracy)
 
 

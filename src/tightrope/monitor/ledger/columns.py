@@ -63,12 +63,18 @@ COSTS: dict[str, tuple[str, Cost]] = {
 }
 """Claims by name: words and cost of the gradient at the points; the R penalties have the half of their papers."""
 
+
+def _over_single_rows(g: Tensor) -> Tensor:
+    return (norm(g) - 1).square().mean()
+
+
 AXES: dict[str, Cost] = {
     "over axis 1 of the batch": _over_axis_one,
     "over the whole batch": _over_batch,
     "over axis 0, across samples": _over_axis_zero,
     "as a mean over the batch before the difference": _norm_of_mean,
 }
+PACKED: dict[str, Cost] = {"of each row and not of each pack": _over_single_rows}
 KINDS: dict[str, Cost] = {
     "1-centred": _one_centred,
     "0-centred": _zero_centred,
@@ -87,15 +93,15 @@ class Column:
         kind: ``"claim"``, ``"kind"``, ``"axes"``, ``"place"``, ``"start"``, ``"decay"``.
         name: In words.
         vector: Its gradient, flat.
-        place: Where a penalty was taken.
         expected: Its claimed weight.
+        at: When the critic was called at its points, -1 without any.
     """
 
     kind: str
     name: str
     vector: Tensor
-    place: str = ""
     expected: float = 0.0
+    at: int = -1
 
 
 def gradients_at(
@@ -106,7 +112,7 @@ def gradients_at(
     Args:
         module: The critic.
         call: Its input is where.
-        costs: Each of the gradient ``[batch, *shape]``.
+        costs: Each of the gradient ``[batch, *shape]``; where rows share a score, of ``[packs, all of a pack]``.
         parameters: With respect to which.
         scale: Factor of the input gradient, such as a loss scale.
 
@@ -124,7 +130,8 @@ def gradients_at(
     totals = [per_sample(o).sum() for o in outputs if o.requires_grad]
     with torch.enable_grad():
         (g,) = torch.autograd.grad(torch.stack(totals).sum(), x, create_graph=True)
-        values = [cost(scale * g) for cost in costs]
+        packs = g.reshape(pack_rows(call), -1) if pack_rows(call) < len(x) else g
+        values = [cost(scale * (g if cost is _over_single_rows else packs)) for cost in costs]
     found = []
     for k, value in enumerate(values):
         if not value.requires_grad:
@@ -133,6 +140,13 @@ def gradients_at(
         parts = torch.autograd.grad(value, list(parameters), retain_graph=k + 1 < len(values), allow_unused=True)
         found.append(flat(parts, parameters))
     return found
+
+
+def pack_rows(call: Call) -> int:
+    """Number of scores of a critic that judges several rows at once, else of rows."""
+    assert call.x is not None
+    rows = min((len(o) for o, e in zip(call.outputs, call.events, strict=True) if o.dim() and e), default=len(call.x))
+    return rows if rows and len(call.x) % rows == 0 else len(call.x)
 
 
 def flat(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> Tensor:

@@ -23,14 +23,15 @@ class Account:
     """How a player's gradient is explained.
 
     Attributes:
-        kind: ``"losses"`` where the losses alone explain it, else the kind of the column that explains the rest, or
-            ``"none"``.
+        kind: ``"losses"`` where the losses alone explain it, else the kind of the column that explains the rest,
+            ``"cleared"`` where the losses are no part of it, or ``"none"``.
         name: That column in words.
         unexplained: Share that the losses and the claimed penalty leave over.
         left: Share that the best explanation leaves over.
         weight: Weight of the column relative to the losses.
         share: Norm of the column's part over that of the losses' part.
-        place: Where a penalty was taken.
+        at: When the critic was called at the penalty's points, -1 without any.
+        place: Where these lie, known at the end of the window.
         expected: Of a claimed penalty, the share that its claimed weight would give here.
         error: What rounding allows.
     """
@@ -41,9 +42,10 @@ class Account:
     left: float = 0.0
     weight: float = 0.0
     share: float = 0.0
-    place: str = ""
     expected: float = 0.0
     error: float = 1e-3
+    at: int = -1
+    place: str = ""
 
 
 def account(
@@ -70,6 +72,8 @@ def account(
     fits = alone[2] <= error and alone[0] > 0
     penalties = columns[0]()
     claimed = _claimed(gradient, losses, penalties, alone[2], error)
+    if not fits and _cleared(gradient, losses, penalties, error):
+        return Account("cleared", "the penalty alone", alone[2], 0.0, error=error)
     if claimed is not None and claimed.left <= error and _acts(claimed, alone[2]):
         return claimed
     if fits:
@@ -97,6 +101,16 @@ def _acts(claimed: Account, alone: float) -> bool:
     return claimed.share > max(0.05 * claimed.expected, 1e-6) or alone > max(10 * claimed.left, 2e-5)
 
 
+def _cleared(gradient: Tensor, losses: Tensor, columns: Sequence[Column], error: float) -> bool:
+    """Whether the penalty alone is applied, at about its weight, though the losses gave a gradient beside it."""
+    for column in columns:
+        _, b, left = _two(gradient, torch.zeros_like(losses), column.vector)
+        felt = float(losses.norm()) > 0.1 * abs(b) * float(column.vector.norm())
+        if felt and left <= error and column.expected / 4 <= b <= 100 * column.expected:
+            return True
+    return False
+
+
 def _claimed(gradient: Tensor, losses: Tensor, columns: Sequence[Column], alone: float, error: float) -> Account | None:
     """The claimed penalty at the points where it explains most."""
     found = [_explained(gradient, losses, column, alone, error) for column in columns]
@@ -104,14 +118,16 @@ def _claimed(gradient: Tensor, losses: Tensor, columns: Sequence[Column], alone:
 
 
 def _explained(gradient: Tensor, losses: Tensor, column: Column, alone: float, error: float) -> Account:
-    a, b, left = _two(gradient, losses, column.vector)
     size = float(losses.norm())
+    if size < 1e-6 * float(gradient.norm()):  # a step of the penalty's own
+        size, losses = 0.0, torch.zeros_like(losses)
+    a, b, left = _two(gradient, losses, column.vector)
     share = abs(b) * float(column.vector.norm()) / (abs(a) * size) if a * size else float("inf")
     weight = b if size == 0.0 else b / a if a else float("inf")
     good = (b > 0 or column.kind == "claim") and (a > 0 or size == 0.0)
     left = left if good else max(left, alone)
     expected = column.expected * float(column.vector.norm()) / size if size else 0.0
-    return Account(column.kind, column.name, left, left, weight, share, column.place, expected, error)
+    return Account(column.kind, column.name, left, left, weight, share, expected, error, column.at)
 
 
 def _two(gradient: Tensor, first: Tensor, second: Tensor | None) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -141,13 +141,27 @@ def pulled_back(
             continue
         if call.autocast in HALF or any(o.dtype in HALF for o, _ in used):
             error = 0.03
-        found = torch.autograd.grad(
-            [o for o, _ in used], list(parameters), [g.to(o.dtype) for o, g in used], allow_unused=True
-        )
+        found = _backward(used, parameters)
         for sum_, part in zip(total, found, strict=True):
             if part is not None:
                 sum_ += part
     return total, error
+
+
+def _backward(used: Sequence[tuple[Tensor, Tensor]], inputs: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """Gradients given what arrived at outputs: where one is made of another, its part is in the other's already."""
+    handles = [o.register_hook(_instead(g.to(o.dtype))) for o, g in used]
+    try:
+        return torch.autograd.grad(
+            [o for o, _ in used], list(inputs), [g.to(o.dtype) for o, g in used], allow_unused=True
+        )
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _instead(gradient: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda _: gradient
 
 
 def input_slope(module: nn.Module, call: Call, gradients: list[Tensor | None]) -> Tensor:
@@ -161,5 +175,5 @@ def input_slope(module: nn.Module, call: Call, gradients: list[Tensor | None]) -
     x = call.x.clone().requires_grad_()
     outputs = replayed(module, call, x)
     used = [(o, g) for o, g in zip(outputs, gradients, strict=True) if g is not None and o.requires_grad]
-    (found,) = torch.autograd.grad([o for o, _ in used], x, [g.to(o.dtype) for o, g in used], allow_unused=True)
+    (found,) = _backward(used, [x])
     return torch.zeros_like(x) if found is None else found

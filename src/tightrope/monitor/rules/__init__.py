@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import Diagnosis, Finding, ranked
 from tightrope.monitor.history import History
 from tightrope.monitor.rules import constraints, data, gradients, losses, penalties, slow, state, wiring
@@ -20,11 +21,13 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (0, state.not_finite),
     (1, wiring.optimizers),
     (2, wiring.stepping),
+    (3, gradients.cleared),
     (3, gradients.leftovers),
     (4, losses.connection),
     (5, data.reach),
     (6, losses.critic),
     (7, losses.generator),
+    (8, constraints.coupling),
     (8, penalties.weights),
     (9, constraints.layers),
     (10, constraints.clipping),
@@ -33,6 +36,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (13, data.latents),
     (14, data.labels),
     (15, data.averages),
+    (15, data.evaluation),
     (16, wiring.rates),
     (17, losses.shares),
     (18, losses.unexplained),
@@ -68,10 +72,11 @@ def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diag
 
 
 def _latched(history: History, found: list[Finding]) -> list[Finding]:
-    """Keep what was once certain to rounding, unless the last six windows say the opposite."""
+    """Keep what the ledger was once certain of; a remark where the last six windows that tell say the opposite."""
     for finding in found:
-        if finding.confidence == "high" and finding.evidence.get("exact"):
+        if finding.confidence == "high" and finding.evidence.get("exact") and CAUSES[finding.cause].kind == "ledger":
             history.latched.setdefault(finding.cause, finding)
     present = {f.cause for f in found}
-    kept = [f for f in history.latched.values() if f.cause not in present and not state.contradicted(history, f)]
-    return found + kept
+    found = found + [f for f in history.latched.values() if f.cause not in present]
+    over = [f for f in found if CAUSES[f.cause].kind == "ledger" and state.contradicted(history, f)]
+    return [replace(f, confidence="low") if any(f is one for one in over) else f for f in found]

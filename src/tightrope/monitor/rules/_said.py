@@ -11,8 +11,12 @@ from tightrope.monitor.history import Seen
 def exact(
     cause: str, seen: Seen, sentence: str, *, damage: Damage = "not what you claimed", needed: int = 2, **evidence: Any
 ) -> Finding:
-    """A finding that rests on identities or on a fit to rounding: high from ``needed`` windows on."""
-    confidence: Confidence = "high" if len(seen) >= needed else "medium"
+    """A finding that rests on identities or on a fit to rounding: high from ``needed`` windows on.
+
+    What one window alone shows, and three later ones do not, is a remark.
+    """
+    alone = len(seen) == 1 and len(seen.among) - seen.among.index(seen.last) > 3
+    confidence: Confidence = "low" if alone else "high" if len(seen) >= needed else "medium"
     evidence |= {"exact": True, "windows": len(seen), "of": len(seen.among)}
     return Finding(cause, sentence, evidence, seen.since, confidence, damage)
 

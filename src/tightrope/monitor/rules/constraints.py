@@ -18,7 +18,6 @@ def layers(history: History) -> Iterator[Finding]:
         yield from _coverage(history)
     yield from _stale(history)
     yield from _none_at_all(history)
-    yield from _coupled(history)
     yield from _vacuous(history)
 
 
@@ -50,7 +49,7 @@ def _stale(history: History) -> Iterator[Finding]:
             mode="eval", expected="train",
         )  # fmt: skip
         return
-    seen = history.where(lambda w: w.step >= 30 and w.numbers.get("sigma", 0.0) > 1.5)
+    seen = history.where(lambda w: w.numbers.get("sigma", 0.0) > 1.5, 30)
     if len(seen) >= 2 and seen.now:
         sigma = seen.last.numbers["sigma"]
         yield exact(
@@ -76,7 +75,7 @@ def _none_at_all(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _coupled(history: History) -> Iterator[Finding]:
+def coupling(history: History) -> Iterator[Finding]:
     """Batch norm over real and fake rows together in the critic's step, and over fake ones alone in the generator's."""
     seen = history.where(lambda w: w.numbers.get("joint", 0.0) == 1.0 and w.numbers.get("joint_differs", 0.0) == 1.0)
     if history.statics.get("critic_batch_norm") and seen and seen.now:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History
 from tightrope.monitor.rules._said import exact
+from tightrope.monitor.window import Window
 
 
 def reach(history: History) -> Iterator[Finding]:
@@ -76,7 +77,10 @@ def batches(history: History) -> Iterator[Finding]:
                     expected="a new batch in each")  # fmt: skip
     else:
         yield from _few(history, windows)
-    inside = history.where(lambda w: w.numbers.get("distinct_in_batch", 1.0) < 0.5 and w.numbers.get("batch", 0) > 8)
+    inside = history.where(
+        lambda w: w.numbers.get("distinct_in_batch", 1.0) < 0.5 and w.numbers.get("batch", 0) > 8
+        and w.numbers.get("values_per_row", 1.0) > 0.9
+    )  # fmt: skip
     if len(inside) >= 2 and inside.now and history.windows[-1].numbers.get("real_std", 1.0) > 0:
         share = inside.last.numbers["distinct_in_batch"]
         found = exact("rows_repeated", inside, f"Only {100 * share:.3g} % of the rows of a batch are different.",
@@ -127,7 +131,8 @@ def latents(history: History) -> Iterator[Finding]:
     seen = history.where(_mismatch)
     if seen:
         numbers = seen.last.numbers
-        yield exact(
+        narrow = 0.45 < numbers["sampled_std"] / max(numbers["latent_std"], 1e-12) < 1 and not _apart(numbers)
+        found = exact(
             "latent_mismatch", seen,
             f"Trained with latents of mean {numbers['latent_mean']:.3g} and standard deviation "
             f"{numbers['latent_std']:.3g}, sampled with {numbers['sampled_mean']:.3g} and "
@@ -135,17 +140,27 @@ def latents(history: History) -> Iterator[Finding]:
             needed=1, damage="why it fails", trained=[numbers["latent_mean"], numbers["latent_std"]],
             sampled=[numbers["sampled_mean"], numbers["sampled_std"]],
         )  # fmt: skip
+        # drawn closer together around the same mean: the truncation of published samples
+        yield Finding(**{**vars(found), "confidence": "low", "damage": "harmless"}) if narrow else found
 
 
-def _mismatch(window: object) -> bool:
-    """Ratio of standard deviations beyond 1.25 (the truncation of 0.7 and less is), or means half a deviation apart."""
-    numbers = window.numbers  # type: ignore[attr-defined]
+def _slack(numbers: dict[str, float]) -> float:
+    return 4 / float(min(numbers["sampled_size"], numbers["latent_size"])) ** 0.5
+
+
+def _apart(numbers: dict[str, float]) -> bool:
+    """Whether the means are a third of a deviation apart."""
+    difference = abs(numbers["latent_mean"] - numbers["sampled_mean"])
+    return difference > (0.3 + _slack(numbers)) * max(numbers["latent_std"], 1e-12)
+
+
+def _mismatch(window: Window) -> bool:
+    """Ratio of standard deviations beyond 1.25, or means apart."""
+    numbers = window.numbers
     if "sampled_std" not in numbers or "latent_std" not in numbers:
         return False
-    n = min(numbers["sampled_size"], numbers["latent_size"])
-    slack = 4 / n**0.5
     a, b = max(numbers["latent_std"], 1e-12), max(numbers["sampled_std"], 1e-12)
-    return max(a / b, b / a) > 1.25 + slack or abs(numbers["latent_mean"] - numbers["sampled_mean"]) > (0.3 + slack) * a
+    return max(a / b, b / a) > 1.25 + _slack(numbers) or _apart(numbers)
 
 
 def labels(history: History) -> Iterator[Finding]:
@@ -165,6 +180,17 @@ def labels(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def evaluation(history: History) -> Iterator[Finding]:
+    """So few samples at a time that a distance read from them is mostly noise; a grid to look at is drawn so too."""
+    few = history.where(lambda w: 0 < w.numbers.get("sampled_rows", 0) < 32)
+    if few:
+        rows = few.last.numbers["sampled_rows"]
+        yield Finding(
+            "evaluation_too_few_samples", f"{rows:.0f} samples are drawn at a time: a distance of so few says little.",
+            {"samples": rows, "expected": "thousands"}, few.since, "low", "unknown",
+        )  # fmt: skip
+
+
 def averages(history: History) -> Iterator[Finding]:
     """The averaged generator."""
     live = history.where(lambda w: w.numbers.get("average_is_live", 0.0) == 1.0 and w.generator.moved > 0)
@@ -173,15 +199,20 @@ def averages(history: History) -> Iterator[Finding]:
     still = history.where(lambda w: w.step > 1 and w.numbers.get("average_moved", 1.0) == 0.0 and w.generator.moved > 0)
     if len(still) >= 2 and still.now and not live:
         yield exact("average_is_not_updated", still, "The averaged generator does not move.", moved=0.0)
-    slow = history.where(lambda w: w.step >= 100 and w.numbers.get("average_behind", 0.0) > 0.9)
-    if len(slow) >= 2 and slow.last is history.windows[-1] and not still:
-        behind = slow.last.numbers["average_behind"]
-        yield exact(
+    slow = history.where(lambda w: w.numbers.get("average_behind", 0.0) > 0.9, 50)
+    if slow and slow.last is history.windows[-1] and not still:
+        numbers = slow.last.numbers
+        behind, ratio = numbers["average_behind"], numbers.get("sampled_distance", 0.0)
+        harm = ratio > 2 * numbers.get("distance", 0.0) + 0.05
+        found = exact(
             "average_too_slow", slow,
-            f"The average is {behind:.2g} of the way between start and live generator behind the latter.",
-            behind=behind, expected="below 0.5",
+            f"The average is {behind:.2g} of the way between start and live generator behind the latter"
+            + (f": the distance of its samples to the data is {ratio:.3g}, the live ones' {numbers['distance']:.3g}."
+               if harm else "."), damage="why it fails" if harm else "unknown", behind=behind, expected="below 0.5",
         )  # fmt: skip
-    buffers = history.where(lambda w: w.step >= 8 and w.numbers.get("average_buffers", 0.0) > 0.9)
+        sure = harm or slow.last.step >= 300
+        yield found if sure else Finding(**{**vars(found), "confidence": "low"})
+    buffers = history.where(lambda w: w.numbers.get("average_buffers", 0.0) > 0.9, 8)
     if len(buffers) >= 2 and buffers.now:
         value = buffers.last.numbers["average_buffers"]
         yield exact(
@@ -189,11 +220,15 @@ def averages(history: History) -> Iterator[Finding]:
             f"Buffers of the average differ from the live network's by {value:.3g} of their size.",
             difference=value, expected=0.0,
         )  # fmt: skip
-    mode = history.where(lambda w: w.step >= 34 and w.numbers.get("other_mode", 0.0) > 0.3)
+    mode = history.where(lambda w: w.numbers.get("other_mode", 0.0) > 0.3, 34)
     if len(mode) >= 2 and mode.now:
         value = mode.last.numbers["other_mode"]
+        harm = mode.last.numbers.get("sampled_distance", 0.0) > 2 * mode.last.numbers.get("distance", 0.0) + 0.05
+        evaluated = mode.last.numbers.get("sampled_in_training_mode", 1.0) == 0.0
         yield Finding(
             "sampled_in_other_mode",
-            f"In eval mode the generator's samples are {value:.3g} spreads away from those of training mode.",
-            {"distance": value, "expected": "below 0.18"}, mode.since, "medium", "why it fails",
+            f"In eval mode the generator's samples are {value:.3g} spreads away from those of training mode"
+            + (", and samples are drawn in eval mode." if evaluated else "."),
+            {"distance": value, "expected": "below 0.18"}, mode.since, "medium" if harm and evaluated else "low",
+            "why it fails" if harm else "unknown",
         )  # fmt: skip

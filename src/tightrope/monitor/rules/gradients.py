@@ -11,6 +11,22 @@ from tightrope.monitor.rules._said import exact
 from tightrope.monitor.window import Window
 
 
+def cleared(history: History) -> Iterator[Finding]:
+    """The critic's loss is backpropagated, and cleared before any step: only its penalty is applied."""
+    seen = history.where(
+        lambda w: _found(w, "critic", ("cleared",)) is not None and _found(w, "critic", _OTHER) is None
+    )
+    if seen and seen.now:
+        yield exact(
+            "critic_not_stepped", seen,
+            "The critic's loss is backpropagated and its gradient cleared before a step: what is applied is the "
+            "penalty's alone.", damage="why it fails", applied="penalty", expected="loss and penalty",
+        )  # fmt: skip
+
+
+_OTHER = ("losses", "claim", "kind", "axes")
+
+
 def _found(window: Window, player: str, kinds: tuple[str, ...]) -> Account | None:
     return next((a for a in window.player(player).accounts if a.kind in kinds), None)
 

@@ -8,6 +8,7 @@ from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact
+from tightrope.monitor.rules.slow import stuck
 from tightrope.monitor.window import Window
 
 FLIPPED = ("flipped", "flipped loss")
@@ -152,13 +153,13 @@ def shares(history: History) -> Iterator[Finding]:
     values = sorted(value for _, value in found[-8:])
     middle = values[len(values) // 2]
     if middle > 0.97:
-        confidence: Confidence = "medium" if middle > 0.995 else "low"
+        confidence: Confidence = "medium" if middle > (0.995 if stuck(history) else 0.9995) else "low"
         yield Finding(
             "reconstruction_drowns_adversarial",
             f"{100 * middle:.4g} % of the gradient at the generator's samples come from terms that do not pass through "
             "the critic.", {"share": middle}, found[0][0], confidence, "why it fails",
         )  # fmt: skip
-    elif 1e-6 < middle < 3e-3:
+    elif 1e-6 < middle < 0.01:
         yield Finding(
             "adversarial_drowns_reconstruction",
             f"{100 * (1 - middle):.4g} % of the gradient at the generator's samples come through the critic, although "
@@ -167,7 +168,7 @@ def shares(history: History) -> Iterator[Finding]:
 
 
 def unexplained(history: History) -> Iterator[Finding]:
-    """Refuted, and nothing known explains it; medium only where the claim is not contained in what was found."""
+    """Refuted, and nothing known explains it: a remark, unless samples stay far and the claim is no part of it."""
     if history.claim is None:
         return
     for player in PLAYERS:
@@ -175,11 +176,11 @@ def unexplained(history: History) -> Iterator[Finding]:
         if at_scores and at_scores.now:
             fit = at_scores.last.player(player).fit
             assert fit is not None
-            foreign = fit.contained < 0.3 and len(at_scores) >= 3
+            foreign = fit.contained < 0.3 and len(at_scores) >= 3 and stuck(history)
             yield Finding(
                 "refuted_unexplained",
                 f"The gradient at the {player}'s scores is not that of {history.claim.name}: {100 * fit.residual:.3g} "
-                "% of it are unexplained" + (" by any known loss." if foreign else ", the rest is."),
+                "% of it are unexplained by it or by any other known loss.",
                 {"unexplained": fit.residual, "cosine_with_claim": fit.contained, "player": player},
                 at_scores.since,
                 "medium" if foreign else "low",
@@ -189,7 +190,7 @@ def unexplained(history: History) -> Iterator[Finding]:
         )
         if at_parameters and at_parameters.now:
             left = max(a.left for a in at_parameters.last.player(player).accounts)
-            strong = left > 0.6 and len(at_parameters) >= 3
+            strong = left > 0.6 and len(at_parameters) >= 3 and stuck(history)
             yield Finding(
                 "refuted_unexplained",
                 f"{100 * left:.3g} % of the {player}'s gradient come neither from its scores nor from a known penalty.",

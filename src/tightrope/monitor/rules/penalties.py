@@ -35,7 +35,7 @@ def weights(history: History) -> Iterator[Finding]:
     yield from _scaled(history)
     yield from _lazy(history, name, weight)
     for kind, cause in (("kind", "penalty_other_kind"), ("axes", "penalty_norm_axes")):
-        seen = history.where(lambda w, kind=kind: _of(w, kind) is not None)  # type: ignore[misc]
+        seen = _beside(history, kind)
         if seen:
             part = _of(seen.last, kind)
             assert part is not None
@@ -51,7 +51,7 @@ def weights(history: History) -> Iterator[Finding]:
 
 
 def _scaled(history: History) -> Iterator[Finding]:
-    seen = history.where(lambda w: _of(w, "scale") is not None)
+    seen = _beside(history, "scale")
     if seen:
         part = _of(seen.last, "scale")
         assert part is not None
@@ -81,6 +81,12 @@ def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
 
 def _of(window: Window, kind: str) -> Account | None:
     return next((a for a in window.critic.accounts if a.kind == kind), None)
+
+
+def _beside(history: History, kind: str) -> Seen:
+    """Windows in which a part of a kind is in the critic's gradient, among those with anything beside the losses."""
+    among = [w for w in history.windows if any(a.kind != "losses" for a in w.critic.accounts)]
+    return Seen([w for w in among if _of(w, kind) is not None], among)
 
 
 def _missing(window: Window) -> bool:
@@ -126,7 +132,16 @@ def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterat
     assert part is not None
     if claimed < part.weight <= 40 * claimed and len(history.windows) < 5:
         return  # a lazy penalty at its first turn
-    seen = Seen(off, acting.among)
+    seen = Seen(off, acting.hits)
+    rows, features = (off[-1].numbers.get(key, 0.0) for key in ("batch", "features"))
+    if PLACES[name] != "interpolated" and features > 1 and abs(part.weight / claimed * features / rows - 1) < 0.01:
+        yield exact(
+            "penalty_norm_axes", seen,
+            f"The penalty {name} acts with {part.weight / claimed:.4g} times the claimed weight, which is the batch "
+            f"over the number of features ({rows:.0f} over {features:.0f}): its squares are summed over samples.",
+            weight=part.weight, expected=claimed,
+        )  # fmt: skip
+        return
     yield exact(
         "penalty_weight_wrong", seen,
         f"The penalty {name} acts with weight {part.weight:.4g}, not {claimed:.4g}.",
@@ -159,20 +174,21 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
         part = _of(wrong[-1], "claim")
         assert part is not None
         yield exact(
-            "penalty_other_place", Seen(wrong, acting.among),
+            "penalty_other_place", Seen(wrong, acting.hits),
             f"The penalty is taken at {part.place} points, not at {PLACES[name]} ones.", place=part.place,
             expected=PLACES[name],
         )  # fmt: skip
 
 
 def _others(name: str) -> set[str]:
-    """Places that are certainly not the claimed one."""
-    return {"real", "fake", "interpolated"} - {PLACES[name]} | ({"other"} if name in ("r1", "r2") else set())
+    """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
+    return {"real", "fake", "interpolated"} - {PLACES[name]}
 
 
 def _strength(history: History, acting: Seen) -> Iterator[Finding]:
     """Far too strong as set: its gradient drowns the loss's in most windows while samples stay far."""
-    values = [(w, part.share) for w in acting.hits[-8:] if (part := _of(w, "claim")) is not None]
+    parts = [(w, part) for w in acting.hits[-8:] if (part := _of(w, "claim")) is not None]
+    values = [(w, part.share) for w, part in parts if part.share < float("inf")]  # not in a step of its own
     drowned = [w for w, share in values if share > 7.7]
     distance = history.series("distance")
     far = bool(distance) and distance[-1][1] > 0.3 and distance[-1][1] > 0.8 * distance[0][1]

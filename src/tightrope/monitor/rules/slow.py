@@ -13,8 +13,10 @@ WARM = 100
 
 def distances(history: History) -> Iterator[Finding]:
     """Samples that do not vary, run away from the data, or come no closer."""
-    flat = history.where(lambda w: w.step >= 34 and w.numbers.get("spread", 1.0) < 0.005)
-    if len(flat) >= 2 and flat.now:
+    flat = history.where(lambda w: w.numbers.get("spread", 1.0) < 0.005, 34)
+    spreads = [value for _, value in history.series("spread")]
+    growing = len(spreads) > 3 and spreads[-1] > 1.5 * spreads[-4]  # small from the start, as initialised
+    if len(flat) >= 2 and flat.now and not growing:
         yield Finding(
             "mode_collapse_total",
             f"Samples differ {flat.last.numbers['spread']:.2g} times as much from each other as real ones.",
@@ -72,27 +74,29 @@ def settings(history: History) -> Iterator[Finding]:
 
     Healthy: momentum up to 0.9, movement per update up to 0.02 of the parameters, rates within a factor of 20.
     """
-    if not history.windows or not stuck(history):
+    if not history.windows or history.step < 34:
         return
+    far = stuck(history)
     last = history.windows[-8:]
     moved = {name: sorted(w.player(name).moved for w in last)[len(last) // 2] for name in PLAYERS}
     rates = {name: history.counters[name].top_rate for name in PLAYERS}
     momentum = max(w.player(name).momentum for w in last for name in PLAYERS)
-    distance = history.series("distance")[-1][1]
-    words = f"while samples do not come closer to the data (distance {distance:.3g})."
+    distance = (history.series("distance") or [(0, 0.0)])[-1][1]
+    words = f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant."
     for name, other in (PLAYERS, PLAYERS[::-1]):
-        if moved[name] > 0.04:
+        if moved[name] > 0.04 and far:
             yield Finding(
                 f"{name}_step_too_large", f"The {name} moves by {moved[name]:.2g} of its size per update, {words}",
                 {"moved": moved[name], "expected": "below 0.02"}, last[0].step, "medium", "why it fails",
             )  # fmt: skip
-        if 0 < rates[name] <= rates[other] / 20 and moved[name] < moved[other] / 10:
+        if 0 < rates[name] <= rates[other] / (20 if far else 50) and moved[name] < moved[other] / 10:
             yield Finding(
                 f"{name}_step_too_small",
                 f"The {name}'s rate is {rates[name]:.2g}, the {other}'s {rates[other]:.2g}, {words}",
-                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium", "why it fails",
+                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium" if far else "low",
+                "why it fails" if far else "unknown",
             )  # fmt: skip
-    if momentum > 0.92:
+    if momentum > 0.92 and far:
         yield Finding(
             "momentum_too_high", f"Momentum is {momentum:.3g}, {words}", {"momentum": momentum, "expected": "0 to 0.9"},
             last[0].step, "medium", "why it fails",

@@ -9,6 +9,7 @@ from tightrope.monitor.history import History
 from tightrope.monitor.rules.losses import FLIPPED, kind
 
 _LOSSES = ("critic_sign_flipped", "critic_loss_other", "generator_sign_flipped", "generator_loss_other")
+_LEFT = ("critic_gradient_accumulated", "generator_gradient_accumulated", "generator_gradient_in_critic")
 
 
 def not_finite(history: History) -> Iterator[Finding]:
@@ -27,6 +28,13 @@ def not_finite(history: History) -> Iterator[Finding]:
 
 def contradicted(history: History, finding: Finding) -> bool:
     """Whether the last six windows that say anything of a latched finding say the opposite."""
+    if finding.cause in _LEFT:
+        player = "generator" if finding.cause.startswith("generator") else "critic"
+        told = [w for w in history.windows if w.player(player).accounts and kind(w, player) == "claim"][-6:]
+        clean = all(
+            a.kind in ("losses", "claim") and a.left <= a.error for w in told for a in w.player(player).accounts
+        )
+        return len(told) == 6 and clean and told[0].step > finding.since
     if finding.cause not in _LOSSES:
         return False
     player = finding.cause.partition("_")[0]

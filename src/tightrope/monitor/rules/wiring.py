@@ -15,6 +15,7 @@ _OTHER = {"generator": "critic", "critic": "generator"}
 
 def optimizers(history: History) -> Iterator[Finding]:
     """Whose parameters optimisers hold."""
+    yield from _shared(history)
     for name, counters in history.each():
         if counters.other_parameters and not _joint(history):
             yield Finding(
@@ -48,6 +49,21 @@ def optimizers(history: History) -> Iterator[Finding]:
                 f"{len(missing)} trainable parameters of the {name} belong to no optimiser that stepped: "
                 f"{listed(missing)}.", needed=3, missing=missing[:20], player=name,
             )  # fmt: skip
+
+
+def _shared(history: History) -> Iterator[Finding]:
+    """Nobody said whose they are: one optimiser steps both networks, and another steps one of them too."""
+    sets = {name: history.counters[name].optimizers for name in PLAYERS}
+    both, all_ = sets["generator"] & sets["critic"], sets["generator"] | sets["critic"]
+    if history.told or not both or both == all_ or not _enough(history):
+        return
+    twice = [name for name in PLAYERS if sets[name] > both]
+    if len(twice) == 1:
+        yield Finding(
+            "optimizer_other_player",
+            f"One optimiser steps both networks, and another one the {twice[0]} besides: the former holds parameters "
+            "of both players.", {"optimisers": len(all_), "player": _OTHER[twice[0]], "exact": True}, 1, "high",
+        )  # fmt: skip
 
 
 def _joint(history: History) -> bool:
@@ -92,7 +108,9 @@ def _frozen(history: History, name: str) -> Iterator[Finding]:
             frozen=frozen[:20], parameters=parameters, expected=0,
         )  # fmt: skip
         if seen.now:
-            yield found if whole else Finding(**{**vars(found), "confidence": "medium"})
+            # a part may well be meant: pre-trained layers, fixed embeddings
+            part: Confidence = "medium" if 2 * len(frozen) >= parameters else "low"
+            yield found if whole else Finding(**{**vars(found), "confidence": part})
 
 
 def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[Finding]:
@@ -136,7 +154,8 @@ def rates(history: History) -> Iterator[Finding]:
             )  # fmt: skip
         elif counters.rate < 0.01 * counters.top_rate:
             fell = next((step for step, rate in counters.rates if rate < 0.01 * counters.top_rate), history.step)
-            early = fell <= 100
+            middle = [rate for step, rate in counters.rates if step <= fell // 2][-1:]
+            early = fell <= 100 and bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
             yield Finding(
                 "schedule_too_fast",
                 f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.errors import UserError
 
 Values = Sequence[float] | np.ndarray
@@ -35,6 +36,10 @@ class Interval:
     def excludes(self, value: float) -> bool:
         """Whether ``value`` lies outside; False where there is no interval."""
         return value < self.low or value > self.high
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        return rich.table(rich.number(self.value), [("uncertainty", rich.interval(self.low, self.high)), ("n", self.n)])
 
     def mapped(self, scale: Callable[[float], float]) -> Interval:
         """The interval on another scale, through an increasing function."""

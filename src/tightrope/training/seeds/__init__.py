@@ -19,14 +19,16 @@ from typing import Any, Literal
 
 import torch
 
-from tightrope._plumbing.checks import check_choice, check_seed, check_whole
+from tightrope._plumbing.checks import check_choice, check_seeds, check_whole
+from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.data.dataset import Dataset
 from tightrope.methods import Method
+from tightrope.training.seeds.choosing import Choice, choice
 from tightrope.training.seeds.feed import Feed, Source
-from tightrope.training.seeds.job import Job, Measure, Networks, Seed, check_seeds, each
+from tightrope.training.seeds.job import Job, Measure, Networks, Seed, each
 from tightrope.training.seeds.obstacles import UnstackableError
-from tightrope.training.seeds.plan import chunks, convolves, groups
+from tightrope.training.seeds.plan import chunks, groups
 from tightrope.training.seeds.stack import Found, Stack, rows_of_found, scalars_of
 from tightrope.training.seeds.steps import critic_step, generator_step, joint_step
 
@@ -71,7 +73,9 @@ def train(
             to be copied: ``copy.deepcopy(run.state_dict())``.
         at: Steps to measure at; the last one alone if empty.
         how: ``"stack"`` for one computation, ``"processes"`` for each seed by itself, one thread and process per core.
-            ``"auto"`` stacks, but for convolutions on a CPU, where stacking does not pay, and what cannot be stacked.
+            ``"auto"`` stacks what can be stacked. With convolutions on a CPU, where stacking pays for small maps or if
+            the cores are busy, it tries a few steps of both on runs of their own first; ``Seed.why`` says what it
+            found. The same numbers to the last bit every time need a choice of yours.
         chunk: Seeds in one stack; as many as fit into half of the free memory if None.
         workers: Processes; one per core if None.
         **options: Further arguments of ``training.start``: ``latent``, ``device``, ``ema_half_life_images`` ...
@@ -95,8 +99,6 @@ def train(
         [(0, 3, None), (1, 3, None), (2, 3, None), (3, 3, None)]
     """
     chosen = check_seeds(seeds)
-    for number in chosen:
-        check_seed(number)
     methods = _methods(method, len(chosen))
     job = Job(networks, data, steps, record, measure, _times(at, steps, record), _options(options, data, batch_size))
     _check(job, how, chunk, workers)
@@ -113,16 +115,20 @@ def _group(
     """Seeds whose methods can be stacked."""
     with torch.random.fork_rng():
         first = job.begin(methods[0], seeds[0])
-    if how == "processes" or (how == "auto" and (convolves(first) or len(seeds) == 1)):
-        return each(job, methods, seeds, workers)
+        chosen = choice(job, methods, seeds, first, workers, _step) if how == "auto" else Choice(how, "asked for")
     found: list[Seed] = []
-    try:
-        for part in chunks(range(len(seeds)), first, first.batch_size, chunk):
-            found += _together(job, [methods[k] for k in part], [seeds[k] for k in part])
-    except UnstackableError:
-        if how == "stack":
-            raise
-        return each(job, methods, seeds, workers)
+    if chosen.how == "stack":
+        try:
+            for part in chunks(range(len(seeds)), first, first.batch_size, chunk):
+                found += _together(job, [methods[k] for k in part], [seeds[k] for k in part])
+        except UnstackableError as problem:
+            if how == "stack":
+                raise
+            chosen = Choice("processes", str(problem))
+    if chosen.how == "processes":
+        found = each(job, methods, seeds, workers)
+    for seed in found:
+        seed.how, seed.why = chosen
     return found
 
 
@@ -156,7 +162,7 @@ def _of_one(scalars: dict[str, list[dict[str, float]]], k: int) -> dict[str, dic
     return {player: rows[k] for player, rows in scalars.items()}
 
 
-def _step(stack: Stack, feed: Feed, there: list[Seed]) -> dict[str, Found]:
+def _step(stack: Stack, feed: Any, there: list[Seed]) -> dict[str, Found]:
     """One whole step, as ``training.train`` takes it; seeds that leave are taken out of ``there``."""
     method, run = stack.together.method, stack.together
     critic: Found = {}
@@ -179,7 +185,7 @@ def _step(stack: Stack, feed: Feed, there: list[Seed]) -> dict[str, Found]:
     return {"critic": critic, "generator": generator}
 
 
-def _leave(there: list[Seed], feed: Feed, left: dict[int, Any]) -> None:
+def _leave(there: list[Seed], feed: Any, left: dict[int, Any]) -> None:
     for k, error in left.items():
         there[k].error = error
     stay = [k for k in range(len(there)) if k not in left]
@@ -237,3 +243,6 @@ def _require_own(found: Sequence[Seed]) -> None:
             "Expected networks of its own for every seed, got the same weights for two; build them inside of "
             "networks(seed), or copy.deepcopy them there."
         )
+
+
+keep_door(__name__, __all__)

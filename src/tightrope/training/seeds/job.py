@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -41,6 +41,8 @@ class Seed:
         rows: What was recorded: step, images seen, and both players' scalars as ``critic_loss``, ``generator_loss`` ...
         measured: What ``measure`` gave, by step.
         error: Why it stopped early; None if it did not.
+        how: Whether it was trained in a ``"stack"`` or by itself, in ``"processes"``.
+        why: What decided it.
     """
 
     seed: int
@@ -48,6 +50,8 @@ class Seed:
     rows: list[dict[str, float]] = field(default_factory=list)
     measured: dict[int, Any] = field(default_factory=dict)
     error: NonFiniteError | None = None
+    how: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,7 @@ _JOB: tuple[Job, list[Method], list[int]] | None = None  # read by forked worker
 
 def each(job: Job, methods: Sequence[Method], seeds: Sequence[int], workers: int | None) -> list[Seed]:
     """Train every seed by itself, in as many processes as there are cores where processes can be forked."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(len(seeds), cores if workers is None else workers)
+    count = min(len(seeds), cores() if workers is None else workers)
     forks = "fork" in multiprocessing.get_all_start_methods() and not torch.cuda.is_initialized()
     if count < 2 or not forks:
         with torch.random.fork_rng():
@@ -139,6 +142,11 @@ def each(job: Job, methods: Sequence[Method], seeds: Sequence[int], workers: int
         _JOB = None
     with torch.random.fork_rng():
         return [_unpacked(job, *each_of) for each_of in zip(methods, seeds, parts, strict=True)]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _one_thread() -> None:
@@ -160,17 +168,3 @@ def _unpacked(job: Job, method: Method, seed: int, packed: bytes) -> Seed:
     run = job.begin(method, seed)
     run.load_state_dict(state)
     return Seed(seed, run, rows, measured, None if error is None else NonFiniteError(**error))
-
-
-def check_seeds(seeds: Iterable[Any]) -> list[int]:
-    """Seeds as whole numbers, none twice.
-
-    Raises:
-        UserError: There is none, or one twice.
-    """
-    found = list(seeds)
-    twice = sorted({seed for seed in found if found.count(seed) > 1}, key=str)
-    if not found or twice:
-        got = f"{twice[0]} twice" if twice else "none"
-        raise UserError(f"Expected at least one seed, and each once, got {got}; pass range(8), for example.")
-    return found

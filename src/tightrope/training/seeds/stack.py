@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.draws import Streams
+from tightrope._plumbing.errors import UserError
 from tightrope.constraints import clip_weights_
 from tightrope.methods import Method
 from tightrope.methods.game import mean_score
@@ -44,10 +45,13 @@ class Stack:
         critic: The critics.
 
     Raises:
+        UserError: There are none.
         UnstackableError: They cannot be trained side by side.
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
+        if not runs:
+            raise UserError("Expected at least one run to stack, got none; start them first.")
         first = runs[0]
         if first.precision != "fp32":
             raise UnstackableError(f"Expected precision 'fp32' side by side, got {first.precision!r}; {REMEDY}.")
@@ -84,7 +88,7 @@ class Stack:
             stacked_module([r.average for r in self.runs]),
             method.critic_optimizer.build(critic.parameters()),
             method.generator_optimizer.build(generator.parameters()),
-            Streams([r.rng for r in self.runs]),  # type: ignore[arg-type]
+            Streams([r.rng for r in self.runs]),
             first.latent,
             first.batch_size,
             first.precision,
@@ -163,7 +167,7 @@ class Stack:
         for module in (together.generator, together.critic, together.average):
             keep_(module, rows)
         self.runs = [self.runs[k] for k in places]
-        together.rng = Streams([r.rng for r in self.runs])  # type: ignore[assignment]
+        together.rng = Streams([r.rng for r in self.runs])
         self.last = {player: rows_of_found(found, rows) for player, found in self.last.items()}
         self.weights.keep(places)
         for rates in self.rates.values():

@@ -11,8 +11,21 @@ from torch import Tensor, nn
 from tightrope._plumbing.checks import check_samples
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import modules_of, samples_of, scores_of, undisturbed
-from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.claims import inner
+from tightrope.monitor.finding import Diagnosis, Finding
+from tightrope.monitor.monitor import Monitor
+
+CERTAIN = (
+    "optimizer_wrong_parameters", "optimizer_other_player", "optimizer_misses_parameters", "critic_frozen",
+    "generator_frozen", "generator_detached", "learning_rate_zero", "data_range", "generator_range_rectified",
+    "probability_as_score", "loss_needs_lipschitz", "non_finite",
+)  # fmt: skip
+"""Causes with which no training can succeed: found with high confidence before the first step, they end it."""
+
+
+def certain(found: Diagnosis) -> tuple[Finding, ...]:
+    """Findings of a preflight with which no training can succeed."""
+    return tuple(f for f in found if f.cause in CERTAIN and f.confidence == "high")
 
 
 def preflight(
@@ -85,6 +98,11 @@ def _play(
         else:
             judged = scores_of(critic(fake.to(real.dtype), *more))
             total = -torch.stack([f.float().mean() for f in judged]).sum()
+            if claim is not None and claim.generator is not None:
+                with torch.no_grad():
+                    against = scores_of(critic(real, *more)) if claim.paired else judged
+                halves = zip(against, judged, strict=True)
+                total = torch.stack([claim.generator(r.detach(), f) for r, f in halves]).sum()
         if total.requires_grad:
             total.backward()
         monitor.rehearse(player)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_number, check_samples, check_whole
+from tightrope._plumbing.checks import check_number, check_samples, check_seeds, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import undisturbed
 from tightrope.dynamics import Spectrum, eigenvalues
@@ -118,6 +118,7 @@ def tune_gamma(
     for name, several in (("gammas", gammas), ("seeds", seeds)):
         if not isinstance(several, Sequence) or isinstance(several, str) or not several:
             raise UserTypeError(f"Expected {name} as a sequence of at least one, got {several!r}; give some.")
+    check_seeds(seeds)
     for gamma in gammas:
         check_number("every gamma", gamma, 1)
     cut = len(data) - max(len(data) // 5, 1)

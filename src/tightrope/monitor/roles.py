@@ -1,0 +1,226 @@
+"""What each call of the critic was shown: real samples, generated ones, both, or points that a penalty asks about.
+
+Rows decide: those of the generator's own outputs are fake, those of the batch that was passed are real, also in parts
+of a batch, in another order, and mixed with others. What no row tells is concluded only where one side is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tightrope.monitor.bookkeeping import checksums
+from tightrope.monitor.capture import Call, Event
+
+SOME = 0.2
+"""Share of rows from which a batch counts as the generator's (beside a bank of older samples), or as real."""
+
+
+@dataclass(frozen=True)
+class StepMark:
+    """An optimiser step of a player, at a time."""
+
+    player: str
+    at: int
+
+
+@dataclass
+class Judged:
+    """A critic's call with what it was shown.
+
+    Attributes:
+        call: It.
+        role: ``"real"``, ``"fake"``, ``"joint"`` (both in one batch), ``"points"`` (a penalty's), or ``"unknown"``.
+        source: The generator's call behind a fake batch.
+        exact: A fake batch is the generator's output itself, a real one the batch that was passed.
+        fake_rows: Of a joint batch, which rows are fake, ``[batch]``.
+    """
+
+    call: Call
+    role: str = "unknown"
+    source: Call | None = None
+    exact: bool = False
+    fake_rows: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+
+    def part(self, role: str) -> Tensor | None:
+        """The rows of one role."""
+        x = self.call.x
+        if x is None or self.role not in (role, "joint"):
+            return None
+        if self.role == "joint":
+            return x[self.fake_rows if role == "fake" else ~self.fake_rows]
+        return x
+
+
+def probes(events: Sequence[Event]) -> list[Event]:
+    """Backward passes that only asked for the gradient at the inputs: a graph was kept, or every score counts alike."""
+    return [e for e in events if e.graph or _alike(e.value)]
+
+
+def _alike(value: Tensor) -> bool:
+    return value.numel() > 1 and float(value.flatten()[0]) == 1.0 and bool((value == 1.0).all())
+
+
+def of_losses(call: Call, events: Sequence[Event]) -> list[Event]:
+    """The other backward passes. Scores at points that no penalty could ask about count whatever they are."""
+    if not (call.leaf or call.attached):
+        return [e for e in events if not e.graph]
+    asked = probes(events)
+    if call.attached and asked and not any(e.graph for e in asked):
+        return list(events)  # the generator's own loss may well count every score alike
+    return [e for e in events if all(e is not p for p in asked)]
+
+
+def judged(
+    critic: Sequence[Call], generator: Sequence[Call], real: Tensor | None, marks: Sequence[StepMark] = ()
+) -> list[Judged]:
+    """Every call of the critic with its role."""
+    found: list[Judged] = []
+    pairs: set[int] = set()
+    for call in critic:
+        one = Judged(call)
+        found.append(one)
+        if call.x is None:
+            continue
+        if _takes_a_pair(call):  # real and generated samples at once, or a condition: nobody knows which is judged
+            pairs.add(id(one))
+            continue
+        if call.events and any(call.events) and not any(of_losses(call, e) for e in call.events):
+            one.role = "points"
+            continue
+        _place(one, generator, real)
+    steps = [mark.at for mark in marks if mark.player == "critic"]
+    groups: dict[int, list[Judged]] = {}
+    for one in found:
+        if id(one) not in pairs:
+            groups.setdefault(sum(at < one.call.at for at in steps), []).append(one)
+    for group in groups.values():
+        _conclude(group)
+    return found
+
+
+def _conclude(group: Sequence[Judged]) -> None:
+    """Between two steps of the critic, what is unknown is the side of which nothing is known, if one is."""
+    own = [one for one in group if not one.call.attached]
+    known = {one.role for one in own}
+    for one in own:
+        if one.role == "unknown" and "fake" in known and not known & {"real", "joint"}:
+            one.role = "real"
+        elif one.role == "unknown" and "real" in known and not known & {"fake", "joint"}:
+            one.role = "fake"
+
+
+def _takes_a_pair(call: Call) -> bool:
+    """Whether two inputs of one call could be what is judged."""
+    given = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor) and a.is_floating_point()]
+    return call.x is not None and sum(a.shape == call.x.shape and a.dim() > 1 for a in given) > 1
+
+
+def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
+    x = one.call.x
+    assert x is not None
+    made = [(call, y) for call in reversed(generator) for y in call.outputs if y.dim() and y.shape[1:] == x.shape[1:]]
+    for call, y in made:
+        if same(x, y):
+            one.role, one.source, one.exact = "fake", call, True
+            return
+    if real is not None and same(x, real):
+        one.role, one.exact = "real", True
+        return
+    if x.dim() and len(x) and _by_rows(one, made, real):
+        return
+    if one.call.attached:
+        one.role, one.source = "fake", generator[-1] if generator else None
+        return
+    for call, y in made:
+        if related(x, y):
+            one.role, one.source = "fake", call
+            return
+    if real is not None and related(x, real):
+        one.role = "real"
+
+
+def _by_rows(one: Judged, made: Sequence[tuple[Call, Tensor]], real: Tensor | None) -> bool:
+    """Decide by the rows that a batch has in common with the generator's outputs and with the real batch."""
+    x = one.call.x
+    assert x is not None
+    own = checksums(x)
+    fake, whole = torch.zeros(len(x), dtype=torch.bool), False
+    for call, y in made:
+        rows = checksums(y.to(x.dtype))
+        hits = torch.isin(own, rows)
+        if bool(hits.any()):
+            one.source = one.source or call
+            whole |= len(x) > len(y) and bool(torch.isin(rows, own).all())
+            fake |= hits
+    alike = real is not None and real.dim() > 0 and real.shape[1:] == x.shape[1:]
+    known = torch.isin(own, checksums(real.to(x.dtype))) & ~fake if alike and real is not None else fake & ~fake
+    if bool(fake.all()) or bool(known.all()):
+        one.role, one.exact = ("fake", True) if bool(fake.all()) else ("real", True)
+    elif bool(fake.any()) and (whole or bool((fake | known).all())):
+        one.role, one.fake_rows = "joint", fake.to(x.device)
+    elif float(fake.double().mean()) >= SOME and not bool(known.any()):
+        one.role = "fake"
+    elif float(known.double().mean()) >= SOME and not bool(fake.any()):
+        one.role = "real"
+    else:
+        one.source = None
+        return False
+    return True
+
+
+def same(x: Tensor, y: Tensor) -> bool:
+    """Whether two batches are one, or equal in the precision of the first."""
+    if x.shape != y.shape:
+        return False
+    return (x.data_ptr() == y.data_ptr() and x.dtype == y.dtype) or torch.equal(x, y.to(x))
+
+
+def related(x: Tensor, y: Tensor) -> bool:
+    """Whether rows of two batches belong together: transformed copies (noise, augmentation, another scale)."""
+    if len(x) != len(y) or len(x) < 4 or not y.is_floating_point():
+        return False
+    a, b = x.detach().float().flatten(1), y.detach().float().flatten(1)
+    if a.shape != b.shape:
+        return False
+    a, b = a - a.mean(0), b - b.mean(0)
+    own = torch.nn.functional.cosine_similarity(a, b)
+    other = torch.cat([torch.nn.functional.cosine_similarity(a, b.roll(k, 0)) for k in (1, 2)])
+    spread = float(other.std()) / len(a) ** 0.5 + 1e-9
+    return float(own.mean()) > 0.3 and float(own.mean() - other.mean()) > 6 * spread
+
+
+def where(points: Judged, found: Sequence[Judged], real: Tensor | None = None) -> str:
+    """Where a penalty's points lie: ``"real"``, ``"fake"``, ``"interpolated"`` or ``"other"`` points."""
+    x = points.call.x
+    if points.role in ("real", "fake"):
+        return points.role
+    if x is None or not x.dim():
+        return "other"
+    shown: dict[str, list[Tensor]] = {"real": [], "fake": []}
+    for role, batches in shown.items():
+        parts = [one.part(role) for one in found if one is not points]
+        batches += [b for b in parts if b is not None and b.shape[1:] == x.shape[1:]]
+    if real is not None and real.shape[1:] == x.shape[1:]:
+        shown["real"].append(real)
+    own = checksums(x)
+    for role, batches in shown.items():
+        if batches and bool(torch.isin(own, torch.cat([checksums(b.to(x.dtype)) for b in batches])).all()):
+            return role
+    for a in shown["real"]:
+        for b in shown["fake"]:
+            if a.shape == x.shape == b.shape and _between(x, a, b):
+                return "interpolated"
+    return "other"
+
+
+def _between(x: Tensor, a: Tensor, b: Tensor) -> bool:
+    """Whether every row of ``x`` lies on the line through the rows of ``a`` and ``b``."""
+    p, q, r = (t.detach().float().flatten(1) for t in (x, a, b))
+    along, off = q - r, p - r
+    t = (off * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True).clamp(min=1e-12)
+    left = (off - t * along).norm(dim=1) / along.norm(dim=1).clamp(min=1e-12)
+    return bool((left < 1e-2).all()) and bool(((t > -0.05) & (t < 1.05)).all())
