@@ -1,13 +1,15 @@
 """What watching costs: CPU time of a loop with a Monitor over the same loop without, interleaved in one process.
 
-A small MLP in the plane is the worst case, since a step there takes a millisecond; DCGAN-32 is what people train. The
-second pair of numbers leaves out the dense first windows (to step 34).
+A small MLP in the plane is the worst case, since a step there takes a millisecond; DCGAN-32 is what people train.
+Beside the ratio over the run stand its parts: what a step costs between windows (ratio of medians), and what a window
+costs, in plain steps, with the ledger (the first three, then every fourth) and without it.
 
     python benchmarks/monitor_cost.py [steps of the MLP] [steps of the DCGAN]
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -65,20 +67,34 @@ class Training:
         self.spent += time.process_time() - began
 
 
+def median(values: list[float]) -> float:
+    return statistics.median(values) if values else float("nan")
+
+
 def main() -> None:
     torch.set_num_threads(1)
     for name, build, steps in (("2-D MLP", plane, PLANE), ("DCGAN-32", images, IMAGES)):
         watched, plain = Training(build, True), Training(build, False)
-        early = (0.0, 0.0)
+        monitor = watched.monitor
+        assert monitor is not None
+        took: dict[str, list[float]] = {"plain": [], "between": [], "ledger": [], "light": []}
         for k in range(steps):
+            inside, before = monitor._observer.open, (watched.spent, plain.spent)
             for one in (watched, plain) if k % 2 else (plain, watched):
                 one.step()
-            if k == 34:
-                early = watched.spent, plain.spent
-        late = (watched.spent - early[0]) / max(plain.spent - early[1], 1e-9)
-        windows = [] if watched.monitor is None else watched.monitor.history.windows
-        print(f"{name}: x{watched.spent / plain.spent:.3f} over {steps} steps with {len(windows)} windows; "
-              f"x{late:.3f} after step 35; {1000 * plain.spent / steps:.2f} ms a plain step")  # fmt: skip
+            ledger = inside and bool(monitor.history.windows[-1].critic.accounts)
+            kind = "ledger" if ledger else "light" if inside else "between"
+            took[kind].append(watched.spent - before[0])
+            took["plain"].append(plain.spent - before[1])
+        one = median(took["plain"])
+        print(
+            f"{name}: x{watched.spent / plain.spent:.3f} over {steps} steps; "
+            f"between windows x{median(took['between']) / one:.3f}; "
+            f"{len(took['ledger'])} windows with the ledger cost "
+            f"{median(took['ledger']) / one - 1:.2f} plain steps each, "
+            f"{len(took['light'])} without {median(took['light']) / one - 1:.2f}; {1000 * one:.2f} ms a plain step; "
+            f"by its own clock {100 * monitor.cost / (1 - monitor.cost):.1f} %"
+        )
         began = time.perf_counter()
         preflight(plain.g, plain.d, plain.data[:64], "non_saturating", (plain.opt_g, plain.opt_d))
         print(f"{name}: preflight {time.perf_counter() - began:.2f} s")

@@ -67,7 +67,7 @@ def test_channels_from_fewer():
 @pytest.mark.slow
 def test_a_run_of_sprites_gives_sprites(tmp_path: Path, capsys):
     source, run = sprites(tmp_path / "sprites", count=24), tmp_path / "run"
-    short = ["--alpha", "--network", "dcgan", "--width", "4", "--batch-size", "4", "--latent", "4", "--steps", "2"]
+    short = ["--keep-alpha", "--network", "dcgan", "--width", "4", "--batch-size", "4", "--latent", "4", "--steps", "2"]
     short += ["--threads", "1", "--evaluate-every", "0"]
     assert main(["train", str(source), *short, "--conditioning-every", "0", "--out", str(run), "--quiet"]) == 0
     assert runs.read_config(run).data.channels == 4 and runs.load(run).sample(2).shape == (2, 4, 16, 16)
@@ -95,5 +95,5 @@ def test_pictures_that_move_and_stand(tmp_path: Path):
 
 @pytest.mark.parametrize("given", [{"channels": 3}, {"augment": "diff"}, {"augment": "ada"}])
 def test_what_does_not_go_with_opacity_is_refused(tmp_path: Path, given: dict[str, object]):
-    with pytest.raises(UserError, match="--alpha or"):
-        runs.resolve(sprites(tmp_path / "sprites"), alpha=True, steps=1, **given)
+    with pytest.raises(UserError, match="--keep-alpha or"):
+        runs.resolve(sprites(tmp_path / "sprites"), keep_alpha=True, steps=1, **given)

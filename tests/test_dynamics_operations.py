@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ from torch.nn.utils import parametrizations
 from dynamics_cases import F64, differences, tensors_of
 from tightrope import constraints, linalg
 from tightrope.dynamics import eigenvalues, field_jacobian, field_products, gradient_field, update_jacobian
-from tightrope.optimizers import SIMULTANEOUS, outer_step
+from tightrope.optimizers import SIMULTANEOUS, consensus, outer_step
 
 
 class Attention(nn.Module):
@@ -79,6 +81,64 @@ CRITICS = {
     **{by: lambda by=by: constraints.orthogonal(through(nn.Tanh())(), by) for by in linalg.ORTHOGONALISERS},
     "spectral norm, exact": lambda: constraints.spectral_norm(through(nn.Tanh())(), exact=True),
 }
+
+
+NORMS = {
+    "layer": through(nn.LayerNorm(6, eps=0.1), nn.Tanh()),
+    "layer of two axes": through(nn.Unflatten(1, (2, 3)), nn.LayerNorm((2, 3), eps=0.1), nn.Flatten(), nn.Tanh()),
+    "instance": through(nn.Unflatten(1, (2, 3)), nn.InstanceNorm1d(2, 0.1, affine=True), nn.Flatten(), nn.Tanh()),
+    "instance, tracked": through(
+        nn.Unflatten(1, (2, 3)), nn.InstanceNorm1d(2, 0.1, track_running_stats=True), nn.Flatten(), nn.Tanh()
+    ),
+    "group": through(nn.GroupNorm(2, 6, eps=0.1), nn.Tanh()),
+    "batch": through(nn.BatchNorm1d(6, eps=0.1), nn.Tanh()),
+    "batch in evaluation": lambda: through(nn.BatchNorm1d(6, eps=0.1), nn.Tanh())().eval(),
+    "rms": through(nn.RMSNorm(6), nn.Tanh()),
+}
+
+
+def penalised(kind):
+    """A game whose critic loss holds a penalty on gradients, written out; its Jacobian is a third derivative."""
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4)).to(F64)
+    critic = NORMS[kind]().to(F64)
+    z, x = torch.randn(8, 3, dtype=F64), torch.randn(8, 4, dtype=F64)
+
+    def critic_loss():
+        point = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(point).sum(), point, create_graph=True)
+        return functional.softplus(critic(generator(z))).mean() + 5 * slope.square().sum(1).mean()
+
+    return (lambda: functional.softplus(-critic(generator(z))).mean(), critic_loss), (generator, critic)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_third_derivatives_of_normalisations(kind):
+    game, players = penalised(kind)
+    expected = differences(lambda: gradient_field(game, players), tensors_of(players))
+    torch.testing.assert_close(field_jacobian(game, players, check=False), expected, rtol=1e-6, atol=1e-6)
+    w = torch.randn(len(expected), generator=torch.Generator().manual_seed(0), dtype=F64)
+    with field_products(game, players) as products:
+        torch.testing.assert_close(products.transposed(w), expected.T @ w, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_the_gradient_of_consensus_through_normalisations(kind):
+    game, players = penalised(kind)
+    loss, tensors = consensus(game, players, gamma=1.0)[1], list(players[1].parameters())
+    found = torch.cat([g.flatten() for g in torch.autograd.grad(loss(), tensors)])
+    (expected,) = differences(lambda: loss().detach()[None], tensors)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-5)
+
+
+def test_consensus_keeps_running_statistics():
+    for kind in ("batch", "instance, tracked"):
+        game, players = penalised(kind)
+        twin = copy.deepcopy(players[1])
+        norm, other = (next(m for m in c.modules() if hasattr(m, "running_mean")) for c in (players[1], twin))
+        consensus(game, players, gamma=1.0)[1]()
+        assert not torch.equal(norm.running_mean, other.running_mean)
+        assert norm.running_mean.isfinite().all() and norm.running_var.isfinite().all()
 
 
 def game_of(kind, *, hidden=False):

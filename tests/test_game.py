@@ -122,6 +122,14 @@ def test_instance_noise_acts_on_the_dirac_gan_as_r1_does():
 # ------------------------------------------------------------------------------------------------------- the parts
 
 
+def test_fakes_are_detached_without_penalties_too():
+    critic, generator = network(3, 5, 1), network(2, 3, seed=1)
+    result = critic_objective(mine(losses.non_saturating), critic, normal(6, 3), generator(normal(6, 2, seed=1)))
+    result.total.backward()
+    assert all(p.grad is None for p in generator.parameters())
+    assert all(p.grad is not None for p in critic.parameters())
+
+
 def test_objectives_are_the_loss_plus_the_penalties():
     critic, generator, real, z = network(3, 5, 1), network(2, 3, seed=1), normal(6, 3), normal(6, 2, seed=1)
     method = mine(losses.non_saturating, penalties=(Penalty(penalties.r1, {"gamma": 0.4}), Penalty(penalties.r2)))

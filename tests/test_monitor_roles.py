@@ -11,6 +11,8 @@ from torch.nn.functional import relu, softplus
 
 from monitor_loop import mlp, ring
 from tightrope.monitor import Diagnosis, Monitor
+from tightrope.monitor.capture import Call
+from tightrope.monitor.roles import judged
 
 
 def loop(
@@ -100,6 +102,18 @@ def test_a_penalty_at_generated_samples_is_named_in_parts_too() -> None:
             with_r1(critic, a, b, b, 0.5)
 
     assert loop(step)[0].cause == "penalty_other_place"
+
+
+def test_rows_of_few_values_that_both_sides_share_decide_nothing() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randint(2, (64, 2)).float(), torch.randint(2, (64, 2)).float()
+    judged_real, made = call_of(x), call_of(torch.randn(64, 4), y)
+    assert [one.role for one in judged([judged_real], [made], None)] == ["unknown"]
+
+
+def call_of(x: Tensor, *outputs: Tensor) -> Call:
+    """A call without a gradient."""
+    return Call("critic", 0, (x,), {}, x, False, False, True, [], (), {}, 0, False, None, outputs=list(outputs))
 
 
 class Vocoder(nn.Module):

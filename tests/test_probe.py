@@ -15,6 +15,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
 from tightrope.doctor.fixes import fixed, write_numbers
 from tightrope.doctor.trial import FixTrial
+from tightrope.monitor.what_if import respond
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,33 @@ def test_numbers_reach_an_optimiser_in_the_middle_of_its_run() -> None:
     assert optimizer.state[p]
     with pytest.raises(UserError, match="start a new run"):
         write_numbers(optimizer, before, methods.build("r1").critic_optimizer)
+
+
+def test_what_ifs_of_a_folder_change_nothing(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ROUNDS", "MOST_ROUNDS"):
+        monkeypatch.setattr(respond, name, 3)
+    monkeypatch.setattr(respond, "NEAR", 0.0)
+    before, stream = files(run), torch.get_rng_state()
+    found = doctor.diagnose(run, what_if=True)
+    assert files(run) == before and torch.equal(stream, torch.get_rng_state())
+    assert any("changes on copies from the first weights, 3 rounds" in said for said in found.checked), found.checked
+    assert main(["diagnose", str(run), "--what-if", "--seconds", "5"]) == 0
+    assert "from where it stands" in capsys.readouterr().out
+
+
+def test_what_ifs_need_a_checkpoint_and_players_in_turn(tmp_path: Path) -> None:
+    words = "--network mlp --steps 2 --latent 4 --evaluate-every 0 --evaluate-n 20 --batch-size 32 --quiet"
+    folder = tmp_path / "both"
+    assert main(["train", "toy:ring", "--method", "consensus", *words.split(), "--out", str(folder)]) == 0
+    with pytest.raises(UserError, match="one after the other"):
+        doctor.diagnose(folder, what_if=True)
+    with pytest.raises(UserError, match="copies need networks"):
+        doctor.diagnose(folder / "metrics.jsonl", what_if=True)
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="checkpoint"):
+        doctor.diagnose(folder, what_if=True)
+    with pytest.raises(UserError, match="checkpoint"):
+        doctor.probe(folder, ["lr=1"])

@@ -40,6 +40,7 @@ from tightrope.penalties import soft_orthogonality
 from tightrope.report import write_report, write_spectra
 from tightrope.runs.assemble import outside
 from tightrope.spectra import layer_spectra, singular_values
+from tightrope.studies import statistics
 from tightrope.training import critic_step, start, train
 
 X = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
@@ -71,6 +72,7 @@ def begun(**changes):
 
 
 RING = data.open_data("toy:ring", progress=False, limit=64)
+R1, PAIR = methods.build("r1"), lambda: (nn.Linear(3, 2), critic())
 AVERAGES = losses.ScoreAverages(real=1.0, updates=1)
 STRENGTH = perturbations.AdaptiveStrength().state_dict()
 
@@ -80,10 +82,8 @@ def scored(**changes):
     return critics.generalisation_scores(**(given | {"fakes": lambda n, rng: X[:n], "steps": 1} | changes))
 
 
-def tuned(**changes):
-    return doctor.tune_gamma(
-        lambda gamma: methods.build("r1", gamma=gamma), lambda seed: (nn.Linear(3, 2), critic()), X, latent=3, **changes
-    )
+def tuned(networks=lambda seed: PAIR(), **changes):
+    return doctor.tune_gamma(lambda gamma: methods.build("r1", gamma=gamma), networks, X, latent=3, **changes)
 
 
 ACCEPTED = [
@@ -158,12 +158,17 @@ ACCEPTED = [
     (lambda: schedules.Linear(0.0, 1.0, images=10)("a"), "images_seen as a whole number"),
     (lambda: losses.hinge.critic(X.to_sparse(), X), "sparse|strided|dense"),
     (lambda: training.seeds.Stack([]), "at least one run"),
-    (lambda: training.seeds.train(methods.build("r1"), lambda seed: (nn.Linear(3, 2), critic()), RING, [0, 1],
-                                  steps=1, batch_size=8, latent=3, measure=3), "measure as"),
+    (lambda: training.seeds.train(R1, lambda seed: PAIR(), RING, [0, 1], steps=1, latent=3, measure=3), "measure as"),
     (lambda: training.distributed.share(begun(), 2), "ranks as a Ranks"),
     (lambda: penalties.consistency(critic(), X, X, augment=nn.Identity()), "augment as"),
     (lambda: penalties.gradient_noise(lambda *_, **__: None, critic(), X), "give a scalar"),
     (lambda: autodiff.packed(X, 0), "rows >= 1"),
+    (lambda: doctor.preflight(*PAIR(), X, z=X), "does not take latents"),
+    (lambda: doctor.preflight(*PAIR(), X.double(), z=torch.randn(8, 3)), "float64"),
+    (lambda: tuned(networks=lambda seed: None), "a generator and a critic"),
+    (lambda: statistics.bootstrap(lambda rows: None, [1.0, 2.0, 3.0]), "gives a number"),
+    (lambda: statistics.bootstrap(np.mean, 1.5), "rows to draw from|rows as a sequence|numbers"),
+    (lambda: features.pixels((3, 16, 16))(torch.ones(7)), "."),
     (lambda: autodiff.packed(X, 3), "whole packs of 3"),
     (lambda: layers.effective_weight(nn.Identity()), "layer with a weight"),
     (lambda: spectra.evenly_picked(torch.ones(16, 7)), r"values \[n\]"),

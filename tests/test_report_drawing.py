@@ -150,7 +150,7 @@ def test_png_bytes_decode_to_the_same_pixels(shape, kind):
     assert shown.shape == array.shape and (shown == array).all()
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 2)), np.zeros((2, 2, 4), np.uint8), np.zeros((0, 2), np.uint8)])
+@pytest.mark.parametrize("array", [np.zeros((2, 2)), np.zeros((2, 2, 5), np.uint8), np.zeros((0, 2), np.uint8)])
 def test_encode_png_refuses_other_arrays(array):
     with pytest.raises(ValueError, match="expects uint8"):
         encode_png(array)

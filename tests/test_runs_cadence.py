@@ -54,6 +54,28 @@ def test_a_budget_of_minutes_has_ten_points_and_pictures(tmp_path: Path, monkeyp
     assert [row for row in read_run(tmp_path / "run").rows if "spectra" in row][1:], "spectra go with pictures"
 
 
+def test_what_is_kept_for_the_last_evaluation_costs_no_point_before(tmp_path: Path, monkeypatch):
+    """Evaluations take four seconds of two minutes: nine before the end, and that at the end, all within the time."""
+    from tightrope.runs import book
+
+    now = [0.0]
+    monkeypatch.setattr(book.time, "monotonic", lambda: now[0])
+
+    def lasting(seconds: float, function: Any) -> Any:
+        def slow(*arguments: Any, **keywords: Any) -> Any:
+            now[0] += seconds
+            return function(*arguments, **keywords)
+
+        return slow
+
+    monkeypatch.setattr(book.Book, "after", lasting(1.0, book.Book.after))
+    monkeypatch.setattr(book, "evaluate_run", lasting(4.0, book.evaluate_run))
+    monkeypatch.setattr(book, "expected_of_run", lambda *_: 4.0)
+    config = runs.resolve("toy:ring", limit=300, evaluate_n=60, conditioning_every=0, minutes=2.0, **SMALL)
+    runs.begin(tmp_path / "run", config, quiet=True)
+    assert counted(tmp_path / "run")[1] >= 10 and now[0] <= 121.0
+
+
 def test_what_was_chosen_stays_in_steps_whatever_the_budget():
     config = runs.resolve("toy:ring", minutes=5.0, sample_every=7, evaluate_every=0, **SMALL).training
     assert config.at_tenths == ("log", "checkpoint") and config.sample_every == 7
@@ -66,6 +88,7 @@ def test_the_part_of_a_budget_is_that_of_what_ends_first():
     assert spent(settings, step=5, images=900, seconds=3.0) == 0.9
     assert spent(settings, step=5, images=10, seconds=45.0) == 0.75
     assert spent(runs.TrainingSettings(steps=0), step=0, images=0, seconds=0.0) == 1.0
+    assert spent(settings, step=5, images=10, seconds=30.0, reserved=20.0) == 0.75
 
 
 def test_evaluations_before_the_end_are_small_and_the_best_is_chosen_among_their_like(tmp_path: Path, capsys):
@@ -105,3 +128,30 @@ def test_a_failed_evaluation_does_not_hide_a_small_one_of_the_same_step(tmp_path
     runs.begin(tmp_path / "run", config, quiet=True)
     last = read_run(tmp_path / "run").evaluations[-1]
     assert last.measurements and last.error == "no room"
+
+
+@pytest.mark.parametrize("source", ["digits", "toy:ring"])
+def test_a_board_gets_pictures_beside_numbers(tmp_path: Path, monkeypatch, source: str):
+    from tightrope.runs import book
+
+    pictures: list[tuple[int, tuple[int, ...]]] = []
+    tags: set[str] = set()
+
+    class Board:
+        def add_images(self, tag: str, values: Any, step: int) -> None:
+            assert str(values.dtype) == "torch.uint8"
+            pictures.append((step, tuple(values.shape)))
+
+        def add_scalar(self, tag: str, value: float, step: int) -> None:
+            tags.add(tag)
+
+        def flush(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(book, "_tensorboard", lambda folder, seen: Board())
+    config = runs.resolve(source, limit=200, steps=4, evaluate_n=60, conditioning_every=0, tensorboard=True, **SMALL)
+    runs.begin(tmp_path / "run", config, quiet=True)
+    assert any(tag.startswith("evaluation/") for tag in tags) and "critic_loss" in tags
+    seen = [step for step, _ in pictures]
+    assert (seen[0] == 0 and seen[-1] == 32) if source == "digits" else not seen, "vectors are no pictures"

@@ -18,8 +18,8 @@ from tightrope.runs import watch
 WORDS = ["--network", "mlp", "--steps", "12", "--quiet", "--evaluate-every", "100", "--log-every", "5"]
 
 
-def train(folder: Path, method: str) -> dict[str, torch.Tensor]:
-    assert main(["train", "digits", "--method", method, *WORDS, "--out", str(folder)]) == 0
+def train(folder: Path, method: str, *more: str) -> dict[str, torch.Tensor]:
+    assert main(["train", "digits", "--method", method, *WORDS, *more, "--out", str(folder)]) == 0
     files = sorted(folder.rglob("*.safetensors"))
     return {f"{file.name} {key}": value for file in files for key, value in load_file(file).items()}
 
@@ -115,6 +115,12 @@ def test_preflight_is_written_down(tmp_path: Path) -> None:
     train(tmp_path / "a", "r1")
     found = json.loads((tmp_path / "a" / "preflight.json").read_text())
     assert found["healthy"] and found["checked"]
+
+
+def test_preflight_changes_no_weight(tmp_path: Path) -> None:
+    checked, plain = train(tmp_path / "a", "sn_gan"), train(tmp_path / "b", "sn_gan", "--no-preflight")
+    assert (tmp_path / "a" / "preflight.json").exists() and not (tmp_path / "b" / "preflight.json").exists()
+    assert checked.keys() == plain.keys() and all(torch.equal(checked[key], plain[key]) for key in plain)
 
 
 def test_preflight_refuses_what_can_never_train(

@@ -98,7 +98,7 @@ def test_a_walk_is_a_moving_picture(run, tmp_path, ending, capsys):
     with Image.open(path) as picture:
         assert picture.n_frames > 2 and picture.size == (102, 52)
     assert main(["sample", str(run), "--out", str(tmp_path / "x.png"), "--walk", "3"]) == 2
-    assert ".gif or .webp" in capsys.readouterr().err
+    assert ".gif, .webp or .mp4" in capsys.readouterr().err
 
 
 def test_the_best_and_kept_steps(run, tmp_path, capsys):

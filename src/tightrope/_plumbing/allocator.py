@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import os
+import sys
 
-import torch
-
-_LARGEST = 2**25 - 2**16  # glibc learns from blocks of up to 32 MiB
+_TRIM, _MMAP = -1, -3  # glibc's numbers for mallopt
+_KEPT = 2**30
+_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
 
 
 @functools.cache  # once per process
 def keep_freed_memory() -> None:
-    """Let glibc keep up to 64 MiB of what a step frees for the next step, as it does once a large tensor was freed.
+    """Let glibc keep up to 1 GiB of what a step frees for the next step, unless its own variables say otherwise.
 
-    Until then it hands a few hundred kilobytes back at a time, and the next step takes the same pages from the system
-    again, one fault for each: a fifth of the time of many small networks at once. Other C libraries learn nothing.
+    By default it hands every tensor above 32 MiB and most of the rest back, and the next step takes the same pages from
+    the system again, one fault for each: 125,000 in a WGAN-GP step of a ResNet at batch 64, an eighth of its time, and
+    a fifth of that of many small networks at once. Other C libraries are left alone.
     """
-    torch.empty(_LARGEST, dtype=torch.uint8)  # never written to, so it takes no memory
+    if sys.platform != "linux" or any(name in os.environ for name in _OWN):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM, _KEPT)
+        mallopt(_MMAP, _KEPT)

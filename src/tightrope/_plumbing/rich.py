@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import base64
-import html
+import functools
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from tightrope._plumbing.errors import printable
-
-_CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0"
-
-
-def text(value: object) -> str:
-    """Text for a page: characters that act are shown, characters of HTML are escaped."""
-    return html.escape(printable(value))
 
 
 def number(value: float) -> str:
@@ -35,17 +30,22 @@ def table(title: object, rows: Iterable[tuple[object, object]], notes: Sequence[
         rows: Names and values.
         notes: Sentences below.
     """
-    cells = "".join(
-        f'<tr><th scope="row" style="{_CELL};font-weight:400;opacity:.7">{text(name)}</th>'
-        f'<td style="{_CELL}">{text(value)}</td></tr>'
-        for name, value in rows
-        if value not in ("", None)
-    )
-    below = "".join(f'<p style="margin:2px 0;opacity:.7">{text(note)}</p>' for note in notes)
-    return f'<div><b>{text(title)}</b><table style="border:0">{cells}</table>{below}</div>'
+    shown = [(printable(name), printable(value)) for name, value in rows if value not in ("", None)]
+    return _piece("table", printable(title), shown, [printable(note) for note in notes])
 
 
 def picture(png: bytes, alt: str) -> str:
     """A PNG inside the page."""
-    source = base64.b64encode(png).decode()
-    return f'<img alt="{text(alt)}" style="max-width:100%" src="data:image/png;base64,{source}">'
+    return _piece("picture", base64.b64encode(png).decode(), printable(alt))
+
+
+def _piece(name: str, *values: Any) -> str:
+    return str(getattr(_pieces(), name)(*values))
+
+
+@functools.cache
+def _pieces() -> Any:
+    from jinja2 import Environment  # for those who look
+
+    text = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    return Environment(autoescape=True).from_string(text).module

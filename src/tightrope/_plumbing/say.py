@@ -18,6 +18,9 @@ def say(*lines: object, error: bool = False) -> None:
     Args:
         lines: A line each: one that holds a line's end shows it as ``\n``.
         error: Print to stderr.
+
+    Raises:
+        OSError: Writing failed for another reason, such as a full disk.
     """
     stream: TextIO | None = sys.stderr if error else sys.stdout
     if stream is None:  # closed before the start

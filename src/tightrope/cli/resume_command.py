@@ -82,14 +82,15 @@ def run(words: list[str]) -> int:
 
 
 def _command(words: list[str]) -> Any:
-    """The options, and below them those of the run's method that a checkpoint can go on with."""
+    """The options, and below them those of the run's method that it can go on with; in help without a run, r1's."""
     from tightrope.runs.change import changeable
     from tightrope.runs.config import read_config
     from tightrope.runs.options import Option
 
     folder = next((Path(word) for word in words if (Path(word) / "config.json").is_file()), None)
     try:
-        method = None if folder is None else read_config(folder).method.name
+        asked = {"-h", "--help"} & set(words)
+        method = read_config(folder).method.name if folder is not None else "r1" if asked else None
         own = {} if method is None else changeable(method)
     except UserError:  # said when the run is read in earnest
         return ResumeOptions

@@ -83,6 +83,9 @@ def log_condition_number(values: Tensor, *, floor: float = 0.0) -> Tensor:
     Args:
         values: Singular values of ``J`` ``[batch, latent]``, descending.
         floor: A direction whose gain is at most this share of the largest counts as dead.
+
+    Raises:
+        UserError: Values of another shape, or a floor that is no share.
     """
     _check_values(values)
     check_number("floor", floor, 0)

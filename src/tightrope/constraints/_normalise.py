@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tightrope.autodiff.guard import in_functional_transform
 from tightrope.constraints._transforms import numbers_can_be_read
-from tightrope.linalg._matrices import bind_at_once
+from tightrope.linalg._matrices import NONE_UNDER_VMAP, bind_at_once
 from tightrope.linalg.precision import full_precision
 
 SMALLEST = 1e-12  # a sigma that is no larger is that of a zero weight
@@ -63,12 +64,28 @@ class Goal:
     at_most: bool
 
 
+class _Bits(torch.autograd.Function):
+    """The bit patterns as integers; ``vmap`` of torch 2.6 knows no rule for a view as another type."""
+
+    @staticmethod
+    def forward(weight: Tensor) -> Tensor:
+        return weight.view(_BITS[weight.element_size()])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], weight: Tensor) -> tuple[Tensor, int | None]:
+        return _Bits.apply(weight), in_dims[0]
+
+
 def fingerprint(weight: Tensor) -> Tensor:
     """Scalar integer that changes when the weight does: the sum of its bit patterns modulo 2^32 (2^64 for float64).
 
     Integer sums do not depend on the order of summation, so the value is the same for any number of threads.
     """
-    bits = weight.view(_BITS[weight.element_size()])
+    bits = _Bits.apply(weight) if in_functional_transform() else weight.view(_BITS[weight.element_size()])
     return bits.sum(dtype=torch.int64 if bits.dtype == torch.int64 else torch.int32)
 
 
@@ -175,7 +192,7 @@ def _length(x: Tensor) -> float:
 
 def _keep(ctx: Any, output: tuple[Tensor, Tensor], u: Tensor, v: Tensor, goal: Goal) -> None:
     ctx.goal = goal
-    ctx.set_materialize_grads(False)
+    ctx.set_materialize_grads(not NONE_UNDER_VMAP)
     ctx.save_for_backward(*output, u, v)
     ctx.save_for_forward(*output, u, v)
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tightrope import methods, penalties
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
+from tightrope.autodiff.types import PenaltyFunction
 from tightrope.methods import Method
 from tightrope.methods.play import Alternating
 from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
 
 SPELT = ("lr", "lr_critic", "lr_generator", "beta1", "beta2", "n_critic", "penalty")
-PENALTIES: dict[str, tuple[Callable[..., Tensor], str, float]]
-PENALTIES = {"r1": (penalties.r1, "gamma", 1.0), "r2": (penalties.r2, "gamma", 1.0),
-             "gp": (penalties.gradient_penalty, "weight", 10.0)}  # fmt: skip
+PENALTIES: dict[str, tuple[PenaltyFunction, str, float]] = {
+    "r1": (penalties.r1, "gamma", 1.0),
+    "r2": (penalties.r2, "gamma", 1.0),
+    "gp": (penalties.gradient_penalty, "weight", 10.0),
+}
 
 
 def fixed(method: Method, fix: str) -> Method:

@@ -162,8 +162,7 @@ def _arm(folder: Path, config: Config, like: Assembled, method: Any, seed: int, 
     if method is not None:
         _given(arm, method)
     run = arm.run
-    assert isinstance(run.rng, torch.Generator)
-    run.rng.manual_seed(1000 + seed)
+    run.rng = torch.Generator(run.rng.device).manual_seed(1000 + seed)
     seed_global_(1000 + seed)
     sampler = Sampler(arm.dataset, config.training.batch_size, seed=1000 + seed, flip=config.data.flip)
     first, values = run.step, list[float]()

@@ -125,7 +125,7 @@ def tune_gamma(
     trials = []
     for gamma in gammas:
         probes = [
-            _probe(method_at(gamma), networks(seed), data[:cut], data[cut:], latent, steps, batch_size, seed)
+            _probe(method_at(gamma), _pair(networks(seed)), data[:cut], data[cut:], latent, steps, batch_size, seed)
             for seed in seeds
         ]
         spectra = tuple(spectrum for _, spectrum in probes if spectrum is not None)
@@ -146,6 +146,14 @@ def tune_gamma(
         f"{chosen.rightmost:.3g}"
     )
     return GammaAdvice(chosen.gamma, reason, tuple(trials))
+
+
+def _pair(found: object) -> tuple[nn.Module, nn.Module]:
+    if not isinstance(found, tuple | list) or len(found) != 2 or not all(isinstance(one, nn.Module) for one in found):
+        raise UserError(
+            f"Expected networks(seed) to give a generator and a critic, got {type(found).__name__}; return both."
+        )
+    return found[0], found[1]
 
 
 def _probe(

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import in_functional_transform
-from tightrope.dynamics.spelled import SPELLED, weight_norm
+from tightrope.dynamics.spelled import MENDED, SPELLED
 
 _DETACH = (torch.Tensor.detach, torch.detach)
 _ROOTS = (torch.Tensor.sqrt, torch.sqrt)
@@ -144,6 +144,4 @@ class Attached(TorchFunctionMode):
     ) -> Any:
         if func in _DETACH:
             return args[0].view_as(args[0])
-        if func is torch._weight_norm:
-            func = weight_norm
-        return func(*args, **(kwargs or {}))
+        return MENDED.get(func, func)(*args, **(kwargs or {}))

@@ -41,6 +41,10 @@ def derivatives_may_follow() -> bool:
     return torch.is_grad_enabled() or transformed or forward_ad._current_level >= 0
 
 
+NONE_UNDER_VMAP = torch.torch_version.TorchVersion(torch.__version__) >= "2.8"
+"""Whether a backward under ``vmap`` may be handed None for a gradient that is none; torch 2.6 fails on it."""
+
+
 def bind_at_once(function: type[torch.autograd.Function]) -> None:
     """Let torch, which binds a Function's arguments at every call, find the signature without deriving it anew."""
     vars(function.forward)["__signature__"] = inspect.signature(function.forward)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tightrope._plumbing.checks import short
 from tightrope._plumbing.errors import UserError
+from tightrope.linalg._matrices import NONE_UNDER_VMAP
 
 
 def _require(M: Tensor, **vectors: tuple[Tensor, int]) -> None:
@@ -122,7 +123,7 @@ class _TopVector(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(not NONE_UNDER_VMAP)
         ctx.save_for_backward(inputs[0], output)
         ctx.save_for_forward(inputs[0], output)
 

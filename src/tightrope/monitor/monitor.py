@@ -26,7 +26,7 @@ from tightrope.monitor.rules import diagnosis
 
 FIXED = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946, 17711, 28657)
 """Updates at which a window is opened whatever it costs: so few that their share of a long run goes to nothing."""
-START = 4_000_000
+START = 2_000_000
 """Most parameters of both networks together of which the first values are kept, to play from the start again."""
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_samples
+from tightrope._plumbing.checks import check_samples, short
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import modules_of, samples_of, scores_of, undisturbed
+from tightrope.autodiff.call import called
 from tightrope.monitor.claims import inner
 from tightrope.monitor.finding import Diagnosis, Finding
 from tightrope.monitor.monitor import Monitor
@@ -83,7 +84,7 @@ def _play(
 ) -> None:
     """One update as the claim would have it, up to the optimisers' steps, which only count."""
     claim = monitor.history.claim
-    fake = samples_of(generator(z, *more))
+    fake = samples_of(called(generator, z, *more, who="generator", what="latents"))
     if fake.shape[1:] != real.shape[1:]:
         raise UserError(
             f"Expected samples of the shape of the data, got {list(fake.shape[1:])} from the generator and "
@@ -91,22 +92,31 @@ def _play(
         )
     for player in ("critic", "generator"):
         if player == "critic":
-            scores = scores_of(critic(real, *more)), scores_of(critic(fake.detach().to(real.dtype), *more))
+            scores = (
+                scores_of(called(critic, real, *more)),
+                scores_of(called(critic, fake.detach().to(real.dtype), *more)),
+            )
             total = torch.stack([f.float().mean() - r.float().mean() for r, f in zip(*scores, strict=True)]).sum()
             if claim is not None and claim.critic is not None:
-                total = torch.stack([claim.critic(r, f) for r, f in zip(*scores, strict=True)]).sum()
+                total = torch.stack([_loss(claim.critic(r, f)) for r, f in zip(*scores, strict=True)]).sum()
         else:
-            judged = scores_of(critic(fake.to(real.dtype), *more))
+            judged = scores_of(called(critic, fake.to(real.dtype), *more))
             total = -torch.stack([f.float().mean() for f in judged]).sum()
             if claim is not None and claim.generator is not None:
                 with torch.no_grad():
-                    against = scores_of(critic(real, *more)) if claim.paired else judged
+                    against = scores_of(called(critic, real, *more)) if claim.paired else judged
                 halves = zip(against, judged, strict=True)
-                total = torch.stack([claim.generator(r.detach(), f) for r, f in halves]).sum()
+                total = torch.stack([_loss(claim.generator(r.detach(), f)) for r, f in halves]).sum()
         if total.requires_grad:
             total.backward()
         monitor.rehearse(player)
     monitor.step(real, z)
+
+
+def _loss(value: Any) -> Tensor:
+    if not isinstance(value, Tensor) or value.dim():
+        raise UserError(f"Expected the critic's loss as a scalar tensor, got {short(value)}; return its mean.")
+    return value
 
 
 def _latents(

@@ -12,7 +12,7 @@ from torch import Tensor
 from tightrope.monitor.capture import Call, tensors_in
 from tightrope.monitor.roles import Judged
 
-ROWS, BYTES = 768, 32 << 20
+ROWS, BYTES = 768, 6 << 20
 """Most rows and bytes kept of each kind."""
 
 Rows = tuple[Tensor, ...]
@@ -106,7 +106,8 @@ class Form:
                 return {key: filled(part) for key, part in thing.items()}
             return thing
 
-        return module(*filled(self.args), **filled(self.kwargs))
+        with torch.autocast(rows[0].device.type, self.autocast, self.autocast is not None):
+            return module(*filled(self.args), **filled(self.kwargs))
 
 
 @dataclass(frozen=True)

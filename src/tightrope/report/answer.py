@@ -10,7 +10,7 @@ from typing import Literal
 
 from tightrope.drawing.numbers import count, number, plural, ratio
 from tightrope.metrics import Measurement
-from tightrope.monitor import Diagnosis, Finding
+from tightrope.monitor import Diagnosis
 from tightrope.report.quantities import metric_label
 from tightrope.report.verdict import newest, over_floor, primary
 from tightrope.runs.record import RunRecord
@@ -126,7 +126,7 @@ def next_step(record: RunRecord, found: Course, diagnosis: Diagnosis) -> str:
     """What to do now: the remedy of a finding, more steps, other weights, or nothing."""
     strong = [f for f in diagnosis if f.cause != "healthy" and f.confidence != "low"]
     if strong:
-        return f"{_first(strong)} Then confirm it: {strong[0].confirm}"
+        return f"For the first finding: {strong[0].remedy} Then confirm it: {strong[0].confirm}"
     run = record.name
     if found.trend == "unknown":
         return "Measure more often: tightrope train --evaluate-every, or tightrope evaluate now."
@@ -139,8 +139,3 @@ def next_step(record: RunRecord, found: Course, diagnosis: Diagnosis) -> str:
     if share is not None and share < DONE:
         return f"Nothing: the distance is {ratio(share)} its floor, and little is left to gain."
     return f"Ask what would help: tightrope diagnose {run} --what-if."
-
-
-def _first(strong: Sequence[Finding]) -> str:
-    remedy = strong[0].remedy
-    return f"For the first finding: {remedy}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from tightrope.doctor.diagnose import of_record
 from tightrope.drawing.charts import Line, line_chart
 from tightrope.drawing.numbers import count, number
 from tightrope.monitor import CAUSES, Diagnosis, Finding
 from tightrope.report import quantities
 from tightrope.report.answer import Course, best_checkpoint, course, diversity, next_step
 from tightrope.report.render import piece
+from tightrope.runs.diagnosis import of_record
 from tightrope.runs.record import RunRecord
 
 SHOWN = 6

@@ -53,6 +53,7 @@ class Book:
         self.settings = assembled.config.training
         self.began = time.monotonic() - seconds
         self.saved_at, self.picture_at = time.monotonic(), FIRST_PICTURE
+        self.reserved, self.saving = 0.0, 0.0
         self._passed = self._parts(seconds)
         self._tenth = self._passed // 10
         while self.picture_at <= seconds:
@@ -65,7 +66,6 @@ class Book:
         self.last_between = rows[-1].step if rows else -1
         whole = [row for row in rows if row.measurements[0].protocol.n_fake != self.settings.between_n]
         self.last_evaluation = whole[-1].step if whole else -1
-        self.reserved, self.saving = 0.0, 0.0
         self._took: dict[int | None, float] = {}
         self.conditioning_every = self.settings.conditioning_every
         self.board: Any = _tensorboard(folder, assembled.run.images_seen) if self.settings.tensorboard else None
@@ -120,7 +120,9 @@ class Book:
     def _parts(self, seconds: float) -> int:
         """Hundredths of the budget that are spent, the last of them aside: what ends the run is done at its end."""
         run = self.assembled.run
-        return min(int(100 * spent(self.settings, step=run.step, images=run.images_seen, seconds=seconds)), 99)
+        stood = {"step": run.step, "images": run.images_seen}
+        share = spent(self.settings, **stood, seconds=seconds, reserved=self.reserved)
+        return min(int(100 * share), 99)
 
     def log(self, step: Step) -> dict[str, Any]:
         """Append a row to ``RUN/metrics.jsonl``."""
@@ -159,7 +161,7 @@ class Book:
             few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
             write_nearest(self.folder / "samples" / "nearest.png", few, dataset)
         if self.board is not None and dataset.kind == "images":
-            self.board.add_images("samples", dataset.to_units(x), self.assembled.run.images_seen)
+            self.board.add_images("samples", dataset.to_units(x)[:, :3], self.assembled.run.images_seen)
         while self.picture_at <= self.seconds:
             self.picture_at *= 2
 

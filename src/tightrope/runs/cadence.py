@@ -78,12 +78,20 @@ def between(dataset: Dataset, full: int | None) -> int | None:
     return few if min(len(dataset), full or len(dataset)) >= 2 * few else None
 
 
-def spent(settings: TrainingSettings, *, step: int, images: int, seconds: float) -> float:
-    """Share of the budget that is spent: of that of its parts which ends first."""
+def spent(settings: TrainingSettings, *, step: int, images: int, seconds: float, reserved: float = 0.0) -> float:
+    """Share of the budget for training that is spent: of that of its parts which ends first.
+
+    Args:
+        settings: The budget.
+        step: Where the run stands, in steps.
+        images: In real images.
+        seconds: In time.
+        reserved: Seconds of the time that are kept for what comes after training.
+    """
     parts = (
         (settings.steps, step),
         (settings.images, images),
-        (None if settings.minutes is None else 60 * settings.minutes, seconds),
+        (None if settings.minutes is None else max(60 * settings.minutes - reserved, 0.0), seconds),
     )
     return max((done / total if total else 1.0 for total, done in parts if total is not None), default=0.0)
 

@@ -185,7 +185,7 @@ class _Machine:
         return torch.rand(n, *self._shape(pair), generator=torch.Generator().manual_seed(0)) * 2 - 1
 
     def _shape(self, pair: tuple[int, int]) -> tuple[int, int, int]:
-        return 4 if self.wishes.alpha else self.wishes.channels or 3, pair[0], pair[0]
+        return 4 if self.wishes.keep_alpha else self.wishes.channels or 3, pair[0], pair[0]
 
     def _run(self, pair: tuple[int, int], batch: int) -> Run:
         shape = self._shape(pair)

@@ -55,7 +55,7 @@ class Wishes:
         latent: Size of the latents; 128 for images, 16 otherwise if not given.
         resolution: Resize the shorter side and crop the centre to this many pixels.
         channels: Convert to grey (1) or colour (3).
-        alpha: Keep the opacity of images as a fourth channel; else transparent pixels are placed on white.
+        keep_alpha: Keep the opacity of images as a fourth channel; else transparent pixels are placed on white.
         limit: Use at most this many samples.
         skip_broken: Go on without files that cannot be read; they are named and counted.
         flip: Mirror images at random.
@@ -96,7 +96,7 @@ class Wishes:
     latent: Size | None = None
     resolution: Size | None = None
     channels: Literal[1, 3] | None = None
-    alpha: bool = False
+    keep_alpha: bool = False
     limit: Annotated[int, Meta(ge=2, le=2**53)] | None = None
     skip_broken: bool = False
     flip: bool = False
@@ -220,13 +220,13 @@ def resolve_wishes(
 
 def _channels(wishes: Wishes) -> Literal[1, 3, 4] | None:
     """Channels of images, four with their opacity."""
-    if not wishes.alpha:
+    if not wishes.keep_alpha:
         return wishes.channels
     if wishes.channels is not None:
-        raise UserError(f"Expected --alpha or --channels {wishes.channels}, got both; opacity comes with colour.")
+        raise UserError(f"Expected --keep-alpha or --channels {wishes.channels}, got both; opacity comes with colour.")
     if wishes.augment is not None:
         raise UserError(
-            "Expected --alpha or --augment, got both: augmentations change colours, of which opacity is none."
+            "Expected --keep-alpha or --augment, got both: augmentations change colours, of which opacity is none."
         )
     return 4
 

@@ -12,8 +12,9 @@ How they are found depends on the layer, and the answer says which way was taken
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -101,12 +102,45 @@ def _complete(of: LinearMap, weight: Tensor, limit: int) -> tuple[Tensor | None,
         return values.repeat_interleave(repeats), "kernel"
     if is_block_circulant(of):
         return fourier_values(of, weight).reshape(-1), "fft"
+    of, weight, repeats = one_line(of, weight)
     inputs, outputs = of.inputs // of.groups, of.outputs // of.groups
     if inputs * outputs * weight.element_size() > limit:
         return None, "lanczos"
     one = of.one_group()
     blocks = weight.reshape(of.groups, *one.weight_shape)
-    return torch.cat([torch.linalg.svdvals(one.matrix(block)) for block in blocks]), "matrix"
+    values = torch.cat([torch.linalg.svdvals(one.matrix(block)) for block in blocks])
+    return values.repeat_interleave(repeats), "matrix"
+
+
+def one_line(of: LinearMap, weight: Tensor) -> tuple[LinearMap, Tensor, int]:
+    """The same map without the axes that the kernel does not mix, along which it only repeats itself, and how often.
+
+    One axis stays, of one cell, if the kernel mixes none.
+    """
+    if of.kind not in ("convolution", "transposed"):
+        return of, weight, 1
+    axes = zip(of.kernel, of.stride, of.padding, of.output_padding, strict=True)
+    kept = [i for i, axis in enumerate(axes) if axis != (1, 1, (0, 0), 0)]
+    repeats = math.prod(n for i, n in enumerate(of.input_shape[1:]) if i not in kept)
+    if len(kept) == len(of.kernel):
+        return of, weight, 1
+
+    def of_kept(values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values[i] for i in kept) or (values[0],)
+
+    shapes = [(shape[0], *(of_kept(shape[1:]) if kept else (1,))) for shape in (of.input_shape, of.output_shape)]
+    shape = (*of.weight_shape[:2], *of_kept(of.kernel))
+    line = replace(
+        of,
+        input_shape=shapes[0],
+        output_shape=shapes[1],
+        weight_shape=shape,
+        stride=of_kept(of.stride),
+        padding=of_kept(of.padding),
+        dilation=of_kept(of.dilation),
+        output_padding=of_kept(of.output_padding),
+    )
+    return line, weight.reshape(shape), repeats
 
 
 def patch_matrix(of: LinearMap, weight: Tensor) -> Tensor:
@@ -141,29 +175,21 @@ def is_block_circulant(of: LinearMap) -> bool:
     return all(n == out * s for n, out, s in sizes)
 
 
-def fourier_values(of: LinearMap, weight: Tensor, sizes: tuple[int, ...] | None = None, *, top: bool = False) -> Tensor:
+def fourier_values(of: LinearMap, weight: Tensor, sizes: tuple[int, ...] | None = None) -> Tensor:
     """Singular values of the convolution wrapped around a torus, ``[groups, frequencies, values]``.
 
     Args:
         of: A convolution; its padding is ignored, since on a torus it only shifts.
         weight: ``[groups * outputs, inputs, *kernel]``.
         sizes: Cells of the torus per axis, multiples of the stride; the layer's own input size by default.
-        top: Only the largest of each frequency, and each conjugate pair of frequencies once.
     """
     sizes = sizes or of.input_shape[1:]
-    first, twice = _conjugate_pairs(tuple(n // s for n, s in zip(sizes, of.stride, strict=True)))
-    blocks = polyphase(of, weight, sizes, first.to(weight.device))
-    if top:
-        wide = blocks if blocks.shape[-2] <= blocks.shape[-1] else blocks.mH
-        squares: Tensor = torch.linalg.eigvalsh(
-            wide @ wide.mH
-        )  # of the largest value alone, as accurate and far cheaper
-        return squares[..., -1:].clamp(min=0).sqrt()
-    values: Tensor = torch.linalg.svdvals(blocks)
+    first, twice = conjugate_pairs(tuple(n // s for n, s in zip(sizes, of.stride, strict=True)))
+    values: Tensor = torch.linalg.svdvals(polyphase(of, weight, sizes, first.to(weight.device)))
     return torch.cat([values, values[:, twice.to(weight.device)]], 1)
 
 
-def _conjugate_pairs(sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def conjugate_pairs(sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Of the frequencies with the last axis up to half: one index per conjugate pair, and which stand for two."""
     kept = (*sizes[:-1], sizes[-1] // 2 + 1)
     index = torch.arange(math.prod(kept))
@@ -198,6 +224,8 @@ def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tenso
 
 
 def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
+    of, weight, _ = one_line(of, weight)
+
     def apply(x: Tensor) -> Tensor:
         return of.apply(weight, x.reshape(1, *of.input_shape)).reshape(-1)
 
@@ -206,7 +234,7 @@ def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
 
     rng = torch.Generator().manual_seed(0)
     start = torch.randn(of.inputs, generator=rng, dtype=torch.float64).to(weight)
-    found = krylov.bidiagonalise(apply, adjoint, start, min(80, count))
+    found = krylov.bidiagonalise(apply, adjoint, start, min(80, of.inputs, of.outputs))
     ritz, residuals, _, _ = found.ritz()
     converged = int((residuals <= 1e-3 * ritz[0]).int().cumprod(0).sum())
     kept = max(converged, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ from tightrope._plumbing.checks import check_number, check_weight
 from tightrope.layers.kernel import effective_weight
 from tightrope.layers.linear_map import LinearMap, linear_map, padding_gain
 from tightrope.linalg import krylov
-from tightrope.spectra.layer import fourier_values, is_block_circulant, kernel_repeats, patch_matrix
+from tightrope.spectra.layer import is_block_circulant, kernel_repeats, one_line, patch_matrix
+from tightrope.spectra.torus import torus_norm
 
 _SMALL = 2**21  # entries of a dense matrix that is decomposed rather than iterated on
 _EXPENSIVE = 4e11  # multiplications of a torus bound that is not worth it
@@ -72,7 +73,7 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
 @torch.no_grad()
 def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> OperatorNorm:
     """:func:`operator_norm` of a geometry with a weight, without a layer."""
-    of, weight = _one_line(of), weight if weight.dtype == torch.float64 else weight.float()
+    of, weight, _ = one_line(of, weight if weight.dtype == torch.float64 else weight.float())
     slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
     exact = _exact(of, weight)
     if exact is not None:
@@ -96,30 +97,17 @@ def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> Operator
 @torch.no_grad()
 def map_upper(of: LinearMap, weight: Tensor) -> float:
     """The upper end of :func:`map_norm` alone, which needs no iteration: exact where that is cheap, else proven."""
-    of, weight = _one_line(of), weight if weight.dtype == torch.float64 else weight.float()
+    of, weight, _ = one_line(of, weight if weight.dtype == torch.float64 else weight.float())
     slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
     exact = _exact(of, weight)
     return slack * (upper_bound(of, weight) if exact is None else exact[0])
-
-
-def _one_line(of: LinearMap) -> LinearMap:
-    """The same map on one cell of each axis that the kernel does not mix, along which it only repeats itself."""
-    if of.kind not in ("convolution", "transposed"):
-        return of
-    axes = list(zip(of.kernel, of.stride, of.padding, of.output_padding, strict=True))
-    repeated = [axis == (1, 1, (0, 0), 0) for axis in axes]
-    shapes = [
-        (shape[0], *(1 if same else n for n, same in zip(shape[1:], repeated, strict=True)))
-        for shape in (of.input_shape, of.output_shape)
-    ]
-    return replace(of, input_shape=shapes[0], output_shape=shapes[1])
 
 
 def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:
     if kernel_repeats(of):
         return float(torch.linalg.matrix_norm(patch_matrix(of, weight), 2).max()), "kernel"
     if is_block_circulant(of):
-        return float(fourier_values(of, weight, top=True).max()), "fft"
+        return torus_norm(of, weight, of.input_shape[1:]), "fft"
     if of.inputs * of.outputs // of.groups**2 <= _SMALL:
         one = of.one_group()
         blocks = weight.reshape(of.groups, *one.weight_shape)
@@ -136,7 +124,7 @@ def upper_bound(of: LinearMap, weight: Tensor) -> float:
     rows, columns = of.weight_shape[0] // of.groups, of.weight_shape[1] * math.prod(of.stride)
     work = of.groups * math.prod(sizes) / math.prod(of.stride) * rows * columns * min(rows, columns) * 4
     if work <= _EXPENSIVE:
-        bound = min(bound, float(fourier_values(of, weight, sizes, top=True).max()))
+        bound = min(bound, torus_norm(of, weight, sizes))
     return padding_gain(of, of.input_shape) * bound
 
 

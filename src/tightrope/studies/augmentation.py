@@ -4,6 +4,10 @@ Photographs are the twelve mammals of Tiny-ImageNet (in the folder ``../shared/d
 ``TIGHTROPE_MAMMALS``): each seed trains on 500 of the first 1,500 rows, a classifier learns the twelve classes from the
 other 4,500 once, and the 600 images of the validation file, which neither has met, are the reference. Distances are
 Frechet's between the classifier's features. The smoke scale takes the embedded digits and random convolutions.
+
+A first registration trained by ``sn_gan`` at rate 2e-4. Its first run, without augmentation, had learnt nothing after
+5,000 steps (18.5, where noise has 23 and real images 0.4), so it was given up before any augmented run; R1 with Adam at
+5e-4 stood at 12.6 after 250 steps of a pilot (seed 1).
 """
 
 from __future__ import annotations
@@ -40,9 +44,9 @@ COSTS = {"none": 1.0, "diff": 1.2, "ada": 1.2}
 def _arms(names: Sequence[str], data: str, pixels: int, images: int, features: str, width: int, steps: int,
           fakes: int) -> tuple[Cell, ...]:  # fmt: skip
     return tuple(cell for name in names for cell in cells(
-        augment=name, cost=COSTS[name], data=data, pixels=pixels, images=images, features=features, method="sn_gan",
-        network="dcgan", width=width, latent=64, batch=16, rate=2e-4, steps=steps, checkpoints=8, fakes=fakes,
-        average=5000.0))  # fmt: skip
+        augment=name, cost=COSTS[name], data=data, pixels=pixels, images=images, features=features, method="r1",
+        gamma=1.0, every=4, optimizer="adam", network="dcgan", width=width, latent=64, batch=16, rate=5e-4,
+        steps=steps, checkpoints=8, fakes=fakes, average=5000.0))  # fmt: skip
 
 
 def _parts(seeds: Sequence[int], *shape: Any, seconds: float) -> tuple[Part, ...]:
@@ -51,9 +55,9 @@ def _parts(seeds: Sequence[int], *shape: Any, seconds: float) -> tuple[Part, ...
 
 
 GRID = {
-    "smoke": _parts((9200,), "digits", 8, 60, "random", 8, 16, 100, seconds=5),
-    "cpu": _parts(range(9200, 9205), "mammals", 64, 500, "classifier", 16, 5000, 1000, seconds=400),
-    "paper": _parts(range(9200, 9210), "mammals", 64, 500, "classifier", 64, 100_000, 10_000, seconds=100_000),
+    "smoke": _parts((9210,), "digits", 8, 60, "random", 8, 16, 100, seconds=5),
+    "cpu": _parts(range(9210, 9215), "mammals", 64, 500, "classifier", 16, 5000, 1000, seconds=500),
+    "paper": _parts(range(9210, 9220), "mammals", 64, 500, "classifier", 64, 100_000, 10_000, seconds=100_000),
 }
 
 
@@ -96,7 +100,10 @@ def _network(data: str, pixels: int, features: str, pool: int) -> FeatureNetwork
 
 
 def _method(cell: Cell) -> Method:
-    method = methods.build(str(cell["method"]), learning_rate=float(cell["rate"]), n_critic=1)
+    method = methods.build(
+        str(cell["method"]), gamma=float(cell["gamma"]), every=int(cell["every"]), optimizer=str(cell["optimizer"]),
+        learning_rate=float(cell["rate"]),
+    )  # fmt: skip
     name = str(cell["augment"])
     return method if name == "none" else replace(method, perturbation=Augmentation("ada" if name == "ada" else "diff"))
 

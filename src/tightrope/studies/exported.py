@@ -87,12 +87,16 @@ def export(study: Study, store: Store, results: Path) -> Path:
 
 
 def current(study: Study, scale: Scale, results: Path, store: Store | None = None) -> tuple[list[Row], int]:
-    """The rows of this version of a study, committed or in the store, and how many committed ones are of another."""
+    """The rows of this version of a study, committed or in the store, and how many committed ones are of another.
+
+    Cells that are in the grid no longer count as another version.
+    """
     code = own_code(study)
     every = read(path_of(study, results))[scale]
-    by_run = {(canonical(row.cell), row.seed): row for row in every if row.code == code}
+    ours = study.registered(scale, [row for row in every if row.code == code])
+    by_run = {(canonical(row.cell), row.seed): row for row in ours}
     stale = len(every) - len(by_run)
     if store is not None:
-        for row in store.rows(study.name, scale, code):
+        for row in study.registered(scale, store.rows(study.name, scale, code)):
             by_run.setdefault((canonical(row.cell), row.seed), row)
     return [by_run[key] for key in sorted(by_run)], stale

@@ -55,7 +55,8 @@ def judge(study: Study, rows: Mapping[Scale, Sequence[Row]]) -> list[Judged]:
     reasons: dict[str, str] = {}
     counts: dict[str, tuple[int, int, int, int]] = {}
     for claim in study.claims:
-        mine = [row for row in study.rows_of(claim, rows.get(claim.scale, ())) if row.status != "crashed"]
+        grid = study.registered(claim.scale, rows.get(claim.scale, ()))
+        mine = [row for row in study.rows_of(claim, grid) if row.status != "crashed"]
         lacking, seeds = _lacking(study, claim, mine)
         if claim.needs and not mine:
             lacking = 0

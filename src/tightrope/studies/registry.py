@@ -72,6 +72,11 @@ class Study:
             else:
                 yield from ((part, cell, seed) for cell in part.cells for seed in chosen)
 
+    def registered(self, scale: Scale, rows: Sequence[Row]) -> list[Row]:
+        """The rows whose cells are in the grid: those of a grid that was given up judge nothing."""
+        known = {canonical(cell) for part in self.grid.get(scale, ()) for cell in part.cells}
+        return [row for row in rows if canonical(row.cell) in known]
+
     def rows_of(self, claim: Claim, rows: Sequence[Row]) -> list[Row]:
         """The rows that a claim is about."""
         return [row for row in rows if any(matches(row.cell, where) for where in claim.where)]

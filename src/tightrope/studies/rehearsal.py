@@ -9,7 +9,7 @@ from tightrope.studies.design import Cell, Row, Scale, canonical
 from tightrope.studies.registry import Study
 from tightrope.studies.runner import compute
 
-SMALL: Final = {"steps": 4, "batch": 4, "checkpoints": 2}
+SMALL: Final = {"steps": 4, "batch": 4, "checkpoints": 2, "n_critic": 1, "images": 100, "fakes": 100}
 
 
 def rehearse(study: Study, scale: Scale) -> Iterator[Row]:
@@ -26,11 +26,12 @@ def rehearse(study: Study, scale: Scale) -> Iterator[Row]:
 
 
 def shrunk(cell: Cell) -> Cell:
-    """A cell of few steps and samples, images (cells with ``pixels``) from the embedded digits.
+    """A cell of few steps and samples, images (cells with ``pixels``) from the embedded digits, features untrained.
 
     Exact cells, which name no batch, stay.
     """
     if "batch" not in cell:
         return dict(cell)
     small = {key: min(int(cell[key]), value) for key, value in SMALL.items() if key in cell}
-    return {**cell, **small, **({"data": "digits"} if "pixels" in cell else {})}
+    plain = {"data": "digits"} if "pixels" in cell else {}
+    return {**cell, **small, **plain, **({"features": "random"} if "features" in cell else {})}

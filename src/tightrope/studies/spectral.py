@@ -98,9 +98,9 @@ GRID = {
         _main("C", 4, (7400,), {**INITS, "ln": "he", "bn": "he", "gan_gp": "he"}, **TINY),
     ),
     "cpu": (
+        _time(12, range(7400, 7405)),
         _choose((7490,)),
         _main("D", 250, range(7400, 7405), INITS, **ONE),
-        _time(12, range(7400, 7405)),
         _beside(250, range(7400, 7405), INITS, (5,), **ONE),
         _main("C", 600, range(7400, 7405), INITS),
     ),

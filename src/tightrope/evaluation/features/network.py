@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tightrope._plumbing.checks import check_device, check_samples, check_whole, short
 from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.autodiff.call import called
 from tightrope.metrics.transport import random_directions
 
 BATCH = 256
@@ -71,7 +72,7 @@ class FeatureNetwork:
         for chunk in x.split(self.batch):
             fill = chunk[-1:].expand(self.batch - len(chunk), *chunk.shape[1:])
             full = torch.cat([chunk, fill]).to(self.device, torch.float32)
-            out = self.features(full)
+            out = called(self.features, full, who="feature network")
             if out.shape != (self.batch, self.dimension):
                 raise UserError(
                     f"{self.name} must return features of shape {(self.batch, self.dimension)} for {self.batch} "

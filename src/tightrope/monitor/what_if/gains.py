@@ -99,5 +99,5 @@ class Response:
 
 WORTH = math.log(1.6)
 """A change must bring the distance down to 1 / 1.6 to be named."""
-PROGRESS = 0.75
+PROGRESS = 0.85
 """And below this share of the distance at the beginning."""

@@ -20,6 +20,7 @@ from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.hypotheses import Claim, claim_of, of_probabilities
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.observe import _several_processes
 from tightrope.monitor.recent import Recent, Rows, floats
 
 if TYPE_CHECKING:
@@ -130,11 +131,11 @@ class Game:
 
     def samples(self, generator: nn.Module, rows: Rows) -> Tensor:
         """Samples ``[n, *shape]``."""
-        return floats(self.recent.forms["generator"].call(generator, rows))[0].float()
+        return floats(self.recent.forms["generator"].call(generator, rows))[0]
 
     def shown(self, fake: Tensor, latents: Rows) -> Rows:
         """Fake samples with what the critic is given besides: what the generator got with the latents."""
-        return (fake, *latents[1:])
+        return (fake.to(self.recent.real.batches[-1][0].dtype), *latents[1:])
 
 
 def game_of(monitor: Monitor) -> Game:
@@ -144,6 +145,8 @@ def game_of(monitor: Monitor) -> Game:
         CannotPlayError: Something that a copy would need is not known.
     """
     players, history, recent = monitor.players, monitor.history, monitor.recent
+    if _several_processes():
+        raise CannotPlayError("several processes share its batches")
     for name, player in players.items():
         try:
             refuse_foreign_hooks(player.module)

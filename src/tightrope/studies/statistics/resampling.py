@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy import stats
 
+from tightrope._plumbing.checks import short
 from tightrope._plumbing.errors import UserError
 from tightrope.studies.statistics.intervals import Interval, Values, difference, finite, groups, share
 
@@ -46,8 +47,13 @@ def bootstrap(
     share("level", level)
     if not callable(statistic):
         raise UserError(f"Expected a statistic as a function of rows, got {statistic!r}; pass one such as numpy.mean.")
+    if not data.ndim:
+        raise UserError(f"Expected rows to draw from, got {rows!r}; pass a list of them.")
     members = groups(range(len(data)) if clusters is None else clusters, len(data))
-    k, value = len(members), float(statistic(data))
+    first = statistic(data)
+    if not isinstance(first, Real):
+        raise UserError(f"Expected a statistic that gives a number, got {short(first)}; pass one such as numpy.mean.")
+    k, value = len(members), float(first)
     if k < 2:
         return Interval(value, math.nan, math.nan, k)
     rng = np.random.default_rng(seed)

@@ -130,7 +130,13 @@ class Stack:
         return rows, left
 
     def error(self, k: int, player: str, again: Callable[[], Tensor] | None, samples: Tensor | None) -> NonFiniteError:
-        """What run ``k`` would have raised alone; ``again`` repeats its objective."""
+        """What run ``k`` would have raised alone; ``again`` repeats its objective.
+
+        Raises:
+            UserError: ``player`` is neither ``"generator"`` nor ``"critic"``.
+        """
+        if player not in ("generator", "critic"):
+            raise UserError(f"Expected player as 'generator' or 'critic', got {player!r}; name one of the two.")
         run = self.run(k)
         networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
         stream = run.rng.get_state()
