@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 import math
@@ -21,7 +20,6 @@ from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
 from tightrope.runs import rows as records
 from tightrope.runs.config import check
-from tightrope.runs.record import read_run
 from tightrope.training.nonfinite import NonFiniteError
 
 
@@ -168,7 +166,7 @@ def test_status_follows_the_checkpoints(tmp_path: Path, monkeypatch: pytest.Monk
 
     seen: list[tuple[str, int]] = []
 
-    def look(self: Book) -> None:
+    def look(self: Book, *, last: bool = False) -> None:
         found = json.loads((tmp_path / "run" / "status.json").read_text())
         seen.append((found["state"], found["step"]))
 
@@ -367,39 +365,3 @@ def test_a_file_system_without_locks_is_said_and_names_no_past_process(
     monkeypatch.setattr(fcntl, "flock", without)
     with pytest.warns(UserWarning, match="cannot lock files"), runs.locked(run):
         pass
-
-
-# --- what may not be read ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["config.json", "generator.safetensors", "checkpoints/step_00000004.safetensors"])
-def test_a_file_that_may_not_be_read_is_not_called_damaged(
-    run: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The advice to delete it would lose what only another account may read."""
-    closed(run / name, monkeypatch)
-    words = ("resume", run) if name.startswith("checkpoints") else ("sample", run, "--out", run / "x.npz")
-    said = sentence(capsys, *words)
-    assert f"Expected to read {run / name}, but that fails (Permission denied)" in said
-    assert "damaged" not in said and "Errno" not in said
-
-
-@pytest.mark.parametrize("name", ["metrics.jsonl", "evaluations.jsonl", "status.json", "diagnosis.json"])
-def test_a_record_that_may_not_be_read_is_left_out_and_said(
-    run: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (run / "diagnosis.json").write_text("{}")
-    closed(run / name, monkeypatch)
-    assert f"{name} could not be read: Permission denied." in read_run(run).problems
-
-
-def closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forbid reading a file, to the superuser too."""
-    real = Path.open
-
-    def opened(self: Path, *arguments: Any, **options: Any) -> Any:
-        if self == path:
-            raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return real(self, *arguments, **options)
-
-    monkeypatch.setattr(Path, "open", opened)

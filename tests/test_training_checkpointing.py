@@ -102,9 +102,7 @@ def test_a_recomputation_does_not_advance_the_power_iteration():
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
 
 
-@pytest.mark.skipif(
-    torch.torch_version.TorchVersion(torch.__version__) < "2.8", reason="checkpoints there know no vmap"
-)
+@pytest.mark.skipif(torch.__version__ < "2.8", reason="checkpoints there know no vmap")
 def test_diagnostics_of_critics_with_checkpoints_are_those_without():
     x = torch.randn(32, 2, generator=torch.Generator().manual_seed(2))
     found = []

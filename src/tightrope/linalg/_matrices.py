@@ -41,7 +41,7 @@ def derivatives_may_follow() -> bool:
     return torch.is_grad_enabled() or transformed or forward_ad._current_level >= 0
 
 
-NONE_UNDER_VMAP = torch.torch_version.TorchVersion(torch.__version__) >= "2.8"
+NONE_UNDER_VMAP = torch.__version__ >= "2.8"
 """Whether a backward under ``vmap`` may be handed None for a gradient that is none; torch 2.6 fails on it."""
 
 
