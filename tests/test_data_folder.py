@@ -298,7 +298,7 @@ def test_too_large_without_a_resolution(tmp_path):
     [
         ({"resolution": 3}, "from 4 to 1024, got 3"),
         ({"resolution": 1025}, "from 4 to 1024, got 1025"),
-        ({"channels": 2}, r"1 \(grey\) or 3 \(RGB\) channels, got 2"),
+        ({"channels": 2}, r"1 \(grey\), 3 \(RGB\) or 4 \(RGB and opacity\) channels, got 2"),
         ({"split": "val"}, "train or test, got val"),
         ({"limit": 1}, "at least 2 samples, got 1"),
     ],

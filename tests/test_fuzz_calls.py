@@ -18,7 +18,15 @@ import call_sweep
 
 PAIRS = int(os.environ.get("TIGHTROPE_FUZZ", "8"))
 SECONDS = 30  # a hang, not a slow machine: a call takes some milliseconds
-SLOW = ("runs.begin", "runs.fit", "runs.resume", "doctor.tune_gamma", "critics.generalisation_scores")
+SLOW = (
+    "runs.push_to_hub",
+    "doctor.probe",
+    "runs.begin",
+    "runs.fit",
+    "runs.resume",
+    "doctor.tune_gamma",
+    "critics.generalisation_scores",
+)
 FUNCTIONS = {key: function for key, function in call_cases.functions() if call_cases.known(key, function)}
 """Those of which a right call is known."""
 

@@ -106,7 +106,7 @@ LABELS = torch.arange(8) % 3
         (LABELS + 1, "from 0 to 2"),
         (LABELS - 1, "from 0 to 2"),
         (LABELS[:5], "5 for 8"),
-        (["cat"] * 8, "a list"),
+        (["cat"] * 8, "a list|a dense tensor"),
         (None, "none"),
     ],
 )

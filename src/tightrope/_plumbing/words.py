@@ -19,7 +19,7 @@ ELSEWHERE: Final = {
     "more-steps": "additional-steps",
     "flip": "mirror hflip dataset-aug-prob",
     "conditional": "cond class-cond",
-    "alpha": "transparent rgba",
+    "keep-alpha": "transparent rgba",
     "augment": "aug aug-prob diffaug ada",
     "precision": "amp fp16 bf16 fp32 mixed-precision",
     "latent": "z-dim nz latent-dim noise-dim zdim",

@@ -67,7 +67,7 @@ def _cayley_inverse(Q: Tensor) -> Tensor:
     try:
         raw = linalg.cayley_inverse(Q)
         reached = raw.is_meta or bool((linalg.cayley(raw) - Q).abs().max() <= TOLERANCE)
-    except RuntimeError:  # exactly singular
+    except (RuntimeError, UserError):  # exactly singular; through the door of linalg, if nothing stands around it
         reached = False
     if not reached:
         raise UserError(

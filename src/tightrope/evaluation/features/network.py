@@ -68,6 +68,10 @@ class FeatureNetwork:
             UserError: The network returned another shape than [n, d], or ``x`` are no samples.
         """
         check_samples(x)
+        if x.dim() < 2:
+            raise UserError(
+                f"Expected samples [n, *shape], got a tensor of shape {list(x.shape)}; pass x[None] for one."
+            )
         rows = []
         for chunk in x.split(self.batch):
             fill = chunk[-1:].expand(self.batch - len(chunk), *chunk.shape[1:])
