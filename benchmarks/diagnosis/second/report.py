@@ -9,6 +9,7 @@ import json
 import math
 import statistics
 import sys
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -198,7 +199,9 @@ def main() -> None:
     for access in ("full", "real_z"):
         if part := [r for r in rows if r["access"] == access]:
             lines += section(access, part, cases, ratio)
-    print("\n".join(lines))
+    for line in lines:
+        table = line.startswith("|")
+        print(line if table else textwrap.fill(line, 118, break_long_words=False, break_on_hyphens=False))
 
 
 if __name__ == "__main__":

@@ -168,8 +168,7 @@ class Monitor:
         Raises:
             UserError: It is neither.
         """
-        if player not in self.players:
-            raise UserError(f"Expected player as 'generator' or 'critic', got {player!r}; name one of the two.")
+        self._check_player(player)
         for optimizer in self.players[player].claimed:
             self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
             self._after(optimizer)
@@ -190,12 +189,24 @@ class Monitor:
             player.listener.forget()
 
     def steppers(self, player: str) -> list[torch.optim.Optimizer]:
-        """The optimisers of a player, as claimed, else those seen to step its parameters and no others."""
+        """The optimisers of a player, as claimed, else those seen to step its parameters and no others.
+
+        Args:
+            player: ``"generator"`` or ``"critic"``.
+
+        Raises:
+            UserError: It is neither.
+        """
+        self._check_player(player)
         if self.players[player].claimed:
             return list(self.players[player].claimed)
         own = {id(p) for p in self.players[player].module.parameters()}
         seen = [held for ref in self._stepped.values() if (held := ref()) is not None]
         return [o for o in seen if all(id(p) in own for group in o.param_groups for p in group["params"])]
+
+    def _check_player(self, player: str) -> None:
+        if player not in self.players:
+            raise UserError(f"Expected player as 'generator' or 'critic', got {player!r}; name one of the two.")
 
     def __enter__(self) -> Monitor:
         return self
