@@ -45,8 +45,9 @@ class FieldProducts:
         Where an operation has no forward derivative, by reverse mode alone, for about twice as much.
 
         Raises:
-            UserError: That is so, and reverse mode cannot see all of the Jacobian.
+            UserError: That is so, and reverse mode cannot see all of the Jacobian; or ``w`` is of another shape.
         """
+        self._check(w)
         pushed = self._push(w)
         if pushed is not None:
             return pushed
@@ -58,8 +59,10 @@ class FieldProducts:
         """``J^T u`` for ``u [n]``: reverse over reverse mode on a graph that is kept; about twice a gradient.
 
         Raises:
-            UserError: Reverse mode cannot see all of the Jacobian, see :meth:`transpose_is_exact`.
+            UserError: Reverse mode cannot see all of the Jacobian, see :meth:`transpose_is_exact`; or ``u`` is of
+                another shape.
         """
+        self._check(u)
         if not self.transpose_is_exact():
             raise UserError(
                 "Reverse mode does not see the whole Jacobian of this game: expected losses through which every "
@@ -100,6 +103,13 @@ class FieldProducts:
 
         matvec = _numpy(self.transposed, self._tensors[0])
         return LinearOperator((self.size, self.size), matvec=matvec, dtype="float64")
+
+    def _check(self, vector: Tensor) -> None:
+        if vector.shape != (self.size,):
+            raise UserError(
+                f"Expected one number per parameter of all players, [{self.size}], got {list(vector.shape)}; "
+                "put their tensors flat one behind the other."
+            )
 
     def _push(self, w: Tensor) -> Tensor | None:
         """``J w`` in forward mode; None where an operation has no forward derivative."""
