@@ -24,7 +24,12 @@ release = version = tightrope.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "results/diagnosis/*_full.md", "results/diagnosis/second.md"]  # reports as written
+exclude_patterns = [
+    "_build",
+    "results/diagnosis/*_full.md",
+    "results/diagnosis/second.md",
+    "results/diagnosis/subset.md",
+]  # reports as written
 nitpicky = True
 
 highlight_language = "none"  # of blocks that name none: commands and formulas
