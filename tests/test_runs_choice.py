@@ -14,7 +14,7 @@ from tightrope import cli, methods
 from tightrope.data.open import image_sizes
 from tightrope.runs import choice
 from tightrope.runs.choice import LEAST_BATCH, LIST, choose
-from tightrope.runs.resolve import Wishes
+from tightrope.runs.wishes import Wishes
 
 
 def photographs(folder: Path, sizes: list[tuple[int, int]]) -> str:

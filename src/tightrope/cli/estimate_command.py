@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from tightrope._plumbing.say import say
 from tightrope.cli.train_command import resolved, typed
-from tightrope.runs.resolve import Wishes
+from tightrope.runs.wishes import Wishes
 
 
 @dataclass(frozen=True)

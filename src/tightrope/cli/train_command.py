@@ -17,7 +17,7 @@ from tightrope.data import Dataset
 from tightrope.networks import NETWORKS
 from tightrope.runs.config import Config
 from tightrope.runs.options import Option, joint_options, method_options, network_options, refuse_unknown
-from tightrope.runs.resolve import Wishes
+from tightrope.runs.wishes import Wishes
 from tightrope.training import distributed
 
 SHOWN = "dcgan"

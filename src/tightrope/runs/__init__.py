@@ -17,8 +17,9 @@ from tightrope.runs.config import (
 from tightrope.runs.fit import Outcome, fit
 from tightrope.runs.hub import push_to_hub
 from tightrope.runs.lock import locked
-from tightrope.runs.resolve import Wishes, resolve
+from tightrope.runs.resolve import resolve
 from tightrope.runs.trained import TrainedGenerator, load
+from tightrope.runs.wishes import Wishes
 
 __all__ = [
     "GENERATOR_MEASURES",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tightrope.data import Dataset
 from tightrope.runs.config import TrainingSettings
-
-if TYPE_CHECKING:
-    from tightrope.runs.resolve import Wishes
+from tightrope.runs.wishes import Wishes
 
 DEFAULT_STEPS = 10_000
 

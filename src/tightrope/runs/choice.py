@@ -24,7 +24,8 @@ from tightrope.networks.sizes import factor
 from tightrope.runs.assemble import build_method, build_networks, resolve_network
 from tightrope.runs.config import DataSettings, MethodSettings, TrainingSettings
 from tightrope.runs.options import method_options, network_options
-from tightrope.runs.resolve import Wishes, device_of
+from tightrope.runs.resolve import device_of
+from tightrope.runs.wishes import Wishes
 from tightrope.training import Run, cost, distributed, start
 
 IMAGES, MINUTES = 200_000, 30.0
