@@ -1,9 +1,10 @@
-"""Runs a script: its text with or without a change, a seed, a watch in the Monitor's place, and a distance at the end."""
+"""Runs a script: its text with or without a change, a seed, a watch in the Monitor's place, a distance at the end."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import time
 import types
 import warnings
@@ -11,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-
 from benchmarks.diagnosis.third import data
+
 from tightrope.monitor import Monitor
 
 STYLES = Path(__file__).parent / "styles"
@@ -63,6 +65,7 @@ class Watch:
         self.game: dict[str, Any] = {}
 
     def __call__(self, generator: Any, critic: Any, **claims: Any) -> Watch:
+        """Begin, with what the script claims."""
         self.claims = claims
         self.result.start = self.measure()
         if self.access == "full":
@@ -74,11 +77,9 @@ class Watch:
     def measure(self) -> float:
         """Distance of samples to the rows held out, with random states and modes as they were."""
         state = torch.random.get_rng_state()
-        import numpy as np
-
-        numpy_state = np.random.get_state()
+        numpy_state = np.random.get_state()  # noqa: NPY002  # one script draws so
         torch.manual_seed(12345)
-        np.random.seed(12345)
+        np.random.seed(12345)  # noqa: NPY002
         try:
             with torch.no_grad():
                 made, held = (
@@ -87,9 +88,10 @@ class Watch:
             return energy(made, held) if bool(torch.isfinite(made).all()) else float("inf")
         finally:
             torch.random.set_rng_state(state)
-            np.random.set_state(numpy_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
 
     def step(self, real: Any, z: Any = None, labels: Any = None) -> None:
+        """End of a generator update."""
         self.result.updates += 1
         at = self.result.updates
         if self.monitor is not None:
@@ -134,8 +136,6 @@ def play(
         warnings.simplefilter("ignore")
         try:
             code = compile(text_of(style, changes), f"<{style}>", "exec")
-            import sys
-
             sys.modules["script"] = module
             exec(code, game)
         except Exception as error:

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm as sn
@@ -12,7 +10,7 @@ def toggle_grad(model, on_or_off):
 
 
 class Generator(nn.Module):
-    def __init__(self, dim_z=12, ch=12):
+    def __init__(self, dim_z=12, ch=9):
         super().__init__()
         self.dim_z, self.ch = dim_z, ch
         self.linear = nn.Linear(dim_z, ch * 4 * 4)
@@ -28,7 +26,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, ch=10):
+    def __init__(self, ch=8):
         super().__init__()
         self.conv1 = sn(nn.Conv2d(3, ch, 3, 1, 1))
         self.conv2 = sn(nn.Conv2d(ch, ch * 2, 4, 2, 1))
@@ -42,7 +40,7 @@ class Discriminator(nn.Module):
         return self.linear(h.sum([2, 3]))
 
 
-config = {"batch_size": 20, "num_accumulations": 2, "num_D_steps": 1, "G_lr": 1e-3, "D_lr": 2e-3}
+config = {"batch_size": 16, "num_accumulations": 2, "num_D_steps": 1, "G_lr": 1e-3, "D_lr": 2e-3}
 torch.manual_seed(seed)
 flags, flags_held = data.flags(), data.flags(500, key=1)
 G, D = Generator(), Discriminator()

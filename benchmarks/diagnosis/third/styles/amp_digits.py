@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import argparse
 import torch
 from torch import nn
@@ -12,8 +10,8 @@ def main(args):
     x_val = data.digits("test")[0].float() / 127.5 - 1
     loader = DataLoader(TensorDataset(x), args.bs, shuffle=True, drop_last=True)
 
-    G = nn.Sequential(nn.Linear(args.z, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
-    D = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.LeakyReLU(0.2), nn.Linear(128, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1))
+    G = nn.Sequential(nn.Linear(args.z, 96), nn.ReLU(), nn.Linear(96, 96), nn.ReLU(), nn.Linear(96, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+    D = nn.Sequential(nn.Flatten(), nn.Linear(64, 96), nn.LeakyReLU(0.2), nn.Linear(96, 96), nn.LeakyReLU(0.2), nn.Linear(96, 1))
     opt_g = torch.optim.Adam(G.parameters(), args.lr, (0.0, 0.9))
     opt_d = torch.optim.Adam(D.parameters(), args.lr, (0.0, 0.9))
     scaler_g = torch.amp.GradScaler("cpu", enabled=bool(args.scale), init_scale=256.0)
@@ -70,7 +68,7 @@ def main(args):
 
 
 p = argparse.ArgumentParser()
-p.add_argument("--lr", type=float, default=1e-3)
+p.add_argument("--lr", type=float, default=2e-3)
 p.add_argument("--bs", type=int, default=64)
 p.add_argument("--z", type=int, default=12)
 p.add_argument("--gp", type=float, default=10.0)

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 # my first GAN for tables - numpy in, numpy out
 import numpy as np
 import torch

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import torch
 from torch import nn
 from torch.nn.functional import relu
@@ -38,10 +36,10 @@ def generator_closure(g, f, opt, z):
     return closure
 
 
-def fit(x_train, x_test, turns, n_critic=4, weight=10.0, z_dim=4, batch=100):
+def fit(x_train, x_test, turns, n_critic=3, weight=10.0, z_dim=4, batch=100):
     g, f = build(z_dim=z_dim)
-    opt_g = torch.optim.Adam(g.parameters(), lr=1e-3, betas=(0.5, 0.9))
-    opt_f = torch.optim.Adam(f.parameters(), lr=2e-3, betas=(0.5, 0.9))
+    opt_g = torch.optim.Adam(g.parameters(), lr=1.5e-3, betas=(0.5, 0.9))
+    opt_f = torch.optim.Adam(f.parameters(), lr=5e-3, betas=(0.5, 0.9))
     noise = lambda n: torch.randn(n, z_dim)
 
     def sample(n=500):

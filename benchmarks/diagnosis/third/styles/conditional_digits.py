@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import numpy as np
 import torch
 import torch.nn as nn

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import torch
 import torch.nn as nn
 import torch.optim as optim

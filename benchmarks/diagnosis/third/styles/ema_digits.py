@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 from dataclasses import dataclass, field
 import math
 import torch

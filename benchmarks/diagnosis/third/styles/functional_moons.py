@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 """Both players as pure functions of their parameters (torch.func)."""
 from functools import partial
 

@@ -1,11 +1,9 @@
-# ruff: noqa
-# fmt: off
 """WGAN-GP for short signals, gradient penalty written out."""
 import torch, itertools
 from torch import nn, autograd
 import torch.nn.functional as F
 
-LAMBDA, CRITIC_ITERS, BATCH, Z = 10, 3, 48, 8
+LAMBDA, CRITIC_ITERS, BATCH, Z = 10, 4, 48, 8
 torch.manual_seed(seed)
 signals, held = data.waves(), data.waves(500, key=1)
 
@@ -13,16 +11,14 @@ signals, held = data.waves(), data.waves(500, key=1)
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.c1 = nn.Conv1d(1, 12, 5, 2, 2)
-        self.c2 = nn.Conv1d(12, 24, 5, 2, 2)
-        self.c3 = nn.Conv1d(24, 24, 5, 2, 2)
-        self.out = nn.Linear(24 * 4, 1)
+        self.c1 = nn.Conv1d(1, 8, 5, 2, 2)
+        self.l2 = nn.Linear(8 * 16, 64)
+        self.out = nn.Linear(64, 1)
 
     def forward(self, x):
         x = F.leaky_relu(self.c1(x), 0.2)
-        x = F.leaky_relu(self.c2(x), 0.2)
-        x = F.leaky_relu(self.c3(x), 0.2)
-        return self.out(x.flatten(1))
+        x = F.leaky_relu(self.l2(x.flatten(1)), 0.2)
+        return self.out(x)
 
 
 class Gen(nn.Module):
@@ -51,8 +47,8 @@ def calc_gradient_penalty(netD, real_data, fake_data):
 
 
 D, G = Net(), Gen()
-optD = torch.optim.Adam(D.parameters(), lr=1e-3, betas=(0.5, 0.9))
-optG = torch.optim.Adam(G.parameters(), lr=1e-3, betas=(0.5, 0.9))
+optD = torch.optim.Adam(D.parameters(), lr=2e-3, betas=(0.0, 0.9))
+optG = torch.optim.Adam(G.parameters(), lr=6e-4, betas=(0.0, 0.9))
 
 
 def inf_train_gen():

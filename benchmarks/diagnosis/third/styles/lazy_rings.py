@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import copy
 import torch
 from torch import nn, optim

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -81,7 +79,7 @@ monitor = watch(netG, netD, loss="hinge", optimizers=(optG, optD), sample=synthe
 step = 0
 while step < steps:
     order = torch.randperm(len(clips))
-    for chunk in order.split(48)[:-1]:
+    for chunk in order.split(32)[:-1]:
         x_t = clips[chunk]
         z_t = torch.randn(len(x_t), 10)
         x_pred_t = netG(z_t)

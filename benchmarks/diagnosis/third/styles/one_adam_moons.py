@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 # simultaneous updates: one optimiser, two parameter groups, relativistic loss with a zero-centred penalty on both sides
 import torch
 import torch.nn as nn

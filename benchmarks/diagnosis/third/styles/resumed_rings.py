@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 """Training in parts: every part ends with a checkpoint, the next one begins from it (as on a cluster with short jobs)."""
 import io
 import torch
@@ -31,7 +29,7 @@ def rate(i):
     return 1.0 if i < steps // 4 else 0.3
 
 
-opt = {"g": torch.optim.Adam(G.parameters(), 1.5e-3, (0.5, 0.99)), "d": torch.optim.Adam(D.parameters(), 1.5e-3, (0.5, 0.99))}
+opt = {"g": torch.optim.Adam(G.parameters(), 7e-4, (0.0, 0.99)), "d": torch.optim.Adam(D.parameters(), 2e-3, (0.0, 0.99))}
 sched = {k: torch.optim.lr_scheduler.LambdaLR(o, rate) for k, o in opt.items()}
 
 

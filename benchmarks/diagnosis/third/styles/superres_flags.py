@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 """Small flags from smaller ones: pixel loss plus an adversarial loss."""
 import torch
 import torch.nn as nn
@@ -9,10 +7,10 @@ torch.manual_seed(seed)
 
 
 class Upscaler(nn.Module):
-    def __init__(self, c=24):
+    def __init__(self, c=16):
         super().__init__()
         self.head = nn.Conv2d(3, c, 3, 1, 1)
-        self.res = nn.ModuleList([nn.Sequential(nn.Conv2d(c, c, 3, 1, 1), nn.PReLU(), nn.Conv2d(c, c, 3, 1, 1)) for _ in range(2)])
+        self.res = nn.ModuleList([nn.Sequential(nn.Conv2d(c, c, 3, 1, 1), nn.PReLU(), nn.Conv2d(c, c, 3, 1, 1)) for _ in range(1)])
         self.up = nn.Conv2d(c, 12, 3, 1, 1)
         self.shuffle = nn.PixelShuffle(2)
 
@@ -24,7 +22,7 @@ class Upscaler(nn.Module):
 
 
 class Judge(nn.Module):
-    def __init__(self, c=16):
+    def __init__(self, c=12):
         super().__init__()
         self.net = nn.Sequential(
             nn.Conv2d(3, c, 3, 1, 1), nn.LeakyReLU(0.2),
@@ -41,8 +39,8 @@ hr_train, hr_valid = data.flags(), data.flags(500, key=1)
 shrink = lambda x: F.avg_pool2d(x, 2)
 G, D = Upscaler(), Judge()
 bce, l1 = nn.BCEWithLogitsLoss(), nn.L1Loss()
-g_opt = torch.optim.AdamW(G.parameters(), lr=1e-3, betas=(0.5, 0.99), weight_decay=1e-4)
-d_opt = torch.optim.AdamW(D.parameters(), lr=5e-4, betas=(0.5, 0.99), weight_decay=1e-4)
+g_opt = torch.optim.AdamW(G.parameters(), lr=2e-3, betas=(0.5, 0.99), weight_decay=1e-4)
+d_opt = torch.optim.AdamW(D.parameters(), lr=1e-3, betas=(0.5, 0.99), weight_decay=1e-4)
 W_PIX, W_ADV = 1.0, 0.05
 
 

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 # synthetic clients; gradients through torch.autograd.grad, put where the optimisers look for them
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch.autograd import grad

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -12,7 +10,7 @@ def set_requires_grad(net, flag):
 
 
 class ConvG(nn.Module):
-    def __init__(self, latent_dim=12, width=24):
+    def __init__(self, latent_dim=12, width=14):
         super().__init__()
         self.fc = nn.Linear(latent_dim, width * 16)
         self.blocks = nn.Sequential(
@@ -26,7 +24,7 @@ class ConvG(nn.Module):
 
 
 class ConvD(nn.Module):
-    def __init__(self, width=24):
+    def __init__(self, width=14):
         super().__init__()
         self.body = nn.Sequential(
             spectral_norm(nn.Conv2d(1, width, 3, 1, 1)), nn.LeakyReLU(0.1),
@@ -108,5 +106,5 @@ class Trainer:
                     break
 
 
-trainer = Trainer(dict(seed=seed, batch=64, latent_dim=12, g_lr=1e-3, d_lr=2e-3, total_step=steps))
+trainer = Trainer(dict(seed=seed, batch=48, latent_dim=12, g_lr=2e-3, d_lr=2e-3, total_step=steps))
 trainer.train()

@@ -1,5 +1,3 @@
-# ruff: noqa
-# fmt: off
 # Wasserstein GAN on a grid of Gaussians. Weights are clipped, the critic has five turns for each of the generator.
 import random
 import torch
@@ -9,7 +7,7 @@ class opt:
     batchSize = 128
     nz = 4
     lrD = 0.0008
-    lrG = 0.0008
+    lrG = 0.001
     clamp_lower = -0.1
     clamp_upper = 0.1
     Diters = 5
