@@ -65,11 +65,11 @@ def healthy_in_order() -> list[tuple[Case, int]]:
 
 
 def watched() -> list[tuple[Case, int, str]]:
-    """What is run with a Monitor, in order: blocks of three faults and two healthy with all, one run with little."""
+    """What is run with a Monitor, in order: blocks of four faults and three healthy with all, one run with little."""
     faults, healthy = [(case, SEED) for case in faults_in_order()], healthy_in_order()
     little = [pair for pairs in zip(faults, healthy, strict=False) for pair in pairs]
     out: list[tuple[Case, int, str]] = []
-    queues = [("full", iter(faults), 3), ("full", iter(healthy), 2), ("real_z", iter(little), 1)]
+    queues = [("full", iter(faults), 4), ("full", iter(healthy), 3), ("real_z", iter(little), 1)]
     while queues:
         for entry in list(queues):
             access, queue, share = entry

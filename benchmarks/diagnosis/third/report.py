@@ -1,5 +1,8 @@
 # ruff: noqa: E501
-"""Counts of the set from its rows: ``python -m benchmarks.diagnosis.third.report ROWS.jsonl NONE.jsonl > counts``."""
+"""Counts of the set: ``python -m benchmarks.diagnosis.third.report ROWS.jsonl NONE.jsonl third.md``.
+
+What stands in the page before the first table is written by hand and kept; all tables are made anew.
+"""
 
 from __future__ import annotations
 
@@ -196,7 +199,7 @@ def calibration(rows: list[Row]) -> list[str]:
 
 
 def main() -> None:
-    """Print all tables."""
+    """Write all tables below the words of the page."""
     rows, plain = load(sys.argv[1]), load(sys.argv[2])
     far = distances([*plain, *rows])
     full = [r for r in rows if r["access"] == "full" and r["cause"]]
@@ -221,8 +224,11 @@ def main() -> None:
             ],
         ),
     ]
-    for title, lines in parts:
-        print(f"## {title}\n\n" + "\n".join(lines) + "\n")
+    page = Path(sys.argv[3])
+    words = (
+        page.read_text().split(f"## {parts[0][0]}")[0] if page.exists() else "# The third frozen set: what came out\n\n"
+    )
+    page.write_text(words + "\n".join(f"## {title}\n\n" + "\n".join(lines) + "\n" for title, lines in parts))
 
 
 if __name__ == "__main__":
