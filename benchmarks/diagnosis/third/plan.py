@@ -12,7 +12,7 @@ STEPS = {
     "accum_flags": 70,
     "amp_digits": 90,
     "beginner_table": 180,
-    "closures_grid": 140,
+    "closures_grid": 170,
     "conditional_digits": 130,
     "dcgan_digits": 90,
     "ema_digits": 140,
@@ -25,7 +25,7 @@ STEPS = {
     "superres_flags": 60,
     "table_by_hand": 130,
     "trainer_sn": 70,
-    "wgan_grid": 100,
+    "wgan_grid": 140,
 }
 SEED, SECOND_SEED, TWIN_SEEDS = 100, 101, (100, 101, 102, 103)
 ODDITY_SEEDS = (100,)

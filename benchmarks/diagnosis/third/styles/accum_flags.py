@@ -40,7 +40,7 @@ class Discriminator(nn.Module):
         return self.linear(h.sum([2, 3]))
 
 
-config = {"batch_size": 16, "num_accumulations": 2, "num_D_steps": 1, "G_lr": 1e-3, "D_lr": 2e-3}
+config = {"batch_size": 16, "num_accumulations": 2, "num_D_steps": 1, "G_lr": 2e-3, "D_lr": 3e-3}
 torch.manual_seed(seed)
 flags, flags_held = data.flags(), data.flags(500, key=1)
 G, D = Generator(), Discriminator()
