@@ -49,7 +49,7 @@ CIFAR10 = os.environ.get("TIGHTROPE_CIFAR10", "../shared/data/cifar10")
 PUBLISHED: dict[str, Any] = {"data": CIFAR10, "pixels": 32, "width": 64, "latent": 128}
 COSTS = {"none": 1.0, "sn": 1.1, "clip": 1.1, "wn": 1.2, "orthonormal": 1.3, "wgan_gp": 1.85, "ln": 1.2, "bn": 1.2,
          "gan_gp": 1.85}  # fmt: skip
-INITS = {"none": "n002", "sn": "he", "clip": "n002", "wn": "he", "orthonormal": "he", "wgan_gp": "n002"}
+INITS = {"none": "he", "sn": "n002", "clip": "he", "wn": "n002", "orthonormal": "he", "wgan_gp": "he"}
 """Initialisation of each arm at width 8, from part ``choose``."""
 AS_PUBLISHED = dict.fromkeys(COSTS, "n002")
 
