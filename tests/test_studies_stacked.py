@@ -14,7 +14,7 @@ def short(cell: Cell) -> Cell:
     return {**cell, "steps": 8, "checkpoints": 2, "width": 16}
 
 
-@pytest.mark.parametrize("key", [name for name in CELLS if name != "gp5"])
+@pytest.mark.parametrize("name", [name for name in CELLS if name != "gp5"])
 def test_a_seed_has_in_the_stack_what_it_has_alone(name: str) -> None:
     cell = short(CELLS[name])
     together = convergence.run_stack(cell, (5, 3), "cpu")
