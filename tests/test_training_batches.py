@@ -71,7 +71,7 @@ MIXED = [
 @pytest.mark.parametrize("method", ["dcgan", "r1", "wgan_gp", "consensus", "r3gan", "sn_gan", "orthogonal_wgan"])
 @pytest.mark.parametrize("types", MIXED)
 def test_networks_in_other_floating_types_train_as_in_float32(method, types):
-    """Losses and penalty of the first step are those of float32 up to rounding, and everything that reads a run works."""
+    """Losses and penalty of the first step are those of float32 up to rounding, and what reads a run works."""
     found = {}
     for kinds in (types, (torch.float32, torch.float32)):
         torch.manual_seed(0)

@@ -223,8 +223,9 @@ def finite_difference_r1(
     critic (batch 128) had a cosine of only 0.24 to 0.38 with the exact R1 gradient (64 draws: 0.88), measured on
     2026-11-21. It saves little time (1.53 against 1.59 of a plain critic step). A step of 0.01 is lost in the rounding
     of half precision: under autocast both forwards are in float32, and critics in half precision are refused. Lazy R1
-    is the better saving; this form is for critics whose layers have no second derivative. The two forwards share their random draws (dropout, noise) and their constrained weights. On a small
-    critic the cosine was 0.09: measure yours by :func:`~tightrope.penalties.gradient_noise` and raise ``draws``.
+    is the better saving; this form is for critics whose layers have no second derivative. The two forwards share their
+    random draws (dropout, noise) and their constrained weights. On a small critic the cosine was 0.09: measure yours by
+    :func:`~tightrope.penalties.gradient_noise` and raise ``draws``.
 
     Source: Lin et al. 2025 (2501.08316), approximated R1 ``lam |D(x + sigma e) - D(x)|^2`` with
     ``lam = gamma / (2 sigma^2)``.
@@ -280,8 +281,8 @@ def _finite_difference(
     module, rows = module_of(critic), rows_of(critic)
     if module is not None and floating_type(module) in _HALF:
         raise UserError(
-            "Expected a critic in float32 or better for the finite-difference penalty, got one in half precision, whose "
-            "rounding is larger than the change that is measured; use critic.float(), or the exact r1 or r2."
+            "Expected a critic in float32 or better for the finite-difference penalty, got one in half precision, "
+            "whose rounding is larger than the change that is measured; use critic.float(), or the exact r1 or r2."
         )
     x = x.float() if x.dtype in _HALF else x
     points = [x + sigma * normal_like(x, rng) for _ in range(int(draws))]

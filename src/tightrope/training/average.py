@@ -25,8 +25,8 @@ def averaged_copy(generator: nn.Module) -> nn.Module:
     """A copy of ``generator`` in eval mode that takes no gradients, to be moved by :func:`update_average_`.
 
     Half-precision tensors become float32, since small steps of an average would be rounded away; such a copy takes
-    latents of half precision, too. In evaluation mode, layers under a spectral norm, ours or torch's, are divided by the largest singular
-    value of the averaged weight itself.
+    latents of half precision, too. In evaluation mode, layers under a spectral norm, ours or torch's, are divided by
+    the largest singular value of the averaged weight itself.
 
     **Cost**: in evaluation mode one pass over each such weight per use, and an eigendecomposition of its smaller side
     whenever it has changed (for our ``norm="operator"``, Lanczos).

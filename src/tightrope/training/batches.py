@@ -15,7 +15,7 @@ from tightrope.training.run import Run
 
 
 def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any, Tensor | None]:
-    """A batch and its labels where the run trains, in the critic's dtype and memory layout; labels only where they are used.
+    """A batch and its labels where the run trains, in the critic's dtype and layout; labels only where they are used.
 
     Raises:
         UserError: Samples that are no tensor in floating point, or labels that are no classes ``[batch]``.
