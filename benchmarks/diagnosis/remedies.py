@@ -24,6 +24,7 @@ import torch
 
 from tightrope.monitor.what_if.changes import changes, smaller
 from tightrope.monitor.what_if.game import Game, Settings, State, game_of
+from tightrope.monitor.what_if.respond import respond
 
 from .faults import right
 from .job import Job
@@ -62,7 +63,7 @@ class Mended(Monitored):
         if self.now != self.at:
             return
         began = time.process_time()
-        found = self.monitor.respond(self.seconds)
+        found = respond(self.monitor, self.seconds)
         self.asked = round(time.process_time() - began, 2)
         self.found = [[f.cause, f.confidence, list(f.candidates)] for f in found[:3]]
         if found and found[0].cause != "healthy" and found[0].confidence != "low":

@@ -11,6 +11,7 @@ from tightrope._plumbing.files import as_path
 from tightrope.doctor.what_if import ask_run
 from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.rules.logged import from_rows
+from tightrope.monitor.what_if.respond import respond
 from tightrope.runs.diagnosis import of_record
 from tightrope.runs.record import read_run
 from tightrope.runs.rows import decode
@@ -42,7 +43,7 @@ def diagnose(thing: Monitor | Path | str, *, what_if: bool = False, seconds: flo
     """
     check_number("seconds", seconds, 60.0)
     if isinstance(thing, Monitor):
-        return thing.respond(seconds) if what_if else thing.diagnose()
+        return respond(thing, seconds) if what_if else thing.diagnose()
     if not isinstance(thing, (str, Path)):
         raise UserTypeError(
             f"Expected a Monitor, a run folder or a metrics.jsonl, got a {type(thing).__name__}; pass one of these."

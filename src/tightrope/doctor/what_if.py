@@ -9,6 +9,7 @@ import torch
 from tightrope._plumbing.errors import UserError
 from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.responses import explained, with_responses
+from tightrope.monitor.what_if.respond import respond
 from tightrope.runs.assemble import Assembled, assemble
 from tightrope.runs.checkpoint import (
     checkpoint_paths,
@@ -44,7 +45,7 @@ def ask_run(folder: Path, found: Diagnosis, seconds: float) -> Diagnosis:
     try:
         _, monitor = watched(folder)
         monitor.close()
-        monitor.respond(seconds, gate=False)
+        respond(monitor, seconds, gate=False)
     finally:
         set_random_state(before)
     return with_responses(found, monitor.history)

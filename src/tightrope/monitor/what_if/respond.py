@@ -90,8 +90,11 @@ class _Play:
         return found
 
 
-def respond(monitor: Monitor, seconds: float, *, gate: bool = True) -> Diagnosis:
-    """Play branches of a monitored training and diagnose; the training itself is left exactly as it is.
+def respond(monitor: Monitor, seconds: float = 60.0, *, gate: bool = True) -> Diagnosis:
+    """Play copies of a monitored training on, with one change each, to find out what would help; then diagnose.
+
+    Only where samples do not come closer to the data and nothing stronger explains it. The training itself is left as
+    it is, bit for bit.
 
     Args:
         monitor: Of the training.
