@@ -266,7 +266,7 @@ def test_a_form_calls_with_labels_and_what_was_constant() -> None:
 
 
 def test_trouble_of_its_own_is_said_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr(respond, "asked", fails)

@@ -20,11 +20,10 @@ from tightrope.runs.checkpoint import (
     set_random_state,
 )
 from tightrope.runs.config import read_config
+from tightrope.runs.diagnosis import WATCHED
 from tightrope.runs.watch import monitor_of
 from tightrope.training import train
 
-WATCHED = 34
-"""Steps that the copy is trained on, so that its monitor sees rows, latents and gradients."""
 HELD = 256
 
 

@@ -64,6 +64,12 @@ def smaller(game: Game, kind: str) -> Iterator[Change]:
         yield _weight(game, 0.1, kind)
 
 
+def larger(game: Game, kind: str) -> Iterator[Change]:
+    """Larger changes of a kind."""
+    if kind == "penalty weaker":
+        yield _weight(game, 0.0001, kind)
+
+
 def _weight(game: Game, factor: float, kind: str) -> Change:
     penalties = tuple((name, factor * weight) for name, weight in game.settings.penalties)
     return Change(f"penalty x {factor:g}", f"the penalty's weight times {factor:g}", kind,
