@@ -141,20 +141,6 @@ class Monitor:
         """What was found so far: printable, iterable, ``.healthy``, ``.to_json()``."""
         return with_responses(diagnosis(self.history, self.steps, self.failures), self.history)
 
-    def respond(self, seconds: float = 60.0, *, gate: bool = True) -> Diagnosis:
-        """Play copies of the training on, with one change each, to find out what would help; then diagnose.
-
-        Only where samples do not come closer to the data and nothing stronger explains it. The training is left as it
-        is, bit for bit.
-
-        Args:
-            seconds: About how long it may take.
-            gate: Whether the windows must show samples that are far from the data and come no closer.
-        """
-        from tightrope.monitor.what_if.respond import respond  # needs this module
-
-        return respond(self, seconds, gate=gate)
-
     def troubled(self) -> bool:
         """Whether samples are far from the data and do not come closer, and nothing stronger explains it."""
         return worth_asking(self.history, diagnosis(self.history, self.steps, self.failures))

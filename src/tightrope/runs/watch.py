@@ -15,6 +15,7 @@ from tightrope._plumbing.files import write_atomically
 from tightrope.methods import Method
 from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.preflight import certain, preflight
+from tightrope.monitor.what_if.respond import respond
 from tightrope.optimizers.extragradient import extrapolating
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.config import TrainingSettings
@@ -89,7 +90,7 @@ class Watch:
             self.trouble = f"{first.title} ({first.cause}), since step {first.since}"
         if self.settings.on_trouble == "probe" and self.run.step >= 2 * self._asked and self.monitor.troubled():
             self._asked = max(self.run.step, 1)
-            self.monitor.respond()
+            respond(self.monitor)
             keep(self.monitor, self.folder)
         return self.trouble if self.settings.on_trouble == "stop" else ""
 
