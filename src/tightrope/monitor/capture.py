@@ -29,11 +29,13 @@ class Event:
         value: It, shaped as the tensor.
         graph: Whether a graph of it was kept (``create_graph``).
         at: When.
+        task: Which backward pass it was.
     """
 
     value: Tensor
     graph: bool
     at: int
+    task: int = -1
 
 
 @dataclass
@@ -241,7 +243,8 @@ class Listener:
         def hook(gradient: Tensor) -> None:
             listener = held()
             if listener is not None and not listener.busy:
-                arrived.append(Event(gradient.detach(), torch.is_grad_enabled(), listener._now()))
+                task = torch._C._current_graph_task_id()
+                arrived.append(Event(gradient.detach(), torch.is_grad_enabled(), listener._now(), task))
 
         return hook
 
@@ -275,16 +278,21 @@ class StepListener:
     """Called around every step of every optimiser of the process, as long as it lives.
 
     Torch iterates over its hooks while it calls them, so none is taken off by the garbage collector: one pair of hooks
-    serves all listeners, and goes when the last one is closed.
+    serves all listeners, and goes when the last one is closed. A step that is given a closure computes its gradients
+    inside; there ``evaluated`` is called after the closure's first evaluation.
     """
 
     _live: ClassVar[list[weakref.ref[StepListener]]] = []
     _shared: ClassVar[list[Any]] = []
 
     def __init__(
-        self, before: Callable[[torch.optim.Optimizer, bool], None], after: Callable[[torch.optim.Optimizer], None]
+        self,
+        before: Callable[[torch.optim.Optimizer, bool], None],
+        evaluated: Callable[[torch.optim.Optimizer], None],
+        after: Callable[[torch.optim.Optimizer], None],
     ) -> None:
         self.before, self.after = weakref.WeakMethod(before), weakref.WeakMethod(after)
+        self.evaluated = weakref.WeakMethod(evaluated)
         if not StepListener._shared:
             StepListener._shared += [
                 register_optimizer_step_pre_hook(_before_all),
@@ -309,11 +317,31 @@ class StepListener:
             self._shared.clear()
 
 
-def _before_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    closure = (len(args) > 1 and callable(args[1])) or (bool(kwargs) and callable(kwargs.get("closure")))
+def _before_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:
+    given = args[1] if len(args) > 1 else kwargs.get("closure")
     for listener in StepListener.living():
         if (call := listener.before()) is not None:
-            call(optimizer, closure)
+            call(optimizer, callable(given))
+    if not callable(given):
+        return None
+    watched = _Watched(optimizer, given)
+    return ((args[0], watched, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": watched})
+
+
+class _Watched:
+    """A closure after whose first evaluation the listeners look at the gradients."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any]) -> None:
+        self.optimizer, self.closure, self.first = optimizer, closure, True
+
+    def __call__(self) -> Any:
+        value = self.closure()
+        if self.first:
+            self.first = False
+            for listener in StepListener.living():
+                if (call := listener.evaluated()) is not None:
+                    call(self.optimizer)
+        return value
 
 
 def _after_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:

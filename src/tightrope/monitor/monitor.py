@@ -117,7 +117,7 @@ class Monitor:
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
         self.recent, self.held_out = self._observer.reader.recent, held_out
         self.start: dict[str, dict[str, Tensor]] = {}
-        self._steps = StepListener(self._before, self._after)
+        self._steps = StepListener(self._before, self._evaluated, self._after)
         self._guarded("start", self._observer.begin)
         self._guarded("first weights", self._keep_start)
         self._next = 1
@@ -156,7 +156,7 @@ class Monitor:
         """
         self._check_player(player)
         for optimizer in self.players[player].claimed:
-            self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
+            self._guarded("optimizer", lambda o=optimizer: self._observer.rehearsed(o))  # type: ignore[misc]
             self._after(optimizer)
         if not self.players[player].claimed:
             self._guarded("optimizer", lambda: self._observer.mark(player, self._tick()))
@@ -237,7 +237,10 @@ class Monitor:
     def _before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         if id(optimizer) not in self._stepped and not self._closed:
             self._stepped[id(optimizer)] = weakref.ref(optimizer)
-        self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure, self._clock))
+        self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure))
+
+    def _evaluated(self, optimizer: torch.optim.Optimizer) -> None:
+        self._guarded("optimizer", lambda: self._observer.inspect(optimizer))
 
     def _after(self, optimizer: torch.optim.Optimizer) -> None:
         self._guarded("optimizer", lambda: self._observer.after_step(optimizer, self._tick()))

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.accounts import Leaves, critic_account, generator_account
+from tightrope.monitor.capture import version_of
 from tightrope.monitor.history import History
-from tightrope.monitor.ledger.replay import CannotReplayError
+from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.passes import BOTH, classes, turned
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of
 from tightrope.monitor.readings import Reader
 from tightrope.monitor.roles import StepMark, judged
@@ -91,8 +93,8 @@ class Observer:
         self.history.points = self.players["critic"].listener.leaf_calls
         counters.last, counters.cycle = counters.cycle, 0
 
-    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool, now: int) -> None:
-        """In the hook before ``optimizer.step``."""
+    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        """In the hook before ``optimizer.step``; a closure brings the gradients later."""
         held = self._holds(optimizer)
         for name in held.claimed:
             counters = self.players[name].counters
@@ -102,9 +104,19 @@ class Observer:
             self._stranger(optimizer)
         for name, parameters in held.own.items():
             self._count(self.players[name], optimizer, parameters)
+        if not closure:
+            self.inspect(optimizer)
+
+    def rehearsed(self, optimizer: torch.optim.Optimizer) -> None:
+        """As before a step that is not taken: flags and rates are read, and no gradient is explained."""
+        self.before_step(optimizer, True)
+        self.inspect(optimizer, explain=False)
+
+    def inspect(self, optimizer: torch.optim.Optimizer, *, explain: bool = True) -> None:
+        """Look at the gradients that an optimiser is about to apply."""
         if self.open and torch._C._current_graph_task_id() == -1:
-            for name, parameters in held.own.items():
-                self._inspect(self.players[name], optimizer, parameters, closure, now)
+            for name, parameters in self._holds(optimizer).own.items():
+                self._inspect(self.players[name], optimizer, parameters, explain)
 
     def after_step(self, optimizer: torch.optim.Optimizer, now: int) -> None:
         """In the hook after it."""
@@ -150,7 +162,7 @@ class Observer:
         counters.last_state = {**counters.last_state, id(optimizer): count}
 
     def _inspect(
-        self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], closure: bool, now: int
+        self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], explain: bool
     ) -> None:
         seen = self.window.player(player.name)
         seen.steps += 1
@@ -159,6 +171,8 @@ class Observer:
         player.touched |= {id(p) for p in parameters}
         names = {id(p): name for name, p in player.module.named_parameters()}
         seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
+        if player.name == "generator":
+            self._turned()
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
         if with_gradient:
@@ -170,8 +184,8 @@ class Observer:
             self.window.words["not_finite"] = next(
                 (f"gradient of {names.get(id(p), '?')} of the {player.name}" for p in with_gradient
                  if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
-        if closure:
-            seen.silent = "its optimiser takes a closure"
+        if not explain:
+            seen.silent = "no step is taken"
         elif _several_processes():
             seen.silent = "several processes average their gradients"
         elif not player.fresh:
@@ -203,12 +217,15 @@ class Observer:
                           for g, p in zip(start, parameters, strict=True)]) if start else None  # fmt: skip
         leaves, own_step = Leaves(parameters, kept), max(own, default=-1)
 
+        critic, made = self.players["critic"], self.players["generator"].listener.calls
+
         def work() -> None:
+            calls = judged(critic.listener.calls, made, None, self.marks)
             if player.name == "generator":
-                found = generator_account(player.listener, leaves, last, own_step)
+                found = generator_account(player.listener, calls, leaves, last, own_step)
             else:
-                calls = judged(player.listener.calls, self.players["generator"].listener.calls, None, self.marks)
-                found = critic_account(player.listener, calls, leaves, last, own_step, self.history.claims.penalties)
+                penalties = self.history.claims.penalties
+                found = critic_account(player.listener, calls, made, leaves, last, own_step, penalties)
             if found is not None:
                 seen.accounts.append(found)
                 player.suspect |= found.unexplained > SAID and found.kind not in ("losses", "claim")
@@ -219,6 +236,26 @@ class Observer:
             seen.silent = str(reason)
         except (RuntimeError, NotImplementedError) as problem:
             seen.silent = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:120]}"
+
+    def _turned(self) -> None:
+        """Note what the generator gets of a pass that both players share, while the critic is as it was then."""
+        critic, made = self.players["critic"], self.players["generator"].listener.calls
+        since = max((mark.at for mark in self.marks), default=-1)
+        pending = [call for call in critic.listener.calls if call.at > since]
+        if not any(c.attached for c in pending) or any(c.weights != version_of(critic.module) for c in pending):
+            return
+        found = judged(pending, made, None, self.marks)
+        if BOTH not in classes(found, made, since).values():
+            return
+        try:
+            refuse_foreign_hooks(critic.module)
+            self._quiet(lambda: self._turning(turned(critic.module, found, made, since)))
+        except (CannotReplayError, RuntimeError):
+            return
+
+    def _turning(self, found: tuple[float, float] | None) -> None:
+        if found is not None:
+            self.window.numbers["turned"], self.window.numbers["turned_left"] = found
 
     def _quiet(self, work: Callable[[], None]) -> None:
         """Do something with the networks that the hooks must not take for training."""

@@ -121,6 +121,14 @@ def connection(history: History) -> Iterator[Finding]:
         lambda w: w.generator.steps > 0 and w.numbers.get("through_critic", 1) == 0
         and w.numbers.get("critic_calls", 0) > 0 and w.numbers.get("fakes_judged", 0) > 0
     )  # fmt: skip
+    known = [w for w in history.windows if "cut" in w.numbers]
+    behind = Seen([w for w in known if w.numbers["cut"] == 1.0], known)
+    if len(behind) >= 2 and behind.now:
+        yield exact(
+            "generator_detached", behind,
+            "The scores of generated samples have a gradient at the critic's input, and none of it arrives at the "
+            "generator's samples: it is cut off between them.", damage="why it fails", gradients_at_samples=0,
+        )  # fmt: skip
     bare = Seen([w for w in cut.hits if w.numbers.get("at_samples", 0) == 0], cut.among)
     if bare and bare.now:
         yield exact(
@@ -135,14 +143,27 @@ def connection(history: History) -> Iterator[Finding]:
             "The generator has a gradient from other terms, and none of it came through the critic.",
             damage="why it fails", through_critic=0,
         )  # fmt: skip
-    dead = history.where(lambda w: 0 < w.critic.steps == w.critic.no_gradient)
-    if dead and dead.now and not any(w.critic.frozen for w in dead.hits):
-        called = any(w.critic.no_grad_calls for w in dead.hits)
-        yield exact(
-            "critic_called_without_grad" if called else "critic_no_gradient", dead,
-            "The critic steps, and none of its parameters has a gradient"
-            + (": it was called under no_grad." if called else "."), damage="why it fails",
-        )  # fmt: skip
+    yield from _unheard(history)
+
+
+def _unheard(history: History) -> Iterator[Finding]:
+    """The critic steps, and its losses are no part of that: no gradient at all, or a penalty's alone."""
+    dead = history.where(lambda w: 0 < w.critic.steps == w.critic.no_gradient and not w.critic.frozen)
+    deaf = history.where(
+        lambda w: w.numbers.get("critic_heard", 1.0) == 0.0 and len(w.critic.accounts) == min(w.critic.steps, 2)
+        and all(a.share == float("inf") and a.left <= a.error for a in w.critic.accounts)
+    )  # fmt: skip
+    for seen, words in (
+        (dead, "none of its parameters has a gradient"),
+        (deaf, "none of its gradient comes from the scores of real and generated samples, all of it from a penalty"),
+    ):
+        if seen and seen.now:
+            called = any(w.critic.no_grad_calls for w in seen.hits)
+            yield exact(
+                "critic_called_without_grad" if called else "critic_no_gradient", seen,
+                f"The critic steps, and {words}" + (": it was called under no_grad." if called else "."),
+                damage="why it fails",
+            )  # fmt: skip
 
 
 def shares(history: History) -> Iterator[Finding]:
