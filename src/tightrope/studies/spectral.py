@@ -2,7 +2,7 @@
 
 Fashion-MNIST at 16 pixels, the paper's standard CNN with an eighth of its channels, 250 generator steps at setting D,
 there with one critic step as in figure 11, and 600 at C, where the paper makes 100,000. N(0, 0.02) weights suit width
-64; every arm runs with those or He's, whichever had the smaller mean log FD on three seeds of its own (part ``choose``).
+64; every arm has those or He's, whichever had the smaller mean log FD on three seeds of its own (part ``choose``).
 
 A first registration chose by one seed. The runs of that seed and of seeds 7400 and 7401 at D were seen before it was
 changed, so every comparison is made on seeds 7410 to 7414, which were not.
