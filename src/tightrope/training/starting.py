@@ -20,6 +20,7 @@ from tightrope.optimizers.settings import Lookahead as LookaheadSettings
 from tightrope.penalties import refuse_coupled
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import averaged_copy
+from tightrope.training.pace import Pace
 from tightrope.training.run import Precision, Run
 
 
@@ -128,6 +129,7 @@ def start(
         _lookahead(method.play.lookahead, generator, critic),
         sample_shape=found,
         channels_last=in_channels_last["critic"],
+        pace=Pace() if method.play.chosen_by_run else None,
     )
 
 
