@@ -51,8 +51,8 @@ def trained(folder: Path, method: str, seed: int, settings: dict[str, Any], meas
         return
     config = runs.resolve(
         "digits", method=method, network="mlp", steps=STEPS, seed=seed, batch_size=64, threads=1, log_every=EVERY,
-        sample_every=STEPS, checkpoint_every=STEPS, evaluate_every=STEPS // 6 if measured else 0, evaluate_n=400 if measured else 20, between_n=400,
-        conditioning_every=0, preflight=False, **settings,
+        sample_every=STEPS, checkpoint_every=STEPS, conditioning_every=0, preflight=False,
+        evaluate_every=STEPS // 6 if measured else 0, evaluate_n=400 if measured else 20, between_n=400, **settings,
     )  # fmt: skip
     runs.begin(folder, config, quiet=True)
 

@@ -10,8 +10,6 @@ from tightrope.monitor.history import History, Place
 RANK, SLOW = 25, 30
 FAR, GAIN = 0.1, 0.9
 """A distance from the data below which nothing has to be explained, and the ratio of thirds that is progress."""
-LOST = 1.5
-"""Times the earlier distance from which on what was gained since counts as lost."""
 WORDS: dict[Place, str] = {
     "here": "Go on from where the training stands.",
     "fresh": "Go on from the present weights with new optimisers: their moments come from the fault.",
@@ -77,8 +75,8 @@ def _lost(finding: Finding, history: History) -> str:
         return ""
     now = sorted(value for _, value in series[-3:])[1]
     before = [value for step, value in series if step < finding.since]
-    if len(before) >= 3 and finding.rank < RANK and now > LOST * (near := sorted(before[-3:])[1]):
-        gone = f"samples were nearer to the data ({near:.2g}, now {now:.2g})"
+    if len(before) >= 3 and finding.rank < RANK and now >= (near := sorted(before[-3:])[1]):
+        gone = f"samples have come no nearer to the data since ({near:.2g}, now {now:.2g})"
         return f"Go back to a checkpoint from before step {finding.since}: {gone}."
     if now > series[0][1] and finding.rank < RANK:
         far = f"samples are farther from the data than at first ({now:.2g}, then {series[0][1]:.2g})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,14 +32,21 @@ def of_record(record: RunRecord) -> Diagnosis:
 
 def with_next_step(record: RunRecord, found: Diagnosis) -> Diagnosis:
     """A run's diagnosis with the command that finds out more, and its cost."""
-    return dataclasses.replace(found, next_step=_next_step(record, found))
-
-
-def _next_step(record: RunRecord, found: Diagnosis) -> str:
-    """The command that finds out more: a fix measured over seeds where copies named one, else copies."""
-    folder = shlex.quote(str(record.path))
     speeds = sorted(record.series("steps_per_second").values.tolist())
-    speed = speeds[len(speeds) // 2] if speeds else 0.0
+    return dataclasses.replace(
+        found, next_step=command(record.path, found, speeds[len(speeds) // 2] if speeds else 0.0)
+    )
+
+
+def command(path: Path, found: Diagnosis, speed: float) -> str:
+    """The command that finds out more: a fix measured over seeds where copies named one, else copies.
+
+    Args:
+        path: Run folder.
+        found: What is known.
+        speed: Steps per second, to say what it costs; 0 if unknown.
+    """
+    folder = shlex.quote(str(path))
     fix = next((str(f.evidence["fix"]) for f in found if f.evidence.get("fix")), "")
     if fix:
         steps = 2 * PROBE_STEPS * PROBE_SEEDS

@@ -182,14 +182,14 @@ def after_repair(monitor: Monitor, found: Diagnosis, until: float) -> dict[str, 
         monitor: Of the training.
         found: Its findings.
         until: When the time is up.
-
-    Raises:
-        CannotPlayError: Copies of this training cannot be played.
     """
     first = next((f for f in found if f.cause != "healthy" and f.confidence != "low"), None)
     if first is None or CAUSES[first.cause].kind != "ledger" or first.damage == "harmless":
         return {}
-    return {first.cause: _place(monitor, AS_IS, until)[0]}
+    try:
+        return {first.cause: _place(monitor, AS_IS, until)[0]}
+    except CannotPlayError:
+        return {}
 
 
 def _place(monitor: Monitor, change: Change, until: float) -> tuple[Place, dict[str, float]]:
