@@ -56,7 +56,7 @@ class History:
         responses: Findings of the response tests made last, and what these tests say of themselves.
         cycles: Calls of ``monitor.step``.
         points: Calls of the critic at leaves that require a gradient, as penalties make them.
-        rows: Pools of the data.
+        transformed: Calls of the critic inside function transforms, where nothing is captured.
     """
 
     claim: Claim | None
@@ -70,6 +70,7 @@ class History:
     responses: tuple[list[Finding], str] = field(default_factory=lambda: ([], ""))
     cycles: int = 0
     points: int = 0
+    transformed: int = 0
 
     def add(self, window: Window) -> None:
         """Keep a window; of very many the first and the last ones."""
