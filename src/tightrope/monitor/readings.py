@@ -65,6 +65,8 @@ class Reader:
         self.samples.read(window, found, real)
         self.recent.take(found, self._outputs([one.call for one, _ in split["critic"]]))
         window.numbers["critic_calls"] = len(found)
+        if self.held_out is not None and window.numbers.get("shown_scaled") == 1.0:
+            window.numbers["held_std"] = float(self.held_out.float().std())
         if self.held_out is not None and window.step >= 20:
             read_held_out(window, critic.network, critic.module, found, self.held_out)
 
@@ -93,6 +95,8 @@ class Reader:
                 continue
             if reach is not None:
                 self.history.ends[name] = reach
+            if name == "critic" and self.history.statics.get("constrained"):
+                self.history.statics["gain"] = bookkeeping.gain(player, calls[name][0])
 
     def _connection(self, window: Window, found: Sequence[Judged], marks: Sequence[StepMark]) -> None:
         """Whether the generator's step saw anything that came through the critic; terms times 0 are nothing."""

@@ -59,7 +59,7 @@ def _unequal(history: History) -> Iterator[Finding]:
         fit = seen.last.critic.fit
         assert fit is not None
         ratio = fit.weights[0] / fit.weights[1]
-        strong = max(ratio, 1 / ratio) >= 5
+        strong = max(ratio, 1 / ratio) >= 3.5
         found = exact("critic_halves_unequal", seen, f"In the critic's loss the {fit.name}.", ratio=ratio, expected=1)
         yield found if strong else Finding(**{**vars(found), "confidence": "low"})
 
@@ -181,10 +181,11 @@ def shares(history: History) -> Iterator[Finding]:
             "the critic.", {"share": middle}, found[0][0], confidence, "why it fails",
         )  # fmt: skip
     elif 1e-6 < middle < 0.01:
+        sure: Confidence = "medium" if stuck(history) else "low"
         yield Finding(
             "adversarial_drowns_reconstruction",
             f"{100 * (1 - middle):.4g} % of the gradient at the generator's samples come through the critic, although "
-            "another term is part of the loss.", {"share": middle}, found[0][0], "low", "why it fails",
+            "another term is part of the loss.", {"share": middle}, found[0][0], sure, "why it fails",
         )  # fmt: skip
 
 
