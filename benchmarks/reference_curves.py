@@ -3,9 +3,9 @@
     python -m benchmarks.reference_curves runs --out FOLDER     # trains: five methods, three seeds each, and a sick one
     python -m benchmarks.reference_curves write --out FOLDER    # docs/results/curves/*.svg, report/reference.json
 
-Digits (8 by 8 grey), the networks ``mlp`` of width 64, batches of 64; everything else is the method's own
-default but the rates, which are raised so that 300 generator steps suffice. A band reaches from the smallest to the largest of the three
-seeds, each a running median over five rows.
+Digits (8 by 8 grey), the networks ``mlp`` of width 64, batches of 64; everything else is the method's own default but
+the rates, which are raised so that 300 generator steps suffice. A band reaches from the smallest to the largest of the
+three seeds, each a running median over five rows.
 """
 
 from __future__ import annotations
