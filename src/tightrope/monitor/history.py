@@ -59,7 +59,7 @@ class History:
         places: From where to go on once a cause is mended, by cause: what copies of the mended training said.
         cycles: Calls of ``monitor.step``.
         points: Calls of the critic at leaves that require a gradient, as penalties make them.
-        rows: Pools of the data.
+        transformed: Calls of the critic inside function transforms, where nothing is captured.
     """
 
     claim: Claim | None
@@ -74,6 +74,7 @@ class History:
     places: dict[str, Place] = field(default_factory=dict)
     cycles: int = 0
     points: int = 0
+    transformed: int = 0
 
     def add(self, window: Window) -> None:
         """Keep a window; of very many the first and the last ones."""

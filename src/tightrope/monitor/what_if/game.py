@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import per_sample
 from tightrope.losses import LOSSES
-from tightrope.monitor.capture import StepListener
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.hypotheses import Claim, claim_of, of_probabilities
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.observe import _several_processes
 from tightrope.monitor.recent import Recent, Rows, floats
+from tightrope.monitor.steps import StepListener
 
 if TYPE_CHECKING:
     from tightrope.monitor.monitor import Monitor
