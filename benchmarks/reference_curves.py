@@ -3,9 +3,9 @@
     python -m benchmarks.reference_curves runs --out FOLDER     # trains: five methods, three seeds each, and a sick one
     python -m benchmarks.reference_curves write --out FOLDER    # docs/results/curves/*.svg, report/reference.json
 
-Digits (8 by 8 grey), the networks ``mlp``, batches of 64; everything else is the method's own default but the rates,
-which are raised so that 300 generator steps suffice. A band reaches from the smallest to the largest of the three
-seeds, each a running median over five rows.
+Digits (8 by 8 grey), the networks ``mlp`` of width 64, batches of 64; everything else is the method's own default but
+the rates, which are raised so that 300 generator steps suffice. A band reaches from the smallest to the largest of the
+three seeds, each a running median over five rows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def trained(folder: Path, method: str, seed: int, settings: dict[str, Any], meas
     if (folder / "status.json").exists():
         return
     config = runs.resolve(
-        "digits", method=method, network="mlp", steps=STEPS, seed=seed, batch_size=64, threads=1, log_every=EVERY,
+        "digits", method=method, network="mlp", width=64, steps=STEPS, seed=seed, batch_size=64, threads=1,
+        log_every=EVERY,
         sample_every=STEPS, checkpoint_every=STEPS, conditioning_every=0, preflight=False,
         evaluate_every=STEPS // 6 if measured else 0, evaluate_n=400 if measured else 20, between_n=400, **settings,
     )  # fmt: skip
@@ -78,7 +80,8 @@ def bands(folder: Path) -> dict[str, Any]:
             signals[key] = [[float(f"{v:.3g}") for v in ends] for ends in (smooth.min(0), smooth.max(0))]
         places = [round(float(v) / STEPS, 3) for v in series[0].steps[pick]]
         found[method] = {"places": places, "settings": settings, "signals": signals}
-    return {"steps": STEPS, "data": "digits", "network": "mlp", "batch_size": 64, "seeds": len(SEEDS), "methods": found}
+    return {"steps": STEPS, "data": "digits", "network": "mlp of width 64", "batch_size": 64, "seeds": len(SEEDS),
+            "methods": found}  # fmt: skip
 
 
 def draw(folder: Path, kept: dict[str, Any], out: Path) -> None:
@@ -113,7 +116,7 @@ def main() -> None:
             for seed in SEEDS:
                 trained(options.out / f"{method}-{seed}", method, seed, settings, seed == 0)
             trained(options.out / f"{method}-sick", method, 0, SICK[method][1], True)
-            print(method, flush=True)
+            print(method, round(time.process_time(), 1), flush=True)
         return
     kept = bands(options.out)
     (ROOT / PATH).write_text(json.dumps(kept, separators=(",", ":")) + "\n")

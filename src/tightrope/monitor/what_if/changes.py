@@ -29,7 +29,7 @@ AS_IS = Change("as it is", "nothing changed", "", lambda state: state)
 
 
 def changes(game: Game) -> Iterator[Change]:
-    """One large change of each kind that can be tried on a game."""
+    """Large changes of each kind that can be tried on a game."""
     for player in ("generator", "critic"):
         yield Change(f"{player} rate / 16", f"the {player}'s rate divided by 16", f"{player} rate down",
                      _rates(player, 1 / 16))  # fmt: skip
@@ -41,6 +41,7 @@ def changes(game: Game) -> Iterator[Change]:
     now = game.settings
     if now.penalties:
         yield _weight(game, 0.01, "penalty weaker")
+        yield _weight(game, 0.0001, "penalty weaker")
         yield _weight(game, 10, "penalty stronger")
     elif now.clip is None:
         yield _damped(1.0)
@@ -62,12 +63,6 @@ def smaller(game: Game, kind: str) -> Iterator[Change]:
         yield _damped(0.1)
     elif kind == "penalty weaker":
         yield _weight(game, 0.1, kind)
-
-
-def larger(game: Game, kind: str) -> Iterator[Change]:
-    """Larger changes of a kind."""
-    if kind == "penalty weaker":
-        yield _weight(game, 0.0001, kind)
 
 
 def _weight(game: Game, factor: float, kind: str) -> Change:

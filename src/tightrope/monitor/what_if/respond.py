@@ -18,7 +18,7 @@ from tightrope.monitor.history import Place
 from tightrope.monitor.responses import WORDS, explained, worth_asking
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.what_if.branch import Table, played, table_of
-from tightrope.monitor.what_if.changes import AS_IS, Change, changes, larger, smaller
+from tightrope.monitor.what_if.changes import AS_IS, Change, changes, smaller
 from tightrope.monitor.what_if.gains import WORTH, Gain, Response
 from tightrope.monitor.what_if.game import CannotPlayError, Game, aside, game_of
 from tightrope.monitor.what_if.place import best_place, games, in_numbers
@@ -36,6 +36,8 @@ YOUNG = 600
 NEAR, IMPROVING, ENOUGH = 0.1, 0.75, 0.7
 """A distance that needs no cure; a branch as it is that ends below this share of where it began cures itself;
 the share of the best change's gain with which a milder one is named in its place."""
+UNTRAINED = 1.0
+"""About the distance of untrained samples: those that come back from farther away have not come closer yet."""
 
 
 @dataclass
@@ -74,7 +76,7 @@ class _Play:
         state = "stuck"
         if distance < NEAR:
             state = "near"
-        elif distance < IMPROVING * start and not self.game.from_start:
+        elif distance < IMPROVING * min(start, UNTRAINED) and not self.game.from_start:
             state = "improving"
         found = Response(self.game.from_start, start, distance, state, self.rounds, len(first))
         if state != "stuck":
@@ -87,8 +89,6 @@ class _Play:
             milder = [self.more(Gain(change), REPLICATES) for change in smaller(self.game, best[0].change.kind)]
             enough = [g for g in milder if g.mean > ENOUGH * best[0].mean and g.low > 0]
             found.milder = enough[0] if enough else None
-            if not enough:
-                tried += [self.more(Gain(change), REPLICATES) for change in larger(self.game, best[0].change.kind)]
         found.gains = sorted(tried, key=lambda g: -g.mean)
         found.distance = sum(one[1] for one in self.as_is.values()) / len(self.as_is)
         found.replicates = len(self.as_is)
