@@ -12,15 +12,15 @@ from tightrope._plumbing.errors import UserError
 ELSEWHERE: Final = {
     "learning-rate": "lr rate step-size glr dlr lr-g lr-d g-lr d-lr",
     "batch-size": "batch bs batch-gpu train-batch-size batchsize",
-    "resolution": "image-size img-size size res imsize imagesize sz image-resolution img-resolution crop-size load-size "
-    "fine-size",
+    "resolution": "image-size img-size size res imsize imagesize sz image-resolution img-resolution crop-size "
+    "load-size fine-size",
     "out": "outdir output output-dir results results-dir logdir log-dir models-dir name save-dir save-path desc outf o "
     "out-dir exp-name run-name checkpoint-dir",
     "device": "gpu gpus cuda gpu-ids gpu-id use-cuda no-cuda accelerator devices",
     "more-steps": "additional-steps extra-steps epochs",
     "images": "epochs n-epochs num-epochs max-epochs total-epochs nepoch kimg total-kimg",
-    "steps": "num-train-steps iterations iters n-iter n-iters niter max-steps max-iter max-iters total-steps total-iters "
-    "num-steps train-iters train-steps",
+    "steps": "num-train-steps iterations iters n-iter n-iters niter max-steps max-iter max-iters total-steps "
+    "total-iters num-steps train-iters train-steps",
     "minutes": "time hours max-time seconds",
     "flip": "mirror hflip horizontal-flip random-flip dataset-aug-prob",
     "channels": "grayscale greyscale nc num-channels n-channels image-channels in-channels",
@@ -36,7 +36,8 @@ ELSEWHERE: Final = {
     "n-critic": "critic-iters n-dis d-steps num-d-steps d-iters disc-iters gradient-accumulate-every",
     "gamma": "r1-gamma reg-param lambda-r1 r1 r1-weight lambda lambda-gp gp-weight",
     "weight": "lambda-gp gp-weight gp lambda lambda-gradient-penalty gamma",
-    "checkpoint-every": "save-every save-freq save-interval snap snapshot checkpoint checkpoint-freq checkpoint-interval",
+    "checkpoint-every": "save-every save-freq save-interval snap snapshot checkpoint checkpoint-freq "
+    "checkpoint-interval",
     "sample-every": "img-snap image-snap sample-interval sample-freq save-image-every",
     "from-run": "load-from resume resume-from pretrained init-from finetune fine-tune load ckpt weights",
     "network": "cfg arch architecture model backbone generator",
