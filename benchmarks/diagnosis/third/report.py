@@ -21,7 +21,9 @@ NAMELESS = ("unknown_trouble", "no_progress", "refuted_unexplained")
 Row = dict[str, Any]
 WIDER = {  # labels found too narrow after the run: what was said is true of the loop as well
     "amp_digits/integer_division": "batch_repeated",
+    "amp_digits/weight_zero": "penalty_detached",
     "ema_digits/no_r1": "penalty_detached",
+    "gp_waves/not_added": "penalty_detached",
     "one_adam_moons/critic_group_missing": "optimizer_other_player",
     "wgan_grid/eight_rows_sixteen_times": "few_rows",
 }
@@ -141,6 +143,7 @@ def criteria(rows: list[Row], far: dict[tuple[str, int], float], access: str) ->
         f"| right first, harmful, exact | 98 % | {share(right(last(r), accepted[r['key']]) for r in exact)} |",
         f"| among three, harmful, exact | - | {share(among_three(last(r), accepted[r['key']]) for r in exact)} |",
         f"| wrong first, harmful | at most 5 % | {share(wrong(last(r), accepted[r['key']]) for r in harmful)} |",
+        f"| harmful, and nothing said but healthy | - | {share(not last(r) for r in harmful)} |",
         f"| with the labels in doubt widened: right first, harmful | {asked[0]} | {share(right(last(r), wider[r['key']]) for r in harmful)} |",
         f"| likewise, exact | 98 % | {share(right(last(r), wider[r['key']]) for r in exact)} |",
         f"| likewise, wrong first | at most 5 % | {share(wrong(last(r), wider[r['key']]) for r in harmful)} |",
