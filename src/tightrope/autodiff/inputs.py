@@ -216,6 +216,11 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
                 total, x, create_graph=create_graph, retain_graph=create_graph or more, allow_unused=True
             )
         except RuntimeError as problem:
+            if "non-zero size" in str(problem):
+                raise UserError(
+                    "Expected a critic whose feature maps have values, got one with maps of size zero, through which "
+                    "torch takes no gradient; use larger samples or fewer strides."
+                ) from problem
             if "use_reentrant" not in str(problem):
                 raise
             raise UserError(
