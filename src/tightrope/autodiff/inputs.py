@@ -109,6 +109,12 @@ def critic_scores(critic: Critic, x: Tensor, rows: int | None = None) -> list[Te
     return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(called(critic, x))]
 
 
+def _totals(critic: Critic, x: Tensor) -> list[Tensor]:
+    """The sum of each critic's scores, whose gradient is that of :func:`critic_scores` with fewer operations."""
+    rows = rows_of(critic)
+    return [_checked(scores, len(x), rows).sum() for scores in scores_of(called(critic, x))]
+
+
 def _checked(scores: Tensor, samples: int, rows: int) -> Tensor:
     """``scores``, if there is one row of them per ``rows`` samples."""
     if scores.dim() and scores.shape[0] * rows == samples and scores.numel():
@@ -196,8 +202,9 @@ def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool)
             given = leaf if torch.is_autocast_enabled(x.device.type) else leaf.to(x.dtype)
         else:
             given = leaf = differentiable(x)
-        with lean_derivatives(critic) if create_graph else nullcontext():
-            totals = [scores.sum() for scores in critic_scores(critic, given)]
+        known = isinstance(critic, Remembered) and critic.knows(given)  # nothing will be called
+        with lean_derivatives(critic) if create_graph and not known else nullcontext():
+            totals = _totals(critic, given)
         if together:
             totals = [_sum(totals)]
         found = [_gradient(total, leaf, create_graph, k + 1 < len(totals)) for k, total in enumerate(totals)]
@@ -237,7 +244,7 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
 
 def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> list[Tensor]:
     x = leaf(x)
-    totals = [scores.sum() for scores in critic_scores(critic, x)]
+    totals = _totals(critic, x)
     if together:
         totals = [_sum(totals)]
     return [
