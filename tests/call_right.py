@@ -157,6 +157,7 @@ RIGHT: dict[str, Callable[[Path], new.Given]] = {
     "runs.load_newest": lambda at: {"run": at / "run"},
     "runs.read_config": lambda at: {"run": at / "run"},
     "report.read_run": lambda at: {"path": at / "run"},
+    "report.assessment": lambda at: {"run": at / "run"},
     "report.summary": lambda at: {"run": at / "run"},
     "methods.Method": lambda _: new.hinge(),
     "studies.statistics.correlation_between": lambda _: {

@@ -177,3 +177,11 @@ def test_incomplete_games():
         outer_step(game, players, [torch.optim.SGD(players[0].parameters(), lr=0.1)])
     with pytest.raises(ValueError, match="which out of"):
         eigenvalues(game, players, which="largest")
+
+
+def test_no_kink_is_seen_where_half_precision_rounds():
+    game, players = mlp_game()
+    for player in players:
+        player.bfloat16()
+    with pytest.raises(ValueError, match="in float32 or float64 for a test by differences, got half precision"):
+        field_jacobian(game, players)

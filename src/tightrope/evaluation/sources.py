@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, open_data
-from tightrope.evaluation import Samples
 from tightrope.evaluation.features import FeatureNetwork, classifier
 from tightrope.evaluation.features.named import FEATURES, named_features
+from tightrope.evaluation.samples import Samples
 
 SPLITS = ("all", "train", "test")
 

@@ -24,6 +24,7 @@ from tightrope.autodiff import (
     undisturbed,
 )
 from tightrope.autodiff.types import Critic
+from tightrope.autodiff.view import taken_by
 from tightrope.methods.game import mean_score
 from tightrope.penalties import interpolate
 from tightrope.perturbations import adaptive_of
@@ -209,6 +210,7 @@ def signals(run: Run, step: Step, real: Tensor, labels: Tensor | None = None, *,
         "critic_gradient_norm": float(step.critic.gradient_norm),
         "generator_gradient_norm": float(step.generator.gradient_norm),
     }
+    real = taken_by(run.critic, real)
     rng = torch.Generator().manual_seed((seed * 1_000_003 + step.step) % 2**63)
     with undisturbed(run.generator, run.critic):
         with torch.no_grad(), run.autocast():

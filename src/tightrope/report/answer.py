@@ -126,7 +126,9 @@ def next_step(record: RunRecord, found: Course, diagnosis: Diagnosis) -> str:
     """What to do now: the remedy of a finding, more steps, other weights, or nothing."""
     strong = [f for f in diagnosis if f.cause != "healthy" and f.confidence != "low"]
     if strong:
-        return f"For the first finding: {strong[0].remedy} Then confirm it: {strong[0].confirm}"
+        return f"For the first finding: {strong[0].remedy} Then confirm it: {diagnosis.next_step or strong[0].confirm}"
+    if diagnosis.next_step:
+        return diagnosis.next_step
     run = record.name
     if found.trend == "unknown":
         return "Measure more often: tightrope train --evaluate-every, or tightrope evaluate now."
