@@ -48,7 +48,7 @@ text { font: 12px system-ui, sans-serif; fill: #56636f } .grid, .axis { stroke: 
 
 def trained(folder: Path, method: str, seed: int, settings: dict[str, Any], measured: bool) -> None:
     """One run, unless it is there."""
-    if (folder / "status.json").exists():
+    if (folder / "status.json").exists() and read_run(folder).state == "finished":
         return
     config = runs.resolve(
         "digits", method=method, network="mlp", width=64, steps=STEPS, seed=seed, batch_size=64, threads=1,
@@ -68,8 +68,9 @@ def medians(values: np.ndarray, wide: int = 5) -> np.ndarray:
 def bands(folder: Path) -> dict[str, Any]:
     """For each method and signal, places (steps over all steps) and ends of the band."""
     found: dict[str, Any] = {}
+    seeds = [seed for seed in SEEDS if all((folder / f"{method}-{seed}" / "status.json").exists() for method in SOUND)]
     for method, settings in SOUND.items():
-        records = [read_run(folder / f"{method}-{seed}") for seed in SEEDS]
+        records = [read_run(folder / f"{method}-{seed}") for seed in seeds]
         signals: dict[str, Any] = {}
         for key in SHOWN:
             series = [record.series(key) for record in records]
@@ -80,7 +81,7 @@ def bands(folder: Path) -> dict[str, Any]:
             signals[key] = [[float(f"{v:.3g}") for v in ends] for ends in (smooth.min(0), smooth.max(0))]
         places = [round(float(v) / STEPS, 3) for v in series[0].steps[pick]]
         found[method] = {"places": places, "settings": settings, "signals": signals}
-    return {"steps": STEPS, "data": "digits", "network": "mlp of width 64", "batch_size": 64, "seeds": len(SEEDS),
+    return {"steps": STEPS, "data": "digits", "network": "mlp of width 64", "batch_size": 64, "seeds": len(seeds),
             "methods": found}  # fmt: skip
 
 
@@ -112,11 +113,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="of the runs")
     options = parser.parse_args()
     if options.what == "runs":
-        for method, settings in SOUND.items():
-            for seed in SEEDS:
-                trained(options.out / f"{method}-{seed}", method, seed, settings, seed == 0)
-            trained(options.out / f"{method}-sick", method, 0, SICK[method][1], True)
-            print(method, round(time.process_time(), 1), flush=True)
+        for name in ("0", "sick", *map(str, SEEDS[1:])):
+            for method, sound in SOUND.items():
+                settings = SICK[method][1] if name == "sick" else sound
+                seed, measured = int(name) if name.isdigit() else 0, name in ("0", "sick")
+                trained(options.out / f"{method}-{name}", method, seed, settings, measured)
+                print(method, name, round(time.process_time(), 1), flush=True)
         return
     kept = bands(options.out)
     (ROOT / PATH).write_text(json.dumps(kept, separators=(",", ":")) + "\n")
