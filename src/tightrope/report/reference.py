@@ -1,4 +1,4 @@
-"""Reference curves of sound runs, laid behind the curves of another: ``tightrope report RUN --reference``.
+"""Curves of reference runs, laid behind the curves of another: ``tightrope report RUN --reference``.
 
 The bands come from short runs of our own on digits (``benchmarks/reference_curves.py``). A user's run has other data,
 networks and lengths: the band is stretched to the run's length, and says what shape and level are usual for the loss.
@@ -51,8 +51,8 @@ class References:
             "" if own else ", whose data are not yours: compare the shape, and the level of losses and accuracy alone"
         )
         self.said = (
-            f"Light grey: {plural(whole['seeds'], 'sound run')} of {name} on {whole['data']}, {whole['steps']} steps "
-            f"stretched to the length of this run{data}."
+            f"Light grey: {plural(whole['seeds'], 'reference run')} of {name} on {whole['data']}, {whole['steps']} "
+            f"steps stretched to the length of this run{data}."
         )
 
     def band(self, key: str) -> Band | None:
@@ -61,7 +61,7 @@ class References:
             return None
         low, high = (np.asarray(ends, np.float64) for ends in self._kept["signals"][key])
         places: Floats = np.asarray(self._kept["places"], np.float64) * self._end
-        return Band(f"sound {self.method}", places, low, high)
+        return Band(f"reference {self.method}", places, low, high)
 
 
 def _read() -> dict[str, Any]:
