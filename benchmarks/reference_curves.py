@@ -39,6 +39,12 @@ SICK: dict[str, tuple[str, dict[str, Any]]] = {
     "wgan_gp": ("penalty weight 0", {"learning_rate": 5e-4, "n_critic": 3, "weight": 0.0}),
     "wgan": ("a bound of 1", {"learning_rate": 5e-4, "bound": 1.0}),
 }
+PICTURES = (
+    "dcgan_critic_loss", "dcgan_critic_accuracy", "r1_critic_loss", "r1_input_gradient_norm_real", "sn_gan_critic_loss",
+    "sn_gan_d_real", "wgan_gp_wasserstein_estimate", "wgan_gp_input_gradient_norm_real", "wgan_wasserstein_estimate",
+    "wgan_input_gradient_norm_real",
+)  # fmt: skip
+"""Those that docs/howto/gan_curves.md shows."""
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #56636f } .grid, .axis { stroke: #cfd6dd; fill: none }
 .line { fill: none; stroke-width: 2 } .line.raw { stroke-width: .7; opacity: .4 } .s0 { stroke: #0b62a8 }
@@ -85,8 +91,10 @@ def bands(folder: Path) -> dict[str, Any]:
 def draw(folder: Path, kept: dict[str, Any], out: Path) -> None:
     """One picture for each method and signal: the band, and the sick run over it."""
     for method, (name, _) in SICK.items():
+        if not (folder / f"{method}-sick" / "status.json").exists():
+            continue
         record, band = read_run(folder / f"{method}-sick"), kept["methods"][method]
-        for key, (low, high) in band["signals"].items():
+        for key, (low, high) in ((key, ends) for key, ends in band["signals"].items() if f"{method}_{key}" in PICTURES):
             series = record.series(key)
             if len(series) < 2:
                 continue

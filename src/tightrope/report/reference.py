@@ -20,12 +20,10 @@ from tightrope.runs.record import RunRecord
 FILE = "reference.json"
 PATH = f"src/tightrope/report/{FILE}"
 SHOWN = (
-    "critic_loss", "generator_loss", "d_real", "d_fake", "gap", "wasserstein_estimate", "critic_accuracy",
+    "critic_loss", "generator_loss", "d_real", "d_fake", "wasserstein_estimate", "critic_accuracy",
     "input_gradient_norm_real", "input_gradient_norm_fake",
 )  # fmt: skip
 """Quantities that have a band."""
-COMPARABLE = ("critic_loss", "generator_loss", "critic_accuracy")
-"""Those whose level depends on the loss alone and not on the scale of data and scores."""
 
 
 class References:
