@@ -37,11 +37,11 @@ def refuse_ends(found: Tensor, critic: object) -> None:
     """
     if found.grad_fn is None:
         return
-    if isinstance(critic, nn.Module):
-        refuse_sharded(critic, "a derivative of its gradient")
     compiled, known = _compiled_before(), isinstance(critic, nn.Module) and critic in _KNOWN
     if known and not compiled:
         return
+    if isinstance(critic, nn.Module):
+        refuse_sharded(critic, "a derivative of its gradient")
     for node in nodes_of(found.grad_fn):
         name = node.name()
         if compiled and name.startswith("CompiledFunction"):
