@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
+from tightrope._plumbing.words import nearest
 from tightrope.cli import main
+from tightrope.cli.evaluate_command import EvaluateOptions
+from tightrope.cli.export_command import ExportOptions
+from tightrope.cli.report_command import ReportOptions
+from tightrope.cli.resume_command import ResumeOptions
+from tightrope.cli.sample_command import SampleOptions
+from tightrope.cli.train_command import TrainOptions
+from tightrope.networks import NETWORKS
+from tightrope.runs.options import joint_options, method_options
 
 
 @pytest.mark.parametrize(
@@ -28,6 +38,85 @@ from tightrope.cli import main
 def test_the_option_that_was_meant_is_named(words, meant, capsys):
     assert main(words) == 2
     assert meant in capsys.readouterr().err.replace("\n", " ")
+
+
+OPTIONS = {
+    "train": (TrainOptions, [*method_options("r1"), *joint_options(NETWORKS)]),
+    "sample": (SampleOptions, []),
+    "resume": (ResumeOptions, []),
+    "evaluate": (EvaluateOptions, []),
+    "export": (ExportOptions, []),
+    "report": (ReportOptions, []),
+}
+MEANT = {
+    "train": {
+        "learning-rate": "lr learning_rate lerning-rate learningrate learning-rat dlr lr_g",
+        "batch-size": "batch_size batchSize batchsize bs batch bach-size train_batch_size",
+        "resolution": "img_size image_size imageSize image-resolution resoluton size sz crop-size load_size",
+        "images": "epochs n_epochs num-epochs max_epochs kimg",
+        "steps": "niter iters max_iter num_steps total-iters n_iters train-iters step stpes",
+        "device": "gpu gpus gpu_ids cuda use-cuda no_cuda devcie",
+        "latent": "nz z_dim latent_dim latent_size noise-dim",
+        "width": "ngf ndf",
+        "out": "outf output_dir outdir save_dir log-dir checkpoint_dir exp-name results",
+        "threads": "workers num_workers n-cpu",
+        "seed": "manualSeed random_state",
+        "betas": "beta1 b1 beta_2 adam_beta1",
+        "n-critic": "critic_iters n_dis",
+        "gamma": "lambda r1_gamma r1 gp-weight gama",
+        "augment": "diffaugment diff_aug ada augmentation agument",
+        "flip": "horizontal-flip hflip random-flip mirror",
+        "channels": "grayscale greyscale nc num-channels",
+        "from-run": "resume pretrained finetune ckpt",
+        "checkpoint-every": "save_freq save_interval checkpoint",
+        "sample-every": "sample_interval sample_freq",
+        "evaluate-every": "eval_freq eval-interval fid",
+        "log-every": "display_freq log_interval print-freq",
+        "precision": "fp16 half bfloat16 amp mixed_precision dtype",
+        "network": "model arch backbone",
+        "method": "loss algorithm gan_type gan-mode methd",
+        "limit": "max_images num-images max-samples subset",
+        "minutes": "time hours max-time",
+        "conditional": "class_cond cond condtional",
+        "optimizer": "optimiser optim opt",
+        "ema-half-life-images": "ema_decay ema",
+        "wandb": "use_wandb wandb_project",
+        "tensorboard": "tb tensorbord",
+        "skip-broken": "skip_errors skip-brokn",
+        "": "verbose deterministic zzz local_rank fp",
+    },
+    "sample": {
+        "truncation": "trunc psi truncation_psi truncatoin",
+        "n": "num num_samples count n_samples",
+        "label": "class cls category labels",
+        "walk": "interpolation interp video",
+        "step": "checkpoint ckpt epoch",
+        "out": "outdir output",
+        "": "gpu batch_size nrow",
+    },
+    "resume": {"more-steps": "more_steps extra-steps epochs additional_steps", "keep": "kep"},
+    "evaluate": {
+        "metrics": "fid metric",
+        "real": "reference ref",
+        "fake": "generated gen samples",
+        "resolution": "image-size",
+        "features": "feature-extractor",
+    },
+    "export": {"out": "output", "push": "hub push_to_hub"},
+    "report": {"watch": "live follow"},
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "meant"),
+    [(c, typed, meant) for c, row in MEANT.items() for meant, words in row.items() for typed in words.split()],
+)
+def test_what_was_typed_leads_to_what_was_meant_or_to_nothing(command, typed, meant):
+    kind, more = OPTIONS[command]
+    names = [field.name for field in dataclasses.fields(kind)] + [*more]
+    valid = [f"--{name.replace('_', '-')}" for name in names if name not in ("data", "run")]
+    assert not meant or f"--{meant}" in valid
+    assert nearest(f"--{typed}", valid) == (f"--{meant}" if meant else "")
 
 
 def test_one_of_a_kind_may_be_asked_for_in_the_singular(capsys):

@@ -297,7 +297,7 @@ def _unusual(value: Any, *, whole: bool = False) -> bool:
     if is_array(value):
         return value.dtype.kind not in "fiub" or not value.size or bool((value * 0 != 0).any())
     if isinstance(value, Real) and not isinstance(value, bool):
-        return bool(value < 0 or value > _MANY)  # type: ignore[operator]
+        return value < 0 or not value <= _MANY
     if isinstance(value, (list, tuple)):
         return not value or any(map(_unusual, value))
     return False

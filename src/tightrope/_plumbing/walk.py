@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 
@@ -39,3 +40,15 @@ def first_parameter(network: nn.Module) -> nn.Parameter:
                 return p
         waiting += [child for child in reversed(module._modules.values()) if child is not None]
     raise StopIteration
+
+
+def floating_type(network: nn.Module) -> torch.dtype | None:
+    """The dtype of a network's first parameter in floating point; None without one."""
+    waiting = [network]
+    while waiting:
+        module = waiting.pop()
+        for p in module._parameters.values():
+            if p is not None and p.is_floating_point():
+                return p.dtype
+        waiting += [child for child in reversed(module._modules.values()) if child is not None]
+    return None

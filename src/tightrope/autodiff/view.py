@@ -13,10 +13,12 @@ from functools import lru_cache, partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_whole, short
 from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope._plumbing.walk import floating_type
 
 _COLUMNS, _CHANNELS = 4, 2  # of scores, at most, where the tuple has another part with a single one
 _WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
@@ -140,6 +142,15 @@ def labelled(network: nn.Module, labels: Tensor | None) -> nn.Module:
     if labels is None or not getattr(network, "classes", 0):
         return network
     return View(network, labels=labels)
+
+
+def taken_by(network: object, x: Tensor) -> Tensor:
+    """Samples in the floating type of the network that takes them; in float32 or better where no parameter says so."""
+    module = network.network if isinstance(network, Remembered) else network
+    dtype = floating_type(module) if isinstance(module, nn.Module) else None
+    if dtype is None:
+        dtype = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
+    return x if x.dtype is dtype else x.to(dtype)
 
 
 def scores_of(output: object) -> tuple[Tensor, ...]:

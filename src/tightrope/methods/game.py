@@ -28,6 +28,7 @@ from tightrope.autodiff import (
     twice_differentiable,
 )
 from tightrope.autodiff.types import Critic, Generator
+from tightrope.autodiff.view import taken_by
 from tightrope.dynamics import Losses
 from tightrope.methods.method import Method
 from tightrope.optimizers import Order, Step, extragradient_step, in_sequence, outer_step
@@ -163,9 +164,7 @@ def generator_objective(
         generator = Remembered(generator)
         terms = [term(generator, z, images_seen=images_seen, rng=rng) for term in method.generator_penalties]
         penalty = terms[0] if len(terms) == 1 else torch.stack(terms).sum()
-    fake = samples_of(generator(z))
-    if fake.dtype in (torch.bfloat16, torch.float16):
-        fake = fake.float()
+    fake = taken_by(critic, samples_of(generator(z)))
     d_real = None
     if method.loss.paired:
         if real is None:
@@ -298,7 +297,7 @@ def game_of(
         for n in (len(real), len(real) * method.play.generator_batch_factor)
     )
     draw = Draw(
-        real.to(device=like.device, dtype=like.dtype),
+        taken_by(critic, real.to(device=like.device)),
         for_critic,
         for_generator,
         lambda: torch.Generator().manual_seed(seed + 1),

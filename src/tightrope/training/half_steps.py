@@ -24,7 +24,7 @@ from tightrope.training.checkpointing import explained, inputs_with_gradients, i
 from tightrope.training.compiled import refuse_compiled
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.ranks import together
-from tightrope.training.run import Half, Run
+from tightrope.training.run import Half, Run, trained
 
 labelled, gradient_norm, adaptive_of = inner(labelled), inner(gradient_norm), inner(adaptive_of)
 
@@ -69,6 +69,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         return critic_objective(run.method, critic, real, fake, rng=run.rng, **position)
 
     fake = fakes()
+    before = None if run.pace is None else run.pace.places(trained(run.critic_optimizer))
     half = _update(
         run,
         "critic",
@@ -79,6 +80,8 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         samples=real,
     )
     finish_critic(run, real.shape[0], half)
+    if run.pace is not None and before is not None:
+        run.pace.observe(trained(run.critic_optimizer), before, half.objective.loss)
     return half
 
 
@@ -131,7 +134,7 @@ def finish_critic(run: Run, images: int, half: Half) -> None:
 
 
 def finish_step(run: Run) -> None:
-    """What ends a whole step: lookahead, the generator's average and the counter, in place."""
+    """What ends a whole step: lookahead, the generator's average, the pace and the counter, in place."""
     if run.lookahead is not None:
         run.lookahead.step()
     decay = decay_for(
@@ -142,6 +145,8 @@ def finish_step(run: Run) -> None:
     )
     update_average_(run.average, run.generator, decay)
     run._averaged_at = run.images_seen
+    if run.pace is not None:
+        run.pace.decide()
     run.step += 1
 
 
