@@ -12,7 +12,6 @@ from torch.nn.parallel import DistributedDataParallel
 from monitor_loop import BATCH, LATENT, bce, mlp, ring
 from tightrope.monitor import Diagnosis, Monitor
 
-
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's own, on the way of compiling
 
 
