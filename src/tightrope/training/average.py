@@ -110,21 +110,20 @@ def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> N
 
 def _with_means(network: nn.Module) -> tuple[list[Tensor], set[int]]:
     """Parameters and buffers, and the ids of those that have a mean: parameters and batch statistics."""
-    tensors: dict[Tensor, None] = {}
-    means: set[int] = set()
+    tensors: dict[int, Tensor] = {}
     modules = modules_in(network)
     for module in modules:
         for p in module._parameters.values():
             if p is not None:
-                tensors[p] = None
-    means.update(map(id, tensors))
+                tensors[id(p)] = p
+    means = set(tensors)
     for module in modules:
         for name, buffer in module._buffers.items():
             if buffer is not None:
-                tensors[buffer] = None
+                tensors[id(buffer)] = buffer
                 if name in _STATISTICS:
                     means.add(id(buffer))
-    return list(tensors), means
+    return list(tensors.values()), means
 
 
 _SIGMAS: WeakKeyDictionary[Any, tuple[tuple[object, ...], Tensor]] = WeakKeyDictionary()
