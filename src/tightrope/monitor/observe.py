@@ -158,7 +158,8 @@ class Observer:
                 player.counters.stale += 1
 
     def _groups(self, optimizer: torch.optim.Optimizer, name: str) -> list[dict[str, Any]]:
-        return [optimizer.param_groups[k] for k in self._holds(optimizer).groups[name]]
+        groups = optimizer.param_groups
+        return [groups[k] for k in self._holds(optimizer).groups[name] if k < len(groups)] or groups
 
     def _count(
         self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], groups: list[dict[str, Any]]

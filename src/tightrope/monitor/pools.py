@@ -50,6 +50,8 @@ def changed(shown: Tensor, passed: Tensor) -> tuple[str, float, float]:
         ``"order"``, ``"scale"`` or nothing, and the factor and shift of the latter.
     """
     x, y = passed.detach().to(shown), shown.detach()
+    if torch.equal(x, y):
+        return "", 1.0, 0.0
     if x.dim() > 1 and x.shape[1] > 1:
         orders = permutations(range(x.shape[1])) if x.shape[1] <= 4 else [tuple(range(x.shape[1]))[::-1]]
         if any(torch.equal(x[:, list(order)], y) for order in orders):
@@ -85,6 +87,9 @@ def _moved(a: Tensor | None, b: Tensor | None) -> float | None:
     """Share of rows whose classes differ."""
     if a is None or b is None or a.shape != b.shape or not len(a):
         return None
+    ends = [(int(t.min()), int(t.max())) for t in (a, b)]
+    if any(low == high for low, high in ends) or abs(ends[0][1] - ends[1][1]) > 0.2 * max(ends[0][1], ends[1][1]) + 1:
+        return None  # numbers of another kind
     return float((a.to(b.device) != b).double().mean())
 
 

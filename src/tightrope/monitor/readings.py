@@ -91,12 +91,12 @@ class Reader:
             try:
                 refuse_foreign_hooks(player.module)
                 reach = bookkeeping.ends(player, calls[name][0])
+                if name == "critic" and self.history.statics.get("constrained"):
+                    self.history.statics["gain"] = bookkeeping.gain(player, calls[name][0])
             except (CannotReplayError, RuntimeError):
                 continue
             if reach is not None:
                 self.history.ends[name] = reach
-            if name == "critic" and self.history.statics.get("constrained"):
-                self.history.statics["gain"] = bookkeeping.gain(player, calls[name][0])
 
     def _connection(self, window: Window, found: Sequence[Judged], marks: Sequence[StepMark]) -> None:
         """Whether the generator's step saw anything that came through the critic; terms times 0 are nothing."""

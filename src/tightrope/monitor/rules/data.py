@@ -72,7 +72,8 @@ def batches(history: History) -> Iterator[Finding]:
     """Rows that repeat, are few, constant or ordered."""
     again = history.where(lambda w: w.numbers.get("batch_again", 0) > 0)
     windows = len(history.windows)
-    if len(again) >= 2 and len(again) >= windows - 2:
+    one_batch = len(again) >= 2 and len(again) >= windows - 2
+    if one_batch:
         yield exact("batch_repeated", again, f"The same batch in all of {windows} windows.", damage="why it fails",
                     expected="a new batch in each")  # fmt: skip
     else:
@@ -101,7 +102,7 @@ def batches(history: History) -> Iterator[Finding]:
         yield Finding(**{**vars(found), "confidence": "medium"})
     yield from _shown(history)
     order = history.series("order")
-    if len(order) >= 2 and all(value > 8 for _, value in order[-2:]) and not again:
+    if len(order) >= 2 and all(value > 8 for _, value in order[-2:]) and not one_batch:
         yield Finding(
             "unshuffled",
             f"Means of batches vary {order[-1][1]:.3g} times as much as samples within batches explain.",

@@ -91,7 +91,7 @@ def settings(history: History) -> Iterator[Finding]:
     if not history.windows or history.step < 34:
         return
     far = stuck(history)
-    last, first = history.windows[-8:], history.windows[1:8]
+    last, first = history.windows[-8:], history.windows[1:8] if history.step >= 2 * WARM else []
     moved = {name: sorted(w.player(name).moved for w in last)[len(last) // 2] for name in PLAYERS}
     early = {name: sorted(w.player(name).moved for w in first)[len(first) // 2] if first else 0.0 for name in PLAYERS}
     most = {
@@ -102,7 +102,7 @@ def settings(history: History) -> Iterator[Finding]:
     distance = (history.series("distance") or [(0, 0.0)])[-1][1]
     words = f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant."
     for name, other in (PLAYERS, PLAYERS[::-1]):
-        at_clip = history.claims.clip is not None or last[-1].numbers.get("at_clip", 0.0) > 0.02
+        at_clip = history.claims.clip is not None or any(w.numbers.get("at_clip", 0.0) > 0 for w in last)
         clipped = name == "critic" and at_clip  # small weights, a large part of which moves
         if most[name] > 0.04 and far and not clipped:
             yield Finding(
