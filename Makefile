@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.tightrope-installed
 DEMO ?= runs/demo
 
-SOURCES := src tests examples benchmarks studies docs
+SOURCES := src tests examples benchmarks docs
 DOCUMENTED := $(VENV)/.tightrope-documented
 # The docstring linter has an environment of its own: it brings a module docstring_parser that hides ours.
 LINTER := $(VENV)/docstring-linter

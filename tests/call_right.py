@@ -157,6 +157,7 @@ RIGHT: dict[str, Callable[[Path], new.Given]] = {
     "runs.load_newest": lambda at: {"run": at / "run"},
     "runs.read_config": lambda at: {"run": at / "run"},
     "report.read_run": lambda at: {"path": at / "run"},
+    "report.assessment": lambda at: {"run": at / "run"},
     "report.summary": lambda at: {"run": at / "run"},
     "methods.Method": lambda _: new.hinge(),
     "studies.statistics.correlation_between": lambda _: {
@@ -232,6 +233,7 @@ RIGHT: dict[str, Callable[[Path], new.Given]] = {
     "data.Sampler": lambda _: {"dataset": new.ring(), "batch_size": 4, "seed": 0},
     "data.class_index": lambda _: {"classes": ("a", "b"), "wanted": "a"},
     "data.open_data": lambda at: {"source": at / "points.npy", "progress": False},
+    "training.Pace": lambda _: {"aim": 0.01},
     "training.critic_step": lambda _: {"run": new.run(), "real": new.seeded(8, 2)},
     "training.generator_step": lambda _: {"run": new.run(), "real": new.seeded(8, 2)},
     "training.joint_step": lambda _: {"run": new.run("consensus"), "real": new.seeded(8, 2)},

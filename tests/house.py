@@ -65,6 +65,39 @@ def arrows(of: list[Path] | None = None) -> dict[str, dict[str, set[str]]]:
     return found
 
 
+def modules() -> dict[str, set[str]]:
+    """For every module the modules that it imports, wherever and for whatever the import stands."""
+    names = {".".join(("tightrope", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+             for path in files()}  # fmt: skip
+    found: dict[str, set[str]] = {}
+    for here, path in names.items():
+        found[here] = set()
+        for name, _, _ in imports(path):
+            there = name
+            while there and there not in names:
+                there = there.rpartition(".")[0]
+            found[here] |= {there} - {"", here}
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """A circle of a graph, its first entry repeated at its end; empty where there is none."""
+    done: set[str] = set()
+
+    def search(node: str, path: list[str]) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        for below in sorted(graph.get(node, ())):
+            if found := search(below, [*path, node]):
+                return found
+        done.add(node)
+        return []
+
+    return next((found for node in sorted(graph) if (found := search(node, []))), [])
+
+
 def floors(graph: dict[str, dict[str, set[str]]]) -> dict[str, int]:
     """The floor of every room.
 

@@ -197,6 +197,7 @@ def everything(ranks: Ranks) -> dict[str, object]:
         "srip": against_one(ranks, dataclasses.replace(methods.build("r1"), penalties=(srip,))),
         "finite": against_one(ranks, dataclasses.replace(methods.build("r1"), penalties=(finite, own))),
         "conditional": against_one(ranks, methods.build("sn_gan"), build=conditional, source="digits", steps=5),
+        "auto": against_one(ranks, methods.build("wgan_gp", n_critic="auto", learning_rate=1e-3)),
         "critic_norm": against_one(ranks, methods.build("dcgan"), build=normalised),
     }
     found |= {"refusals": refusals(ranks), "resumed": resumed(ranks), "masks": masks(ranks)}

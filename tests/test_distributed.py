@@ -121,7 +121,7 @@ def test_two_ranks_are_one_process_with_the_whole_batch(found, name):
     assert differences["scores"] <= 2e-6
 
 
-@pytest.mark.parametrize("name", ["noise", "srip", "finite", "conditional", "critic_norm"])
+@pytest.mark.parametrize("name", ["noise", "srip", "finite", "conditional", "critic_norm", "auto"])
 def test_noise_labels_and_batch_statistics_over_two_ranks(found, name):
     differences = found["more"][name]
     assert differences["weights"] <= 2e-6

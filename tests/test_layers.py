@@ -49,6 +49,29 @@ def test_a_circle_and_an_upward_arrow_are_found():
         house.floors(below | {"linalg": {"losses": {"tightrope.losses.hinge"}}})
 
 
+def test_no_circle_between_modules_even_inside_of_a_room():
+    found = house.circle(house.modules())
+    assert not found, "circle: " + " -> ".join(found)
+
+
+def test_a_circle_inside_of_a_room_is_found_wherever_its_import_stands(tmp_path, monkeypatch):
+    monkeypatch.setattr(house, "ROOT", tmp_path)
+    room = tmp_path / "room" / "inner"
+    room.mkdir(parents=True)
+    (tmp_path / "room" / "__init__.py").write_text("from tightrope.room.a import f\n")
+    (tmp_path / "room" / "a.py").write_text("def f():\n    from tightrope.room.inner import b\n")
+    (room / "b.py").write_text("import torch\n")
+    assert house.modules()["tightrope.room.a"] == {"tightrope.room.inner.b"} and not house.circle(house.modules())
+    for back in (
+        "from ..a import f",
+        "from tightrope.room import f",
+        "if TYPE_CHECKING:\n    from tightrope.room.a import f",
+    ):
+        (room / "b.py").write_text(back + "\n")
+        found = house.circle(house.modules())
+        assert found[0] == found[-1] and {"tightrope.room.a", "tightrope.room.inner.b"} <= set(found)
+
+
 def test_the_top_of_the_package_is_small_and_every_room_is_reachable_by_name():
     entries = {p.name for p in house.ROOT.iterdir() if p.name not in ("__pycache__", "py.typed")}
     assert len(entries) <= 30

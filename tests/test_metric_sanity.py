@@ -17,7 +17,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def script():
-    spec = importlib.util.spec_from_file_location("metric_sanity", ROOT / "studies" / "metric_sanity.py")
+    spec = importlib.util.spec_from_file_location("metric_sanity", ROOT / "benchmarks" / "metric_sanity.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -95,7 +95,7 @@ def test_expectations_that_do_not_hold_are_named(sanity, digits):
 def test_a_picture_is_drawn_of_them(sanity, digits, tmp_path, monkeypatch):
     import xml.etree.ElementTree as Tree
 
-    monkeypatch.setattr(sys, "path", [str(ROOT / "studies"), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
     sanity.draw(tmp_path / "x.svg", {"digits": {"steps": digits}})
     root = Tree.parse(tmp_path / "x.svg").getroot()
     paths = [path for path in root.iter("{http://www.w3.org/2000/svg}path") if "L" in path.get("d")]

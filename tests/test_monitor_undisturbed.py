@@ -15,8 +15,8 @@ from torch import nn
 from monitor_loop import LATENT, Loop, Noisy, build, clamp, gp, mlp, r1, spectral
 from tightrope import constraints
 from tightrope.monitor import Monitor
-from tightrope.monitor.capture import StepListener
 from tightrope.monitor.observe import Observer
+from tightrope.monitor.steps import StepListener
 
 CASES = {
     "dropout and batch norm": {

@@ -60,7 +60,7 @@ def test_the_training_is_left_as_it_is(name: str, monkeypatch: pytest.MonkeyPatc
     counts = copy.deepcopy(monitor.history.counters)
     play = respond._Play.__init__
     monkeypatch.setattr(respond._Play, "__init__", lambda self, m, g, t, r, until: play(self, m, g, t, 3, until))
-    monitor.respond()
+    respond.respond(monitor)
     said = monitor.history.responses[1]
     assert "changes on copies" in said, said
     after = state(loop)
@@ -266,13 +266,13 @@ def test_a_form_calls_with_labels_and_what_was_constant() -> None:
 
 
 def test_trouble_of_its_own_is_said_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr(respond, "asked", fails)
     monitor = Loop(steps=8).run()
     assert monitor is not None
-    assert "ZeroDivisionError: on purpose" in str(monitor.respond(gate=False).checked)
+    assert "ZeroDivisionError: on purpose" in str(respond.respond(monitor, gate=False).checked)
 
 
 def test_all_changes_change_what_they_say() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from run_folders import evaluation, make_run, write_rows
+from tightrope.cli import main
 from tightrope.monitor import CAUSES, Diagnosis, Finding
-from tightrope.report import answer, findings, read_run, write_report
+from tightrope.report import answer, assessment, findings, read_run, write_report
 from tightrope.runs.record import RunRecord
 
 
@@ -139,3 +140,63 @@ def test_curves_name_quantities_that_runs_log() -> None:
     from tightrope.monitor import SIGNALS
 
     assert all(key in SIGNALS for _, keys in findings.CURVES for key in keys)
+
+
+KINDS = {"trend": str, "sentence": str, "since": (int, type(None)), "best_step": (int, type(None)),
+         "best_weights": str, "diversity": str, "next": str}  # fmt: skip
+FINDING = {"cause": str, "title": str, "sentence": str, "evidence": dict, "since": int, "confidence": str,
+           "damage": str, "remedy": str, "confirm": str, "candidates": list, "exact": str}  # fmt: skip
+DIAGNOSIS = {"healthy": bool, "step": int, "findings": list, "checked": list, "not_checked": list, "next_step": str}
+
+
+def test_machines_read_what_the_page_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_with(tmp_path / "a", COURSES["worse"][0])
+    found = [Finding("critic_loss_other", "It minimises another.", {"share": 0.3}, 30), Finding("no_progress", "No.")]
+    (tmp_path / "a" / "diagnosis.json").write_text(json.dumps({"findings": [f.to_json() for f in found]}))
+    assert main(["report", str(tmp_path / "a"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert Path(said.pop("report")).is_file()
+    assert said == json.loads(json.dumps(assessment(tmp_path / "a"), allow_nan=False))
+    assert set(said) == {"schema", "run", "step", "state", "answer", "diagnosis"} and said["schema"] == 1
+    for part, kinds in ((said["answer"], KINDS), (said["diagnosis"], DIAGNOSIS)):
+        assert part.keys() == kinds.keys() and all(isinstance(part[key], kind) for key, kind in kinds.items())
+    for one in said["diagnosis"]["findings"]:
+        assert one.keys() == FINDING.keys() and all(isinstance(one[key], kind) for key, kind in FINDING.items())
+    assert said["answer"]["trend"] == "worse" and said["answer"]["since"] == said["answer"]["best_step"] == 300
+    assert said["diagnosis"]["findings"][0]["cause"] == "critic_loss_other" and not said["diagnosis"]["healthy"]
+
+
+def test_the_schema_is_documented() -> None:
+    page = Path(__file__).parents[1] / "docs" / "howto" / "failing_run.md"
+    if not page.is_file():
+        pytest.skip("needs the folder docs/")
+    text = page.read_text().split("## For machines")[1]
+    named = {word.rpartition(".")[2] for word in re.findall(r"`([a-z_.]+)`", text)}
+    assert {*KINDS, *DIAGNOSIS, *FINDING, "schema", "run", "step", "state"} <= named
+
+
+def test_a_healthy_run_without_evaluations_has_an_answer_too(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", steps=80, every=10, pictures=False, evaluated=False)
+    said = assessment(tmp_path / "a")
+    assert said["answer"]["trend"] == "unknown" and said["answer"]["best_step"] is None
+    assert said["answer"]["best_weights"] == ""
+
+
+def test_an_evaluation_that_repeats_the_one_before_it_counts_once(tmp_path: Path) -> None:
+    run_with(tmp_path / "a", [3.0, 2.0])
+    rows = [json.loads(line) for line in (tmp_path / "a" / "evaluations.jsonl").read_text().splitlines()]
+    write_rows(tmp_path / "a" / "evaluations.jsonl", [*rows, rows[-1]])
+    found = answer.course(read_run(tmp_path / "a"))
+    assert found.trend == "unknown" and "2 measurements" in found.sentence
+
+
+def test_lost_diversity_is_said_with_its_step(tmp_path: Path) -> None:
+    run_with(tmp_path / "a", COURSES["improving"][0])
+    rows = [json.loads(line) for line in (tmp_path / "a" / "evaluations.jsonl").read_text().splitlines()]
+    for row, classes in zip(rows, (6, 9, 8, 7, 6, 5), strict=True):
+        next(m for m in row["measurements"] if m["name"] == "classes_covered")["value"] = classes
+    write_rows(tmp_path / "a" / "evaluations.jsonl", rows)
+    assert "classes covered 5 (real samples: 10), down from 9 at step 200" in answer.diversity(read_run(tmp_path / "a"))
+    next(m for m in rows[-1]["measurements"] if m["name"] == "classes_covered")["value"] = 8
+    write_rows(tmp_path / "a" / "evaluations.jsonl", rows)
+    assert "down from" not in answer.diversity(read_run(tmp_path / "a"))

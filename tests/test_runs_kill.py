@@ -47,7 +47,7 @@ def train(folder, slow):
     small = {"width": 16, "depth": 2}
     config = runs.Config(
         describe_data(data, dataset),
-        runs.MethodSettings("wgan_gp", {"n_critic": 2}),
+        runs.MethodSettings("wgan_gp", {"n_critic": "auto"}),
         runs.NetworkSettings("mlp", small, small),
         runs.TrainingSettings(batch_size=16, latent=4, steps=STEPS, log_every=3, sample_every=20, checkpoint_every=4,
                               evaluate_every=None, evaluate_n=100, keep=2, threads=1),

@@ -97,7 +97,7 @@ def test_on_trouble_stop_leaves_a_sound_run_alone(tmp_path: Path) -> None:
 def test_on_trouble_probe_asks_copies_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(Monitor, "troubled", lambda self: True)
-    monkeypatch.setattr(Monitor, "respond", lambda self: asked.append(self.steps))
+    monkeypatch.setattr(watch, "respond", lambda monitor, seconds: asked.append(monitor.steps))
     words = ["train", "digits", *WORDS, "--out", str(tmp_path / "a"), "--on-trouble", "probe"]
     assert main(words) == 0
     assert asked == [5, 10]  # at the first row, and when the run is twice as long

@@ -230,3 +230,21 @@ def test_gradient_noise_tells_the_cosine_with_the_exact_gradient():
         seen = [gradient(rough(critic, x, draws=draws, rng=rng)) for _ in range(60)]
         cosines = torch.stack([torch.cosine_similarity(g[: len(exact)], exact, dim=0) for g in seen])
         assert found.cosine(draws) == pytest.approx(cosines.mean().item(), abs=0.1)
+
+
+def test_finite_differences_are_never_taken_in_half_precision():
+    """A step of 0.01 is lost in bfloat16's rounding: the same number under autocast, a refusal of such networks."""
+    x = torch.randn(16, 2, generator=torch.Generator().manual_seed(1))
+    value = {}
+    for lower in (False, True):
+        for shared in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+                critic = Remembered(mlp().float()) if shared else mlp().float()
+                critic(x)  # what the loss has seen is in half precision
+                value[lower, shared] = penalties.finite_difference_r1(critic, x, rng=torch.Generator().manual_seed(2))
+    assert torch.stack(list(value.values())).eq(value[False, False]).all(), value
+    for way in (mlp().bfloat16(), Remembered(mlp().half()), partial(torch.nn.Module.__call__, mlp().bfloat16())):
+        with pytest.raises(UserError, match="half precision, whose rounding is larger"):
+            penalties.finite_difference_r1(way, x.bfloat16())
+        with pytest.raises(UserError, match="half precision, whose rounding is larger"):
+            penalties.finite_difference_r2(way, None, x.bfloat16())

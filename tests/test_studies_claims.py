@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from tightrope._plumbing.errors import UserError
 from tightrope.cli import main
 from tightrope.studies import registry
-from tightrope.studies.design import SCALES, Claim, Contrast, Part, Row, canonical, cells, pairs
+from tightrope.studies.design import SCALES, Claim, Contrast, Part, Row, canonical, cells, pairs, pairs_or_diverged
 from tightrope.studies.findings import (
     ALPHA,
     Finding,
@@ -26,6 +27,7 @@ from tightrope.studies.findings import (
     shares,
     verdicts,
     within,
+    worse,
 )
 from tightrope.studies.judging import judge
 from tightrope.studies.ledger import PAPERS
@@ -355,3 +357,36 @@ def test_committed_rows_are_judged_without_running(name: str, tmp_path: Path) ->
     for one in judge(study, found):
         assert one.finding is None or isinstance(one.finding.estimate, Interval)
         assert (one.finding is None) == (one.verdict == "not tested")
+
+
+def test_a_diverged_run_counts_as_worse_than_any_that_ended():
+    arm = {"critic": "clip"}, {"critic": "gp"}
+    contrast = Contrast(*arm, ("critic",), alone="no price is meant")
+
+    def row(where: dict[str, str], seed: int, fd: float | None) -> Row:
+        status = "diverged" if fd is None else "ok"
+        return Row({**where, "steps": 9}, seed, status, {} if fd is None else {"fd": fd})
+
+    clip, gp = [None, None, 3.0, 1.0, None, None], [2.0, 9.0, 2.0, 2.0, None, 1.0]
+    rows = [row(where, k, fd) for where, met in zip(arm, (clip, gp), strict=True) for k, fd in enumerate(met)]
+    assert pairs(rows, "fd", contrast) == ([3.0, 1.0], [2.0, 2.0])
+    both = pairs_or_diverged(rows, "fd", contrast)
+    assert both == ([math.inf, math.inf, 3.0, 1.0, math.inf, math.inf], [2.0, 9.0, 2.0, 2.0, math.inf, 1.0])
+    found = worse(*both, "share")  # worse in 4 of 5, the pair in which both diverge says nothing
+    assert found.estimate.value == 0.8 and found.estimate.n == 5 and "1 ties left out" in found.note
+    assert found.p_for == pytest.approx((5 + 1) / 32) and found.p_against == pytest.approx(31 / 32)
+    with pytest.raises(UserError, match="diverged pairs among them"):
+        worse([math.inf], [math.inf], "share")
+    with pytest.raises(UserError, match="numbers or infinities"):
+        worse([math.nan, 1.0], [1.0, 2.0], "share")
+
+
+@pytest.mark.parametrize("n", [5, 10, 16])
+def test_the_sign_test_of_diverged_pairs_holds_its_level(n: int):
+    """Over all outcomes of fair pairs the verdict is false with probability at most alpha."""
+    wrong = 0.0
+    for hits in range(n + 1):
+        treated = [math.inf] * hits + [0.0] * (n - hits)
+        found = worse(treated, [1.0] * n, "share")
+        wrong += math.comb(n, hits) / 2**n * (found.p_for <= ALPHA)
+    assert wrong <= ALPHA

@@ -9,7 +9,9 @@ from torch.nn.functional import one_hot
 
 from tightrope._plumbing.errors import UserError
 from tightrope.methods import build
-from tightrope.training import Run, critic_step, generator_step, start, train
+from tightrope.monitor import signals
+from tightrope.training import Run, critic_step, generator_step, scalars, start, train
+from tightrope.training.as_game import run_game
 
 
 def mlp(inputs: int, outputs: int) -> nn.Module:
@@ -55,6 +57,42 @@ def test_samples_take_the_networks_dtype_and_latents_the_generators(method):
     for double in (False, True):
         assert torch.equal(results[double, torch.float32], results[double, torch.float64])
     assert torch.allclose(results[False, torch.float32], results[True, torch.float32], atol=1e-3)
+
+
+MIXED = [
+    (torch.bfloat16, torch.bfloat16),
+    (torch.bfloat16, torch.float32),
+    (torch.float32, torch.bfloat16),
+    (torch.float32, torch.float64),
+    (torch.float64, torch.bfloat16),
+]
+
+
+@pytest.mark.parametrize("method", ["dcgan", "r1", "wgan_gp", "consensus", "r3gan", "sn_gan", "orthogonal_wgan"])
+@pytest.mark.parametrize("types", MIXED)
+def test_networks_in_other_floating_types_train_as_in_float32(method, types):
+    """Losses and penalty of the first step are those of float32 up to rounding, and what reads a run works."""
+    found = {}
+    for kinds in (types, (torch.float32, torch.float32)):
+        torch.manual_seed(0)
+        generator, critic = mlp(8, 2).bfloat16().to(kinds[0]), mlp(2, 1).bfloat16().to(kinds[1])
+        run = start(build(method), generator, critic, seed=0, latent=8, shape=(2,), batch_size=8)
+        for data in (torch.bfloat16, torch.float32):  # what of a float32 batch is left is the same
+            step = next(train(run, [samples().bfloat16().to(data)], steps=run.step + 1))
+            found.setdefault(kinds, step)
+        assert (next(generator.parameters()).dtype, next(run.critic.parameters()).dtype) == kinds
+        assert signals(run, step, samples()).keys() and "NaN" not in repr(step)
+        assert torch.isfinite(run.average(run.latents(4)).float()).all()
+        assert [loss().item() for loss in run_game(run, samples())]
+    for half in ("critic", "generator"):
+        got, wanted = (scalars(getattr(found[kinds], half)) for kinds in found)
+        for name in ("loss", "penalty") if "penalty" in wanted else ("loss",):
+            assert got[name] == pytest.approx(wanted[name], rel=0.05, abs=0.02), (half, name)
+
+
+def test_weights_in_float16_are_refused():
+    with pytest.raises(UserError, match="float16, in which the squares of small gradients are zero"):
+        start(build("r1"), mlp(8, 2), mlp(2, 1).half(), seed=0, latent=8)
 
 
 @pytest.mark.parametrize(

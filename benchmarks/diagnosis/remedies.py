@@ -1,170 +1,198 @@
 """Does the first remedy cure? Half-way through a planted run its diagnosis is asked and the remedy applied by program.
 
-    python -m benchmarks.diagnosis.remedies --out docs/results/diagnosis/remedies.jsonl --minutes 10
+    python -m benchmarks.diagnosis.remedies --out docs/results/diagnosis/remedies.jsonl --seeds 3 --minutes 20
     python -m benchmarks.diagnosis.remedies --out docs/results/diagnosis/remedies.jsonl --summary
 
-At half of the run's steps the Monitor is asked with what-ifs. If its first finding of medium confidence or more has a
-remedy that is a number of the training (a rate, a momentum, steps, a weight, a mode), the number is set, and the run
-goes on for as many steps as the whole of a healthy run has. Its distance at the end is held against that of the healthy
-twin, and of the run without the remedy. Faults that lie in code are left alone: their remedy is an edit. Run again, it
+At half of the run's steps the Monitor is asked with what-ifs, and what its first finding says is done: numbers that it
+gives are set; a fault in the code that it names rightly is mended, as a reader of the finding would; one that it names
+wrongly is left in. The run goes on from the place that the finding says (where it stands, there with new optimisers,
+an earlier step, or the first weights) for as many steps as the whole of a healthy run has, with other random draws. Its
+distance at the end is held against that of the healthy twin, and of the run without the remedy. Run again, the program
 goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import re
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tightrope.monitor.what_if.changes import changes, smaller
-from tightrope.monitor.what_if.game import Game, Settings, State, game_of
+from tightrope.monitor.what_if.respond import respond
 
 from .faults import right
 from .job import Job
 from .loops import loop_of
 from .plan import Plan
 from .run import Store, trained
-from .sets import faulty
-from .watch import Monitored
+from .sets import SETS
+from .watch import Monitored, Watch
 
-RESPONSES = (
-    "momentum_high", "rotation", "penalty_strong_claimed", "clip_tight_claimed", "rates_high", "generator_rate_high",
-    "critic_rate_high", "critic_rate_low", "steps_swapped", "weight_decay", "penalty_weight", "generator_rate_low",
-    "rate_option_lost", "schedule_often", "eval_mode", "clip_width",
+PLACES = (
+    ("momentum_high", "tutorial", 0.97), ("rotation", "tutorial", 0.9), ("penalty_strong_claimed", "tutorial", 3000),
+    ("clip_tight_claimed", "clip", 0.02), ("rates_high", "tutorial", 30), ("generator_rate_high", "tutorial", 40),
+    ("critic_rate_high", "tutorial", 60), ("critic_rate_low", "tutorial", 0.01),
+    ("generator_rate_low", "tutorial", 0.01), ("steps_swapped", "gp", 5), ("weight_decay", "tutorial", 1.0),
+    ("schedule_often", "gp", 0.9), ("resume_lost", "tutorial", 30), ("sign_critic", "tutorial", 1),
+    ("half_real_only", "tutorial", 1), ("penalty_absent", "gp", 1), ("generator_detached", "tutorial", 1),
+    ("score_sigmoid", "gp", 1), ("gradient_left_generator", "tutorial", 1), ("latent_fixed", "gp", 1),
+    ("optimizer_swapped", "tutorial", 1), ("frozen_generator_part", "tutorial", 2),
 )  # fmt: skip
-WITHIN = 1.5
+"""Fault, base of the development set, strength."""
+KEPT = 10
+WITHIN, BESIDE = 1.5, 0.02
 
 
-class Mended(Monitored):
-    """A monitored run whose first remedy is applied half-way."""
+class HalfwayError(Exception):
+    """Ends the first part of a run."""
+
+
+class Asked(Monitored):
+    """A monitored run that ends half-way with its diagnosis; its states every few steps are kept."""
 
     def __init__(self, job: Job, at: int, seconds: float) -> None:
         super().__init__(job, "full", every=10)
         self.draws_only, self.at, self.seconds = False, at, seconds
-        self.found: list[list[Any]] = []
-        self.applied, self.asked = "", 0.0
+        self.states: dict[int, list[dict[str, Any]]] = {}
         self.parts: tuple[Any, ...] = ()
+        self.found: Any = None
+        self.asked = 0.0
 
     def start(self, generator, critic, draw, **known: Any) -> None:
-        """Remembers what a remedy changes."""
-        self.parts = (generator, critic, known["optimizers"])
+        """Remembers what a state is made of."""
+        self.parts = (generator, critic, *known["optimizers"])
+        self.states[0] = self._state()
         super().start(generator, critic, draw, **known)
 
+    def _state(self) -> list[dict[str, Any]]:
+        return [copy.deepcopy(part.state_dict()) for part in self.parts]
+
     def step(self, real, z, labels=None) -> None:
-        """Asks and mends half-way."""
+        """Keeps states, asks half-way."""
         super().step(real, z, labels)
-        if self.now != self.at:
-            return
-        began = time.process_time()
-        found = self.monitor.respond(self.seconds)
-        self.asked = round(time.process_time() - began, 2)
-        self.found = [[f.cause, f.confidence, list(f.candidates)] for f in found[:3]]
-        if found and found[0].cause != "healthy" and found[0].confidence != "low":
-            self.applied = apply(self.job, self, found[0])
-        self.monitor.close()
+        if self.now % KEPT == 0 or self.now == self.at:
+            self.states[self.now] = self._state()
+        if self.now == self.at:
+            began = time.process_time()
+            self.found = respond(self.monitor, self.seconds)
+            self.asked = round(time.process_time() - began, 2)
+            raise HalfwayError
 
     def _ask(self) -> None:
         """Not asked at other steps."""
 
 
-def apply(job: Job, run: Mended, finding: Any) -> str:
-    """Apply a finding's remedy where it is a number; returns what was set, empty where nothing was."""
-    change = finding.evidence.get("change")
-    if change is not None:
-        return _changed(job, run, change)
-    generator, critic, (opt_g, opt_d) = run.parts
-    recipe, cause = job.plan.recipe, finding.cause
+class Resumed(Watch):
+    """A run that goes on from a kept state, with optimisers that remember only if they are told what."""
 
-    def rates(optimizer: torch.optim.Optimizer, value: float) -> str:
-        for group in optimizer.param_groups:
-            group["lr"] = value
-        return f"rate {value:g}"
+    def __init__(self, job: Job, state: list[dict[str, Any]], fresh: bool) -> None:
+        super().__init__(job)
+        self.state, self.fresh = state, fresh
 
-    def decay() -> str:
-        for group in (*opt_g.param_groups, *opt_d.param_groups):
-            group["weight_decay"] = 0.0
-        return "no weight decay"
-
-    def momentum() -> str:
-        for group in (*opt_g.param_groups, *opt_d.param_groups):
-            if "betas" in group:
-                group["betas"] = (0.5, group["betas"][1])
-        return "beta1 0.5"
-
-    def steps() -> str:
-        job.hp.g_steps, job.hp.n_critic = 1, max(recipe.n_critic, 1)
-        return "steps of both players as claimed"
-
-    def weight(value: float) -> str:
-        job.hp.weight = value
-        return f"weight {value:g}"
-
-    def schedule() -> str:
-        job._schedules.clear()
-        return rates(opt_g, recipe.lr_g) + ", " + rates(opt_d, recipe.lr_d)
-
-    def modes() -> str:
-        generator.train()
-        critic.train()
-        return "training mode"
-
-    now_g, now_d = (o.param_groups[0]["lr"] for o in (opt_g, opt_d))
-    table: dict[str, Callable[[], str]] = {
-        "weight_decay_crippling": decay, "momentum_too_high": momentum, "n_critic_swapped": steps,
-        "penalty_weight_wrong": lambda: weight(recipe.weight),
-        "penalty_too_strong": lambda: weight(job.hp.weight / 100),
-        "clip_other": lambda: weight(recipe.weight), "clip_crippling": lambda: weight(10 * job.hp.weight),
-        "schedule_too_fast": schedule, "eval_mode_in_training": modes,
-        "generator_step_too_small": lambda: rates(opt_g, now_d), "critic_step_too_small": lambda: rates(opt_d, now_g),
-        "learning_rate_not_reached": lambda: rates(opt_g, recipe.lr_g),
-        "generator_step_too_large": lambda: rates(opt_g, now_g / 10),
-        "critic_step_too_large": lambda: rates(opt_d, now_d / 10),
-    }  # fmt: skip
-    return table[cause]() if cause in table else ""
+    def start(self, generator, critic, draw, **known: Any) -> None:
+        """Puts the state in."""
+        generator.load_state_dict(self.state[0])
+        critic.load_state_dict(self.state[1])
+        for optimizer, kept in zip(known["optimizers"], self.state[2:], strict=True):
+            groups = [{**now, "params": old["params"]} for now, old in
+                      zip(optimizer.state_dict()["param_groups"], kept["param_groups"], strict=True)]  # fmt: skip
+            with_moments = not self.fresh and all(
+                len(a["params"]) == len(b["params"]) for a, b in zip(optimizer.param_groups, groups, strict=True)
+            )
+            if with_moments:
+                optimizer.load_state_dict({"state": kept["state"], "param_groups": groups})
+        torch.manual_seed(77_000 + self.job.plan.seed)
+        super().start(generator, critic, draw)
 
 
-def _changed(job: Job, run: Mended, name: str) -> str:
-    """The change that helped copies, made to the run itself."""
-    generator, critic, (opt_g, opt_d) = run.parts
-    game: Game = game_of(run.monitor)
-    state = State(generator, critic, {"generator": [opt_g], "critic": [opt_d]}, game.settings)
-    every = [*changes(game), *(c for kind in {c.kind for c in changes(game)} for c in smaller(game, kind))]
-    chosen = next(c for c in every if c.name == name)
-    after: Settings = chosen.apply(state).settings
-    job.hp.n_critic, job.hp.g_steps = after.critic_steps, after.generator_steps
-    if after.clip != game.settings.clip and after.clip is not None:
-        job.hp.weight = after.clip
-    elif after.penalties != game.settings.penalties and after.penalties:
-        if not game.settings.penalties and job.plan.style not in ("dcgan", "wgan_gp"):
-            return ""
-        job.hp.penalty, job.hp.weight = after.penalties[0]
-    return name
+def remedied(plan: Plan, finding: Any) -> tuple[Job, str]:
+    """The job after the remedy, and what was done; a fault that is not named stays."""
+    job = Job(plan)
+    numbers = finding.evidence.get("numbers")
+    if numbers is None:
+        if right(plan.fault, finding.cause):
+            return Job(plan.twin()), "mended as the finding says"
+        return job, ""
+    for name, value in numbers.items():
+        if name.startswith("penalty="):
+            job.hp.penalty, job.hp.weight = name.partition("=")[2], value
+        elif name.startswith("beta1"):
+            job.hp.beta1 = value
+        elif name == "n_critic":
+            job.hp.n_critic, job.hp.g_steps = max(1, round(value)), max(1, round(1 / value))
+        else:
+            setattr(job.hp, {"lr_generator": "lr_g", "lr_critic": "lr_d", "clip": "weight"}[name], value)
+    return job, finding.evidence["change"]
 
 
-def mended(plan: Plan, seconds: float) -> dict[str, Any]:
-    """A planted run, mended half-way, beside itself unmended and its twin."""
-    half = plan.steps // 2
-    job = Job(replace(plan, steps=half + plan.steps))
-    job.steps = half + plan.steps
-    run = Mended(job, half, seconds)
-    crash = ""
+def place_of(finding: Any, at: int) -> tuple[int, bool]:
+    """Step from which the run goes on, and whether its optimisers forget."""
+    said = finding.exact
+    if "first weights" in said:
+        return 0, True
+    if (before := re.search(r"from before step (\d+)", said)) is not None:
+        return max(0, (int(before[1]) - 1) // KEPT * KEPT), False
+    return at, "new optimisers" in said
+
+
+def played(job: Job, watch: Watch) -> str:
+    """Trains; returns the error that it ended in, if any."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            loop_of(plan.style)(job, run)
+            loop_of(job.plan.style)(job, watch)
+        except HalfwayError:
+            pass
         except Exception as problem:  # a faulty script may end in an error of its own
-            crash = f"{type(problem).__name__}: {problem}"[:200]
-        run.finish()
-    return {"found": run.found, "applied": run.applied, "asked_seconds": run.asked, "crash": crash,
-            "said": run.monitor.history.responses[1],
-            "distance_at_half": next((v for step, v in run.trace if step >= half), None),
-            "distance_mended": _tail(run.trace)}  # fmt: skip
+            return f"{type(problem).__name__}: {problem}"[:200]
+        finally:
+            watch.finish()
+    return ""
+
+
+def advice_of(found: Any) -> Any:
+    """The finding whose remedy is tried first: one of medium confidence or more, else a change that helped copies."""
+    for finding in found or ():
+        if finding.cause != "healthy" and (finding.confidence != "low" or finding.evidence.get("numbers")):
+            return finding
+    return None
+
+
+def mended(plan: Plan, seconds: float, everywhere: bool = False) -> dict[str, Any]:
+    """A planted run, mended half-way."""
+    half = plan.steps // 2
+    run = Asked(Job(plan), half, seconds)
+    row: dict[str, Any] = {"crash": played(run.job, run)}
+    found = run.found if run.found is not None else run.monitor.diagnose()
+    row |= {"found": [[f.cause, f.confidence, list(f.candidates)] for f in found[:3]], "asked_seconds": run.asked}
+    row |= {"said": run.monitor.history.responses[1], "distance_at_half": run.trace[-1][1], "applied": "", "from": half}
+    finding = advice_of(found)
+    if finding is None:
+        return row
+    row["remedy"], row["ends"] = finding.exact or finding.remedy, finding.evidence.get("ends")
+    job, row["applied"] = remedied(plan, finding)
+    if row["applied"]:
+        row["from"], row["fresh"] = place_of(finding, half)
+        row["named"] = [finding.cause, right(plan.fault, finding.cause)]
+        row["distance_mended"] = _goes_on(job, run, row["from"], row["fresh"])
+        if everywhere:
+            places = {"here": (half, False), "fresh": (half, True), "start": (0, True)}
+            row["elsewhere"] = {n: _goes_on(remedied(plan, finding)[0], run, *p) for n, p in places.items()}
+    return row
+
+
+def _goes_on(job: Job, run: Asked, step: int, fresh: bool) -> float:
+    last = max(s for s in run.states if s <= step)
+    watch = Resumed(job, run.states[last], fresh)
+    played(job, watch)
+    return _tail(watch.trace)
 
 
 def _tail(trace: list) -> float:
@@ -173,16 +201,17 @@ def _tail(trace: list) -> float:
     return round(sum(last) / len(last), 4)
 
 
-def row_of(plan: Plan, seconds: float) -> dict[str, Any]:
+def row_of(plan: Plan, seconds: float, everywhere: bool = False) -> dict[str, Any]:
     """One row."""
     longer = replace(plan, steps=plan.steps // 2 + plan.steps)
     row: dict[str, Any] = {"key": plan.key, "fault": plan.fault, "strength": plan.strength, "seed": plan.seed}
     row |= {"distance_unmended": _tail(trained(longer)["trace"]), "distance_twin": _tail(trained(plan.twin())["trace"])}
     row["damaged"] = row["distance_unmended"] > 2 * row["distance_twin"] + 0.05
-    row |= mended(plan, seconds)
+    row |= mended(plan, seconds, everywhere)
     first = row["found"][0] if row["found"] else ["", "low", []]
     row["right"] = bool(first[0]) and first[1] != "low" and right(plan.fault, first[0])
-    row["back"] = row["distance_mended"] <= max(WITHIN * row["distance_twin"], row["distance_twin"] + 0.02)
+    row.setdefault("distance_mended", row["distance_unmended"])
+    row["back"] = row["distance_mended"] <= max(WITHIN * row["distance_twin"], row["distance_twin"] + BESIDE)
     return row
 
 
@@ -191,20 +220,20 @@ def summary(rows: list[dict[str, Any]]) -> str:
     damaged = [r for r in rows if r["damaged"]]
     applied = [r for r in damaged if r["applied"]]
     lines = [
-        f"{len(rows)} runs, {len(damaged)} damaged at the end without a remedy; the first finding was right in "
-        f"{sum(r['right'] for r in damaged)} of these, a remedy was applied in {len(applied)}, and of these "
-        f"{sum(r['back'] for r in applied)} came back to within {WITHIN} times of the healthy twin's distance (or to "
-        "within .02 of it).", "",
-        "| run | strength | first finding | applied | half-way | unmended | mended | twin | back |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"{len(rows)} runs of {len({r['fault'] for r in rows})} faults, {len(damaged)} damaged at the end without a "
+        f"remedy; the first finding was right in {sum(r['right'] for r in damaged)} of these, a remedy was applied in "
+        f"{len(applied)}, and {sum(r['back'] for r in damaged)} of {len(damaged)} came back to within {WITHIN} times "
+        f"of the healthy twin's distance (or to within {BESIDE} of it).", "",
+        "| run | strength | first finding | done | from step | half-way | unmended | mended | twin | back |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for r in rows:
         first = r["found"][0] if r["found"] else ["none", "", []]
-        mark = "" if not r["applied"] else "yes" if r["back"] else "no"
-        mark = mark if r["damaged"] else "no damage"
+        mark = ("yes" if r["back"] else "no") if r["damaged"] else "no damage"
+        place = "" if not r["applied"] else f"{r['from']}{', new optimisers' if r['fresh'] and r['from'] else ''}"
         lines.append(
             f"| {'/'.join(r['key'].split('/')[:3]).partition('@')[0]} | {r['strength']:g} | {first[0]} ({first[1]}) | "
-            f"{r['applied']} | {r['distance_at_half']} | {r['distance_unmended']} | {r['distance_mended']} | "
+            f"{r['applied']} | {place} | {r['distance_at_half']} | {r['distance_unmended']} | {r['distance_mended']} | "
             f"{r['distance_twin']} | {mark} |"
         )
     return "\n".join(lines)
@@ -213,10 +242,11 @@ def summary(rows: list[dict[str, Any]]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", default="1", help="with commas")
     parser.add_argument("--minutes", type=float, default=10.0, help="of processor time")
     parser.add_argument("--seconds", type=float, default=600.0, help="for the what-ifs of one run")
     parser.add_argument("--only", default="", help="faults, with commas")
+    parser.add_argument("--everywhere", action="store_true", help="try the remedy from every place")
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -224,15 +254,19 @@ def main(arguments: list[str] | None = None) -> None:
     if options.summary:
         print(summary(list(store.rows.values())))
         return
-    wanted = options.only.split(",") if options.only else RESPONSES
-    plans = sorted((p for p in faulty("dev", options.seed) if p.fault in wanted), key=lambda p: wanted.index(p.fault))
-    for plan in plans:
-        if time.process_time() > 60 * options.minutes:
-            break
-        if plan.key not in store.rows:
-            row = store.add(row_of(plan, options.seconds))
-            print(plan.key, row["found"][:1], row["applied"], row["distance_unmended"], row["distance_mended"],
-                  row["distance_twin"], flush=True)  # fmt: skip
+    wanted = options.only.split(",") if options.only else None
+    bases = SETS["dev"][0]
+    for seed in map(int, options.seeds.split(",")):
+        for fault, base, strength in sorted(PLACES, key=lambda place: sha256(str((seed, place)).encode()).hexdigest()):
+            plan = replace(bases[base], fault=fault, strength=float(strength), seed=seed)
+            if (wanted and fault not in wanted) or plan.key in store.rows:
+                continue
+            if time.process_time() > 60 * options.minutes:
+                return
+            row = store.add(row_of(plan, options.seconds, options.everywhere))
+            print(plan.key, row["found"][:2], row["applied"], row["from"], row.get("ends"), row.get("elsewhere"),
+                  row["asked_seconds"], row["distance_unmended"], row["distance_mended"], row["distance_twin"],
+                  row["crash"], flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

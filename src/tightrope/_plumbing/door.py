@@ -95,6 +95,11 @@ def checked(function: F, *, first: First = ()) -> F:
     return cast("F", function if hasattr(function, "_guarded") else _guarded(function, first))
 
 
+def inner(function: F) -> F:
+    """A function without its door, for a room that calls it at every step, inside of a call that is looked after."""
+    return cast("F", getattr(function, "__wrapped__", function))
+
+
 @functools.cache  # one guard per function, so that functions can be compared
 def _guarded(function: Callable[..., Any], first: First) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters.values()
@@ -292,7 +297,7 @@ def _unusual(value: Any, *, whole: bool = False) -> bool:
     if is_array(value):
         return value.dtype.kind not in "fiub" or not value.size or bool((value * 0 != 0).any())
     if isinstance(value, Real) and not isinstance(value, bool):
-        return bool(value < 0 or value > _MANY)  # type: ignore[operator]
+        return value < 0 or not value <= _MANY
     if isinstance(value, (list, tuple)):
         return not value or any(map(_unusual, value))
     return False

@@ -63,7 +63,7 @@ def in_words(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(in_words(one) for one in arguments if one is not type(None))
     if origin is Literal:
-        return "one of " + ", ".join(map(str, arguments))
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(map(str, arguments))
     if origin in (tuple, list):
         count = "several" if Ellipsis in arguments or origin is list else str(len(arguments))
         return f"{count} values, each {in_words(arguments[0])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 
@@ -21,11 +22,12 @@ def modules_in(network: nn.Module) -> list[nn.Module]:
 
 def parameters_in(network: nn.Module) -> list[nn.Parameter]:
     """Every parameter of a network once, in the order of ``network.parameters()``."""
-    found: dict[nn.Parameter, None] = {}
+    found: dict[int, nn.Parameter] = {}  # by id: a tensor's own hash is a call of Python
     for module in modules_in(network):
-        if module._parameters:
-            found.update((p, None) for p in module._parameters.values() if p is not None)
-    return list(found)
+        for p in module._parameters.values():
+            if p is not None:
+                found[id(p)] = p
+    return list(found.values())
 
 
 def first_parameter(network: nn.Module) -> nn.Parameter:
@@ -38,3 +40,15 @@ def first_parameter(network: nn.Module) -> nn.Parameter:
                 return p
         waiting += [child for child in reversed(module._modules.values()) if child is not None]
     raise StopIteration
+
+
+def floating_type(network: nn.Module) -> torch.dtype | None:
+    """The dtype of a network's first parameter in floating point; None without one."""
+    waiting = [network]
+    while waiting:
+        module = waiting.pop()
+        for p in module._parameters.values():
+            if p is not None and p.is_floating_point():
+                return p.dtype
+        waiting += [child for child in reversed(module._modules.values()) if child is not None]
+    return None

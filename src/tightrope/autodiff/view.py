@@ -13,10 +13,12 @@ from functools import lru_cache, partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_whole, short
 from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope._plumbing.walk import floating_type
 
 _COLUMNS, _CHANNELS = 4, 2  # of scores, at most, where the tuple has another part with a single one
 _WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
@@ -123,8 +125,12 @@ class Remembered:
             if point is x:
                 return output
         output = self.network(x)
-        self.remember(x, output)
+        self._seen.append((x, output))
         return output
+
+    def knows(self, x: Tensor) -> bool:
+        """Whether a call at ``x`` calls nothing."""
+        return any(point is x for point, _ in self._seen)
 
     def remember(self, x: Tensor, output: Any) -> None:
         """Give ``output`` for ``x`` from now on."""
@@ -136,6 +142,15 @@ def labelled(network: nn.Module, labels: Tensor | None) -> nn.Module:
     if labels is None or not getattr(network, "classes", 0):
         return network
     return View(network, labels=labels)
+
+
+def taken_by(network: object, x: Tensor) -> Tensor:
+    """Samples in the floating type of the network that takes them; in float32 or better where no parameter says so."""
+    module = network.network if isinstance(network, Remembered) else network
+    dtype = floating_type(module) if isinstance(module, nn.Module) else None
+    if dtype is None:
+        dtype = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
+    return x if x.dtype is dtype else x.to(dtype)
 
 
 def scores_of(output: object) -> tuple[Tensor, ...]:
@@ -238,6 +253,10 @@ def modules_of(*things: object) -> tuple[nn.Module, ...]:
     Looked into are closures, defaults, ``partial``, bound methods, callable objects, lists and dicts, and the global
     names and attributes that a function's own code mentions. Nothing is executed.
     """
+    if len(things) == 1:  # by far the most frequent ones, at every step
+        only = things[0].network if isinstance(things[0], Remembered) else things[0]
+        if isinstance(only, nn.Module) and not isinstance(only, View):
+            return (only,)
     found: dict[int, nn.Module] = {}
     seen: set[int] = set()
     for thing in things:

@@ -11,7 +11,7 @@ import tyro
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.say import say
+from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import parse
 
 
@@ -27,16 +27,23 @@ class ReportOptions:
     """Write it again and again while the run trains; a browser that shows it follows. Ends with the run."""
     every: Annotated[int, Meta(ge=1, le=3600)] = 10
     """Seconds between two writings with --watch."""
+    reference: bool = False
+    """Lay the training curves over the bands of short reference runs of the same method."""
+    json: bool = False
+    """Print the answer and the diagnosis as JSON."""
 
 
 def run(words: list[str]) -> int:
     """Write it and print its path."""
     options = parse(ReportOptions, "report", words)
-    from tightrope.report import summary, write_report
+    from tightrope.report import assessment, summary, write_report
 
     if options.watch:
         _watch(options)
-    page = write_report(options.run, options.out)
+    page = write_report(options.run, options.out, reference=options.reference)
+    if options.json:
+        say_json({**assessment(options.run), "report": str(page)})
+        return 0
     say(*summary(options.run).splitlines(), f"report: {page}")
     return 0
 
@@ -51,7 +58,7 @@ def _watch(options: ReportOptions) -> None:
         while in_training(options.run):
             began = time.monotonic()
             try:
-                page = write_report(options.run, options.out, refresh=options.every)
+                page = write_report(options.run, options.out, refresh=options.every, reference=options.reference)
             except UserError:
                 if (options.run / "config.json").exists():
                     raise

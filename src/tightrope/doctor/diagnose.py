@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,17 @@ from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.files import as_path
 from tightrope.doctor.what_if import ask_run
 from tightrope.monitor import Diagnosis, Monitor
+from tightrope.monitor.responses import open_question
 from tightrope.monitor.rules.logged import from_rows
-from tightrope.runs.diagnosis import of_record
+from tightrope.monitor.what_if.respond import respond
+from tightrope.runs.diagnosis import of_record, with_next_step
 from tightrope.runs.record import read_run
 from tightrope.runs.rows import decode
+
+_CALL = (
+    "doctor.diagnose(monitor, what_if=True, seconds=60) plays copies of the training with one change each and says "
+    "what would help (at most 90 s; the training is left as it is)."
+)
 
 
 def diagnose(thing: Monitor | Path | str, *, what_if: bool = False, seconds: float = 60.0) -> Diagnosis:
@@ -42,7 +50,8 @@ def diagnose(thing: Monitor | Path | str, *, what_if: bool = False, seconds: flo
     """
     check_number("seconds", seconds, 60.0)
     if isinstance(thing, Monitor):
-        return thing.respond(seconds) if what_if else thing.diagnose()
+        found = respond(thing, seconds) if what_if else thing.diagnose()
+        return replace(found, next_step=_CALL) if not what_if and open_question(found) else found
     if not isinstance(thing, (str, Path)):
         raise UserTypeError(
             f"Expected a Monitor, a run folder or a metrics.jsonl, got a {type(thing).__name__}; pass one of these."
@@ -56,5 +65,6 @@ def diagnose(thing: Monitor | Path | str, *, what_if: bool = False, seconds: flo
             why = f" ({wrong[0]})" if wrong else ""
             raise UserError(f"Expected a log with a JSON object per line, got none in {path}{why}; give metrics.jsonl.")
         return from_rows(rows)
-    found = of_record(read_run(path))
-    return ask_run(path, found, seconds) if what_if else found
+    record = read_run(path)
+    found = of_record(record)
+    return with_next_step(record, ask_run(path, found, seconds)) if what_if else found

@@ -15,7 +15,7 @@ from tightrope._plumbing.words import closest
 from tightrope.autodiff.types import PenaltyFunction
 from tightrope.methods import Method
 from tightrope.methods.play import Alternating
-from tightrope.optimizers.settings import UpdateRule
+from tightrope.optimizers.settings import SGD, Adam, Momentum, RMSprop, UpdateRule
 from tightrope.penalties import Penalty
 
 SPELT = ("lr", "lr_critic", "lr_generator", "beta1", "beta2", "n_critic", "penalty")
@@ -85,20 +85,21 @@ def _respelt(method: Method, name: str, value: float) -> Method:
         if not isinstance(method.play, Alternating) or value != int(value):
             raise UserError(f"Expected a whole n_critic of a method that alternates, got {value:g} of {method.name}.")
         return dataclasses.replace(method, play=dataclasses.replace(method.play, n_critic=int(value)))
-    wanted = ("critic", "generator") if "_" not in name else (name.partition("_")[2],)
-    rules = {f"{player}_optimizer": _rule(getattr(method, f"{player}_optimizer"), name, value) for player in wanted}
-    return dataclasses.replace(method, **rules)  # type: ignore[arg-type]
+    kind, _, player = name.partition("_")
+    if player in ("", "generator"):
+        method = dataclasses.replace(method, generator_optimizer=_rule(method.generator_optimizer, kind, value))
+    if player in ("", "critic"):
+        method = dataclasses.replace(method, critic_optimizer=_rule(method.critic_optimizer, kind, value))
+    return method
 
 
 def _rule(rule: UpdateRule, name: str, value: float) -> UpdateRule:
-    if name.startswith("lr"):
+    if name == "lr":
         return dataclasses.replace(rule, learning_rate=value)
-    fields = {field.name for field in dataclasses.fields(rule)}
-    if "betas" in fields:
-        betas: tuple[float, float] = rule.betas  # type: ignore[attr-defined]
-        return dataclasses.replace(rule, betas=(value, betas[1]) if name == "beta1" else (betas[0], value))  # type: ignore[call-arg]
-    if name == "beta1" and "momentum" in fields:
-        return dataclasses.replace(rule, momentum=value)  # type: ignore[call-arg]
+    if isinstance(rule, Adam):
+        return dataclasses.replace(rule, betas=(value, rule.betas[1]) if name == "beta1" else (rule.betas[0], value))
+    if name == "beta1" and isinstance(rule, SGD | RMSprop | Momentum):
+        return dataclasses.replace(rule, momentum=value)
     raise UserError(f"Expected an optimiser with {name}, got {rule.kind}; try lr_critic= or lr_generator=.")
 
 

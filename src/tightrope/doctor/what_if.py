@@ -9,6 +9,7 @@ import torch
 from tightrope._plumbing.errors import UserError
 from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.responses import explained, with_responses
+from tightrope.monitor.what_if.respond import respond
 from tightrope.runs.assemble import Assembled, assemble
 from tightrope.runs.checkpoint import (
     checkpoint_paths,
@@ -19,11 +20,10 @@ from tightrope.runs.checkpoint import (
     set_random_state,
 )
 from tightrope.runs.config import read_config
+from tightrope.runs.diagnosis import WATCHED
 from tightrope.runs.watch import monitor_of
 from tightrope.training import train
 
-WATCHED = 34
-"""Steps that the copy is trained on, so that its monitor sees rows, latents and gradients."""
 HELD = 256
 
 
@@ -44,7 +44,7 @@ def ask_run(folder: Path, found: Diagnosis, seconds: float) -> Diagnosis:
     try:
         _, monitor = watched(folder)
         monitor.close()
-        monitor.respond(seconds, gate=False)
+        respond(monitor, seconds, gate=False)
     finally:
         set_random_state(before)
     return with_responses(found, monitor.history)

@@ -41,6 +41,23 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Band:
+    """An area between two curves, drawn behind the lines.
+
+    Attributes:
+        name: for the legend.
+        x: float64 ``[n]``, ascending.
+        low: float64 ``[n]``, finite.
+        high: float64 ``[n]``, finite.
+    """
+
+    name: str
+    x: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
 class Reference:
     """A level drawn across the chart, e.g. the floor of a distance."""
 
@@ -59,6 +76,7 @@ def line_chart(
     log: bool = False,
     references: Sequence[Reference] = (),
     tip: Callable[[float], str] | None = None,
+    band: Band | None = None,
 ) -> Markup:
     """A chart with its legend, as HTML.
 
@@ -69,6 +87,7 @@ def line_chart(
         log: whether a logarithmic axis suits the values.
         references: levels to draw across.
         tip: how to name a place on the horizontal axis in a tooltip.
+        band: an area behind the curves; what a logarithmic axis cannot show of it is left out.
 
     Returns:
         A ``figure`` element. Curves differ in colour and in dashes; points are marked where there are few; a curve of
@@ -77,12 +96,13 @@ def line_chart(
     """
     lines = [replace(line, x=bounded(line.x)) for line in lines]
     ends = [part for line in lines for part in (line.y, line.low, line.high) if part is not None]
+    ends += [] if band is None else [band.low, band.high]
     scale = choose_scale(np.concatenate([*ends, np.asarray([r.level for r in references], np.float64)]), log=log)
     shown = [_visible(line, scale) for line in lines]
     hidden = sum(len(line.y) for line in lines) - sum(len(line.y) for line in shown)
     axes = Axes(Frame(), _span(shown), scale)
     frame = axes.frame
-    body = [axes.levels(scale.ticks()), _floor(frame)]
+    body = [axes.levels(scale.ticks()), *([] if band is None else [_area(axes, band)]), _floor(frame)]
     body.append(axes.uprights([(x, short_count(x)) for x, _ in linear_ticks(axes.x.low, axes.x.high)], mark=4))
     body.append(axes.names(x_label))
     for index, reference in enumerate(references):
@@ -93,7 +113,9 @@ def line_chart(
     notes = ", ".join(note for note, true in _notes(scale, shown, hidden) if true)
     spoken = "; ".join(f"{line.name}: last {number(float(line.y[-1]))}" for line in lines)
     caption = tag("figcaption", title, *((" ", tag("small", notes)) if notes else ()))
-    return tag("figure", caption, _svg(frame, f"{title}. {spoken}", body), _legend(lines, references), cls="chart")
+    return tag(
+        "figure", caption, _svg(frame, f"{title}. {spoken}", body), _legend(lines, references, band), cls="chart"
+    )
 
 
 def spectrum_chart(name: str, newest: Floats, first: Floats | None, scale: Scale) -> Markup:
@@ -161,6 +183,16 @@ def _floor(frame: Frame) -> Markup:
     return tag("path", cls="axis", d=f"M{frame.left} {frame.floor}H{frame.left + frame.across}")
 
 
+def _area(axes: Axes, band: Band) -> Markup:
+    keep = (band.low > 0) if axes.y.kind == "log" else np.full(len(band.x), True)
+    x = np.clip(bounded(band.x[keep]), axes.x.low, axes.x.high)
+    if not len(x):
+        return Markup("")
+    right, high = axes.place(x, band.high[keep])
+    left, low = axes.place(x[::-1], band.low[keep][::-1])
+    return tag("path", cls="band", d=line_through(right, high) + line_through(left, low).replace("M", "L", 1) + "Z")
+
+
 def _curve(axes: Axes, line: Line, index: int) -> Markup:
     style = f"s{index % _STYLES}"
     x, y = axes.place(*downsample(line.x, line.y))
@@ -214,7 +246,7 @@ def _bands(axes: Axes, lines: Sequence[Line], tip: Callable[[float], str]) -> Ma
     return tag("g", *parts, cls="bands")
 
 
-def _legend(lines: Sequence[Line], references: Sequence[Reference]) -> Markup:
+def _legend(lines: Sequence[Line], references: Sequence[Reference], band: Band | None) -> Markup:
     items = []
     for index, line in enumerate(lines):
         swatch = [tag("path", cls=f"line s{index % _STYLES}", d="M0 6H28")]
@@ -224,6 +256,9 @@ def _legend(lines: Sequence[Line], references: Sequence[Reference]) -> Markup:
     for index, reference in enumerate(references):
         swatch = [tag("path", cls=f"floor f{index % 2}", d="M0 6H28")]
         items.append(_item(swatch, reference.name, reference.level))
+    if band is not None:
+        swatch = tag("svg", tag("path", cls="band", d="M0 1H28V11H0Z"), viewBox="0 0 28 12", aria_hidden="true")
+        items.append(tag("li", swatch, band.name))
     return tag("ul", *items, cls="legend")
 
 

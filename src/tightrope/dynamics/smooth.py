@@ -32,7 +32,7 @@ def check_differentiable(
         directions: Random directions to try.
 
     Raises:
-        UserError: The field jumps or has a kink here, or repeated evaluations differ.
+        UserError: The field jumps or has a kink here, repeated evaluations differ, or parameters are in half precision.
 
     Cost: ``2 + 4 * directions`` gradients.
 
@@ -45,6 +45,11 @@ def check_differentiable(
         tightrope._plumbing.errors.UserError: The game is not differentiable at this point: ...
     """
     tensors = [p for part in all_parameters(losses, players) for p in part]
+    if any(p.dtype in (torch.bfloat16, torch.float16) for p in tensors):
+        raise UserError(
+            "Expected parameters in float32 or float64 for a test by differences, got half precision, whose rounding "
+            "is larger than they are; convert the networks by .float(), or pass check=False where there is one."
+        )
     start = flatten([p.detach() for p in tensors]).clone()
     with repeatable(players, generators) as rewind:
 

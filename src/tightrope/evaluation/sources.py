@@ -9,9 +9,9 @@ from pathlib import Path
 from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, open_data
 from tightrope.data.splits import without_split
-from tightrope.evaluation import Samples
 from tightrope.evaluation.features import FeatureNetwork, classifier
 from tightrope.evaluation.features.named import FEATURES, named_features
+from tightrope.evaluation.samples import Samples
 
 SPLITS = ("all", "train", "test")
 

@@ -195,6 +195,9 @@ def refuse_other_weights(network: nn.Module, *, skip: Iterable[str] = ()) -> Non
 
 def find_batch_norm(network: nn.Module) -> list[str]:
     """Names of the batch-normalisation layers, whose training mode mixes the samples of a batch."""
-    if not any(isinstance(module, _BatchNorm) for module in modules_in(network)):
+    for module in modules_in(network):  # almost always without one, and at every step of a penalty
+        if isinstance(module, _BatchNorm):
+            break
+    else:
         return []
     return [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]

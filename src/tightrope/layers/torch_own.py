@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
@@ -78,10 +79,21 @@ def make_plain(module: nn.Module, name: str) -> None:
 
 
 def make_layers_plain(layers: Mapping[str, nn.Module]) -> None:
-    """Take torch's own constraints off these layers, keeping the weights they compute with in evaluation mode."""
+    """Take torch's own constraints off these layers, keeping the weights they compute with in evaluation mode.
+
+    A weight that is a view, such as another one's transpose, gets memory of its own, which optimisers and files want.
+    """
     for layer in layers.values():
         if "weight" in of_torch(layer):
             make_plain(layer, "weight")
+        if isinstance(layer.weight, nn.Parameter) and not _is_dense(layer.weight):
+            layer.weight.data = layer.weight.data.contiguous()
+
+
+def _is_dense(weight: Tensor) -> bool:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    last = formats.get(weight.dim())
+    return weight.is_contiguous() or (last is not None and weight.is_contiguous(memory_format=last))
 
 
 @contextmanager

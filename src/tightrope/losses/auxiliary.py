@@ -162,7 +162,7 @@ class ScoreAverages:
         """Plain numbers, for a checkpoint."""
         return {"decay": self.decay, "real": self.real, "fake": self.fake, "updates": self.updates}
 
-    def load_state_dict(self, state: Mapping[str, float]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state_dict`.
 
         Raises:
@@ -173,7 +173,7 @@ class ScoreAverages:
             raise UserError(
                 f"Expected the state of ScoreAverages, got none of {', '.join(missing)}; pass state_dict()."
             )
-        self.__dict__ |= ScoreAverages(**{key: state[key] for key in self.state_dict()}).__dict__  # type: ignore[arg-type]
+        self.__dict__ |= ScoreAverages(**{key: state[key] for key in self.state_dict()}).__dict__
 
 
 def lecam(d_real: Any, d_fake: Any, averages: ScoreAverages, *, rectified: bool = False) -> Tensor:

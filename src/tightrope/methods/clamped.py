@@ -10,6 +10,7 @@ from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.methods.baseline import dcgan
 from tightrope.methods.method import Method
+from tightrope.methods.play import CriticSteps
 from tightrope.methods.wasserstein import wgan_gp
 from tightrope.penalties import Penalty, jacobian_clamping
 
@@ -73,7 +74,7 @@ def wgan_gp_clamped(
     weight: float = 10.0,
     target: float = 1.0,
     one_sided: bool = False,
-    n_critic: int = 1,
+    n_critic: CriticSteps = 1,
     every: int = 1,
 ) -> Method:
     """WGAN-GP with Jacobian clamping of the generator and one critic step instead of five.
@@ -94,7 +95,7 @@ def wgan_gp_clamped(
         weight: Of the critic's gradient penalty (lambda).
         target: Gradient norm aimed at.
         one_sided: Punish only larger norms (WGAN-LP).
-        n_critic: Critic steps per generator step.
+        n_critic: Critic steps per generator step, ``"auto"`` for as many as still pay (``training.Pace``).
         every: Apply the gradient penalty lazily, every so many critic steps.
     """
     plain = wgan_gp(

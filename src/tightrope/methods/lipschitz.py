@@ -11,7 +11,7 @@ from tightrope._plumbing.source import Source
 from tightrope._plumbing.words import one_of
 from tightrope.methods._hyperparameters import ramps, refuse_idle
 from tightrope.methods.method import Constraint, Method, Projection
-from tightrope.methods.play import Alternating
+from tightrope.methods.play import Alternating, CriticSteps
 from tightrope.optimizers.settings import Adam
 from tightrope.penalties import Penalty
 
@@ -72,7 +72,7 @@ def sn_wgan(
     *,
     learning_rate: float = 1e-4,
     betas: tuple[float, float] = (0.0, 0.9),
-    n_critic: int = 5,
+    n_critic: CriticSteps = 5,
     norm: Literal["kernel", "operator"] = "kernel",
     exact: bool = False,
     power_iterations: int = 1,
@@ -90,7 +90,7 @@ def sn_wgan(
     Args:
         learning_rate: Of both Adam optimisers.
         betas: Of both Adam optimisers.
-        n_critic: Critic steps per generator step.
+        n_critic: Critic steps per generator step, ``"auto"`` for as many as still pay (``training.Pace``).
         norm: Which norm is brought to 1: the reshaped kernel's, as in the paper, or the layer's as a linear map.
         exact: Divide by the exact largest singular value instead of the power iteration's.
         power_iterations: Per update of the singular vectors.
@@ -123,7 +123,7 @@ def orthogonal_wgan(
     way: Literal["hard", "soft", "svd"] = "hard",
     learning_rate: float = 5e-4,
     betas: tuple[float, float] = (0.0, 0.9),
-    n_critic: int = 5,
+    n_critic: CriticSteps = 5,
     by: Literal["polar", "bjorck", "qr", "cayley"] = "polar",
     norm: Literal["kernel", "operator"] = "kernel",
     weight: float = 10.0,
@@ -148,7 +148,7 @@ def orthogonal_wgan(
         way: ``"hard"``, ``"soft"`` or ``"svd"``.
         learning_rate: Of both Adam optimisers.
         betas: Of both Adam optimisers.
-        n_critic: Critic steps per generator step.
+        n_critic: Critic steps per generator step, ``"auto"`` for as many as still pay (``training.Pace``).
         by: Orthogonaliser of the hard way.
         norm: Of the hard way: the reshaped kernel, or the convolution as a linear map.
         weight: Of the soft way's penalty; below about 1 a Wasserstein critic can run away.

@@ -14,7 +14,7 @@ from tightrope._plumbing.checks import check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.source import Source
 from tightrope.losses import Loss
-from tightrope.methods.play import Alternating, Play, Simultaneous
+from tightrope.methods.play import EXPECTED, Alternating, Play, Simultaneous
 from tightrope.optimizers.settings import UpdateRule
 from tightrope.penalties import Penalty
 from tightrope.perturbations import Perturbation, adaptive_of
@@ -140,6 +140,12 @@ class Method:
                 f"The {self.loss.name} loss pairs real with fake samples: expected generator_batch_factor 1, got "
                 f"{self.play.generator_batch_factor}; leave it at 1."
             )
+        if self.play.chosen_by_run and not self.loss.needs_lipschitz:
+            raise UserError(
+                f"Critic steps are chosen by the share of an estimated distance that the critic still gains: expected "
+                f"n_critic as a number with the {self.loss.name} loss, which estimates none, got 'auto'; use 1, or a "
+                "Wasserstein method."
+            )
         ahead = [rule.extrapolates for rule in (self.critic_optimizer, self.generator_optimizer)]
         if any(ahead) and not (all(ahead) and isinstance(self.play, Simultaneous)):
             raise UserError(
@@ -159,8 +165,10 @@ class Method:
 
     @property
     def n_critic(self) -> int:
-        """Critic steps per generator step, where no warm-up says otherwise."""
-        return self.play.n_critic if isinstance(self.play, Alternating) else 1
+        """Critic steps per generator step, where no warm-up says otherwise; those expected where the run chooses."""
+        if not isinstance(self.play, Alternating):
+            return 1
+        return EXPECTED if isinstance(self.play.n_critic, str) else self.play.n_critic
 
 
 _OPTIONAL: Final = {"constraint": Constraint, "projection": Projection, "perturbation": Perturbation}

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.players import Losses, Player
 from tightrope.optimizers import SIMULTANEOUS, Order, alternating
 from tightrope.optimizers.settings import Lookahead
+
+CriticSteps: TypeAlias = int | Literal["auto"]
+"""Critic steps per generator step: a number, or as many as the run finds worth taking (``training.Pace``)."""
+
+EXPECTED: Final = 5
+"""Critic steps per generator step that estimates count where the run chooses them, from 1 to 10."""
 
 Correction: TypeAlias = Callable[[Losses, Sequence[Player]], Losses]
 """Maps the losses of all players to other losses, such as ``optimizers.consensus``."""
@@ -81,6 +87,11 @@ class Play:
         return alternating(self.critic_steps(step))
 
     @property
+    def chosen_by_run(self) -> bool:
+        """Whether the run itself chooses the critic's steps, as it goes."""
+        return False
+
+    @property
     def corrects(self) -> bool:
         """Whether both players' losses are corrected together, which differentiates one player's loss by the other."""
         return False
@@ -95,33 +106,49 @@ class Alternating(Play):
     """The critic's steps, then the generator's.
 
     Attributes:
-        n_critic: Critic steps per generator step.
+        n_critic: Critic steps per generator step; ``"auto"`` lets the run choose them from how much the critic still
+            gains, see :class:`tightrope.training.Pace`.
         warm_up: When there are more of them.
     """
 
     name: ClassVar[Literal["alternating", "simultaneous"]] = "alternating"
-    n_critic: int = 1
+    n_critic: CriticSteps = 1
     warm_up: WarmUp | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _is_whole(self.n_critic) or self.n_critic < 1:
+        if self.chosen_by_run:
+            if self.warm_up is not None or self.lookahead is not None:
+                beside = "a warm-up" if self.warm_up is not None else "lookahead"
+                raise UserError(f"Expected n_critic 'auto' without {beside}, got both; give a number or leave it out.")
+        elif not _is_whole(self.n_critic) or self.n_critic < 1:
             raise UserError(
                 f"Expected n_critic of at least 1, got {self.n_critic!r}; use 1 for one critic step per generator step."
             )
 
+    @property
+    def chosen_by_run(self) -> bool:
+        """Whether ``n_critic`` is ``"auto"``."""
+        return isinstance(self.n_critic, str) and self.n_critic == "auto"
+
     def critic_steps(self, step: int) -> int:
-        """Critic steps before the generator's step number ``step`` (counted from 0)."""
+        """Critic steps before the generator's step number ``step`` (counted from 0).
+
+        Raises:
+            UserError: The run chooses them.
+        """
+        if isinstance(self.n_critic, str):
+            raise UserError("Expected a number of critic steps, got 'auto', which a run chooses: run.critic_steps_due.")
         warm = self.warm_up
         return warm.steps if warm is not None and (step < warm.first or step % warm.every == 0) else self.n_critic
 
     def critic_steps_before(self, step: int) -> int:
         """Critic steps in all steps before number ``step``, counted without walking through them."""
         if self.warm_up is None:
-            return step * self.n_critic
+            return step * self.critic_steps(0)
         first, every = min(self.warm_up.first, step), self.warm_up.every
         warm = first + -(-step // every) - -(-first // every)
-        return warm * self.warm_up.steps + (step - warm) * self.n_critic
+        return warm * self.warm_up.steps + (step - warm) * int(self.n_critic)
 
 
 @dataclass(frozen=True)

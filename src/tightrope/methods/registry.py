@@ -84,6 +84,8 @@ def build(name: str, *, setting: str | None = None, **hyperparameters: Any) -> M
     resolved = {key: parameter.default for key, parameter in valid.items()}
     for key, value in hyperparameters.items():
         remedy = f"the default of method {name} is {resolved[key]!r}"
+        if value == "auto" and key == "n_critic":
+            remedy += "; a run chooses critic steps with a Wasserstein loss alone"
         resolved[key] = converted(value, hints[key], key, remedy=remedy)
     method = builder(**resolved)
     if setting is not None:

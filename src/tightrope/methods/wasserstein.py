@@ -8,7 +8,7 @@ from tightrope import constraints, losses, penalties
 from tightrope._plumbing.checks import check_bound
 from tightrope._plumbing.source import Source
 from tightrope.methods.method import Method, Projection
-from tightrope.methods.play import Alternating, WarmUp
+from tightrope.methods.play import Alternating, CriticSteps, WarmUp
 from tightrope.optimizers.settings import Adam, RMSprop
 from tightrope.penalties import Penalty
 
@@ -17,7 +17,7 @@ def wgan(
     *,
     learning_rate: float = 5e-5,
     bound: float = 0.01,
-    n_critic: int = 5,
+    n_critic: CriticSteps = 5,
     clip_norm_layers: bool = True,
     clip_biases: bool = True,
     authors_warm_up: bool = False,
@@ -32,7 +32,7 @@ def wgan(
     Args:
         learning_rate: Of both RMSProp optimisers.
         bound: Every critic parameter stays in ``[-bound, bound]``.
-        n_critic: Critic steps per generator step.
+        n_critic: Critic steps per generator step, ``"auto"`` for as many as still pay (``training.Pace``).
         clip_norm_layers: Clip the scales of normalisation layers too, as the authors' code does.
         clip_biases: Clip biases too, as the authors' code does.
         authors_warm_up: Use the authors' schedule of critic steps.
@@ -58,7 +58,7 @@ def wgan_gp(
     weight: float = 10.0,
     target: float = 1.0,
     one_sided: bool = False,
-    n_critic: int = 5,
+    n_critic: CriticSteps = 5,
     every: int = 1,
 ) -> Method:
     """Wasserstein GAN with gradient penalty on interpolates.
@@ -72,7 +72,7 @@ def wgan_gp(
         weight: Of the penalty (lambda).
         target: Gradient norm aimed at.
         one_sided: Punish only larger norms (WGAN-LP).
-        n_critic: Critic steps per generator step.
+        n_critic: Critic steps per generator step, ``"auto"`` for as many as still pay (``training.Pace``).
         every: Apply the penalty lazily, every so many critic steps.
     """
     optimizer = Adam(learning_rate, betas)
@@ -96,7 +96,7 @@ def wgan_ttur(
     generator_learning_rate: float = 1e-4,
     betas: tuple[float, float] = (0.0, 0.9),
     weight: float = 10.0,
-    n_critic: int = 1,
+    n_critic: CriticSteps = 1,
     every: int = 1,
 ) -> Method:
     """WGAN-GP with two time scales: one critic step, a faster critic.
@@ -109,7 +109,7 @@ def wgan_ttur(
         generator_learning_rate: Of the generator's Adam.
         betas: Of both Adam optimisers.
         weight: Of the gradient penalty.
-        n_critic: Critic steps per generator step.
+        n_critic: Critic steps per generator step, ``"auto"`` for as many as still pay (``training.Pace``).
         every: Apply the penalty lazily, every so many critic steps.
     """
     return Method(

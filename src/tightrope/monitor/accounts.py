@@ -12,6 +12,7 @@ from tightrope.monitor.capture import Call, Event, Listener, version_of
 from tightrope.monitor.ledger.columns import AXES, COSTS, KINDS, PACKED, Column, flat, gradients_at, pack_rows
 from tightrope.monitor.ledger.parameters import Account, account
 from tightrope.monitor.ledger.replay import CannotReplayError, pulled_back, refuse_foreign_hooks
+from tightrope.monitor.passes import classes, of_critic
 from tightrope.monitor.roles import Judged, of_losses, probes
 
 Entries = list[tuple[Call, list[Tensor | None]]]
@@ -54,11 +55,14 @@ def _ready(module: nn.Module, calls: Sequence[Call]) -> None:
         raise CannotReplayError("the parameters have changed between the call and the step")
 
 
-def generator_account(listener: Listener, leaves: Leaves, last_step: int, own_step: int) -> Account | None:
+def generator_account(
+    listener: Listener, found: Sequence[Judged], leaves: Leaves, last_step: int, own_step: int
+) -> Account | None:
     """Explain the generator's gradient by what arrived at its samples.
 
     Args:
         listener: The generator's.
+        found: The critic's calls with their roles.
         leaves: What is applied.
         last_step: When an optimiser stepped last, whoever's.
         own_step: When the generator's did.
@@ -67,16 +71,22 @@ def generator_account(listener: Listener, leaves: Leaves, last_step: int, own_st
         CannotReplayError: Its calls cannot be made again.
     """
     everything = entries(listener.calls, lambda e: e.at > own_step)
-    since = entries(listener.calls, lambda e: e.at > last_step)
-    if not since:  # both backward passes ran before either player stepped
-        since, last_step = everything, own_step
+    after = last_step
+    if not entries(listener.calls, lambda e: e.at > last_step):  # both passes ran before either player stepped
+        after = own_step
+    kinds = classes(found, listener.calls, after)
+    alone = set(kinds.values()) <= {"critic"}
+    since = entries(listener.calls, lambda e: e.at > after and (alone or kinds.get(e.task) != "critic"))
     if not everything:
         return None
     _ready(listener.module, [call for call, _ in everything])
     losses, error = _flat_pull(listener.module, since, leaves)
 
     def earlier() -> list[Column]:
-        early = entries(listener.calls, lambda e: own_step < e.at <= last_step)
+        early = entries(
+            listener.calls,
+            lambda e: own_step < e.at and (e.at <= after or (not alone and kinds.get(e.task) == "critic")),
+        )
         if not early:
             return []
         return [Column("leak", "the critic's loss, not cleared", _flat_pull(listener.module, early, leaves)[0])]
@@ -88,6 +98,7 @@ def generator_account(listener: Listener, leaves: Leaves, last_step: int, own_st
 def critic_account(
     listener: Listener,
     found: Sequence[Judged],
+    made: Sequence[Call],
     leaves: Leaves,
     last_step: int,
     own_step: int,
@@ -98,6 +109,7 @@ def critic_account(
     Args:
         listener: The critic's.
         found: Its calls with their roles.
+        made: The generator's calls.
         leaves: What is applied.
         last_step: When an optimiser stepped last, whoever's.
         own_step: When the critic's did.
@@ -113,8 +125,8 @@ def critic_account(
         one.role in ("fake", "joint") and not one.call.attached and any(one.call is c for c in calls) for one in found
     )
     own = [call for call in calls if not call.attached] if apart else calls
-    mixed = len(own) < len(calls)
-    since = entries(own, lambda e: e.at > last_step)
+    mine = of_critic([one for one in found if one.call.at > last_step], made, last_step)
+    since = entries(own, lambda e: e.at > last_step and mine(e))
     points = [one for one in found if one.call.at > last_step and _asked(one.call)]
     if not since and not points:
         return None
@@ -145,7 +157,10 @@ def critic_account(
         return [c for one in points for c in _all_costs(module, one, leaves)]
 
     def leaked() -> list[Column]:
-        rest = entries([call for call in calls if call.attached], lambda e: e.at > last_step) if mixed else []
+        rest = entries(
+            [c for c in calls if c.attached],
+            lambda e: e.at > last_step and (not mine(e) or len(own) < len(calls)),
+        )
         if not rest:
             return []
         return [Column("leak", "the generator's loss, not cleared", _flat_pull(module, rest, leaves)[0])]

@@ -133,6 +133,37 @@ def ends(player: Player, call: Call) -> Ends | None:
     return Ends(min(float(low.min()), float(high.min())), max(float(low.max()), float(high.max())))
 
 
+def gain(player: Player, call: Call) -> float:
+    """By how much scores are multiplied behind the last layer that gives one number per score; 1 where none does."""
+    layers = [m for m in player.module.modules() if not list(m.children()) or nn.utils.parametrize.is_parametrized(m)]
+    heads: list[nn.Module] = []
+    n = call.outputs[0].numel() if call.outputs else 0
+
+    def note(module: nn.Module, given: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.numel() == n and list(module.parameters()):
+            heads.append(module)
+
+    handles = [m.register_forward_hook(Hook(note)) for m in layers]
+    try:
+        with torch.no_grad():
+            replayed(player.module, call, check=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not heads:
+        return 1.0
+    found = []
+    for shift in (0.0, 1.0):
+        handle = heads[-1].register_forward_hook(_Shifted(shift))
+        try:
+            with torch.no_grad():
+                found.append(replayed(player.module, call, check=False)[0].double().flatten())
+        finally:
+            handle.remove()
+    factors = found[1] - found[0]
+    return float(factors.mean()) if float(factors.std()) < 1e-2 * float(factors.mean().abs()) + 1e-6 else 1.0
+
+
 class _Shifted(Hook):
     """A hook that adds to a layer's output."""
 

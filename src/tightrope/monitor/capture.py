@@ -10,11 +10,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tightrope.autodiff import in_functional_transform
 
@@ -29,11 +29,13 @@ class Event:
         value: It, shaped as the tensor.
         graph: Whether a graph of it was kept (``create_graph``).
         at: When.
+        task: Which backward pass it was.
     """
 
     value: Tensor
     graph: bool
     at: int
+    task: int = -1
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Call:
         weights: Sum of the version counters of its parameters.
         cached: Inside ``parametrize.cached``: constrained weights were computed before.
         autocast: Precision of autocast, None outside of it.
+        values: A few of the network's weights, where it is stepped without an optimiser.
         cleared: The network's own ``.grad`` was empty or zero.
         outputs: Tensors returned, detached.
         events: For each of them the gradients that arrived; at one that another is made of, also by way of that one.
@@ -76,6 +79,7 @@ class Call:
     cached: bool
     autocast: torch.dtype | None
     cleared: bool = False
+    values: Tensor | None = None
     outputs: list[Tensor] = field(default_factory=list)
     events: list[list[Event]] = field(default_factory=list)
     ends: list[bool] = field(default_factory=list)
@@ -141,7 +145,10 @@ class Listener:
         self.player, self.module, self._now, self._guard = player, module, now, guard
         self.listening = self.busy = False
         self.calls: list[Call] = []
-        self.missed = self.leaf_calls = self.count = 0
+        self.missed = self.leaf_calls = self.count = self.transformed = 0
+        self.swapped = self.by_hand = False
+        self.spent = 0.0
+        self._first = next(iter(module.parameters()), None)
         self._open: list[Call] = []
         self._counting = module.register_forward_pre_hook(self._weak("_before"), with_kwargs=True)
         self._capturing: Any = None
@@ -156,7 +163,9 @@ class Listener:
             if listener.listening:
                 listener._guard(lambda: getattr(listener, name)(*given))
             elif name == "_before":
+                began = perf_counter()
                 listener._count(*given)
+                listener.spent += perf_counter() - began
 
         return Hook(hook)
 
@@ -182,7 +191,9 @@ class Listener:
         self.count += 1
         if in_functional_transform():
             self.missed += 1
+            self.transformed += 1
             return
+        self.swapped |= next(iter(self.module.parameters()), None) is not self._first
         self._open.append(self._captured(args, kwargs))
         self.leaf_calls += self._open[-1].leaf
 
@@ -216,6 +227,7 @@ class Listener:
             cached=nn.utils.parametrize._cache_enabled > 0,
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
             cleared=cleared(self.module),
+            values=few_of(self.module) if self.by_hand else None,
         )
         call.remember(*(t.detach() for t in given))
         return call
@@ -241,7 +253,10 @@ class Listener:
         def hook(gradient: Tensor) -> None:
             listener = held()
             if listener is not None and not listener.busy:
-                arrived.append(Event(gradient.detach(), torch.is_grad_enabled(), listener._now()))
+                began = perf_counter()
+                task = torch._C._current_graph_task_id()
+                arrived.append(Event(gradient.detach(), torch.is_grad_enabled(), listener._now(), task))
+                listener.spent += perf_counter() - began
 
         return hook
 
@@ -266,57 +281,12 @@ def cleared(module: nn.Module) -> bool:
     return not any(p.grad is not None and bool(p.grad.any()) for p in module.parameters())
 
 
+def few_of(module: nn.Module) -> Tensor:
+    """The first entries of every parameter, which tell whether a step was taken."""
+    rows = [p.detach().flatten()[:4].float().cpu() for p in module.parameters()]
+    return torch.cat(rows) if rows else torch.zeros(0)
+
+
 def version_of(module: nn.Module) -> int:
     """Sum of the version counters of the parameters: it grows with every write."""
     return sum(p._version for p in module.parameters())
-
-
-class StepListener:
-    """Called around every step of every optimiser of the process, as long as it lives.
-
-    Torch iterates over its hooks while it calls them, so none is taken off by the garbage collector: one pair of hooks
-    serves all listeners, and goes when the last one is closed.
-    """
-
-    _live: ClassVar[list[weakref.ref[StepListener]]] = []
-    _shared: ClassVar[list[Any]] = []
-
-    def __init__(
-        self, before: Callable[[torch.optim.Optimizer, bool], None], after: Callable[[torch.optim.Optimizer], None]
-    ) -> None:
-        self.before, self.after = weakref.WeakMethod(before), weakref.WeakMethod(after)
-        if not StepListener._shared:
-            StepListener._shared += [
-                register_optimizer_step_pre_hook(_before_all),
-                register_optimizer_step_post_hook(_after_all),
-            ]
-        self._live.append(weakref.ref(self))
-
-    @classmethod
-    def living(cls) -> list[StepListener]:
-        """All that are neither closed nor gone."""
-        found = [listener for held in cls._live if (listener := held()) is not None]
-        if len(found) < len(cls._live):
-            cls._live[:] = [weakref.ref(listener) for listener in found]
-        return found
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._live[:] = [held for held in self._live if held() not in (None, self)]
-        if not self._live:
-            for handle in self._shared:
-                handle.remove()
-            self._shared.clear()
-
-
-def _before_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    closure = (len(args) > 1 and callable(args[1])) or (bool(kwargs) and callable(kwargs.get("closure")))
-    for listener in StepListener.living():
-        if (call := listener.before()) is not None:
-            call(optimizer, closure)
-
-
-def _after_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    for listener in StepListener.living():
-        if (call := listener.after()) is not None:
-            call(optimizer)

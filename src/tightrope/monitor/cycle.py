@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from tightrope.monitor.capture import Event
+from tightrope.monitor.capture import Call, Event
 from tightrope.monitor.ledger.replay import HALF
 from tightrope.monitor.ledger.scores import Scored
+from tightrope.monitor.passes import BOTH, owners
 from tightrope.monitor.roles import Judged, StepMark, of_losses
 
 Entries = list[tuple[Judged, list[list[Event]]]]
 
 
-def owner(at: int, marks: Sequence[StepMark]) -> str:
-    """The player whose step comes next; empty if none does."""
-    return next((mark.player for mark in marks if mark.at > at), "")
+def phases(
+    found: Sequence[Judged], made: Sequence[Call], marks: Sequence[StepMark], turned: float | None = None
+) -> dict[str, Entries]:
+    """Per player the critic's calls that its losses went through, each with the events of those losses per output.
 
-
-def phases(found: Sequence[Judged], marks: Sequence[StepMark]) -> dict[str, Entries]:
-    """Per player the critic's calls that its losses went through, each with the events of those losses per output."""
+    Args:
+        found: The critic's calls with their roles.
+        made: The generator's calls.
+        marks: The steps.
+        turned: Factor between what one pass of both players brought the generator and what went through the critic;
+            None where it is not known, and then nothing of such a pass is the generator's.
+    """
+    whose = owners(found, made, marks)
     split: dict[str, Entries] = {"generator": [], "critic": []}
+    both: Entries = []
     for one in found:
-        for player, kept in split.items():
-            events = [[e for e in of_losses(one.call, arrived) if owner(e.at, marks) == player]
-                      for arrived in one.call.events]  # fmt: skip
-            if any(events):
-                kept.append((one, events))
-    for full, empty in (("critic", "generator"), ("generator", "critic")):
-        if split[full] and not split[empty] and {m.player for m in marks} == {"generator", "critic"}:
-            _part(split, full, empty)
+        events = [[(e, whose(e)) for e in of_losses(one.call, arrived)] for arrived in one.call.events]
+        for player, kept in (*split.items(), (BOTH, both)):
+            own = [[e for e, name in arrived if name == player] for arrived in events]
+            if any(own):
+                kept.append((one, own))
+    if both:
+        _part(split, both, turned)
     return {player: _felt(kept) for player, kept in split.items()}
 
 
@@ -45,12 +53,20 @@ def _felt(entries: Entries) -> Entries:
     return [entry for entry in entries if entry[0].role not in heard or not silent(entry)]
 
 
-def _part(split: dict[str, Entries], full: str, empty: str) -> None:
-    """Both players' backward passes ran before either stepped: a graph to the generator tells them apart."""
-    attached = [entry for entry in split[full] if entry[0].call.attached]
-    others = [entry for entry in split[full] if not entry[0].call.attached]
+def _part(split: dict[str, Entries], both: Entries, turned: float | None) -> None:
+    """One pass fed both players: a graph to the generator tells calls apart, or the same scores served both."""
+    attached = [entry for entry in both if entry[0].call.attached]
+    others = [entry for entry in both if not entry[0].call.attached]
     if attached and any(entry[0].role == "fake" for entry in others):
-        split["generator"], split["critic"] = attached, others
+        split["generator"] += attached
+        split["critic"] += others
+        return
+    split["critic"] += both
+    if turned is not None:
+        split["generator"] += [
+            (one, [[replace(e, value=turned * e.value) for e in arrived] for arrived in events])
+            for one, events in attached
+        ]
 
 
 def scored(entries: Sequence[tuple[Judged, list[list[Event]]]], output: int) -> Scored | None:

@@ -31,6 +31,7 @@ class Finding:
             do no visible harm.
         candidates: Causes that cannot be told apart here, when it abstains from naming one.
         rank: Kind of its evidence, the strongest first.
+        exact: The change that cures it here, with its numbers; empty where only the cause's own remedy is known.
     """
 
     cause: str
@@ -41,11 +42,12 @@ class Finding:
     damage: Damage = "not what you claimed"
     candidates: tuple[str, ...] = ()
     rank: int = 0
+    exact: str = ""
 
     @property
     def remedy(self) -> str:
-        """The change that cures it."""
-        return CAUSES[self.cause].remedy
+        """The change that cures it: the exact one where it is known, else that of the cause."""
+        return self.exact or CAUSES[self.cause].remedy
 
     @property
     def confirm(self) -> str:
@@ -70,6 +72,7 @@ class Finding:
             "remedy": self.remedy,
             "confirm": self.confirm,
             "candidates": list(self.candidates),
+            "exact": self.exact,
         }
 
     def _repr_html_(self) -> str:
@@ -99,12 +102,14 @@ class Diagnosis(Sequence[Finding]):
         step: Generator updates seen.
         checked: What was checked, in words.
         not_checked: What could not be, and why.
+        next_step: What finds out more, as a command or call with its cost; empty where nothing is open.
     """
 
     findings: tuple[Finding, ...]
     step: int
     checked: tuple[str, ...] = ()
     not_checked: tuple[str, ...] = ()
+    next_step: str = ""
 
     @property
     def healthy(self) -> bool:
@@ -119,6 +124,7 @@ class Diagnosis(Sequence[Finding]):
             "findings": [finding.to_json() for finding in self.findings],
             "checked": list(self.checked),
             "not_checked": list(self.not_checked),
+            "next_step": self.next_step,
         }
 
     def json(self) -> str:
@@ -150,6 +156,8 @@ class Diagnosis(Sequence[Finding]):
             lines += textwrap.wrap("Checked: " + "; ".join(self.checked) + ".", 114)
         if self.not_checked:
             lines += textwrap.wrap("Not checked: " + "; ".join(self.not_checked) + ".", 114)
+        if self.next_step:
+            lines += textwrap.wrap("Next: " + self.next_step, 114, break_long_words=False, break_on_hyphens=False)
         return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tightrope.monitor.claims import Claims
 from tightrope.monitor.finding import Finding
@@ -13,6 +13,8 @@ from tightrope.monitor.players import Counters
 from tightrope.monitor.window import Window
 
 KEPT = 400
+Place = Literal["here", "fresh", "start"]
+"""From where a training goes on: where it stands, there with new optimisers, or from the first weights."""
 
 
 @dataclass
@@ -54,9 +56,10 @@ class History:
         statics: What is known from the networks themselves, by name.
         latched: Findings of exact evidence that stay, by cause.
         responses: Findings of the response tests made last, and what these tests say of themselves.
+        places: From where to go on once a cause is mended, by cause: what copies of the mended training said.
         cycles: Calls of ``monitor.step``.
         points: Calls of the critic at leaves that require a gradient, as penalties make them.
-        rows: Pools of the data.
+        transformed: Calls of the critic inside function transforms, where nothing is captured.
     """
 
     claim: Claim | None
@@ -68,8 +71,10 @@ class History:
     statics: dict[str, Any] = field(default_factory=dict)
     latched: dict[str, Finding] = field(default_factory=dict)
     responses: tuple[list[Finding], str] = field(default_factory=lambda: ([], ""))
+    places: dict[str, Place] = field(default_factory=dict)
     cycles: int = 0
     points: int = 0
+    transformed: int = 0
 
     def add(self, window: Window) -> None:
         """Keep a window; of very many the first and the last ones."""

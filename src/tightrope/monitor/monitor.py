@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
-from tightrope.monitor.capture import Listener, StepListener
+from tightrope.monitor.capture import Listener
 from tightrope.monitor.claims import PLAYERS, claims_of, inner, optimizers_of
 from tightrope.monitor.finding import Diagnosis
 from tightrope.monitor.history import History
@@ -23,11 +23,14 @@ from tightrope.monitor.observe import Observer
 from tightrope.monitor.players import Player
 from tightrope.monitor.responses import with_responses, worth_asking
 from tightrope.monitor.rules import diagnosis
+from tightrope.monitor.steps import StepListener
 
 FIXED = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946, 17711, 28657)
 """Updates at which a window is opened whatever it costs: so few that their share of a long run goes to nothing."""
 START = 2_000_000
 """Most parameters of both networks together of which the first values are kept, to play from the start again."""
+ENTRY = 3e-6
+"""Seconds that a hook takes before and after the clock is read; on the two cores of a small machine."""
 
 
 class Monitor:
@@ -117,7 +120,7 @@ class Monitor:
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
         self.recent, self.held_out = self._observer.reader.recent, held_out
         self.start: dict[str, dict[str, Tensor]] = {}
-        self._steps = StepListener(self._before, self._after)
+        self._steps = StepListener(self._before, self._evaluated, self._after)
         self._guarded("start", self._observer.begin)
         self._guarded("first weights", self._keep_start)
         self._next = 1
@@ -141,20 +144,6 @@ class Monitor:
         """What was found so far: printable, iterable, ``.healthy``, ``.to_json()``."""
         return with_responses(diagnosis(self.history, self.steps, self.failures), self.history)
 
-    def respond(self, seconds: float = 60.0, *, gate: bool = True) -> Diagnosis:
-        """Play copies of the training on, with one change each, to find out what would help; then diagnose.
-
-        Only where samples do not come closer to the data and nothing stronger explains it. The training is left as it
-        is, bit for bit.
-
-        Args:
-            seconds: About how long it may take.
-            gate: Whether the windows must show samples that are far from the data and come no closer.
-        """
-        from tightrope.monitor.what_if.respond import respond  # needs this module
-
-        return respond(self, seconds, gate=gate)
-
     def troubled(self) -> bool:
         """Whether samples are far from the data and do not come closer, and nothing stronger explains it."""
         return worth_asking(self.history, diagnosis(self.history, self.steps, self.failures))
@@ -170,7 +159,7 @@ class Monitor:
         """
         self._check_player(player)
         for optimizer in self.players[player].claimed:
-            self._guarded("optimizer", lambda o=optimizer: self._observer.before_step(o, True, self._clock))  # type: ignore[misc]
+            self._guarded("optimizer", lambda o=optimizer: self._observer.rehearsed(o))  # type: ignore[misc]
             self._after(optimizer)
         if not self.players[player].claimed:
             self._guarded("optimizer", lambda: self._observer.mark(player, self._tick()))
@@ -178,7 +167,8 @@ class Monitor:
     @property
     def cost(self) -> float:
         """Share of the time since the training's first call or step that the monitor took for itself."""
-        return self._spent / max(time.perf_counter() - self._began, 1e-9) if self._began else 0.0
+        spent = self._spent + sum(player.listener.spent for player in self.players.values())
+        return spent / max(time.perf_counter() - self._began, 1e-9) if self._began else 0.0
 
     def close(self) -> None:
         """Take all hooks off; the diagnosis stays."""
@@ -251,7 +241,10 @@ class Monitor:
     def _before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         if id(optimizer) not in self._stepped and not self._closed:
             self._stepped[id(optimizer)] = weakref.ref(optimizer)
-        self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure, self._clock))
+        self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure))
+
+    def _evaluated(self, optimizer: torch.optim.Optimizer) -> None:
+        self._guarded("optimizer", lambda: self._observer.inspect(optimizer))
 
     def _after(self, optimizer: torch.optim.Optimizer) -> None:
         self._guarded("optimizer", lambda: self._observer.after_step(optimizer, self._tick()))
@@ -279,4 +272,4 @@ class Monitor:
         finally:
             self._depth -= 1
             if not self._depth:
-                self._spent += time.perf_counter() - began
+                self._spent += time.perf_counter() - began + ENTRY

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.accounts import Leaves, critic_account, generator_account
+from tightrope.monitor.capture import few_of, version_of
 from tightrope.monitor.history import History
-from tightrope.monitor.ledger.replay import CannotReplayError
-from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of
+from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.passes import BOTH, classes, turned
+from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
 from tightrope.monitor.readings import Reader
-from tightrope.monitor.roles import StepMark, judged
+from tightrope.monitor.roles import Judged, StepMark, judged
+from tightrope.monitor.steps import by_hand
 from tightrope.monitor.window import PlayerWindow, Window
 
 SAID = 1e-2
@@ -54,6 +57,7 @@ class Observer:
         self._held.clear()
         for player in self.players.values():
             player.listener.forget()
+            player.listener.by_hand = player.counters.steps == 0
             player.listener.listen(True)
             player.before = player.sampled()
             player.fresh = player.counters.last > 0
@@ -73,12 +77,25 @@ class Observer:
         self.window.step = step
         for player in self.players.values():
             player.listener.listen(False)
+        self._by_hand()
         cleared = [call.cleared for call in self.players["critic"].listener.calls if self._after_critic(call.at)]
         if cleared:
             self.window.numbers["critic_cleared"] = float(any(cleared))
         self._quiet(lambda: self.reader.read(self.window, self.marks, real, z, labels))
         self.history.add(self.window)
         self.abandon()
+
+    def _by_hand(self) -> None:
+        """Add the steps of players that no optimiser has ever stepped."""
+        everyone = [call for player in self.players.values() for call in player.listener.calls]
+        times = sorted(e.at for call in everyone for arrived in call.events for e in arrived)
+        found = []
+        for name, player in self.players.items():
+            if player.listener.by_hand and player.counters.steps == 0:
+                found += by_hand(name, player.listener.calls, few_of(player.module), times)
+                self.window.player(name).steps = sum(mark.player == name for mark in found)
+        if found:
+            self.marks = sorted([*self.marks, *found], key=lambda mark: mark.at)
 
     def _after_critic(self, at: int) -> bool:
         """Whether a time lies after the critic's last step."""
@@ -88,11 +105,13 @@ class Observer:
         """End of a generator update."""
         counters = player.counters
         self.history.cycles += player.name == "generator"
-        self.history.points = self.players["critic"].listener.leaf_calls
+        critic = self.players["critic"].listener
+        self.history.points, self.history.transformed = critic.leaf_calls, critic.transformed
+        player.counters.functional |= player.listener.swapped
         counters.last, counters.cycle = counters.cycle, 0
 
-    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool, now: int) -> None:
-        """In the hook before ``optimizer.step``."""
+    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        """In the hook before ``optimizer.step``; a closure brings the gradients later."""
         held = self._holds(optimizer)
         for name in held.claimed:
             counters = self.players[name].counters
@@ -101,10 +120,20 @@ class Observer:
         if not held.own:
             self._stranger(optimizer)
         for name, parameters in held.own.items():
-            self._count(self.players[name], optimizer, parameters)
+            self._count(self.players[name], optimizer, parameters, self._groups(optimizer, name))
+        if not closure:
+            self.inspect(optimizer)
+
+    def rehearsed(self, optimizer: torch.optim.Optimizer) -> None:
+        """As before a step that is not taken: flags and rates are read, and no gradient is explained."""
+        self.before_step(optimizer, True)
+        self.inspect(optimizer, explain=False)
+
+    def inspect(self, optimizer: torch.optim.Optimizer, *, explain: bool = True) -> None:
+        """Look at the gradients that an optimiser is about to apply."""
         if self.open and torch._C._current_graph_task_id() == -1:
-            for name, parameters in held.own.items():
-                self._inspect(self.players[name], optimizer, parameters, closure, now)
+            for name, parameters in self._holds(optimizer).own.items():
+                self._inspect(self.players[name], optimizer, parameters, explain)
 
     def after_step(self, optimizer: torch.optim.Optimizer, now: int) -> None:
         """In the hook after it."""
@@ -128,12 +157,18 @@ class Observer:
             if not player.claimed and shapes == [p.shape for p in player.module.parameters()]:
                 player.counters.stale += 1
 
-    def _count(self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> None:
+    def _groups(self, optimizer: torch.optim.Optimizer, name: str) -> list[dict[str, Any]]:
+        groups = optimizer.param_groups
+        return [groups[k] for k in self._holds(optimizer).groups[name] if k < len(groups)] or groups
+
+    def _count(
+        self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], groups: list[dict[str, Any]]
+    ) -> None:
         counters = player.counters
         counters.steps += 1
         counters.cycle += 1
         counters.optimizers.add(id(optimizer))
-        rate = max(float(group["lr"]) for group in optimizer.param_groups)
+        rate = rate_of(groups)
         if counters.first_rate is None:
             counters.first_rate = rate
         if rate != counters.rate and len(counters.rates) < 200:
@@ -150,15 +185,18 @@ class Observer:
         counters.last_state = {**counters.last_state, id(optimizer): count}
 
     def _inspect(
-        self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], closure: bool, now: int
+        self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], explain: bool
     ) -> None:
         seen = self.window.player(player.name)
         seen.steps += 1
-        seen.rate = max(float(group["lr"]) for group in optimizer.param_groups)
-        seen.decay, seen.momentum = decay_of(optimizer), momentum_of(optimizer)
+        groups = self._groups(optimizer, player.name)
+        seen.rate, seen.decay, seen.momentum = rate_of(groups), decay_of(groups), momentum_of(groups)
+        player.counters.wished = wished_of(optimizer)
         player.touched |= {id(p) for p in parameters}
         names = {id(p): name for name, p in player.module.named_parameters()}
         seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
+        if player.name == "generator":
+            self._turned()
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
         if with_gradient:
@@ -170,8 +208,8 @@ class Observer:
             self.window.words["not_finite"] = next(
                 (f"gradient of {names.get(id(p), '?')} of the {player.name}" for p in with_gradient
                  if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
-        if closure:
-            seen.silent = "its optimiser takes a closure"
+        if not explain:
+            seen.silent = "no step is taken"
         elif _several_processes():
             seen.silent = "several processes average their gradients"
         elif not player.fresh:
@@ -203,12 +241,16 @@ class Observer:
                           for g, p in zip(start, parameters, strict=True)]) if start else None  # fmt: skip
         leaves, own_step = Leaves(parameters, kept), max(own, default=-1)
 
+        critic, made = self.players["critic"], self.players["generator"].listener.calls
+
         def work() -> None:
             if player.name == "generator":
-                found = generator_account(player.listener, leaves, last, own_step)
+                calls = [Judged(call) for call in critic.listener.calls]
+                found = generator_account(player.listener, calls, leaves, last, own_step)
             else:
-                calls = judged(player.listener.calls, self.players["generator"].listener.calls, None, self.marks)
-                found = critic_account(player.listener, calls, leaves, last, own_step, self.history.claims.penalties)
+                calls = judged(critic.listener.calls, made, None, self.marks)
+                penalties = self.history.claims.penalties
+                found = critic_account(player.listener, calls, made, leaves, last, own_step, penalties)
             if found is not None:
                 seen.accounts.append(found)
                 player.suspect |= found.unexplained > SAID and found.kind not in ("losses", "claim")
@@ -219,6 +261,26 @@ class Observer:
             seen.silent = str(reason)
         except (RuntimeError, NotImplementedError) as problem:
             seen.silent = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:120]}"
+
+    def _turned(self) -> None:
+        """Note what the generator gets of a pass that both players share, while the critic is as it was then."""
+        critic, made = self.players["critic"], self.players["generator"].listener.calls
+        since = max((mark.at for mark in self.marks), default=-1)
+        pending = [call for call in critic.listener.calls if call.at > since]
+        if not any(c.attached for c in pending) or any(c.weights != version_of(critic.module) for c in pending):
+            return
+        if BOTH not in classes([Judged(call) for call in pending], made, since).values():
+            return
+        found = judged(pending, made, None, self.marks)
+        try:
+            refuse_foreign_hooks(critic.module)
+            self._quiet(lambda: self._turning(turned(critic.module, found, made, since)))
+        except (CannotReplayError, RuntimeError):
+            return
+
+    def _turning(self, found: tuple[float, float] | None) -> None:
+        if found is not None:
+            self.window.numbers["turned"], self.window.numbers["turned_left"] = found
 
     def _quiet(self, work: Callable[[], None]) -> None:
         """Do something with the networks that the hooks must not take for training."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,8 @@ class Counters:
         last_state: ``state["step"]`` at its last step by optimiser, -1 without one.
         optimizers: Identities of those that stepped it.
         resets_at: When it fell back last.
+        wished: A rate that was set where no step looks for it.
+        functional: It was called with other weights than its own.
     """
 
     steps: int = 0
@@ -47,6 +50,8 @@ class Counters:
     last_state: dict[int, float] = field(default_factory=dict)
     optimizers: set[int] = field(default_factory=set)
     resets_at: int = 0
+    wished: float | None = None
+    functional: bool = False
 
 
 @dataclass
@@ -102,9 +107,10 @@ def sampled(module: nn.Module) -> Tensor:
 
 @dataclass(frozen=True)
 class Held:
-    """What an optimiser holds: parameters by player, how many of neither, and for which players it was claimed."""
+    """What an optimiser holds: parameters and groups by player, how many of neither, and for whom it was claimed."""
 
     own: dict[str, list[Tensor]]
+    groups: dict[str, list[int]]
     foreign: int
     claimed: tuple[str, ...] = ()
 
@@ -113,26 +119,42 @@ class Held:
         """Sort the parameters of an optimiser by identity."""
         owners = {id(p): name for name, player in players.items() for p in player.module.parameters()}
         own: dict[str, list[Tensor]] = {}
+        groups: dict[str, list[int]] = {}
         foreign = 0
-        for group in optimizer.param_groups:
+        for k, group in enumerate(optimizer.param_groups):
             for p in group["params"]:
                 if (owner := owners.get(id(p))) is None:
                     foreign += 1
                 else:
                     own.setdefault(owner, []).append(p)
+                    groups.setdefault(owner, []).append(k)
         claimed = tuple(name for name, player in players.items() if any(optimizer is one for one in player.claimed))
-        return Held(own, foreign, claimed)
+        return Held(own, {name: sorted(set(used)) for name, used in groups.items()}, foreign, claimed)
 
 
-def decay_of(optimizer: torch.optim.Optimizer) -> float:
+def rate_of(groups: Sequence[dict[str, Any]]) -> float:
+    """Largest learning rate."""
+    return max(float(group["lr"]) for group in groups)
+
+
+def decay_of(groups: Sequence[dict[str, Any]]) -> float:
     """Largest weight decay."""
-    return max((float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups), default=0.0)
+    return max((float(g.get("weight_decay", 0.0)) for g in groups), default=0.0)
 
 
-def momentum_of(optimizer: torch.optim.Optimizer) -> float:
+def momentum_of(groups: Sequence[dict[str, Any]]) -> float:
     """Largest first momentum."""
-    values = [g["betas"][0] if "betas" in g else g.get("momentum", 0.0) for g in optimizer.param_groups]
+    values = [g["betas"][0] if "betas" in g else g.get("momentum", 0.0) for g in groups]
     return max((float(v) for v in values), default=0.0)
+
+
+def wished_of(optimizer: torch.optim.Optimizer) -> float | None:
+    """A rate that was written to a place where no step looks for it: an attribute of the optimiser."""
+    for name in ("lr", "learning_rate"):
+        value = vars(optimizer).get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            return float(value)
+    return None
 
 
 def count_of(optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -38,6 +39,60 @@ def _standing(shown: Tensor, passed: Tensor) -> float:
     return float((x * y).sum() / (x.norm() * y.norm()).clamp(min=1e-12)) * x.numel() ** 0.5
 
 
+def changed(shown: Tensor, passed: Tensor) -> tuple[str, float, float]:
+    """How the critic's batch is made of the one that was passed: ``"order"`` of channels or axes, ``"scale"``, or not.
+
+    Args:
+        shown: What the critic was called with ``[n, *shape]``.
+        passed: The batch that the user names ``[n, *shape]``.
+
+    Returns:
+        ``"order"``, ``"scale"`` or nothing, and the factor and shift of the latter.
+    """
+    x, y = passed.detach().to(shown), shown.detach()
+    if torch.equal(x, y):
+        return "", 1.0, 0.0
+    if x.dim() > 1 and x.shape[1] > 1:
+        orders = permutations(range(x.shape[1])) if x.shape[1] <= 4 else [tuple(range(x.shape[1]))[::-1]]
+        if any(torch.equal(x[:, list(order)], y) for order in orders):
+            return "order", 1.0, 0.0
+    if x.dim() > 2 and x.shape[-1] == x.shape[-2] and torch.equal(x.transpose(-1, -2), y):
+        return "order", 1.0, 0.0
+    a, b = x.flatten().double(), y.flatten().double()
+    centred = a - a.mean()
+    if not bool(centred.any()):
+        return "", 1.0, 0.0
+    factor = float(centred @ (b - b.mean()) / centred.square().sum())
+    shift = float(b.mean() - factor * a.mean())
+    exact = float((b - factor * a - shift).norm()) < 1e-5 * float(b.norm())
+    far = abs(factor - 1) > 0.05 or abs(shift) > 0.05 * float(a.std())
+    return ("scale" if exact and far else ""), factor, shift
+
+
+def _classes(call: Call) -> Tensor | None:
+    """The classes that a network was called with, a whole number per row; a row of one 1 counts as its place."""
+    n = None if call.x is None or not call.x.dim() else len(call.x)
+    for t in tensors_in((call.args, call.kwargs)):
+        if n is None or not t.dim() or len(t) != n:
+            continue
+        if not t.is_floating_point() and t.dtype != torch.bool and t[0].numel() == 1:
+            return t.flatten().long()
+        one = t.dim() == 2 and t.shape[1] > 1 and bool((t.sum(1) == 1).all()) and bool((t.amax(1) == 1).all())
+        if one and t is not call.x and t.data_ptr() != (call.x.data_ptr() if call.x is not None else 0):
+            return t.argmax(1)
+    return None
+
+
+def _moved(a: Tensor | None, b: Tensor | None) -> float | None:
+    """Share of rows whose classes differ."""
+    if a is None or b is None or a.shape != b.shape or not len(a):
+        return None
+    ends = [(int(t.min()), int(t.max())) for t in (a, b)]
+    if any(low == high for low, high in ends) or abs(ends[0][1] - ends[1][1]) > 0.2 * max(ends[0][1], ends[1][1]) + 1:
+        return None  # numbers of another kind
+    return float((a.to(b.device) != b).double().mean())
+
+
 class Pools:
     """What windows have shown of the data."""
 
@@ -62,6 +117,7 @@ class Pools:
             self._batch(window, batch)
         self._shown(window, shown, found, real)
         self._latent(window, z, calls)
+        self._judged_as(window, found, real, labels)
         if shown and shown[-1].call.x is not None and (used := _labels_of(shown[-1].call)) is not None:
             self._labels(window, shown[-1].call.x, used)
         elif real is not None and labels is not None:
@@ -111,12 +167,32 @@ class Pools:
             window.numbers["real_changed"] = float(not any(one.exact for one in shown))
             last = shown[-1].call.x
             if last is not None and last.shape == real.shape and not any(one.exact for one in shown):
+                kind, factor, shift = changed(last, real)
+                window.numbers |= {"shown_order": float(kind == "order"), "shown_scaled": float(kind == "scale"),
+                                   "shown_factor": factor, "shown_shift": shift}  # fmt: skip
                 self.standings.append(_standing(last, real))
                 pooled = sum(self.standings) / len(self.standings) ** 0.5 > 6
                 window.numbers["real_noise"] = _noise(last, real) if pooled or related(last, real) else -1.0
         own = [one for one in fakes if not one.call.attached] or fakes
         if own:
             window.numbers["fake_changed"] = float(not any(one.exact for one in own))
+
+    def _judged_as(self, window: Window, found: Sequence[Judged], real: Tensor | None, labels: Any) -> None:
+        """Whether samples are judged under the classes that they were made with, or passed with."""
+        made = [
+            _moved(_classes(one.source), _classes(one.call))
+            for one in found if one.role == "fake" and one.exact and one.source is not None
+        ]  # fmt: skip
+        known = [share for share in made if share is not None]
+        if known:
+            window.numbers["labels_moved"] = max(known)
+        if real is not None and isinstance(labels, Tensor) and labels.dim():
+            passed = labels.argmax(1) if labels.dim() == 2 and labels.shape[1] > 1 else labels.flatten()
+            exact = [one.call for one in found if one.role == "real" and one.exact and one.call.x is not None]
+            used = [_moved(passed.long(), _classes(c)) for c in exact if c.x is not None and len(c.x) == len(real)]
+            told = [share for share in used if share is not None]
+            if told:
+                window.numbers["labels_exchanged"] = min(told)
 
     def _latent(self, window: Window, z: Any, calls: Sequence[Call]) -> None:
         seen = [call.x for call in calls if call.x is not None and call.grad and any(call.events)]

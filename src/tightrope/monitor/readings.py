@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import owner, phases, scored
+from tightrope.monitor.cycle import phases, scored
 from tightrope.monitor.held_out import read_held_out
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
+from tightrope.monitor.passes import BOTH, owners, spans, steps_next
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
 from tightrope.monitor.recent import Recent
-from tightrope.monitor.roles import Judged, StepMark, judged, probes, where
+from tightrope.monitor.roles import Judged, StepMark, judged, of_losses, probes, where
 from tightrope.monitor.samples import Samples
 from tightrope.monitor.window import Window
 
@@ -50,10 +51,12 @@ class Reader:
         generator, critic = self.players["generator"], self.players["critic"]
         real = real if isinstance(real, Tensor) else None
         found = judged(critic.listener.calls, generator.listener.calls, real, marks)
-        split = phases(found, marks)
+        turned = window.numbers.get("turned") if window.numbers.get("turned_left", 1.0) < 0.01 else None
+        split = phases(found, generator.listener.calls, marks, turned)
         self._modes(window)
         self._reach(found)
-        self._connection(window, found, split["generator"], marks)
+        self._connection(window, found, marks)
+        self._heard(window, found, marks)
         self._fits(window, found, split)
         self._points(window, found, real)
         self._coupling(window, found, split)
@@ -62,6 +65,8 @@ class Reader:
         self.samples.read(window, found, real)
         self.recent.take(found, self._outputs([one.call for one, _ in split["critic"]]))
         window.numbers["critic_calls"] = len(found)
+        if self.held_out is not None and window.numbers.get("shown_scaled") == 1.0:
+            window.numbers["held_std"] = float(self.held_out.float().std())
         if self.held_out is not None and window.step >= 20:
             read_held_out(window, critic.network, critic.module, found, self.held_out)
 
@@ -86,30 +91,46 @@ class Reader:
             try:
                 refuse_foreign_hooks(player.module)
                 reach = bookkeeping.ends(player, calls[name][0])
+                if name == "critic" and self.history.statics.get("constrained"):
+                    self.history.statics["gain"] = bookkeeping.gain(player, calls[name][0])
             except (CannotReplayError, RuntimeError):
                 continue
             if reach is not None:
                 self.history.ends[name] = reach
 
-    def _connection(self, window: Window, found: Sequence[Judged], entries: Entries, marks: Sequence[StepMark]) -> None:
-        """Whether the generator's step saw anything that came through the critic."""
+    def _connection(self, window: Window, found: Sequence[Judged], marks: Sequence[StepMark]) -> None:
+        """Whether the generator's step saw anything that came through the critic; terms times 0 are nothing."""
         if not any(mark.player == "generator" for mark in marks):
             return
-        through = [one for one, _ in entries if one.call.attached]
-        at_samples = [
-            e for call in self.players["generator"].listener.calls for arrived in call.events for e in arrived
-            if owner(e.at, marks) == "generator"
-        ]  # fmt: skip
-        judged_fakes = [
-            one for one in found
-            if one.role in ("fake", "joint") and owner(one.call.at, marks) == "generator"
-        ]  # fmt: skip
+        made = self.players["generator"].listener.calls
+        whose, together = owners(found, made, marks), spans(found, made, marks)
+
+        def heard(call: Call) -> list[Event]:
+            events = [e for arrived in call.events for e in arrived if whose(e) in ("generator", BOTH)]
+            return [e for e in events if bool(e.value.any())]
+
+        at_samples = [e for call in made for e in heard(call)]
+        through = [one for one in found if one.call.attached and one.role != "points" and heard(one.call)]
+        asked = [one for one in found if one.role in ("fake", "joint")]
         window.numbers["through_critic"] = len(through)
         window.numbers["at_samples"] = len(at_samples)
-        window.numbers["fakes_judged"] = len(judged_fakes)
-        if entries and at_samples:
-            sizes = [float(e.value.norm()) for e in at_samples]
-            window.numbers["gradient_at_samples"] = max(sizes)
+        window.numbers["fakes_judged"] = sum("generator" in steps_next(one.call.at, together) for one in asked)
+        if through and at_samples:
+            window.numbers["gradient_at_samples"] = max(float(e.value.norm()) for e in at_samples)
+        if "turned" in window.numbers:
+            window.numbers["cut"] = float(window.numbers["turned"] == 0.0)
+
+    def _heard(self, window: Window, found: Sequence[Judged], marks: Sequence[StepMark]) -> None:
+        """Whether any gradient, be it 0, came to the critic's scores of both sides on their way to its step."""
+        made = self.players["generator"].listener.calls
+        whose, together = owners(found, made, marks), spans(found, made, marks)
+        own = [one for one in found if "critic" in steps_next(one.call.at, together)]
+        own = [one for one in own if one.role in ("real", "fake", "joint")]
+        roles = {one.role for one in own}
+        if window.critic.steps and ("joint" in roles or roles >= {"real", "fake"}):
+            came = [e for one in own for arrived in one.call.events for e in of_losses(one.call, arrived)]
+            window.numbers["critic_heard"] = float(any(whose(e) in ("critic", BOTH) for e in came))
+            window.critic.no_grad_calls = 0 if any(one.call.grad for one in own) else len(own)
 
     def _fits(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
         reach = self.history.ends.get("critic")
@@ -193,8 +214,6 @@ class Reader:
         if own:
             window.numbers["joint"] = float(all(own))
             window.numbers["joint_differs"] = float(bool(other) and any(own) != any(other))
-        no_grad = [one for one in found if not one.call.grad and one.role in ("real", "fake", "joint")]
-        window.critic.no_grad_calls = len(no_grad)
 
     def _shares(self, window: Window, entries: Entries) -> None:
         """How much of the gradient at the samples came through the critic: the rest is from other terms."""
@@ -230,6 +249,7 @@ class Reader:
         if through.shape == total.shape and size > 0:
             other = float((total - through).norm())
             window.numbers["other_share"] = other / max(other + float(through.norm()), 1e-30)
+        window.numbers["cut"] = float(size == 0.0 and bool(through.any()))
 
     def _share_due(self) -> bool:
         known = [value for _, value in self.history.series("other_share")]

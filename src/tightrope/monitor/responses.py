@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tightrope.monitor.finding import Diagnosis, ranked
-from tightrope.monitor.history import History
+from tightrope.monitor.finding import Diagnosis, Finding, ranked
+from tightrope.monitor.history import History, Place
 
 RANK, SLOW = 25, 30
 FAR, GAIN = 0.1, 0.9
 """A distance from the data below which nothing has to be explained, and the ratio of thirds that is progress."""
+WORDS: dict[Place, str] = {
+    "here": "Go on from where the training stands.",
+    "fresh": "Go on from the present weights with new optimisers: their moments come from the fault.",
+    "start": "Start again from the first weights: the networks as they are now are past saving.",
+}
 
 
 def with_responses(found: Diagnosis, history: History) -> Diagnosis:
     """A diagnosis with the findings of the response tests made last, unless something stronger stands."""
+    found = replace(found, findings=tuple(_with_place(f, history) for f in found))
     responses, said = history.responses
     checked = (*found.checked, said) if said else found.checked
     if not responses or explained(found):
@@ -24,9 +30,18 @@ def with_responses(found: Diagnosis, history: History) -> Diagnosis:
     return replace(found, findings=order, checked=checked)
 
 
+NAMELESS = ("healthy", "unknown_trouble", "no_progress")
+"""Findings that name no cause."""
+
+
 def explained(found: Diagnosis) -> bool:
     """Whether exact evidence or bookkeeping already says why."""
-    return any(f.cause != "healthy" and f.confidence != "low" and f.rank < RANK for f in found)
+    return any(f.cause not in NAMELESS and f.confidence != "low" and f.rank < RANK for f in found)
+
+
+def open_question(found: Diagnosis) -> bool:
+    """Whether something is wrong of which the cause is not named: where copies can find out more."""
+    return not explained(found) and any(f.cause in NAMELESS[1:] or f.candidates for f in found)
 
 
 def worth_asking(history: History, found: Diagnosis) -> bool:
@@ -43,3 +58,27 @@ def worth_asking(history: History, found: Diagnosis) -> bool:
         sorted(part)[len(part) // 2] for part in (series[:third], series[third:-third], series[-third:])
     )
     return last > FAR and not (last < GAIN * middle and middle < GAIN * first)
+
+
+def _with_place(finding: Finding, history: History) -> Finding:
+    """A finding that says from where to go on once it is mended: as copies said, or by the distances of the windows."""
+    if finding.cause == "healthy" or finding.confidence == "low" or finding.damage == "harmless" or finding.exact:
+        return finding
+    words = WORDS[history.places[finding.cause]] if finding.cause in history.places else _lost(finding, history)
+    return replace(finding, exact=f"{finding.remedy} {words}") if words else finding
+
+
+def _lost(finding: Finding, history: History) -> str:
+    """Whether samples were nearer to the data before a finding began, or at the first window, than they are now."""
+    series = history.series("distance")
+    if len(series) < 3:
+        return ""
+    now = sorted(value for _, value in series[-3:])[1]
+    before = [value for step, value in series if step < finding.since]
+    if len(before) >= 3 and finding.rank < RANK and now >= (near := sorted(before[-3:])[1]):
+        gone = f"samples have come no nearer to the data since ({near:.2g}, now {now:.2g})"
+        return f"Go back to a checkpoint from before step {finding.since}: {gone}."
+    if now > series[0][1] and finding.rank < RANK:
+        far = f"samples are farther from the data than at first ({now:.2g}, then {series[0][1]:.2g})"
+        return f"Start again from the first weights: {far}."
+    return ""

@@ -103,7 +103,7 @@ def judged(
 
 
 def _conclude(group: Sequence[Judged]) -> None:
-    """Between two steps of the critic, what is unknown is the side of which nothing is known, if one is."""
+    """Between two steps of the critic, what is unknown is the side that is missing, or the shorter one by as many."""
     own = [one for one in group if not one.call.attached]
     known = {one.role for one in own}
     for one in own:
@@ -111,6 +111,13 @@ def _conclude(group: Sequence[Judged]) -> None:
             one.role = "real"
         elif one.role == "unknown" and "real" in known and not known & {"fake", "joint"}:
             one.role = "fake"
+    sides = {
+        role: [one for one in own if one.role == role and not one.call.leaf] for role in ("real", "fake", "unknown")
+    }
+    short = len(sides["fake"]) - len(sides["real"])
+    if short > 0 and short == len(sides["unknown"]) and all(one.exact for one in sides["fake"]):
+        for one in sides["unknown"]:  # of micro-batches only the last is passed
+            one.role = "real"
 
 
 def _takes_a_pair(call: Call) -> bool:

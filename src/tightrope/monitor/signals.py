@@ -24,6 +24,7 @@ from tightrope.autodiff import (
     undisturbed,
 )
 from tightrope.autodiff.types import Critic
+from tightrope.autodiff.view import taken_by
 from tightrope.methods.game import mean_score
 from tightrope.penalties import interpolate
 from tightrope.perturbations import adaptive_of
@@ -102,6 +103,8 @@ _TABLE = (
     ),
     Signal("critic_learning_rate", "critic learning rate", "", "Step size of the critic's optimiser."),
     Signal("generator_learning_rate", "generator learning rate", "", "Step size of the generator's optimiser."),
+    Signal("critic_steps_per_step", "critic steps per generator step", "", "Of runs that choose them (n_critic auto): "
+           "how many critic steps precede the next generator step."),
     Signal("augmentation_strength", "augmentation strength", "", "Of runs with adaptive augmentation: the probability "
            "of each transformation of what the critic sees."),
     Signal("critic_overfitting", "critic overfitting", "", "Of the same runs: mean sign of the critic's scores of the "
@@ -207,6 +210,7 @@ def signals(run: Run, step: Step, real: Tensor, labels: Tensor | None = None, *,
         "critic_gradient_norm": float(step.critic.gradient_norm),
         "generator_gradient_norm": float(step.generator.gradient_norm),
     }
+    real = taken_by(run.critic, real)
     rng = torch.Generator().manual_seed((seed * 1_000_003 + step.step) % 2**63)
     with undisturbed(run.generator, run.critic):
         with torch.no_grad(), run.autocast():
@@ -215,6 +219,8 @@ def signals(run: Run, step: Step, real: Tensor, labels: Tensor | None = None, *,
     row |= {f"input_gradient_norm_{name}": value for name, value in norms.items()}
     row["critic_learning_rate"] = float(run.critic_optimizer.param_groups[0]["lr"])
     row["generator_learning_rate"] = float(run.generator_optimizer.param_groups[0]["lr"])
+    if run.pace is not None:
+        row["critic_steps_per_step"] = float(run.pace.due)
     adaptive = adaptive_of(run.method.perturbation)
     if adaptive is not None:
         row["augmentation_strength"] = adaptive.p

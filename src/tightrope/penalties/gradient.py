@@ -3,17 +3,21 @@ r"""Penalties on the gradient of the critic's scores by its inputs: WGAN-GP, R1,
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
+from tightrope._plumbing.door import inner
 from tightrope._plumbing.draws import uniform
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import floating_type
 from tightrope.autodiff import (
     critic_scores,
     in_functional_transform,
     input_gradients,
+    module_of,
     modules_of,
     norm,
     rows_of,
@@ -25,6 +29,10 @@ from tightrope.layers.find import find_batch_norm
 from tightrope.penalties.noise import MOST
 from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
+
+_HALF = (torch.bfloat16, torch.float16)
+modules_of, find_batch_norm, rows_of = inner(modules_of), inner(find_batch_norm), inner(rows_of)
+input_gradients, norm, squared_norm = inner(input_gradients), inner(norm), inner(squared_norm)
 
 
 def refuse_coupled(critic: object, penalty: str) -> None:
@@ -216,10 +224,11 @@ def finite_difference_r1(
     Its expectation is R1's value to ``O(sigma^2)``, relative. It is *noisy*: with one draw per sample the value has a
     relative standard deviation of ``sqrt(2 / batch)`` on a linear critic, and its parameter gradient on a DCGAN-32
     critic (batch 128) had a cosine of only 0.24 to 0.38 with the exact R1 gradient (64 draws: 0.88), measured on
-    2026-11-21. It saves little time (1.53 against 1.59 of a plain critic step). In bf16 a step of 0.01 is destroyed by
-    rounding; use float32 scores. Lazy R1 is the better saving; this form is for critics whose layers have no second
-    derivative. The two forwards share their random draws (dropout, noise) and their constrained weights. On a small
-    critic the cosine was 0.09: measure yours by :func:`~tightrope.penalties.gradient_noise` and raise ``draws``.
+    2026-11-21. It saves little time (1.53 against 1.59 of a plain critic step). A step of 0.01 is lost in the rounding
+    of half precision: under autocast both forwards are in float32, and critics in half precision are refused. Lazy R1
+    is the better saving; this form is for critics whose layers have no second derivative. The two forwards share their
+    random draws (dropout, noise) and their constrained weights. On a small critic the cosine was 0.09: measure yours by
+    :func:`~tightrope.penalties.gradient_noise` and raise ``draws``.
 
     Source: Lin et al. 2025 (2501.08316), approximated R1 ``lam |D(x + sigma e) - D(x)|^2`` with
     ``lam = gamma / (2 sigma^2)``.
@@ -237,8 +246,8 @@ def finite_difference_r1(
         Scalar.
 
     Raises:
-        UserError: ``sigma`` is not positive, ``draws`` no whole number of at least 1, or the scores do not depend on
-            the samples.
+        UserError: ``sigma`` is not positive, ``draws`` no whole number of at least 1, the scores do not depend on the
+            samples, or the critic is in half precision.
     """
     return _finite_difference(critic, real, gamma=gamma, sigma=sigma, draws=draws, rng=rng)
 
@@ -272,10 +281,19 @@ def _finite_difference(
     if not 1 <= draws <= MOST or draws != int(draws):
         raise UserError(f"Expected a whole number of draws from 1 to {MOST}, got {draws}; 1 is the published value.")
     refuse_coupled(critic, "The finite-difference penalty")
-    points, rows = [x + sigma * normal_like(x, rng) for _ in range(int(draws))], rows_of(critic)
-    same = Repeated(critic, x, "finite differences")
-    moved = [critic_scores(same, point, rows) for point in points]
-    here = critic_scores(critic if same.fixed else same, x, rows)
+    module, rows = module_of(critic), rows_of(critic)
+    if module is not None and floating_type(module) in _HALF:
+        raise UserError(
+            "Expected a critic in float32 or better for the finite-difference penalty, got one in half precision, "
+            "whose rounding is larger than the change that is measured; use critic.float(), or the exact r1 or r2."
+        )
+    x = x.float() if x.dtype in _HALF else x
+    points = [x + sigma * normal_like(x, rng) for _ in range(int(draws))]
+    lower = torch.is_autocast_enabled(x.device.type)
+    with torch.autocast(x.device.type, enabled=False) if lower else nullcontext():
+        same = Repeated(critic, x, "finite differences")
+        moved = [critic_scores(same, point, rows) for point in points]
+        here = critic_scores(critic if same.fixed and not lower else same, x, rows)
     squares = [
         _added([(after - before).square().mean() for after, before in zip(scores, here, strict=True)])
         for scores in moved

@@ -146,7 +146,7 @@ class AdaptiveStrength:
         """What changes, as plain numbers, for a checkpoint."""
         return {key: getattr(self, key) for key in ("p", "signs", "count", "seen", "batches", "overfitting")}
 
-    def load_state_dict(self, state: Mapping[str, float]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state_dict`.
 
         Raises:
@@ -157,7 +157,7 @@ class AdaptiveStrength:
             raise UserError(
                 f"Expected the state of AdaptiveStrength, got none of {', '.join(missing)}; pass state_dict()."
             )
-        self.__dict__ |= replace(self, **{key: state[key] for key in self.state_dict()}).__dict__  # type: ignore[arg-type]
+        self.__dict__ |= replace(self, **{key: state[key] for key in self.state_dict()}).__dict__
 
 
 @dataclass(frozen=True)

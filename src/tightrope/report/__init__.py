@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import as_path, make_folder, write_atomically
 from tightrope.report.comparison_page import comparison_page
+from tightrope.report.findings import assessed
 from tightrope.report.page import page
 from tightrope.report.spectrum_page import spectrum_page
 from tightrope.report.text import summarise
 from tightrope.runs.record import RunRecord, read_run
 from tightrope.spectra import LayerSpectrum
 
-__all__ = ["RunRecord", "read_run", "summary", "write_comparison", "write_report", "write_spectra"]
+__all__ = ["RunRecord", "assessment", "read_run", "summary", "write_comparison", "write_report", "write_spectra"]
 
 
-def write_report(run: Path, out: Path | None = None, *, refresh: int = 0) -> Path:
+def write_report(run: Path, out: Path | None = None, *, refresh: int = 0, reference: bool = False) -> Path:
     """Write the report of a run as one self-contained HTML file.
 
     The file opens without a network, holds no script, follows the reader's light or dark setting, and prints. It states
@@ -32,6 +34,7 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int = 0) -> Pat
         run: the run folder, finished or not.
         out: the file to write; by default ``report.html`` in the run folder.
         refresh: seconds after which a browser that shows the page is to read it again; 0 for never.
+        reference: lay the training curves over the bands of reference runs of the method, where there are some.
 
     Returns:
         The file written.
@@ -54,7 +57,7 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int = 0) -> Pat
     """
     record = read_run(as_path(run))
     target = as_path(out) if out is not None else as_path(run) / "report.html"
-    return _written(target, page(record, refresh=refresh))
+    return _written(target, page(record, refresh=refresh, reference=reference))
 
 
 def write_comparison(runs: Sequence[Path], out: Path) -> Path:
@@ -87,6 +90,22 @@ def summary(run: Path) -> str:
         UserError: if ``run`` is not the folder of a run.
     """
     return summarise(read_run(as_path(run)))
+
+
+def assessment(run: Path) -> dict[str, Any]:
+    """Does the training work, and what was found: the top of the report as plain values, for machines.
+
+    Args:
+        run: the run folder.
+
+    Returns:
+        ``schema`` (1), ``run``, ``step``, ``state``, ``answer`` and ``diagnosis``; every key is explained in
+        ``docs/howto/failing_run.md``.
+
+    Raises:
+        UserError: if ``run`` is not the folder of a run.
+    """
+    return assessed(read_run(as_path(run)))
 
 
 def write_spectra(spectra: Sequence[LayerSpectrum], out: Path, title: str = "Layer spectra") -> Path:

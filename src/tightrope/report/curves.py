@@ -13,6 +13,7 @@ from tightrope.drawing.numbers import count, number, plural
 from tightrope.drawing.scales import bounded, choose_scale
 from tightrope.metrics import Measurement, Protocol
 from tightrope.report import quantities
+from tightrope.report.reference import References
 from tightrope.report.render import charts, missing, piece, table
 from tightrope.report.verdict import cells, floor_name, newest, noun, protocol_text
 from tightrope.runs.record import RunRecord, Series
@@ -76,8 +77,13 @@ def _measured_line(title: str, group: Sequence[tuple[float, Measurement]]) -> Li
     return Line(title, x, y, np.asarray([low for low, _ in ends]), np.asarray([high for _, high in ends]))
 
 
-def curves(record: RunRecord) -> Markup:
-    """A chart for each group of logged quantities; those that never change are listed instead."""
+def curves(record: RunRecord, references: References | None = None) -> Markup:
+    """A chart for each group of logged quantities; those that never change are listed instead.
+
+    Args:
+        record: the run.
+        references: bands of reference runs; a quantity that has one gets a chart of its own.
+    """
     if not record.rows:
         return missing("No metrics were logged.")
     keys = dict.fromkeys(key for row in record.rows for key, value in row.items() if isinstance(value, int | float))
@@ -99,9 +105,29 @@ def curves(record: RunRecord) -> Markup:
         )
         for chart in quantities.charts(set(drawn))
     ]
+    if references is not None:
+        parts = [*_over_bands(record, drawn, references), *parts]
     calm = any(len(series) > CALM_ROWS for series in drawn.values())
     same = "; ".join(f"{quantities.label(key)} {number(float(s.values[0]), 6)}" for key, s in constant.items())
-    return piece("curves", calm, charts(*parts), same)
+    said = Markup("") if references is None else piece("beside_reference", references.said)
+    return said + piece("curves", calm, charts(*parts), same)
+
+
+def _over_bands(record: RunRecord, drawn: Mapping[str, Series], references: References) -> list[str]:
+    """Charts of quantities over the band of reference runs."""
+    pairs = [(key, series, references.band(key)) for key, series in drawn.items()]
+    return [
+        line_chart(
+            [Line(quantities.label(key), series.images, series.values)],
+            title=f"{quantities.label(key, first=True)}, over {band.name}",
+            x_label=axis(record),
+            log="norm" in key,
+            tip=_tip(record, series),
+            band=band,
+        )
+        for key, series, band in pairs
+        if band is not None
+    ]
 
 
 def _equal(one: Series, other: Series | None) -> bool:

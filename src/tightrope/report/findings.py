@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from markupsafe import Markup
 
 from tightrope.drawing.charts import Line, line_chart
@@ -14,6 +16,8 @@ from tightrope.runs.diagnosis import of_record
 from tightrope.runs.record import RunRecord
 
 SHOWN = 6
+SCHEMA = 1
+"""Of what machines read; raised when a key goes or changes its meaning."""
 
 TONES = {"improving": "good", "flat": "fair", "worse": "bad", "unknown": "none"}
 
@@ -37,6 +41,20 @@ def top(record: RunRecord) -> Markup:
     diagnosis = of_record(record)
     found = course(record)
     return answer(record, found, diagnosis) + cards(record, diagnosis)
+
+
+def assessed(record: RunRecord) -> dict[str, Any]:
+    """The answer and the findings of a run as plain values."""
+    diagnosis, found = of_record(record), course(record)
+    return {
+        "schema": SCHEMA, "run": str(record.path), "step": record.step, "state": record.state,
+        "answer": {
+            "trend": found.trend, "sentence": found.sentence, "since": found.since, "best_step": found.best,
+            "best_weights": best_checkpoint(record, found), "diversity": diversity(record),
+            "next": next_step(record, found, diagnosis),
+        },
+        "diagnosis": diagnosis.to_json(),
+    }  # fmt: skip
 
 
 def answer(record: RunRecord, found: Course, diagnosis: Diagnosis) -> Markup:

@@ -7,6 +7,7 @@ from statistics import median_low
 from tightrope.drawing.numbers import count, duration, number
 from tightrope.report.findings import top
 from tightrope.report.quantities import metric_label
+from tightrope.report.reference import References
 from tightrope.report.render import render
 from tightrope.report.sections import sections
 from tightrope.report.verdict import heading, newest, noun, primary, protocol_text, recorded_reason, tone, verdict
@@ -20,12 +21,13 @@ _STATES = {
 }
 
 
-def page(record: RunRecord, *, refresh: int = 0) -> str:
+def page(record: RunRecord, *, refresh: int = 0, reference: bool = False) -> str:
     """The report of one run as a complete HTML document.
 
     Args:
         record: the run, as `tightrope.runs.record.read_run` loads it.
         refresh: seconds after which a browser is to read the file again, 0 for never.
+        reference: whether the training curves lie over those of reference runs.
 
     Returns:
         The document. The same record gives the same text.
@@ -44,7 +46,7 @@ def page(record: RunRecord, *, refresh: int = 0) -> str:
         tiles=_tiles(record),
         top=top(record),
         problems=record.problems,
-        sections=sections(record),
+        sections=sections(record, references=References(record) if reference else None),
         footer=f"Made by Tightrope{f' {version}' if version else ''} from the files in {record.name}. "
         "No scripts, no network.",
     )

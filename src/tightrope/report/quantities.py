@@ -36,6 +36,7 @@ CHARTS: tuple[Chart, ...] = (
     Chart("Penalty", {"penalty": "penalty"}, log=True),
     Chart("Gradient norm in the parameters", {f"{player}_gradient_norm": player for player in _PLAYERS}, log=True),
     Chart("Learning rates", {f"{player}_learning_rate": player for player in _PLAYERS}, log=True),
+    Chart("Critic steps per generator step", {"critic_steps_per_step": "chosen by the run"}),
     Chart("Speed", {"steps_per_second": "steps per second"}),
     Chart(
         "Augmentation and the critic's overfitting",

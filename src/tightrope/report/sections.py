@@ -18,6 +18,7 @@ from tightrope.report import quantities
 from tightrope.report.conditioning import conditioning
 from tightrope.report.curves import curves, distance, spectra
 from tightrope.report.pictures import embed
+from tightrope.report.reference import References
 from tightrope.report.render import missing, piece
 from tightrope.runs.record import RunRecord
 
@@ -36,17 +37,18 @@ class Section:
     html: Markup
 
 
-def sections(record: RunRecord, prefix: str = "") -> tuple[Section, ...]:
+def sections(record: RunRecord, prefix: str = "", references: References | None = None) -> tuple[Section, ...]:
     """All sections of one run, in reading order.
 
     Args:
         record: the run.
         prefix: begins every anchor, so that a page may hold several runs.
+        references: bands of reference runs behind the training curves.
     """
     parts = (
         Section("samples", "Samples", samples(record)),
         Section("distance", "Distance to the data", distance(record)),
-        Section("curves", "Training curves", curves(record)),
+        Section("curves", "Training curves", curves(record, references)),
         Section("spectra", "Critic layer spectra", spectra(record)),
         Section("conditioning", "Generator conditioning", conditioning(record)),
         Section("configuration", "Configuration", configuration(record)),

@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tightrope.drawing.numbers import duration
 from tightrope.monitor import Diagnosis, Finding
 from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import ranked
+from tightrope.monitor.responses import open_question
 from tightrope.monitor.rules.logged import from_rows
 from tightrope.runs.record import RunRecord
+
+PROBE_STEPS, PROBE_SEEDS = 100, 4
+WHAT_IF_SECONDS = 60
+WATCHED = 34
+"""Steps that a copy of a checkpoint is trained on before what-ifs, so that its monitor sees rows and gradients."""
 
 
 def of_record(record: RunRecord) -> Diagnosis:
     """The diagnosis of a run that was read: what its monitor wrote down, and what its rows tell."""
     logged = from_rows(record.rows, claims=_claims(record), reason=record.reason)
-    return _together(logged, record.diagnosis)
+    return with_next_step(record, _together(logged, record.diagnosis))
+
+
+def with_next_step(record: RunRecord, found: Diagnosis) -> Diagnosis:
+    """A run's diagnosis with the command that finds out more, and its cost."""
+    speeds = sorted(record.series("steps_per_second").values.tolist())
+    return dataclasses.replace(
+        found, next_step=command(record.path, found, speeds[len(speeds) // 2] if speeds else 0.0)
+    )
+
+
+def command(path: Path, found: Diagnosis, speed: float) -> str:
+    """The command that finds out more: a fix measured over seeds where copies named one, else copies.
+
+    Args:
+        path: Run folder.
+        found: What is known.
+        speed: Steps per second, to say what it costs; 0 if unknown.
+    """
+    folder = shlex.quote(str(path))
+    fix = next((str(f.evidence["fix"]) for f in found if f.evidence.get("fix")), "")
+    if fix:
+        steps = 2 * PROBE_STEPS * PROBE_SEEDS
+        cost = f"{steps} training steps" + (f", about {duration(steps / speed)}" if speed else "")
+        return (
+            f"tightrope probe {folder} --try {fix} --steps {PROBE_STEPS} --seeds {PROBE_SEEDS} measures over seeds "
+            f"whether it helps from here on ({cost}; the run is not changed)."
+        )
+    if not open_question(found) or any("on copies" in said for said in found.checked):
+        return ""
+    more = f" and {WATCHED} training steps" + (f", about {duration(WATCHED / speed)}" if speed else "")
+    return (
+        f"tightrope diagnose {folder} --what-if --seconds {WHAT_IF_SECONDS} plays copies of the newest checkpoint with "
+        f"one change each and says what would help (at most {WHAT_IF_SECONDS * 3 // 2} s{more}; the run stays as it "
+        "is)."
+    )
 
 
 def _claims(record: RunRecord) -> tuple[str, ...]:
@@ -54,5 +98,5 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 def _known(entry: dict[str, Any]) -> dict[str, Any]:
-    fields = ("cause", "sentence", "evidence", "since", "confidence", "damage", "candidates")
+    fields = ("cause", "sentence", "evidence", "since", "confidence", "damage", "candidates", "exact")
     return {key: value for key, value in entry.items() if key in fields}

@@ -44,6 +44,7 @@ class Estimate:
         cpu: The same by this process's CPU time.
         loading: Seconds to read the real samples of a step.
         sending: Seconds to send a step's messages, by the assumed network.
+        chosen: Whether the run chooses its critic updates per step, so that ``per_step`` is a guess.
     """
 
     devices: int
@@ -61,6 +62,7 @@ class Estimate:
     cpu: float | None = None
     loading: float = 0.0
     sending: float = 0.0
+    chosen: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -80,14 +82,15 @@ class Estimate:
         whole = "" if self.generator_updates is None else f", {_count(self.flops * self.generator_updates)}FLOP in all"
         sent = "" if self.devices == 1 else f", {_count(self.message_bytes)}B sent in {self.messages:.0f} messages"
         memory = f"{_count(self.state + self.memory)}B of memory at least"
-        return f"cost: {updates}{_count(self.flops)}FLOP and {memory} per step{sent}{whole}"
+        guess = f"; the run chooses its critic steps, {self.per_step:.0f} per step counted" if self.chosen else ""
+        return f"cost: {updates}{_count(self.flops)}FLOP and {memory} per step{sent}{whole}{guess}"
 
     def text(self) -> str:
         """All of it, one quantity a line."""
         sharing = f", {self.devices} devices with {self.batch} samples each" if self.devices > 1 else ""
         rows = [
             ("parameters", f"{self.parameters[0]:,} of the generator, {self.parameters[1]:,} of the critic"),
-            ("step", f"{self.per_step:.3g} critic and 1 generator update{sharing}"),
+            ("step", f"{self.per_step:.3g} critic and 1 generator update{sharing}{self.chosen * ', a guess'}"),
             ("operations", f"{_count(self.flops)}FLOP per step and device"),
             ("memory", f"{_count(self.state)}B of state and {_count(self.memory)}B within a step, per device"),
         ]
@@ -161,7 +164,8 @@ def estimate(
         timed = cost.probe(run, kinds, *batch(local), seconds)
     counts = [cost.count(run, kind, batch, local, rows=rows_of(run.critic), ranks=devices) for kind in kinds]
     steps = _steps(config, method.n_critic)
-    critics = None if steps is None else method.play.critic_steps_before(steps)
+    chosen = method.play.chosen_by_run
+    critics = None if steps is None or chosen else method.play.critic_steps_before(steps)
     per_step = critics / steps if critics and steps else method.n_critic
     shares = [kind.share * (per_step if kind.player == "critic" else 1.0) for kind in kinds]
 
@@ -186,6 +190,7 @@ def estimate(
         cpu=summed([t.cpu for t in timed]) if seconds > 0 else None,
         loading=per_step * _loading(dataset, local, run) if seconds > 0 else 0.0,
         sending=sent * around / bandwidth + messages * hops * latency if devices > 1 else 0.0,
+        chosen=chosen,
     )
 
 

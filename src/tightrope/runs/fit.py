@@ -163,7 +163,7 @@ def _train(book: Book, led: Led) -> None:
     minutes = led(before)
     if led.ranks is not None and led.asked:
         return
-    with watching(run, book.folder, settings) as watched:
+    with watching(run, book.folder, settings, progress.say) as watched:
         for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
             _compare(run)
             trouble = watched()

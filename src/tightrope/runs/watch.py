@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,11 +17,17 @@ from tightrope._plumbing.files import write_atomically
 from tightrope.methods import Method
 from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.preflight import certain, preflight
+from tightrope.monitor.responses import open_question
+from tightrope.monitor.what_if.respond import respond
 from tightrope.optimizers.extragradient import extrapolating
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.config import TrainingSettings
+from tightrope.runs.diagnosis import command
 from tightrope.runs.rows import DIAGNOSIS, PREFLIGHT
 from tightrope.training import Run
+
+SHARE, LEAST, MOST = 0.1, 5.0, 60.0
+"""Of the time trained so far that copies may take when they are asked, and its ends in seconds."""
 
 
 def monitor_of(run: Run) -> Monitor | None:
@@ -71,8 +79,9 @@ class Watch:
         trouble: What was found first, in words; empty while nothing is wrong.
     """
 
-    def __init__(self, run: Run, folder: Path, settings: TrainingSettings) -> None:
-        self.run, self.folder, self.settings = run, folder, settings
+    def __init__(self, run: Run, folder: Path, settings: TrainingSettings, say: Callable[[str], None]) -> None:
+        self.run, self.folder, self.settings, self.say = run, folder, settings, say
+        self._began = time.monotonic()
         self.monitor = monitor_of(run)
         self.trouble, self._asked = "", 0
 
@@ -83,35 +92,63 @@ class Watch:
         self.monitor.step(None)
         if self.run.step % self.settings.log_every:
             return ""
-        found = keep(self.monitor, self.folder)
+        found = self.keep()
         if not found.healthy and not self.trouble:
             first = next(f for f in found if f.cause != "healthy" and f.confidence != "low")
             self.trouble = f"{first.title} ({first.cause}), since step {first.since}"
         if self.settings.on_trouble == "probe" and self.run.step >= 2 * self._asked and self.monitor.troubled():
             self._asked = max(self.run.step, 1)
-            self.monitor.respond()
-            keep(self.monitor, self.folder)
+            self._ask(self.monitor)
         return self.trouble if self.settings.on_trouble == "stop" else ""
+
+    def _ask(self, monitor: Monitor) -> None:
+        """Ask copies what would help, for at most a share of the time trained so far, and say what came out."""
+        seconds = min(max(SHARE * (time.monotonic() - self._began), LEAST), MOST)
+        self.say(
+            f"step {self.run.step}: samples stay far from the data; copies are asked what would help ({seconds:.0f} s)"
+        )
+        respond(monitor, seconds)
+        found = self.keep()
+        for finding in (f for f in found if f.evidence.get("change")):
+            self.say(f"note: {finding.sentence} {finding.remedy} {found.next_step}")
+
+    def keep(self) -> Diagnosis:
+        """Write ``RUN/diagnosis.json``, with the command that finds out more."""
+        assert self.monitor is not None
+        speed = self.monitor.steps / max(time.monotonic() - self._began, 1e-9)
+        found = self.monitor.diagnose()
+        found = replace(found, next_step=command(self.folder, found, speed))
+        _write(found, self.folder / DIAGNOSIS)
+        return found
+
+    def end(self) -> None:
+        """Keep the diagnosis for the last time, and say where a question stays open what answers it."""
+        if self.monitor is None:
+            return
+        with contextlib.suppress(UserError, OSError):
+            found = self.keep()
+            if self.monitor.troubled() and open_question(found) and found.next_step:
+                self.say(f"note: samples stay far from the data, and nothing found says why. {found.next_step}")
+        self.monitor.close()
 
 
 @contextlib.contextmanager
-def watching(run: Run, folder: Path, settings: TrainingSettings) -> Iterator[Watch]:
-    """Watch a training while it is in this block."""
-    watch = Watch(run, folder, settings)
+def watching(
+    run: Run, folder: Path, settings: TrainingSettings, say: Callable[[str], None] = lambda text: None
+) -> Iterator[Watch]:
+    """Watch a training while it is in this block.
+
+    Args:
+        run: The training.
+        folder: Where the diagnosis is kept.
+        settings: What to do on trouble.
+        say: Prints a line.
+    """
+    watch = Watch(run, folder, settings, say)
     try:
         yield watch
     finally:
-        if watch.monitor is not None:
-            with contextlib.suppress(UserError, OSError):
-                keep(watch.monitor, folder)
-            watch.monitor.close()
-
-
-def keep(monitor: Monitor, folder: Path, name: str = DIAGNOSIS) -> Diagnosis:
-    """Write ``RUN/diagnosis.json``."""
-    found = monitor.diagnose()
-    _write(found, folder / name)
-    return found
+        watch.end()
 
 
 def _write(found: Diagnosis, path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -188,15 +189,29 @@ def values(rows: Iterable[Row], measure: str, **where: Setting) -> list[float]:
 def pairs(rows: Sequence[Row], measure: str, contrast: Contrast) -> tuple[list[float], list[float]]:
     """Numbers of two arms run by run, treated and control: one seed, and one setting but for what the arms differ in.
 
-    Runs whose partner diverged or is missing are left out of both: count diverged runs on their own.
+    Runs whose partner diverged or is missing are left out of both: count diverged runs on their own, or take
+    :func:`pairs_or_diverged`.
     """
+    return _paired(rows, measure, contrast, diverged=False)
+
+
+def pairs_or_diverged(rows: Sequence[Row], measure: str, contrast: Contrast) -> tuple[list[float], list[float]]:
+    """The same of a measure of which small is good, with infinity for a run that diverged; for ``findings.worse``."""
+    return _paired(rows, measure, contrast, diverged=True)
+
+
+def _paired(
+    rows: Sequence[Row], measure: str, contrast: Contrast, *, diverged: bool
+) -> tuple[list[float], list[float]]:
     apart = {*contrast.treated, *contrast.control, *contrast.differs, "cost"}
     apart |= {"steps"} if contrast.budget == "time" else set()
 
     def arm(where: Mapping[str, Setting]) -> dict[tuple[str, int], float]:
-        found = [row for row in pick(rows, **where) if row.status == "ok"]
+        found = [row for row in pick(rows, **where) if row.status == "ok" or (diverged and row.status == "diverged")]
         return {
             (canonical({k: v for k, v in row.cell.items() if k not in apart}), row.seed): float(row.values[measure])
+            if row.status == "ok"
+            else math.inf
             for row in found
         }
 

@@ -189,6 +189,32 @@ def share(hits: int, runs: int, quantity: str, *, above: float | None = None, be
     return Finding(estimate, quantity, p_for, p_against, note=f"{hits} of {runs} runs")
 
 
+def worse(treated: Values, control: Values, quantity: str, *, above: float = 0.5) -> Finding:
+    """Judge how often the treated arm ends with the larger number than its partner: exact binomial test over pairs.
+
+    For measures of which small is good. A diverged run counts as infinity, worse than any that ended, so that
+    divergence is judged and not left out. Pairs that are equal, two diverged runs among them, say nothing: they are
+    left out and counted in the note.
+
+    Args:
+        treated: One number a pair, or infinity.
+        control: Its partner's.
+        quantity: What the share is.
+        above: The claim's threshold from below.
+
+    Raises:
+        UserError: Other counts of the two, a NaN, or no pair that says anything.
+    """
+    a, b = np.asarray(treated, dtype=float), np.asarray(control, dtype=float)
+    if a.shape != b.shape or np.isnan(a).any() or np.isnan(b).any():
+        raise UserError(f"Expected pairs of numbers or infinities, got {len(a)} and {len(b)}; pair them by seed.")
+    ties = int((a == b).sum())
+    if ties == len(a):
+        raise UserError(f"Expected pairs that differ, got {ties} ties, diverged pairs among them; nothing can be told.")
+    found = share(int((a > b).sum()), len(a) - ties, quantity, above=above)
+    return found.noted(f"{ties} ties left out" if ties else "")
+
+
 def shares(treated: tuple[int, int], control: tuple[int, int], quantity: str, *, more: bool = True) -> Finding:
     """Judge that one arm's runs do something more (or less) often than the other's: Fisher's exact test.
 

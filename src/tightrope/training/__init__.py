@@ -16,6 +16,7 @@ from tightrope.training.half_steps import critic_step, generator_step, scalars
 from tightrope.training.joint import joint_step
 from tightrope.training.loop import Batches, train
 from tightrope.training.nonfinite import NonFiniteError
+from tightrope.training.pace import Pace
 from tightrope.training.run import Half, Precision, Run, Step
 from tightrope.training.starting import start
 
@@ -23,6 +24,7 @@ __all__ = [
     "Batches",
     "Half",
     "NonFiniteError",
+    "Pace",
     "Precision",
     "Run",
     "Step",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,10 @@ def run_step(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int 
         seed: Of latents, noise and coefficients.
     """
     game = run_game(run, real, labels=labels, seed=seed)
-    return step_of(run.method, game, (run.generator, run.critic), run_optimizers(run), step=run.step)
+    method = run.method
+    if run.pace is not None:
+        method = replace(method, play=replace(method.play, n_critic=run.pace.due))  # type: ignore[call-arg]
+    return step_of(method, game, (run.generator, run.critic), run_optimizers(run), step=run.step)
 
 
 def run_optimizers(run: Run) -> tuple[torch.optim.Optimizer, ...]:

@@ -24,14 +24,16 @@ _HALF = (torch.float16, torch.bfloat16)
 def averaged_copy(generator: nn.Module) -> nn.Module:
     """A copy of ``generator`` in eval mode that takes no gradients, to be moved by :func:`update_average_`.
 
-    Half-precision tensors become float32, since small steps of an average would be rounded away; feed such a copy with
-    float32. In evaluation mode, layers under a spectral norm, ours or torch's, are divided by the largest singular
-    value of the averaged weight itself.
+    Half-precision tensors become float32, since small steps of an average would be rounded away; such a copy takes
+    latents of half precision, too. In evaluation mode, layers under a spectral norm, ours or torch's, are divided by
+    the largest singular value of the averaged weight itself.
 
     **Cost**: in evaluation mode one pass over each such weight per use, and an eigendecomposition of its smaller side
     whenever it has changed (for our ``norm="operator"``, Lanczos).
     """
     average = copied(generator)
+    if any(t.dtype in _HALF for t in (*average.parameters(), *average.buffers())):
+        average.register_forward_pre_hook(_widened)
     average._apply(lambda t: t.float() if t.dtype in _HALF else t)
     for p in average.parameters():
         p.requires_grad_(False)
@@ -40,6 +42,10 @@ def averaged_copy(generator: nn.Module) -> nn.Module:
             if type(constraint) in _SETTLED:
                 constraint.__class__ = _SETTLED[type(constraint)]
     return average.eval()
+
+
+def _widened(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(x.float() if isinstance(x, Tensor) and x.dtype in _HALF else x for x in given)
 
 
 def decay_for(images: int, images_seen: int, *, half_life_images: float, ramp_up: float | None = 0.05) -> float:
@@ -104,21 +110,20 @@ def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> N
 
 def _with_means(network: nn.Module) -> tuple[list[Tensor], set[int]]:
     """Parameters and buffers, and the ids of those that have a mean: parameters and batch statistics."""
-    tensors: dict[Tensor, None] = {}
-    means: set[int] = set()
+    tensors: dict[int, Tensor] = {}
     modules = modules_in(network)
     for module in modules:
         for p in module._parameters.values():
             if p is not None:
-                tensors[p] = None
-    means.update(map(id, tensors))
+                tensors[id(p)] = p
+    means = set(tensors)
     for module in modules:
         for name, buffer in module._buffers.items():
             if buffer is not None:
-                tensors[buffer] = None
+                tensors[id(buffer)] = buffer
                 if name in _STATISTICS:
                     means.add(id(buffer))
-    return list(tensors), means
+    return list(tensors.values()), means
 
 
 _SIGMAS: WeakKeyDictionary[Any, tuple[tuple[object, ...], Tensor]] = WeakKeyDictionary()

@@ -9,21 +9,20 @@ from torch import Tensor
 
 from tightrope._plumbing.checks import check_samples
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.walk import first_parameter
+from tightrope._plumbing.walk import floating_type
 from tightrope.autodiff.view import described
 from tightrope.training.run import Run
 
 
 def to_device(run: Run, real: Tensor | None, labels: Tensor | None) -> tuple[Any, Tensor | None]:
-    """A batch and its labels where the run trains, in its dtype and memory layout; labels only where they are used.
+    """A batch and its labels where the run trains, in the critic's dtype and layout; labels only where they are used.
 
     Raises:
         UserError: Samples that are no tensor in floating point, or labels that are no classes ``[batch]``.
     """
     if real is not None:
         _check_samples(real, run.sample_shape)
-        like = first_parameter(run.generator)
-        real = real.to(like.device, like.dtype, non_blocking=True)
+        real = real.to(run.device, floating_type(run.critic), non_blocking=True)
         if run.channels_last and real.dim() == 4:
             real = real.contiguous(memory_format=torch.channels_last)
     classes = getattr(run.generator, "classes", 0) or getattr(run.critic, "classes", 0)

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.door import inner
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scores, frozen, gradient_norm, labelled
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
 from tightrope.methods.play import Play, Simultaneous
+from tightrope.optimizers._bare import step_
 from tightrope.optimizers.strides import match_strides_
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
@@ -22,7 +24,9 @@ from tightrope.training.checkpointing import explained, inputs_with_gradients, i
 from tightrope.training.compiled import refuse_compiled
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.ranks import together
-from tightrope.training.run import Half, Run
+from tightrope.training.run import Half, Run, trained
+
+labelled, gradient_norm, adaptive_of = inner(labelled), inner(gradient_norm), inner(adaptive_of)
 
 
 @together
@@ -65,6 +69,7 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         return critic_objective(run.method, critic, real, fake, rng=run.rng, **position)
 
     fake = fakes()
+    before = None if run.pace is None else run.pace.places(trained(run.critic_optimizer))
     half = _update(
         run,
         "critic",
@@ -75,6 +80,8 @@ def critic_step(run: Run, real: Tensor, labels: Tensor | None = None) -> Half:
         samples=real,
     )
     finish_critic(run, real.shape[0], half)
+    if run.pace is not None and before is not None:
+        run.pace.observe(trained(run.critic_optimizer), before, half.objective.loss)
     return half
 
 
@@ -127,7 +134,7 @@ def finish_critic(run: Run, images: int, half: Half) -> None:
 
 
 def finish_step(run: Run) -> None:
-    """What ends a whole step: lookahead, the generator's average and the counter, in place."""
+    """What ends a whole step: lookahead, the generator's average, the pace and the counter, in place."""
     if run.lookahead is not None:
         run.lookahead.step()
     decay = decay_for(
@@ -138,6 +145,8 @@ def finish_step(run: Run) -> None:
     )
     update_average_(run.average, run.generator, decay)
     run._averaged_at = run.images_seen
+    if run.pace is not None:
+        run.pace.decide()
     run.step += 1
 
 
@@ -166,7 +175,7 @@ def _update(
         where = placed(run, lambda: locate(networks, lambda: again().total, samples=samples))
         raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
     settings.schedule_(optimizer, run.images_seen)
-    optimizer.step()
+    step_(optimizer)
     half = Half(detached(now), size)
     run._last[player] = half
     return half
@@ -180,7 +189,7 @@ def _differentiated(
     reentrant = run._reentrant.get(player)  # None before the first step, which finds out
     with explained():
         with (
-            computed_once(*networks, within=run.autocast()),
+            computed_once(*networks, within=run.autocast),
             nullcontext() if reentrant is False else inputs_with_gradients(network),
         ):
             with run.autocast():

@@ -75,7 +75,7 @@ def train(
             critic_half, generator_half = joint_step(run, *following())
             yield Step(run.step, run.images_seen, critic_half, generator_half)
             continue
-        for _ in range(play.critic_steps(run.step)):
+        for _ in range(run.critic_steps_due):
             real, labels = following()
             critic_half = critic_step(run, real, labels)
         if run.method.loss.paired or conditional:

@@ -21,6 +21,7 @@ from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
 from tightrope.optimizers.strides import match_state_
 from tightrope.perturbations import adaptive_of
+from tightrope.training.pace import Pace
 from tightrope.training.ranks import Ranks
 
 Precision = Literal["fp32", "bf16"]
@@ -76,6 +77,7 @@ class Run:
     sample_shape: tuple[int, ...] | None = None
     ranks: Ranks | None = None
     channels_last: bool = False
+    pace: Pace | None = None
     step: int = 0
     critic_steps: int = 0
     images_seen: int = 0
@@ -92,6 +94,11 @@ class Run:
     def local_batch_size(self) -> int:
         """Samples of a batch that this process trains on: all, or its share where several ranks train the run."""
         return self.batch_size if self.ranks is None else self.batch_size // self.ranks.count
+
+    @property
+    def critic_steps_due(self) -> int:
+        """Critic steps before the next generator step: by the method's number and warm-up, or as the run chose them."""
+        return self.method.critic_steps(self.step) if self.pace is None else self.pace.due
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision context of both half-steps; in bf16 on the CPU with faster weight gradients of convolutions."""
@@ -145,6 +152,8 @@ class Run:
         adaptive = adaptive_of(self.method.perturbation)
         if adaptive is not None:
             slow["augmentation"] = adaptive.state_dict()
+        if self.pace is not None:
+            slow["pace"] = self.pace.state_dict()
         return {
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
@@ -180,6 +189,13 @@ class Run:
         adaptive = adaptive_of(self.method.perturbation)
         if adaptive is not None:
             adaptive.load_state_dict(state["augmentation"])
+        if self.pace is not None:
+            self.pace.load_state_dict(state["pace"], trained(self.critic_optimizer))
         self.rng.set_state(state["rng"])
         self.step, self.critic_steps = int(state["step"]), int(state["critic_steps"])
         self.images_seen, self._averaged_at = int(state["images_seen"]), int(state["averaged_at"])
+
+
+def trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """The parameters that an optimiser moves."""
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]

@@ -13,12 +13,14 @@ from tightrope._plumbing.allocator import keep_freed_memory
 from tightrope._plumbing.checks import check_device, check_module, check_number, check_seed, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
+from tightrope.autodiff.view import taken_by
 from tightrope.methods import Method
 from tightrope.optimizers import Lookahead
 from tightrope.optimizers.settings import Lookahead as LookaheadSettings
 from tightrope.penalties import refuse_coupled
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import averaged_copy
+from tightrope.training.pace import Pace
 from tightrope.training.run import Precision, Run
 
 
@@ -127,6 +129,7 @@ def start(
         _lookahead(method.play.lookahead, generator, critic),
         sample_shape=found,
         channels_last=in_channels_last["critic"],
+        pace=Pace() if method.play.chosen_by_run else None,
     )
 
 
@@ -149,6 +152,12 @@ def _check_players(**players: nn.Module) -> None:
         if any(p.is_meta or p.is_complex() for p in network.parameters()):
             raise UserError(
                 f"Expected a {name} with real weights that hold values, got some on the device meta or complex."
+            )
+        if any(p.dtype is torch.float16 for p in network.parameters()):
+            raise UserError(
+                f"Expected a {name} with weights in float32, bfloat16 or float64, got float16, in which the squares of "
+                "small gradients are zero and steps become infinite; use network.float(), with precision='bf16' for "
+                "speed."
             )
         if not any(p.requires_grad for p in network.parameters()):
             held = "frozen ones only" if any(True for _ in network.parameters()) else "none"
@@ -209,7 +218,7 @@ def _pass_through(
                 f"The generator does not accept latents of size {latent} ({str(error).splitlines()[0]}); make its "
                 "input and the latent size equal."
             ) from error
-        fake = samples_of(fake)
+        fake = taken_by(critic, samples_of(fake))
         if shape is not None and tuple(fake.shape[1:]) != tuple(shape):
             raise UserError(
                 f"Expected samples of the data's shape {tuple(shape)}, got {tuple(fake.shape[1:])} from the generator; "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tightrope.monitor.finding import Confidence, Finding
-from tightrope.monitor.history import History
+from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact, listed
 from tightrope.monitor.rules.penalties import _alone
-from tightrope.monitor.rules.slow import stuck
+from tightrope.monitor.rules.slow import halfway, stuck
 
 
 def layers(history: History) -> Iterator[Finding]:
@@ -63,9 +63,13 @@ def _none_at_all(history: History) -> Iterator[Finding]:
     claim, claims = history.claim, history.claims
     if claim is None or not claim.needs_lipschitz or claims.penalties or claims.clip or claims.constraint:
         return
-    free = history.where(lambda w: _alone(w) and w.numbers.get("at_clip", 1.0) < 0.01)
+    explained = [w for w in history.windows if w.critic.accounts]
+    free = Seen([w for w in explained if _alone(w) and w.numbers.get("at_clip", 1.0) < 0.01], explained)
     steps = history.counters["critic"].steps
-    if history.statics.get("constrained") or history.statics.get("own_constraint") or history.points or steps < 34:
+    seen = history.points or history.transformed
+    if history.statics.get("constrained") or history.statics.get("own_constraint") or seen:
+        return
+    if steps < (34 if history.told or claims.said else 300):  # a clip that nobody spoke of is reached in time
         return
     if len(free) >= 3 and free.now:
         yield Finding(
@@ -91,7 +95,13 @@ def _vacuous(history: History) -> Iterator[Finding]:
     """A slope at samples far above what normalised layers allow: something behind them undoes the constraint."""
     seen = history.where(lambda w: w.numbers.get("slope", 0.0) > 15.0)
     have = history.claims.constraint in ("spectral_norm", "orthogonal") and history.statics.get("constrained")
-    if have and not history.statics.get("unconstrained") and len(seen) >= 2 and seen.now:
+    gain = history.statics.get("gain", 1.0)
+    if have and abs(gain) > 5:
+        yield Finding(
+            "constraint_vacuous", f"All layers are constrained, and the scores are multiplied by {gain:.3g} behind the "
+            "last of them.", {"gain": gain, "expected": 1.0, "exact": True}, 1, "medium",
+        )  # fmt: skip
+    elif have and not history.statics.get("unconstrained") and len(seen) >= 2 and seen.now:
         yield Finding(
             "constraint_vacuous", f"All layers are constrained, and the critic's slope at samples is "
             f"{seen.last.numbers['slope']:.3g}.", {"slope": seen.last.numbers["slope"], "expected": "about 1"},
@@ -107,8 +117,9 @@ def clipping(history: History) -> Iterator[Finding]:
     most, least = 1.3 * clip, clip / 1.3
     beyond = history.where(lambda w: w.critic.steps > 0 and w.numbers.get("weight_high", 0.0) > most)
     inside = history.where(lambda w: w.numbers.get("at_clip", 0.0) > 0.02 and w.numbers["weight_high"] < least)
-    flat = history.where(lambda w: w.numbers.get("slope", 1.0) < 1e-4 and w.numbers.get("at_clip", 0.0) > 0.3)
-    if len(flat) >= 3 and flat.now and stuck(history):
+    sloped = [w for w in history.windows if "slope" in w.numbers]
+    flat = Seen([w for w in sloped if w.numbers["slope"] < 1e-4 and w.numbers.get("at_clip", 0.0) > 0.3], sloped)
+    if len(flat) >= 3 and flat.now and (stuck(history) or halfway(history)):
         slope = flat.last.numbers["slope"]
         yield Finding(
             "clip_crippling", f"{100 * flat.last.numbers['at_clip']:.2g} % of the critic's weights sit at the clip, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tightrope.monitor.finding import Confidence, Finding
-from tightrope.monitor.history import History
+from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact
 from tightrope.monitor.window import Window
 
@@ -72,7 +72,8 @@ def batches(history: History) -> Iterator[Finding]:
     """Rows that repeat, are few, constant or ordered."""
     again = history.where(lambda w: w.numbers.get("batch_again", 0) > 0)
     windows = len(history.windows)
-    if len(again) >= 2 and len(again) >= windows - 2:
+    one_batch = len(again) >= 2 and len(again) >= windows - 2
+    if one_batch:
         yield exact("batch_repeated", again, f"The same batch in all of {windows} windows.", damage="why it fails",
                     expected="a new batch in each")  # fmt: skip
     else:
@@ -99,14 +100,46 @@ def batches(history: History) -> Iterator[Finding]:
             "batch that was passed, while generated samples are shown as they are.", damage="why it fails", share=share,
         )  # fmt: skip
         yield Finding(**{**vars(found), "confidence": "medium"})
+    yield from _shown(history)
     order = history.series("order")
-    if len(order) >= 2 and all(value > 12 for _, value in order[-2:]) and not again:
+    if len(order) >= 2 and all(value > 8 for _, value in order[-2:]) and not one_batch:
         yield Finding(
             "unshuffled",
             f"Means of batches vary {order[-1][1]:.3g} times as much as samples within batches explain.",
             {"ratio": order[-1][1], "expected": "1, at most 4"}, order[0][0], "high" if len(order) > 2 else "medium",
             "why it fails",
         )  # fmt: skip
+
+
+def _shown(history: History) -> Iterator[Finding]:
+    """Real rows in another order of channels or axes, or scaled, beside generated rows shown as they are."""
+    as_made = history.where(lambda w: "shown_order" in w.numbers and w.numbers.get("fake_changed", 1.0) == 0.0)
+    turned = Seen([w for w in as_made.hits if w.numbers["shown_order"] == 1.0], as_made.hits)
+    if len(turned) >= 2 and turned.now:
+        yield exact(
+            "channel_order", turned,
+            "The critic is shown real rows with channels or axes in another order than in the batch that was passed, "
+            "and generated rows as they are made.", damage="why it fails", expected="the batch that was passed",
+        )  # fmt: skip
+    scaled = Seen([w for w in as_made.hits if w.numbers["shown_scaled"] == 1.0], as_made.hits)
+    same = [w for w in scaled.hits if _near(w.numbers["shown_factor"], scaled.last.numbers["shown_factor"], 1.001)]
+    if len(same) >= 2 and len(same) == len(scaled) and scaled.now:
+        numbers = scaled.last.numbers
+        held, passed, shown = (numbers.get(key, 0.0) for key in ("held_std", "real_std", "shown_real_std"))
+        apart = not _near(held, shown, 1.25)
+        confidence: Confidence = "medium" if held and apart and _near(held, passed, 1.25) else "low"
+        yield Finding(
+            "critic_shown_other_real",
+            f"The critic is shown {numbers['shown_factor']:.3g} times the real rows that were passed, plus "
+            f"{numbers['shown_shift']:.3g}; held-out rows are {'as passed' if confidence == 'medium' else 'no witness'}"
+            ", and generated rows are shown as they are.",
+            {"factor": numbers["shown_factor"], "shift": numbers["shown_shift"], "expected": 1.0, "exact": True},
+            scaled.since, confidence, "why it fails",
+        )  # fmt: skip
+
+
+def _near(a: float, b: float, ratio: float) -> bool:
+    return a * b > 0 and max(a / b, b / a) < ratio
 
 
 def _few(history: History, windows: int) -> Iterator[Finding]:
@@ -164,7 +197,25 @@ def _mismatch(window: Window) -> bool:
 
 
 def labels(history: History) -> Iterator[Finding]:
-    """Labels that neighbours do not share: accuracy at the chance level of the pool."""
+    """Labels under which samples were not made, or that neighbours do not share: accuracy at the pool's chance."""
+    told = history.where(lambda w: "labels_moved" in w.numbers)
+    moved = Seen([w for w in told.hits if w.numbers["labels_moved"] > 0.3], told.hits)
+    if len(moved) >= 2 and moved.now:
+        share = moved.last.numbers["labels_moved"]
+        yield exact(
+            "labels_differ_between_players", moved,
+            f"{100 * share:.3g} % of the generated samples are judged under another label than they were made with.",
+            damage="why it fails", share=share, expected=0.0,
+        )  # fmt: skip
+    given = history.where(lambda w: "labels_exchanged" in w.numbers)
+    exchanged = Seen([w for w in given.hits if w.numbers["labels_exchanged"] > 0.3], given.hits)
+    if len(exchanged) >= 2 and exchanged.now:
+        share = exchanged.last.numbers["labels_exchanged"]
+        yield exact(
+            "labels_unrelated", exchanged,
+            f"{100 * share:.3g} % of the real samples are judged under another label than they were passed with.",
+            damage="why it fails", share=share, expected=0.0,
+        )  # fmt: skip
     seen = history.where(
         lambda w: w.numbers.get("label_pool", 0) >= 300 and w.numbers["label_chance"] < 0.6
         and w.numbers["label_accuracy"] < w.numbers["label_chance"] + 3 * (0.25 / w.numbers["label_pool"]) ** 0.5

@@ -59,7 +59,7 @@ def _unequal(history: History) -> Iterator[Finding]:
         fit = seen.last.critic.fit
         assert fit is not None
         ratio = fit.weights[0] / fit.weights[1]
-        strong = max(ratio, 1 / ratio) >= 5
+        strong = max(ratio, 1 / ratio) >= 3.5
         found = exact("critic_halves_unequal", seen, f"In the critic's loss the {fit.name}.", ratio=ratio, expected=1)
         yield found if strong else Finding(**{**vars(found), "confidence": "low"})
 
@@ -121,6 +121,14 @@ def connection(history: History) -> Iterator[Finding]:
         lambda w: w.generator.steps > 0 and w.numbers.get("through_critic", 1) == 0
         and w.numbers.get("critic_calls", 0) > 0 and w.numbers.get("fakes_judged", 0) > 0
     )  # fmt: skip
+    known = [w for w in history.windows if "cut" in w.numbers]
+    behind = Seen([w for w in known if w.numbers["cut"] == 1.0], known)
+    if len(behind) >= 2 and behind.now:
+        yield exact(
+            "generator_detached", behind,
+            "The scores of generated samples have a gradient at the critic's input, and none of it arrives at the "
+            "generator's samples: it is cut off between them.", damage="why it fails", gradients_at_samples=0,
+        )  # fmt: skip
     bare = Seen([w for w in cut.hits if w.numbers.get("at_samples", 0) == 0], cut.among)
     if bare and bare.now:
         yield exact(
@@ -135,14 +143,27 @@ def connection(history: History) -> Iterator[Finding]:
             "The generator has a gradient from other terms, and none of it came through the critic.",
             damage="why it fails", through_critic=0,
         )  # fmt: skip
-    dead = history.where(lambda w: 0 < w.critic.steps == w.critic.no_gradient)
-    if dead and dead.now and not any(w.critic.frozen for w in dead.hits):
-        called = any(w.critic.no_grad_calls for w in dead.hits)
-        yield exact(
-            "critic_called_without_grad" if called else "critic_no_gradient", dead,
-            "The critic steps, and none of its parameters has a gradient"
-            + (": it was called under no_grad." if called else "."), damage="why it fails",
-        )  # fmt: skip
+    yield from _unheard(history)
+
+
+def _unheard(history: History) -> Iterator[Finding]:
+    """The critic steps, and its losses are no part of that: no gradient at all, or a penalty's alone."""
+    dead = history.where(lambda w: 0 < w.critic.steps == w.critic.no_gradient and not w.critic.frozen)
+    deaf = history.where(
+        lambda w: w.numbers.get("critic_heard", 1.0) == 0.0 and len(w.critic.accounts) == min(w.critic.steps, 2)
+        and all(a.share == float("inf") and a.left <= a.error for a in w.critic.accounts)
+    )  # fmt: skip
+    for seen, words in (
+        (dead, "none of its parameters has a gradient"),
+        (deaf, "none of its gradient comes from the scores of real and generated samples, all of it from a penalty"),
+    ):
+        if seen and seen.now:
+            called = any(w.critic.no_grad_calls for w in seen.hits)
+            yield exact(
+                "critic_called_without_grad" if called else "critic_no_gradient", seen,
+                f"The critic steps, and {words}" + (": it was called under no_grad." if called else "."),
+                damage="why it fails",
+            )  # fmt: skip
 
 
 def shares(history: History) -> Iterator[Finding]:
@@ -160,10 +181,11 @@ def shares(history: History) -> Iterator[Finding]:
             "the critic.", {"share": middle}, found[0][0], confidence, "why it fails",
         )  # fmt: skip
     elif 1e-6 < middle < 0.01:
+        sure: Confidence = "medium" if stuck(history) else "low"
         yield Finding(
             "adversarial_drowns_reconstruction",
             f"{100 * (1 - middle):.4g} % of the gradient at the generator's samples come through the critic, although "
-            "another term is part of the loss.", {"share": middle}, found[0][0], "low", "why it fails",
+            "another term is part of the loss.", {"share": middle}, found[0][0], sure, "why it fails",
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.rules._said import exact
+from tightrope.monitor.rules.slow import stuck
 from tightrope.monitor.window import Window
 
 PLACES = {"gp": "interpolated", "gp1": "interpolated", "r1": "real", "r2": "fake"}
@@ -32,6 +33,7 @@ def weights(history: History) -> Iterator[Finding]:
         yield from _weight(history, acting, name, weight)
         yield from _place(acting, name)
         yield from _strength(history, acting)
+        yield from _weakness(history, acting)
     yield from _scaled(history)
     yield from _lazy(history, name, weight)
     for kind, cause in (("kind", "penalty_other_kind"), ("axes", "penalty_norm_axes")):
@@ -67,6 +69,15 @@ def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
     steps = history.counters["critic"].steps
     share = history.points / steps if steps else 1.0
     acting = [part for w in history.windows if (part := _of(w, "claim")) is not None]
+    asked = [w for w in history.windows if w.numbers.get("points", 0) > 0]
+    rare = 0 < share < 1 / 40 and len(asked) < 0.5 * len(history.windows)
+    if steps >= 100 and rare and not history.transformed:
+        yield Finding(
+            "penalty_too_lazy",
+            f"The penalty {name} acts in {history.points} of {steps} steps of the critic, one in {1 / share:.3g}; one "
+            "in 16 is known to do.", {"share": share, "expected": "1 / 16", "exact": False}, 1, "medium",
+        )  # fmt: skip
+        return
     if steps < 24 or not 0 < share < 0.14 or not acting:
         return
     weight = acting[-1].weight
@@ -96,8 +107,10 @@ def _missing(window: Window) -> bool:
 
 
 def _alone(window: Window) -> bool:
-    accounts = window.critic.accounts
-    return bool(accounts) and all(a.kind == "losses" and a.left < 1e-4 for a in accounts)
+    """The losses alone explain every step, to rounding; in half precision with the claimed loss at the scores too."""
+    accounts, fit = window.critic.accounts, window.critic.fit
+    half = fit is not None and fit.kind == "claim" and all(a.error > 0.01 for a in accounts)
+    return bool(accounts) and all(a.kind == "losses" and a.left < (a.error if half else 1e-4) for a in accounts)
 
 
 def _absent(history: History, name: str) -> Iterator[Finding]:
@@ -115,7 +128,8 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
         return
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
-    if len(never) >= 2 and not acted and not asked and history.points == 0 and steps >= (8 if "gp" in name else 17):
+    counted = history.points + history.transformed
+    if len(never) >= 2 and not acted and not asked and counted == 0 and steps >= (8 if "gp" in name else 17):
         confidence: Confidence = "high" if steps >= 34 else "medium"
         yield Finding(
             "penalty_absent",
@@ -190,6 +204,10 @@ def _strength(history: History, acting: Seen) -> Iterator[Finding]:
     parts = [(w, part) for w in acting.hits[-8:] if (part := _of(w, "claim")) is not None]
     values = [(w, part.share) for w, part in parts if part.share < float("inf")]  # not in a step of its own
     drowned = [w for w, share in values if share > 7.7]
+    over_all = sorted(part.share for w in acting.hits if (part := _of(w, "claim")) and part.share < float("inf"))
+    always = over_all[len(over_all) // 2] if over_all else 0.0
+    first = sorted(part.share for w in acting.hits[:10] if (part := _of(w, "claim")) and part.share < float("inf"))
+    early = first[len(first) // 2] if first else 0.0
     distance = history.series("distance")
     far = bool(distance) and distance[-1][1] > 0.3 and distance[-1][1] > 0.8 * distance[0][1]
     if history.step >= 60 and len(values) >= 4 and len(drowned) >= 0.6 * len(values) and far:
@@ -198,8 +216,27 @@ def _strength(history: History, acting: Seen) -> Iterator[Finding]:
             "penalty_too_strong",
             f"The penalty's part of the critic's gradient is {share:.3g} times the loss's (median of the last "
             "windows), and samples have not come closer to the data.", {"share": share, "expected": "below 4.5"},
-            drowned[0].step, "medium" if share > 30 else "low", "why it fails",
+            drowned[0].step, "medium" if max(share, always, early / 3) > 30 else "low", "why it fails",
         )  # fmt: skip
+    elif history.step >= 100 and len(over_all) >= 6 and early > 100 and stuck(history):
+        yield Finding(
+            "penalty_too_strong", f"The penalty's part of the critic's gradient was {early:.3g} times the loss's "
+            "(median of the first windows), and samples have not come closer to the data.",
+            {"share": early, "expected": "below 4.5"}, acting.since, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def _weakness(history: History, acting: Seen) -> Iterator[Finding]:
+    """So weak as set that it is no part of the gradient, while samples come no closer."""
+    shares = sorted(part.share for w in acting.hits if (part := _of(w, "claim")))
+    if history.step >= 60 and len(shares) >= 6 and stuck(history):
+        share = shares[len(shares) // 2]
+        if share < 1e-3:
+            yield Finding(
+                "penalty_too_weak", f"The penalty's part of the critic's gradient is {share:.2g} of the loss's (median "
+                "of all windows): it holds nothing, and samples have not come closer to the data.",
+                {"share": share, "expected": "above 0.01"}, acting.since, "medium", "why it fails",
+            )  # fmt: skip
 
 
 def _batch_norm(history: History) -> Iterator[Finding]:

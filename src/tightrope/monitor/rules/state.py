@@ -89,7 +89,9 @@ def not_checked(history: History) -> tuple[str, ...]:
         if reasons:
             said.append(f"the {name}'s gradient at its parameters in some windows ({sorted(reasons)[0]})")
     if history.windows and not any(w.numbers.get("critic_calls") for w in history.windows):
-        said.append("the losses: the critic was never called as a module")
+        said.append(
+            "the losses: the critic was never called as a module (of a compiled network, pass the compiled one)"
+        )
     if history.claim is None:
         said.append("whether the losses are those that you want (no loss was claimed)")
     return tuple(said)

@@ -17,6 +17,7 @@ def optimizers(history: History) -> Iterator[Finding]:
     """Whose parameters optimisers hold."""
     yield from _shared(history)
     for name, counters in history.each():
+        moved = any(w.player(name).moved > 0 for w in history.windows)
         if counters.other_parameters and not _joint(history):
             yield Finding(
                 "optimizer_other_player",
@@ -25,7 +26,7 @@ def optimizers(history: History) -> Iterator[Finding]:
                 {"steps": counters.other_parameters, "expected": 0, "player": name, "exact": True},
                 1,
             )
-        elif counters.stale and (history.told or counters.steps == 0):
+        elif counters.stale and (history.told or counters.steps == 0) and not counters.functional:
             yield Finding(
                 "optimizer_wrong_parameters",
                 f"An optimiser of the {name} steps parameters that are not the {name}'s: those of a copy, or of a "
@@ -33,7 +34,7 @@ def optimizers(history: History) -> Iterator[Finding]:
                 {"steps": counters.stale, "expected": 0, "player": name, "exact": True},
                 1,
             )
-        elif not history.told and counters.steps == 0 and _enough(history) and _twice(history, name):
+        elif not history.told and counters.steps == 0 and _enough(history) and _twice(history, name, moved):
             yield Finding(
                 "optimizer_other_player",
                 f"Two optimisers step the {_OTHER[name]} and none the {name}.",
@@ -72,8 +73,8 @@ def _joint(history: History) -> bool:
     return sets[0] == sets[1]
 
 
-def _twice(history: History, name: str) -> bool:
-    return len(history.counters[_OTHER[name]].optimizers) >= 2
+def _twice(history: History, name: str, moved: bool) -> bool:
+    return len(history.counters[_OTHER[name]].optimizers) >= 2 and not moved
 
 
 def _enough(history: History) -> bool:
@@ -163,6 +164,14 @@ def rates(history: History) -> Iterator[Finding]:
                 fell,
                 "medium" if early else "low",
             )
+        wished = counters.wished
+        if wished is not None and counters.rate > 0 and max(wished / counters.rate, counters.rate / wished) > 3:
+            yield Finding(
+                "learning_rate_not_reached",
+                f"The {name}'s optimiser has an attribute that says {wished:.3g}, and steps with the "
+                f"{counters.rate:.3g} of its parameter groups.",
+                {"rate": counters.rate, "expected": wished, "player": name, "exact": True}, 1, "high",
+            )  # fmt: skip
         if counters.resets:
             yield Finding(
                 "optimizer_lost_on_resume", f"The {name}'s optimiser began to count anew at step {counters.resets_at}.",

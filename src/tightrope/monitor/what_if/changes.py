@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from tightrope.monitor.what_if.game import Game, State
+from tightrope.monitor.what_if.game import Game, Settings, State
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ AS_IS = Change("as it is", "nothing changed", "", lambda state: state)
 
 
 def changes(game: Game) -> Iterator[Change]:
-    """One large change of each kind that can be tried on a game."""
+    """Large changes of each kind that can be tried on a game."""
     for player in ("generator", "critic"):
         yield Change(f"{player} rate / 16", f"the {player}'s rate divided by 16", f"{player} rate down",
                      _rates(player, 1 / 16))  # fmt: skip
@@ -41,6 +41,7 @@ def changes(game: Game) -> Iterator[Change]:
     now = game.settings
     if now.penalties:
         yield _weight(game, 0.01, "penalty weaker")
+        yield _weight(game, 0.0001, "penalty weaker")
         yield _weight(game, 10, "penalty stronger")
     elif now.clip is None:
         yield _damped(1.0)
@@ -57,7 +58,7 @@ def smaller(game: Game, kind: str) -> Iterator[Change]:
         yield Change("critic rate x 4", "the critic's rate times 4", kind, _rates("critic", 4))
         if (steps := game.settings.critic_steps) < 5:
             yield Change(f"n_critic = {5 * steps}", "five times the critic's steps", kind,
-                         lambda s: _set(s, critic_steps=5 * steps, generator_steps=1))  # fmt: skip
+                         lambda s: _set(s, replace(s.settings, critic_steps=5 * steps, generator_steps=1)))  # fmt: skip
     elif kind == "damping":
         yield _damped(0.1)
     elif kind == "penalty weaker":
@@ -67,16 +68,16 @@ def smaller(game: Game, kind: str) -> Iterator[Change]:
 def _weight(game: Game, factor: float, kind: str) -> Change:
     penalties = tuple((name, factor * weight) for name, weight in game.settings.penalties)
     return Change(f"penalty x {factor:g}", f"the penalty's weight times {factor:g}", kind,
-                  lambda s: _set(s, penalties=penalties))  # fmt: skip
+                  lambda s: _set(s, replace(s.settings, penalties=penalties)))  # fmt: skip
 
 
 def _damped(gamma: float) -> Change:
     return Change(f"penalty = r1, gamma = {gamma:g}", f"R1 with gamma {gamma:g} added", "damping",
-                  lambda s: _set(s, penalties=(("r1", gamma),)))  # fmt: skip
+                  lambda s: _set(s, replace(s.settings, penalties=(("r1", gamma),))))  # fmt: skip
 
 
 def _clipped(clip: float, name: str, words: str) -> Change:
-    return Change(name, words, "clip wider", lambda s: _set(s, clip=clip))
+    return Change(name, words, "clip wider", lambda s: _set(s, replace(s.settings, clip=clip)))
 
 
 def momentum(game: Game) -> float:
@@ -112,5 +113,5 @@ def _without_momentum(state: State) -> State:
     return state
 
 
-def _set(state: State, **numbers: object) -> State:
-    return replace(state, settings=replace(state.settings, **numbers))  # type: ignore[arg-type]
+def _set(state: State, settings: Settings) -> State:
+    return replace(state, settings=settings)

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import per_sample
 from tightrope.losses import LOSSES
-from tightrope.monitor.capture import StepListener
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.hypotheses import Claim, claim_of, of_probabilities
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.observe import _several_processes
 from tightrope.monitor.recent import Recent, Rows, floats
+from tightrope.monitor.steps import StepListener
 
 if TYPE_CHECKING:
     from tightrope.monitor.monitor import Monitor
@@ -80,6 +80,7 @@ class Game:
         spectral: Whether a constraint bounds the critic's layers.
         start: First weights of both players, empty where they were not kept.
         from_start: Whether copies begin with them, and with optimisers that have gathered nothing.
+        fresh: Whether copies begin with the present weights and with such optimisers.
     """
 
     generator: nn.Module
@@ -94,6 +95,7 @@ class Game:
     spectral: bool = False
     start: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     from_start: bool = False
+    fresh: bool = False
 
     def copied(self) -> State:
         """A state of its own: networks, optimisers with their moments, all parameters requiring a gradient."""
@@ -118,7 +120,7 @@ class Game:
             network.zero_grad()
             if self.from_start:
                 network.load_state_dict(self.start[player])
-        if self.from_start:
+        if self.from_start or self.fresh:
             for optimizer in (o for held in optimizers.values() for o in held):
                 optimizer.state.clear()
         return State(*networks, optimizers, self.settings)

@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tightrope.monitor.finding import Diagnosis
-from tightrope.monitor.responses import explained, worth_asking
+from tightrope.monitor.causes import CAUSES
+from tightrope.monitor.finding import Diagnosis, Finding
+from tightrope.monitor.history import Place
+from tightrope.monitor.responses import WORDS, explained, worth_asking
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.what_if.branch import Table, played, table_of
 from tightrope.monitor.what_if.changes import AS_IS, Change, changes, smaller
 from tightrope.monitor.what_if.gains import WORTH, Gain, Response
 from tightrope.monitor.what_if.game import CannotPlayError, Game, aside, game_of
+from tightrope.monitor.what_if.place import best_place, games, in_numbers
 from tightrope.monitor.what_if.verdict import findings
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ YOUNG = 600
 NEAR, IMPROVING, ENOUGH = 0.1, 0.75, 0.7
 """A distance that needs no cure; a branch as it is that ends below this share of where it began cures itself;
 the share of the best change's gain with which a milder one is named in its place."""
+UNTRAINED = 1.0
+"""About the distance of untrained samples: those that come back from farther away have not come closer yet."""
 
 
 @dataclass
@@ -71,7 +76,7 @@ class _Play:
         state = "stuck"
         if distance < NEAR:
             state = "near"
-        elif distance < IMPROVING * start and not self.game.from_start:
+        elif distance < IMPROVING * min(start, UNTRAINED) and not self.game.from_start:
             state = "improving"
         found = Response(self.game.from_start, start, distance, state, self.rounds, len(first))
         if state != "stuck":
@@ -90,22 +95,29 @@ class _Play:
         return found
 
 
-def respond(monitor: Monitor, seconds: float, *, gate: bool = True) -> Diagnosis:
-    """Play branches of a monitored training and diagnose; the training itself is left exactly as it is.
+def respond(monitor: Monitor, seconds: float = 60.0, *, gate: bool = True) -> Diagnosis:
+    """Play copies of a monitored training on, with one change each, to find out what would help; then diagnose.
+
+    Only where nothing stronger explains it; copies that come closer to the data as they are end it. The training itself
+    is left as it is, bit for bit.
 
     Args:
         monitor: Of the training.
         seconds: About how long it may take; what was not tried by then is left out.
-        gate: Whether the windows must show samples that are far from the data and come no closer.
+        gate: Whether the first weights are asked only if the windows show samples that are far from the data and come
+            no closer: nearly every young training answers to changes.
     """
     history = monitor.history
     found = diagnosis(history, monitor.steps, monitor.failures)
     history.responses = ([], "")
-    if explained(found) or (gate and not worth_asking(history, found)):
-        return monitor.diagnose()
+    until = time.monotonic() + 1.5 * seconds
     try:
-        responses = asked(monitor, seconds)
-        history.responses = findings(monitor, responses)
+        if explained(found):
+            history.places |= after_repair(monitor, found, until)
+            return monitor.diagnose()
+        responses = asked(monitor, seconds, young=not gate or worth_asking(history, found))
+        named, said = findings(monitor, responses)
+        history.responses = [placed(monitor, one, responses, until) for one in named], said
     except CannotPlayError as reason:
         history.responses = ([], f"no what-ifs were played: {reason}")
     except Exception as problem:  # whatever it is, the training goes on
@@ -114,10 +126,15 @@ def respond(monitor: Monitor, seconds: float, *, gate: bool = True) -> Diagnosis
     return monitor.diagnose()
 
 
-def asked(monitor: Monitor, seconds: float) -> list[Response]:
+def asked(monitor: Monitor, seconds: float, *, young: bool = True) -> list[Response]:
     """The responses from the beginning and from where the training stands, the second only if the first says nothing.
 
     A training that is near the data now is not asked how it began.
+
+    Args:
+        monitor: Of the training.
+        seconds: About how long it may take.
+        young: Whether a young training is asked from its first weights too.
 
     Raises:
         CannotPlayError: Copies of this training cannot be played.
@@ -130,10 +147,59 @@ def asked(monitor: Monitor, seconds: float) -> list[Response]:
     if first.state == "near":
         return [first]
     found: list[Response] = []
-    if game.start and monitor.steps <= YOUNG:
+    if young and game.start and monitor.steps <= YOUNG:
         rounds = min(max(monitor.steps // 2, ROUNDS), MOST_ROUNDS)
-        young = replace(game, from_start=True)
-        found.append(_Play(monitor, young, table, rounds, began + 0.7 * seconds).response(list(changes(young))))
+        early = replace(game, from_start=True)
+        found.append(_Play(monitor, early, table, rounds, began + 0.7 * seconds).response(list(changes(early))))
         if found[-1].helping():
             return found
     return [*found, now.response(list(changes(game)))]
+
+
+def placed(monitor: Monitor, finding: Finding, responses: Sequence[Response], until: float) -> Finding:
+    """A finding with its change in numbers, and from where to go on with it.
+
+    Args:
+        monitor: Of the training.
+        finding: It names a change.
+        responses: In which the change was played.
+        until: When the time is up; what was not played by then leaves the training where it stands.
+    """
+    tried = [gain for r in responses for gain in (*r.gains, *((r.milder,) if r.milder else ()))]
+    change = next(gain.change for gain in tried if gain.change.name == finding.evidence["change"])
+    place, ends = _place(monitor, change, until)
+    game = game_of(monitor)
+    with aside(game, 0):
+        said, numbers, fix = in_numbers(game, change.apply)
+    evidence = {**finding.evidence, "numbers": numbers, "fix": fix, "place": place, "ends": ends}
+    return replace(finding, evidence=evidence, exact=f"{said} {WORDS[place]}")
+
+
+def after_repair(monitor: Monitor, found: Diagnosis, until: float) -> dict[str, Place]:
+    """From where to go on once what the ledger found is mended: copies play what is claimed, which is the mended game.
+
+    Args:
+        monitor: Of the training.
+        found: Its findings.
+        until: When the time is up.
+    """
+    first = next((f for f in found if f.cause != "healthy" and f.confidence != "low"), None)
+    if first is None or CAUSES[first.cause].kind != "ledger" or first.damage == "harmless":
+        return {}
+    try:
+        return {first.cause: _place(monitor, AS_IS, until)[0]}
+    except CannotPlayError:
+        return {}
+
+
+def _place(monitor: Monitor, change: Change, until: float) -> tuple[Place, dict[str, float]]:
+    """The best place to go on from with a change, and the mean distances of all."""
+    game = game_of(monitor)
+    table = table_of(game, monitor.held_out)
+    plays = {place: _Play(monitor, one, table, ROUNDS, until) for place, one in games(game).items()}
+    ends: dict[Place, list[float]] = {place: [] for place in plays}
+    for seed in range(REPLICATES):
+        if time.monotonic() < until:
+            for place, play in plays.items():
+                ends[place].append(play.tail(change, seed)[1])
+    return best_place(ends, change), {place: round(sum(v) / len(v), 4) for place, v in ends.items() if v}

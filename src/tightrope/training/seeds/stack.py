@@ -59,6 +59,10 @@ class Stack:
             raise UnstackableError(
                 f"Expected augmentations of one strength side by side, got adaptive ones, each seed's own; {REMEDY}."
             )
+        if first.pace is not None:
+            raise UnstackableError(
+                f"Expected one number of critic steps side by side, got n_critic 'auto', each seed's own; {REMEDY}."
+            )
         self.runs = list(runs)
         self.generator = Player([r.generator for r in runs])
         self.critic = Player([r.critic for r in runs])

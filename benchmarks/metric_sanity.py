@@ -1,6 +1,6 @@
 """Does each metric move the way it should? Real images made worse step by step, and every metric at each step.
 
-    OMP_NUM_THREADS=1 python studies/metric_sanity.py --data ../shared/data [--n 5000] [--only cifar10]
+    OMP_NUM_THREADS=1 python benchmarks/metric_sanity.py --data ../shared/data [--n 5000] [--only cifar10]
 
 Reference: n test images. Samples: n training images, then the same number made worse in five series (`SERIES`): noise,
 blur, classes left out, a few images repeated, and images copied from a training set of n others. CIFAR-10 is measured

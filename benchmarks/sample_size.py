@@ -1,6 +1,6 @@
 """How many samples are enough: each metric of real images, and of slightly noisy ones, by the number of samples.
 
-    OMP_NUM_THREADS=1 python studies/sample_size.py --data ../shared/data [--repeats 5]
+    OMP_NUM_THREADS=1 python benchmarks/sample_size.py --data ../shared/data [--repeats 5]
 
 CIFAR-10 in ResNet-20 features: random subsets of n training images, as they are and with noise of 2 % of the range,
 against as many test images. The mean over subsets shows the bias of a size, their standard deviation the spread.
