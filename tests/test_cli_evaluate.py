@@ -57,6 +57,16 @@ def evaluated(capsys, *words) -> tuple[str, str]:
     return found.out, found.err
 
 
+def test_notes_name_their_source_and_a_split_that_nobody_asked_for_is_not_mentioned(folders, capsys):
+    words = ["--real", folders / "real", "--fake", folders / "big", "--resolution", "12", "--metrics", "kernel"]
+    _, err = evaluated(capsys, *words)
+    assert "held out" not in err
+    assert f"note: {folders / 'real'} (train): 270 are smaller than the resolution" in err
+    assert f"note: {folders / 'real'} (test): 30 are smaller than the resolution" in err
+    _, err = evaluated(capsys, *words, "--split", "test")
+    assert "30 of 300 samples are held out" in err
+
+
 def test_two_folders(folders, capsys):
     words = ["--real", folders / "real", "--fake", folders / "fake"]
     out, err = evaluated(capsys, *words)

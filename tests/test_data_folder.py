@@ -165,7 +165,9 @@ def test_native_size_may_be_oblong(tmp_path):
 
 def test_mixed_sizes_need_a_resolution(tmp_path):
     files = flat(4)[0] | {"large.png": encoded(noise(1, 16, 9)[0])}
-    with pytest.raises(UserError, match=r"got 8x8 \(000.png\) and 9x16 \(large.png\); give a resolution"):
+    with pytest.raises(
+        UserError, match=r"got 8x8 \(000.png\) and 9x16 \(large.png\); give a resolution .*\(--resolution 8\)"
+    ):
         opened(tmp_path, files, "folder", limit=None)
 
 

@@ -202,3 +202,26 @@ def test_networks_alone_are_asked_where_they_stand_when_the_windows_show_progres
     monkeypatch.setattr(respond, "worth_asking", lambda history, found: True)
     respond.respond(monitor)
     assert asked == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("start", "distance", "state"),
+    [(1.0, 0.5, "improving"), (10.0, 1.1, "stuck"), (10.0, 0.5, "improving"), (0.9, 0.8, "stuck"), (1.0, 0.05, "near")],
+)
+def test_samples_that_come_back_from_far_away_have_not_come_closer_yet(
+    start: float, distance: float, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tail(self: respond._Play, change: Any, seed: int) -> tuple[float, float]:
+        self.as_is[seed] = start, distance
+        return self.as_is[seed]
+
+    monkeypatch.setattr(respond._Play, "tail", tail)
+    game = game_of(sound())
+    play = respond._Play(Monitor.__new__(Monitor), game, None, 4, float("inf"))  # type: ignore[arg-type]
+    assert play.response([]).state == state
+
+
+def test_a_penalty_is_weakened_by_more_than_one_size() -> None:
+    game = game_of(sound(penalty=("r1", 3000.0), extra=r1(3000.0)))
+    tried = [c.apply(game.copied()).settings.penalties for c in changes(game) if c.kind == "penalty weaker"]
+    assert tried == [(("r1", 30.0),), (("r1", pytest.approx(0.3)),)]

@@ -185,3 +185,11 @@ def test_no_kink_is_seen_where_half_precision_rounds():
         player.bfloat16()
     with pytest.raises(ValueError, match="in float32 or float64 for a test by differences, got half precision"):
         field_jacobian(game, players)
+
+
+@pytest.mark.parametrize("largest", [float("inf"), 1e300, 10**5000, -1.0, float("nan")])
+def test_a_search_without_an_end_is_refused(largest):
+    x = torch.zeros(1, dtype=F64, requires_grad=True)
+    sgd = torch.optim.SGD([x], lr=0.1)
+    with pytest.raises(ValueError, match="Expected largest as a f"):
+        largest_safe_step(lambda: None, ([x],), (sgd,), largest=largest)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tightrope import UserError, load, runs
 from tightrope.cli import main
@@ -36,6 +38,22 @@ def test_a_run_begins_where_another_stands(first, tmp_path):
     began, there = load(folder, step=0).generator.state_dict(), load(first).generator.state_dict()
     assert all(torch.equal(began[key], there[key]) for key in there)
     assert main(["resume", str(folder), "--more-steps", "1", "--quiet"]) == 0  # whose weights need not be read again
+
+
+@pytest.mark.parametrize("sizes", [[(20, 20)], [(20, 20), (31, 17)], [(8, 8)]])
+def test_images_of_another_size_or_in_colour_are_brought_to_that_run_s(first, tmp_path, capsys, sizes):
+    folder, rng = tmp_path / "photos", np.random.default_rng(0)
+    folder.mkdir()
+    for k in range(20):
+        picture = rng.integers(0, 255, (*sizes[k % len(sizes)], 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{k}.png")
+    words = ["train", str(folder), "--from", str(first), "--method", "r1", "--dry-run"]
+    assert main([*words, *TINY]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["data"]["shape"] == [1, 8, 8]
+    assert f"note: as in {first}: " in said.err and ("resolution 8" in said.err) == (sizes != [(8, 8)])
+    assert main([*words, *TINY, "--resolution", "12"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["shape"] == [1, 12, 12]
 
 
 def test_optimisers_and_counters_begin_anew_and_what_does_not_fit_is_named(first):

@@ -152,3 +152,17 @@ def test_it_is_refused_where_it_means_nothing():
         methods.build("extra_adam", n_critic="auto")
     with pytest.raises(UserError, match="estimates none"):
         dataclasses.replace(AUTO, loss=losses.hinge)
+
+
+def test_a_run_goes_on_with_a_number_and_not_with_auto(tmp_path: Path):
+    fixed = config_of(method=runs.MethodSettings("wgan_gp", {"n_critic": 2}), steps=2)
+    runs.begin(tmp_path / "fixed", fixed, quiet=True)
+    with pytest.raises(UserError, match="n_critic as a whole number, got 'auto'"):
+        runs.resume(tmp_path / "fixed", steps=4, changes={"n_critic": "auto"}, quiet=True)
+    runs.resume(tmp_path / "fixed", steps=4, changes={"n_critic": 3}, quiet=True)
+    assert weights(tmp_path / "fixed")["critic_steps"] == 2 * 2 + 2 * 3
+    auto = config_of(method=runs.MethodSettings("wgan_gp", {"n_critic": "auto"}), steps=2)
+    runs.begin(tmp_path / "auto", auto, quiet=True)
+    before = weights(tmp_path / "auto")["critic_steps"]
+    runs.resume(tmp_path / "auto", steps=4, changes={"n_critic": 1}, quiet=True)
+    assert weights(tmp_path / "auto")["critic_steps"] == before + 2 and "pace" not in weights(tmp_path / "auto")

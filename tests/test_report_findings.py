@@ -180,3 +180,26 @@ def test_a_healthy_run_without_evaluations_has_an_answer_too(tmp_path: Path) -> 
     said = assessment(tmp_path / "a")
     assert said["answer"]["trend"] == "unknown" and said["answer"]["best_step"] is None
     assert said["answer"]["best_weights"] == ""
+
+
+def test_an_evaluation_that_repeats_the_one_before_it_counts_once(tmp_path: Path) -> None:
+    run_with(tmp_path / "a", [3.0, 2.0])
+    rows = [json.loads(line) for line in (tmp_path / "a" / "evaluations.jsonl").read_text().splitlines()]
+    write_rows(tmp_path / "a" / "evaluations.jsonl", [*rows, rows[-1]])
+    found = answer.course(read_run(tmp_path / "a"))
+    assert found.trend == "unknown" and "2 measurements" in found.sentence
+
+
+def test_lost_diversity_is_said_with_its_step(tmp_path: Path) -> None:
+    run_with(tmp_path / "a", COURSES["improving"][0])
+    rows = [json.loads(line) for line in (tmp_path / "a" / "evaluations.jsonl").read_text().splitlines()]
+    for row, classes in zip(rows, (6, 9, 8, 7, 6, 5), strict=True):
+        next(m for m in row["measurements"] if m["name"] == "classes_covered")["value"] = classes
+    write_rows(tmp_path / "a" / "evaluations.jsonl", rows)
+    record = read_run(tmp_path / "a")
+    assert "classes covered 5 (real samples: 10), down from 9 at step 200" in answer.diversity(record)
+    told = answer.next_step(record, answer.course(record), HEALTHY)
+    assert "watch the diversity" in told and f"tightrope resume {tmp_path / 'a'} --more-steps" in told
+    next(m for m in rows[-1]["measurements"] if m["name"] == "classes_covered")["value"] = 8
+    write_rows(tmp_path / "a" / "evaluations.jsonl", rows)
+    assert "down from" not in answer.diversity(read_run(tmp_path / "a"))

@@ -128,30 +128,3 @@ def test_a_failed_evaluation_does_not_hide_a_small_one_of_the_same_step(tmp_path
     runs.begin(tmp_path / "run", config, quiet=True)
     last = read_run(tmp_path / "run").evaluations[-1]
     assert last.measurements and last.error == "no room"
-
-
-@pytest.mark.parametrize("source", ["digits", "toy:ring"])
-def test_a_board_gets_pictures_beside_numbers(tmp_path: Path, monkeypatch, source: str):
-    from tightrope.runs import book
-
-    pictures: list[tuple[int, tuple[int, ...]]] = []
-    tags: set[str] = set()
-
-    class Board:
-        def add_images(self, tag: str, values: Any, step: int) -> None:
-            assert str(values.dtype) == "torch.uint8"
-            pictures.append((step, tuple(values.shape)))
-
-        def add_scalar(self, tag: str, value: float, step: int) -> None:
-            tags.add(tag)
-
-        def flush(self) -> None: ...
-
-        def close(self) -> None: ...
-
-    monkeypatch.setattr(book, "_tensorboard", lambda folder, seen: Board())
-    config = runs.resolve(source, limit=200, steps=4, evaluate_n=60, conditioning_every=0, tensorboard=True, **SMALL)
-    runs.begin(tmp_path / "run", config, quiet=True)
-    assert any(tag.startswith("evaluation/") for tag in tags) and "critic_loss" in tags
-    seen = [step for step, _ in pictures]
-    assert (seen[0] == 0 and seen[-1] == 32) if source == "digits" else not seen, "vectors are no pictures"

@@ -136,7 +136,7 @@ def value_at(value: Value, images_seen: int) -> float:
         >>> value_at(3.0, 500), value_at(Linear(0.0, 1.0, images=1000), 500)
         (3.0, 0.5)
     """
-    if isinstance(value, int | float) and value == value:  # no NaN
+    if isinstance(value, (int, float)) and value == value:  # no NaN
         return float(value)
     if not callable(value):
         check_value("a hyperparameter", value, least=-math.inf)

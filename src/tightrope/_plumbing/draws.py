@@ -80,6 +80,8 @@ Rng: TypeAlias = torch.Generator | Streams
 
 def normal(shape: Sequence[int], rng: Rng, dtype: torch.dtype | None = None, *, per_sample: bool = True) -> Tensor:
     """Standard normal numbers of this shape, drawn on the device of ``rng``; the same on all ranks if of no sample."""
+    if type(rng) is torch.Generator:  # what almost every run has
+        return torch.randn(shape, generator=rng, device=rng.device, dtype=dtype)
     if isinstance(rng, Streams):
         return rng.drawn(Tensor.normal_, shape, dtype)
 

@@ -22,11 +22,12 @@ def modules_in(network: nn.Module) -> list[nn.Module]:
 
 def parameters_in(network: nn.Module) -> list[nn.Parameter]:
     """Every parameter of a network once, in the order of ``network.parameters()``."""
-    found: dict[nn.Parameter, None] = {}
+    found: dict[int, nn.Parameter] = {}  # by id: a tensor's own hash is a call of Python
     for module in modules_in(network):
-        if module._parameters:
-            found.update((p, None) for p in module._parameters.values() if p is not None)
-    return list(found)
+        for p in module._parameters.values():
+            if p is not None:
+                found[id(p)] = p
+    return list(found.values())
 
 
 def first_parameter(network: nn.Module) -> nn.Parameter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -47,10 +47,10 @@ class computed_once:  # noqa: N801 (used like a function)
 
     Args:
         *networks: Whose weights are computed.
-        within: Context of the computation, such as an autocast.
+        within: Makes the context of the computation, such as an autocast.
     """
 
-    def __init__(self, *networks: nn.Module, within: AbstractContextManager[Any] | None = None) -> None:
+    def __init__(self, *networks: nn.Module, within: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
         self._networks, self._within = networks, within
 
     def __enter__(self) -> None:
@@ -60,7 +60,7 @@ class computed_once:  # noqa: N801 (used like a function)
         if not found:
             return
         try:
-            with self._within or nullcontext():
+            with self._within():
                 for module in found:
                     for name in module._modules["parametrizations"]:  # type: ignore[union-attr]
                         getattr(module, name)

@@ -6,7 +6,6 @@ how scores of any shape are summed, in which precision, how the second derivativ
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -18,11 +17,12 @@ from tightrope._plumbing.checks import check_module, check_samples, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
+from tightrope.autodiff.graph import refuse_ends
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.lean import lean_derivatives
 from tightrope.autodiff.stacked import gradient_beside, is_stacked, leaf
 from tightrope.autodiff.types import Critic
-from tightrope.autodiff.view import rows_of, scores_of
+from tightrope.autodiff.view import Remembered, View, rows_of, scores_of
 
 _HALF = (torch.bfloat16, torch.float16)
 
@@ -109,6 +109,12 @@ def critic_scores(critic: Critic, x: Tensor, rows: int | None = None) -> list[Te
     return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(called(critic, x))]
 
 
+def _totals(critic: Critic, x: Tensor) -> list[Tensor]:
+    """The sum of each critic's scores, whose gradient is that of :func:`critic_scores` with fewer operations."""
+    rows = rows_of(critic)
+    return [_checked(scores, len(x), rows).sum() for scores in scores_of(called(critic, x))]
+
+
 def _checked(scores: Tensor, samples: int, rows: int) -> Tensor:
     """``scores``, if there is one row of them per ``rows`` samples."""
     if scores.dim() and scores.shape[0] * rows == samples and scores.numel():
@@ -189,17 +195,26 @@ def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool)
     if in_functional_transform():
         return _beside(critic, x, create_graph, together) if is_stacked(critic) else _pulled_back(critic, x, together)
     check_samples(x)
+    wanted = create_graph and torch.is_grad_enabled()
     with torch.enable_grad(), twice_differentiable() if create_graph else nullcontext():
         if x.dtype in _HALF:
             leaf = x.detach().float().requires_grad_()
             given = leaf if torch.is_autocast_enabled(x.device.type) else leaf.to(x.dtype)
         else:
             given = leaf = differentiable(x)
-        with lean_derivatives(critic) if create_graph else nullcontext():
-            totals = [scores.sum() for scores in critic_scores(critic, given)]
+        known = isinstance(critic, Remembered) and critic.knows(given)  # nothing will be called
+        with lean_derivatives(critic) if create_graph and not known else nullcontext():
+            totals = _totals(critic, given)
         if together:
             totals = [_sum(totals)]
-        return [_gradient(total, leaf, create_graph, k + 1 < len(totals)) for k, total in enumerate(totals)]
+        found = [_gradient(total, leaf, create_graph, k + 1 < len(totals)) for k, total in enumerate(totals)]
+    if wanted:
+        network: Any = critic  # what is the same at every step
+        while isinstance(network, Remembered | View):
+            network = network.network if isinstance(network, Remembered) else network.module
+        for gradient in found:
+            refuse_ends(gradient, network)
+    return found
 
 
 def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tensor:
@@ -210,6 +225,11 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
                 total, x, create_graph=create_graph, retain_graph=create_graph or more, allow_unused=True
             )
         except RuntimeError as problem:
+            if "non-zero size" in str(problem):
+                raise UserError(
+                    "Expected a critic whose feature maps have values, got one with maps of size zero, through which "
+                    "torch takes no gradient; use larger samples or fewer strides."
+                ) from problem
             if "use_reentrant" not in str(problem):
                 raise
             raise UserError(
@@ -221,37 +241,12 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
             "Expected scores that depend on the samples, got scores without a way back to them, whose gradient would "
             "be zero whatever the critic; look for detach, no_grad or inference_mode inside the critic."
         )
-    if found.grad_fn is not None and _compiled_before() and _holds_compiled(found.grad_fn):
-        raise UserError(
-            "Expected a critic that can be differentiated twice, got one compiled by torch.compile, or with a part "
-            "that is, whose backward cannot be; pass the network it was made from (critic._orig_mod), or compile with "
-            "backend='eager'."
-        )
     return torch.add(found, x.detach(), alpha=0)  # NaN where the samples are, which a ReLU would hide
-
-
-def _compiled_before() -> bool:
-    """Whether this process has compiled anything with a backward of its own; importing what knows takes seconds."""
-    known = sys.modules.get("torch._dynamo.utils")
-    return known is not None and bool(known.counters["aot_autograd"])
-
-
-def _holds_compiled(node: Any) -> bool:
-    """Whether a compiled part lies in the graph of a node."""
-    waiting, seen = [node], set()
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in seen:
-            if node.name().startswith("CompiledFunction"):
-                return True
-            seen.add(node)
-            waiting += [following for following, _ in node.next_functions]
-    return False
 
 
 def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> list[Tensor]:
     x = leaf(x)
-    totals = [scores.sum() for scores in critic_scores(critic, x)]
+    totals = _totals(critic, x)
     if together:
         totals = [_sum(totals)]
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -122,7 +122,7 @@ def _evaluate(options: EvaluateOptions, folder: Path) -> list[Measurement]:
         if options.data is None and (note := outside(folder, config)):
             say(f"note: {note}", error=True)
         train, test = (open_data_of(config, split) for split in ("train", "test"))
-        _note((train, test))
+        _note({config.data.name: (train, test)})
         features, sample = _features(options, train.shape), sample_function(generator)
         _announce(expected_seconds(sample, train, test, n=options.n, seed=seed, features=features, metrics=names))
         found = evaluate(sample, train, test, n=options.n, seed=seed, features=features, metrics=names, progress=True)
@@ -148,7 +148,8 @@ def _compare(options: EvaluateOptions) -> list[Measurement]:
         skip_broken=options.skip_broken,
         progress=True,
     )
-    _note([part for samples in (real, fake, training) if samples is not None for part in samples.parts])
+    opened = {options.real: real, options.fake: fake} | ({options.training: training} if training is not None else {})
+    _note({name: samples.parts for name, samples in opened.items() if name is not None})
     features = _features(options, real.shape)
     if features is None and real.kind == "images":
         say(
@@ -165,10 +166,16 @@ def _compare(options: EvaluateOptions) -> list[Measurement]:
     )
 
 
-def _note(opened: Iterable[Dataset]) -> None:
-    """Say what was decided when data were read."""
-    for note in dict.fromkeys(note for one in opened for note in one.notes):
-        say(f"note: {note}", error=True)
+def _note(opened: Mapping[str, Sequence[Dataset]]) -> None:
+    """Say what was decided when data were read, of which source, and of which of its splits where they differ."""
+    for name, parts in opened.items():
+        said: dict[str, list[str]] = {}
+        for part in parts:
+            for note in part.notes:
+                said.setdefault(note, []).append(part.split)
+        for note, splits in said.items():
+            where = "" if len(splits) == len(parts) else f" ({splits[0]})"
+            say(f"note: {name}{where}: {note.removeprefix('Images: ')}", error=True)
 
 
 def _names(options: EvaluateOptions, others: tuple[str, ...]) -> list[str] | None:

@@ -28,7 +28,7 @@ class ReportOptions:
     every: Annotated[int, Meta(ge=1, le=3600)] = 10
     """Seconds between two writings with --watch."""
     reference: bool = False
-    """Lay the training curves over the bands of short sound runs of the same method."""
+    """Lay the training curves over the bands of short reference runs of the same method."""
     json: bool = False
     """Print the answer and the diagnosis as JSON."""
 

@@ -25,6 +25,10 @@ def reference_gain(real: Tensor, *, latent: int) -> float:
     """
     check_samples(real)
     check_whole("latent", latent, -(2**63), 128)
+    if real.dim() < 2:
+        raise UserError(
+            f"Expected samples [n, *shape], got shape {list(real.shape)}; give one-number samples as [n, 1]."
+        )
     if not bool(real.isfinite().all()):
         raise UserError("Expected finite samples, got NaN or infinity among them; remove those samples.")
     if len(real) < 2 or latent < 1:

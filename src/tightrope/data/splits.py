@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
 from tightrope._plumbing.errors import UserError
 
-__all__ = ["HELD_OUT", "Rows", "check_size", "held_out", "limited", "shuffled"]
+__all__ = ["HELD_OUT", "Rows", "check_size", "held_out", "limited", "shuffled", "without_split"]
 
+_UNSPLIT = "The source has no test split"
 HELD_OUT = 0.1
 """Share of a source without a test split that becomes its test split (rounded down, at least one sample)."""
 
@@ -34,8 +37,12 @@ def held_out(n: int, split: str) -> tuple[Rows, str]:
     count = max(1, int(n * HELD_OUT))
     order = shuffled(n, salt=0)
     rows = np.sort(order[:count] if split == "test" else order[count:])
-    note = f"The source has no test split: {count:,} of {n:,} samples are held out as one and not trained on."
-    return rows, note
+    return rows, f"{_UNSPLIT}: {count:,} of {n:,} samples are held out as one and not trained on."
+
+
+def without_split(notes: Iterable[str]) -> tuple[str, ...]:
+    """Notes without the sentence of :func:`held_out`, for whoever uses both splits alike."""
+    return tuple(note for note in notes if not note.startswith(_UNSPLIT))
 
 
 def limited(rows: Rows, limit: int | None) -> Rows:

@@ -166,9 +166,10 @@ class _ImageFile:
         if not self._first:
             self._first, self._size = name, _checked_size(pixels, name)
         if pixels.shape[:2] != self._size:
+            side = min(*self._size, *pixels.shape[:2])
             raise UserError(
                 f"Expected images of one size, got {_size(self._size)} ({self._first}) and "
-                f"{_size(pixels.shape)} ({name}); give a resolution to scale and crop them."
+                f"{_size(pixels.shape)} ({name}); give a resolution to scale and crop them (--resolution {side})."
             )
         if self._decide and self._channels == 1 and has_colour(pixels):
             self._widen()
@@ -209,5 +210,5 @@ def _broken(names: Sequence[str], reason: str, count: int, source: str) -> str:
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
     return (
         f"Expected images, but {len(names):,} of {count:,} images in {source} cannot be read: {listed} ({reason}); "
-        "repair or remove them, or ask for broken files to be skipped (skip_broken)."
+        "repair or remove them, or go on without them (--skip-broken; skip_broken=True in Python)."
     )

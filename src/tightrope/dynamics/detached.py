@@ -84,12 +84,28 @@ class CarryTangents(TorchFunctionMode):
                 p.grad = g if p.grad is None else p.grad + g
 
 
-def _grad(outputs: Any, inputs: Any, grad_outputs: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """``torch.autograd.grad`` from a starting gradient that carries a (zero) tangent."""
+def _grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """``torch.autograd.grad`` from a starting gradient that carries a (zero) tangent.
+
+    Always as if the result were to be differentiated: otherwise the backward of ``solve``, ``det`` and their like takes
+    a short cut through a factorisation that has no tangent, and the derivative of the gradient lacks a term.
+    """
     if grad_outputs is None and not in_functional_transform():
         scalars = [outputs] if isinstance(outputs, Tensor) else list(outputs)
         grad_outputs = [_dual(torch.ones_like(y)) for y in scalars]
-    return torch.autograd.grad(outputs, inputs, grad_outputs, *args, **kwargs)
+    kept = create_graph if retain_graph is None else retain_graph
+    found = torch.autograd.grad(outputs, inputs, grad_outputs, retain_graph=kept, create_graph=True, **kwargs)
+    if create_graph:
+        return found
+    with torch.no_grad():
+        return tuple(None if g is None else g.clone() for g in found)
 
 
 def _root(x: Tensor) -> Tensor:

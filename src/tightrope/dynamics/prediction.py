@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from tightrope.dynamics.players import Player, flatten
-from tightrope.dynamics.smooth import check_step
 from tightrope.dynamics.spectrum import arnoldi
 from tightrope.dynamics.state import Replay, replay
-from tightrope.dynamics.update import dense_update, update_operator, wants_check
+from tightrope.dynamics.update import check_update, dense_update, update_operator, wants_check
 
 Verdict = Literal["convergent", "marginal", "divergent"]
 
@@ -108,7 +107,7 @@ def predict(
     with replay(step, players, optimizers, generators) as at:
         values, error = _update_eigenvalues(at, step, k)
         if wants_check(at, check):
-            check_step(step, at)
+            check_update(step, at, players)
         displacement = _displacement(at, step)
     margin = (1e-6 if at.state[0].dtype == torch.float64 else 1e-3) if tolerance is None else tolerance
     return judge(values, margin, error=error, displacement=displacement)

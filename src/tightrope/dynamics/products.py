@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
+from tightrope.autodiff.graph import missing_derivative
 from tightrope.dynamics.detached import Attached
 from tightrope.dynamics.field import descent, gradient_field
 from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten, write_
@@ -18,6 +19,8 @@ from tightrope.dynamics.tangents import ForwardDerivativeError, push_forward
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
+_ACCURATE = {torch.float64: 1e-5, torch.float32: 2e-2}
+_FALSE = 1e-3  # relative: no product of a smooth game differs so much from differences in float64
 _SEEN = "compute the fakes inside the critic's loss, without no_grad"
 
 
@@ -36,23 +39,28 @@ class FieldProducts:
         self._field: Tensor | None = None
         self._exact: bool | None = None
         self._missing: ForwardDerivativeError | None = None
+        self._seen = f", or {_SEEN}"  # what else would help, unless reverse mode lacks a derivative too
+        self._verified: float | None = None  # by how much forward mode and differences disagree, relative
         self.size = sum(p.numel() for p in self._tensors)
         self.count = 0
 
     def forward(self, w: Tensor) -> Tensor:
         """``J w`` for ``w [n]``: forward over reverse mode; about three times the cost of a gradient.
 
-        Where an operation has no forward derivative, by reverse mode alone, for about twice as much.
+        The first product is compared to differences of the gradient, for two gradients more. Where an operation has no
+        forward derivative, or a wrong one, by reverse mode alone, for about twice as much.
 
         Raises:
             UserError: That is so, and reverse mode cannot see all of the Jacobian; or ``w`` is of another shape.
         """
         self._check(w)
         pushed = self._push(w)
+        if pushed is not None and self._verified is None and bool(w.any()):
+            pushed = self._judged(pushed, self._difference(w))
         if pushed is not None:
             return pushed
         if not self.transpose_is_exact():
-            raise UserError(f"{str(self._missing).rstrip('.')}, or {_SEEN}.") from self._missing
+            raise UserError(f"{str(self._missing).rstrip('.')}{self._seen}.") from self._missing
         return self._push_by_reverse(w)
 
     def transposed(self, u: Tensor) -> Tensor:
@@ -77,7 +85,12 @@ class FieldProducts:
         stop-gradient inside a network would change a gradient when looked through.
         """
         if self._exact is None:
-            self._exact = self._same_gradient() and all(self._adjoint(j) for j in range(len(self._parts)))
+            try:
+                self._exact = self._same_gradient() and all(self._adjoint(j) for j in range(len(self._parts)))
+            except RuntimeError as problem:  # an operation that torch differentiates once only
+                if missing_derivative(problem) is None:
+                    raise
+                self._field, self._exact, self._seen = None, False, ""
         return self._exact
 
     def dense(self) -> Tensor:
@@ -151,7 +164,6 @@ class FieldProducts:
                 ends.append(gradient_field(self._losses, self._players).detach())
         finally:
             write_(self._tensors, start)
-        self.count += 1
         return (ends[0] - ends[1]) / (2 * step)
 
     def _gradients(self) -> list[Tensor]:
@@ -186,11 +198,36 @@ class FieldProducts:
         mask = torch.cat(masks).to(self._tensors[0])
         w = torch.randn(self.size, generator=draw).to(mask) * mask
         pushed = self._push(w)
-        answer = self._difference(w) if pushed is None else pushed
-        for u in (answer * (1 - mask), answer * mask):
-            if not _close((answer * u).sum(), (self._pull_back(u) * w).sum()):
-                return False
-        return True
+        if pushed is not None and self._agrees(pushed, w, mask):
+            return True
+        answer = self._difference(w)
+        seen = (pushed is None or _apart(pushed, answer) > _ACCURATE[answer.dtype]) and self._agrees(answer, w, mask)
+        if seen and pushed is not None:
+            self._missing = _wrong(pushed, answer)
+        elif pushed is not None:
+            self._refuse_wrong(pushed, answer)
+        return seen
+
+    def _agrees(self, answer: Tensor, w: Tensor, mask: Tensor) -> bool:
+        """Whether the transpose, applied to an answer ``J w``, finds ``w`` again."""
+        parts = (answer * (1 - mask), answer * mask)
+        return all(_close((answer * u).sum(), (self._pull_back(u) * w).sum()) for u in parts)
+
+    def _judged(self, pushed: Tensor, answer: Tensor) -> Tensor | None:
+        """``J w`` of forward mode, unless differences and reverse mode both say that it is wrong."""
+        self._verified = _apart(pushed, answer)
+        if self._verified <= _ACCURATE[answer.dtype] or (self.transpose_is_exact() and self._missing is None):
+            return pushed
+        if self._missing is None:
+            self._refuse_wrong(pushed, answer)
+            return pushed
+        return None
+
+    def _refuse_wrong(self, pushed: Tensor, answer: Tensor) -> None:
+        """In float32 differences are too rough for a refusal."""
+        if answer.dtype == torch.float64 and _apart(pushed, answer) > _FALSE:
+            error = _wrong(pushed, answer)
+            raise UserError(f"{str(error).rstrip('.')}, or {_SEEN}.") from error
 
 
 @contextmanager
@@ -227,6 +264,19 @@ def _close(a: Tensor, b: Tensor) -> bool:
     tolerance = 1e-6 if a.dtype == torch.float64 else 2e-2
     scale = torch.maximum(torch.linalg.vector_norm(a), torch.linalg.vector_norm(b))
     return bool(torch.linalg.vector_norm(a - b) <= tolerance * scale)
+
+
+def _apart(a: Tensor, b: Tensor) -> float:
+    """Relative distance of two products."""
+    scale = torch.maximum(torch.linalg.vector_norm(a), torch.linalg.vector_norm(b))
+    return float(torch.linalg.vector_norm(a - b) / scale.clamp(min=torch.finfo(a.dtype).tiny))
+
+
+def _wrong(pushed: Tensor, answer: Tensor) -> ForwardDerivativeError:
+    return ForwardDerivativeError(
+        "The game uses an operation whose derivative torch gets wrong in forward mode (its product with the Jacobian "
+        f"differs from differences by {_apart(pushed, answer):.2g}, relative); replace it."
+    )
 
 
 def _finite(product: Tensor) -> Tensor:

@@ -11,13 +11,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.checks import check_number
+from tightrope._plumbing.checks import check_number, short
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.dynamics.players import Player
 from tightrope.dynamics.prediction import Prediction, judge
-from tightrope.dynamics.smooth import check_step
 from tightrope.dynamics.state import replay
-from tightrope.dynamics.update import dense_update, wants_check
+from tightrope.dynamics.update import check_update, dense_update, wants_check
+
+MOST = 1e9
+"""Factor on learning rates beyond which nobody need search."""
 
 
 def largest_safe_step(
@@ -57,6 +59,9 @@ def largest_safe_step(
         >>> round(dynamics.largest_safe_step(step, ([x],), (sgd,)), 3)  # descent on x^2/2 holds up to a rate of 2
         20.0
     """
+    check_number("largest", largest, 1024)
+    if largest > MOST:
+        raise UserError(f"Expected largest as a factor up to {MOST:.0e}, got {short(largest)}; 1024 is the default.")
     groups = [group for optimizer in optimizers for group in optimizer.param_groups if "lr" in group]
     rates = [group["lr"] for group in groups]
 
@@ -71,7 +76,7 @@ def largest_safe_step(
     with replay(step, players, optimizers, generators) as at:
         dense_update(at, step)  # what is not finite has a sentence of its own
         if wants_check(at, None):
-            check_step(step, at)
+            check_update(step, at, players)
     try:
         while factor <= largest:
             if excess(factor) > 0:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
-from tightrope.dynamics.players import Player, flatten, unflatten
+from tightrope.dynamics.players import Player, flatten, modules_of, unflatten, write_
 from tightrope.dynamics.smooth import check_step
 from tightrope.dynamics.state import Replay, replay
 from tightrope.dynamics.tangents import push_forward
@@ -64,13 +64,50 @@ def update_jacobian(
     with replay(step, players, optimizers, generators) as at:
         M = dense_update(at, step)
         if wants_check(at, check):  # afterwards: what is not finite has a sentence of its own
-            check_step(step, at)
+            check_update(step, at, players)
         return M
 
 
 def wants_check(at: Replay, check: bool | None) -> bool:
     """Whether to test for a kink: in float64 unless told otherwise."""
     return at.state[0].dtype == torch.float64 if check is None else check
+
+
+def check_update(step: Callable[[], object], at: Replay, players: Sequence[Player]) -> None:
+    """:func:`check_step`, and its derivative in forward mode against differences along one direction.
+
+    Differences see buffers move, which are constants here: with buffers there is nothing to compare.
+
+    Raises:
+        UserError: The step jumps or has a kink here, or its derivative is not that of the step.
+    """
+    check_step(step, at)
+    if any(b.is_floating_point() for m in modules_of(players) for b in m.buffers()):
+        return
+    start = flatten([p.detach() for p in at.parameters]).clone()
+    draw = torch.Generator().manual_seed(1)
+    d = torch.randn(start.shape, generator=draw, dtype=torch.float64).to(start)
+    epsilon = (1e-5 if start.dtype == torch.float64 else 2e-3) / float(torch.linalg.vector_norm(d))
+    rest = start.new_zeros(sum(t.numel() for t in at.state) - start.numel())
+    pushed = _product(step, at, torch.cat([d, rest]))[: start.numel()]
+    ends = []
+    try:
+        for side in (epsilon, -epsilon):
+            at.rewind()
+            write_(at.parameters, start + side * d)
+            step()
+            ends.append(flatten([p.detach() for p in at.parameters]).clone())
+    finally:
+        at.rewind()
+    found = (ends[0] - ends[1]) / (2 * epsilon)
+    least = 1e-6 * float(torch.linalg.vector_norm(d))
+    gap = float(torch.linalg.vector_norm(pushed - found) / torch.linalg.vector_norm(found - d).clamp(min=least))
+    if start.dtype == torch.float64 and gap > 1e-3:
+        raise UserError(
+            "The step's derivative in forward mode is not that of the step (they differ by "
+            f"{gap:.2g} of what it adds to the identity): expected operations that torch differentiates rightly; "
+            "replace the one that it does not."
+        )
 
 
 def dense_update(at: Replay, step: Callable[[], object]) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, open_data
+from tightrope.data.splits import without_split
 from tightrope.evaluation.features import FeatureNetwork, classifier
 from tightrope.evaluation.features.named import FEATURES, named_features
 from tightrope.evaluation.samples import Samples
@@ -51,6 +53,8 @@ def open_samples(
     if len({one.shape for one in parts}) > 1:
         shapes = " and ".join(str(one.shape) for one in parts)
         raise UserError(f"The splits of {source} hold samples of shapes {shapes}; give a resolution, or one split.")
+    if split == "all":  # both halves are used: that there are two matters to nobody
+        parts = tuple(replace(one, notes=without_split(one.notes)) for one in parts)
     decoding = f"scaled and cropped to {resolution}x{resolution} (Lanczos)" if resolution else ""
     return Samples(parts, split, decoding)
 

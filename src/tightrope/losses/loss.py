@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_choice
+from tightrope._plumbing.door import inner
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.source import Source
 from tightrope.autodiff import scores_of
 
 Reduce = Literal["sum", "mean"]
+scores_of = inner(scores_of)
 
 
 @dataclass(frozen=True)

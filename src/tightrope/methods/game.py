@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.door import inner
 from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import (
@@ -32,6 +33,9 @@ from tightrope.dynamics import Losses
 from tightrope.methods.method import Method
 from tightrope.optimizers import Order, Step, extragradient_step, in_sequence, outer_step
 from tightrope.optimizers.extragradient import extrapolating
+
+in_functional_transform, lean_derivatives = inner(in_functional_transform), inner(lean_derivatives)
+samples_of, scores_of = inner(samples_of), inner(scores_of)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ def mean_score(scores: Scores) -> Tensor:
 
 def _scores(output: object) -> Scores:
     """What a critic returned, as an :class:`Objective` keeps it."""
+    if isinstance(output, Tensor) and output.is_floating_point():
+        return output
     found = scores_of(output)
     return found[0] if len(found) == 1 else list(found)
 
@@ -109,14 +115,17 @@ def critic_objective(
     if due and not in_functional_transform():
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
     scored = Remembered(critic)
-    with twice_differentiable() if due else nullcontext(), lean_derivatives(critic) if due else nullcontext():
-        d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
-    loss = method.loss.critic(d_real, d_fake)
     if not due:
+        d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
+        loss = method.loss.critic(d_real, d_fake)
         return Objective(loss, loss, None, d_real, d_fake)
-    penalty = due[0](scored, real, fake, images_seen=images_seen, rng=rng)
-    for term in due[1:]:
-        penalty = penalty + term(scored, real, fake, images_seen=images_seen, rng=rng)
+    with twice_differentiable():
+        with lean_derivatives(critic):
+            d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
+        loss = method.loss.critic(d_real, d_fake)
+        penalty = due[0](scored, real, fake, images_seen=images_seen, rng=rng)
+        for term in due[1:]:
+            penalty = penalty + term(scored, real, fake, images_seen=images_seen, rng=rng)
     return Objective(loss + penalty, loss, penalty, d_real, d_fake)
 
 

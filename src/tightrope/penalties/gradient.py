@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
+from tightrope._plumbing.door import inner
 from tightrope._plumbing.draws import uniform
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import floating_type
@@ -30,6 +31,8 @@ from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
 
 _HALF = (torch.bfloat16, torch.float16)
+modules_of, find_batch_norm, rows_of = inner(modules_of), inner(find_batch_norm), inner(rows_of)
+input_gradients, norm, squared_norm = inner(input_gradients), inner(norm), inner(squared_norm)
 
 
 def refuse_coupled(critic: object, penalty: str) -> None:

@@ -121,7 +121,8 @@ class Penalty:
             rng: Source of the function's random numbers.
         """
         now = {
-            name: value if isinstance(value, bool | str | int) else value_at(value, images_seen)
+            name: value if isinstance(value, (bool, str, int)) else value_at(value, images_seen)
             for name, value in self.hyperparameters.items()
         }
-        return self.every * self.function(*given, rng=rng, **now)
+        value = self.function(*given, rng=rng, **now)
+        return value if self.every == 1 else self.every * value

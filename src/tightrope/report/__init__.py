@@ -34,7 +34,7 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int = 0, refere
         run: the run folder, finished or not.
         out: the file to write; by default ``report.html`` in the run folder.
         refresh: seconds after which a browser that shows the page is to read it again; 0 for never.
-        reference: lay the training curves over the bands of sound runs of the method, where there are some.
+        reference: lay the training curves over the bands of reference runs of the method, where there are some.
 
     Returns:
         The file written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,6 +22,8 @@ LEAST = 3
 """Measurements of one distance under one protocol, below which nothing is said of its course."""
 DONE = 1.5
 """A distance below this multiple of its floor leaves little to gain."""
+KEPT = 0.75
+"""Share of its highest value below which diversity is said to have been lost."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,14 @@ def course(record: RunRecord) -> Course:
 
 
 def _points(record: RunRecord, measured: Measurement) -> list[_Point]:
-    found = []
+    """One point a step: an evaluation at the end may repeat the one before it."""
+    found: dict[int, _Point] = {}
     for one in record.evaluations:
         for m in one.measurements:
             if m.name == measured.name and m.protocol == measured.protocol:
                 low, high = m.interval or (math.nan, math.nan)
-                found.append(_Point(one.step, m.value, low, high))
-    return found
+                found[one.step] = _Point(one.step, m.value, low, high)
+    return list(found.values())
 
 
 def _with_scatter(points: Sequence[_Point]) -> list[_Point]:
@@ -109,8 +113,14 @@ def diversity(record: RunRecord) -> str:
     for m in last.measurements if last is not None else ():
         if any(word in m.name for word in ("recall", "coverage", "classes", "modes", "diversity")):
             beside = "" if m.floor is None else f" (real samples: {number(m.floor)})"
-            said.append(f"{metric_label(m.name)} {number(m.value)}{beside}")
+            said.append(f"{metric_label(m.name)} {number(m.value)}{beside}{_lost(record, m)}")
     return "Diversity: " + "; ".join(said) + "." if said else "Diversity was not measured."
+
+
+def _lost(record: RunRecord, measured: Measurement) -> str:
+    """Where it was much higher before, under the same protocol."""
+    best = max(_points(record, measured), key=lambda p: p.value)
+    return f", down from {number(best.value)} at step {count(best.step)}" if measured.value < KEPT * best.value else ""
 
 
 def best_checkpoint(record: RunRecord, found: Course) -> str:
@@ -129,11 +139,12 @@ def next_step(record: RunRecord, found: Course, diagnosis: Diagnosis) -> str:
         return f"For the first finding: {strong[0].remedy} Then confirm it: {diagnosis.next_step or strong[0].confirm}"
     if diagnosis.next_step:
         return diagnosis.next_step
-    run = record.name
+    run = shlex.quote(str(record.path))
     if found.trend == "unknown":
         return "Measure more often: tightrope train --evaluate-every, or tightrope evaluate now."
     if found.trend == "improving":
-        return f"Go on: tightrope resume {run} --more-steps {max(record.step, 1)}."
+        watch = " and watch the diversity, which has fallen" if "down from" in diversity(record) else ""
+        return f"Go on{watch}: tightrope resume {run} --more-steps {max(record.step, 1)}."
     measured = primary(newest(record))
     share = None if measured is None else over_floor(measured)
     if found.trend == "worse":

@@ -82,7 +82,7 @@ def curves(record: RunRecord, references: References | None = None) -> Markup:
 
     Args:
         record: the run.
-        references: bands of sound runs; a quantity that has one gets a chart of its own.
+        references: bands of reference runs; a quantity that has one gets a chart of its own.
     """
     if not record.rows:
         return missing("No metrics were logged.")
@@ -113,8 +113,8 @@ def curves(record: RunRecord, references: References | None = None) -> Markup:
     return said + piece("curves", calm, charts(*parts), same)
 
 
-def _over_bands(record: RunRecord, drawn: Mapping[str, Series], references: References) -> list[str]:
-    """Charts of quantities over the band of sound runs."""
+def _over_bands(record: RunRecord, drawn: Mapping[str, Series], references: References) -> list[Markup]:
+    """Charts of quantities over the band of reference runs."""
     pairs = [(key, series, references.band(key)) for key, series in drawn.items()]
     return [
         line_chart(

@@ -27,7 +27,7 @@ def page(record: RunRecord, *, refresh: int = 0, reference: bool = False) -> str
     Args:
         record: the run, as `tightrope.runs.record.read_run` loads it.
         refresh: seconds after which a browser is to read the file again, 0 for never.
-        reference: whether the training curves lie over those of sound runs.
+        reference: whether the training curves lie over those of reference runs.
 
     Returns:
         The document. The same record gives the same text.

@@ -1,4 +1,4 @@
-"""Reference curves of sound runs, laid behind the curves of another: ``tightrope report RUN --reference``.
+"""Curves of reference runs, laid behind the curves of another: ``tightrope report RUN --reference``.
 
 The bands come from short runs of our own on digits (``benchmarks/reference_curves.py``). A user's run has other data,
 networks and lengths: the band is stretched to the run's length, and says what shape and level are usual for the loss.
@@ -20,12 +20,10 @@ from tightrope.runs.record import RunRecord
 FILE = "reference.json"
 PATH = f"src/tightrope/report/{FILE}"
 SHOWN = (
-    "critic_loss", "generator_loss", "d_real", "d_fake", "gap", "wasserstein_estimate", "critic_accuracy",
+    "critic_loss", "generator_loss", "d_real", "d_fake", "wasserstein_estimate", "critic_accuracy",
     "input_gradient_norm_real", "input_gradient_norm_fake",
 )  # fmt: skip
 """Quantities that have a band."""
-COMPARABLE = ("critic_loss", "generator_loss", "critic_accuracy")
-"""Those whose level depends on the loss alone and not on the scale of data and scores."""
 
 
 class References:
@@ -51,8 +49,8 @@ class References:
             "" if own else ", whose data are not yours: compare the shape, and the level of losses and accuracy alone"
         )
         self.said = (
-            f"Light grey: {plural(whole['seeds'], 'sound run')} of {name} on {whole['data']}, {whole['steps']} steps "
-            f"stretched to the length of this run{data}."
+            f"Light grey: {plural(whole['seeds'], 'reference run')} of {name} on {whole['data']}, {whole['steps']} "
+            f"steps stretched to the length of this run{data}."
         )
 
     def band(self, key: str) -> Band | None:
@@ -61,7 +59,7 @@ class References:
             return None
         low, high = (np.asarray(ends, np.float64) for ends in self._kept["signals"][key])
         places: Floats = np.asarray(self._kept["places"], np.float64) * self._end
-        return Band(f"sound {self.method}", places, low, high)
+        return Band(f"reference {self.method}", places, low, high)
 
 
 def _read() -> dict[str, Any]:

@@ -43,7 +43,7 @@ def sections(record: RunRecord, prefix: str = "", references: References | None 
     Args:
         record: the run.
         prefix: begins every anchor, so that a page may hold several runs.
-        references: bands of sound runs behind the training curves.
+        references: bands of reference runs behind the training curves.
     """
     parts = (
         Section("samples", "Samples", samples(record)),

@@ -18,6 +18,7 @@ from tightrope.monitor import signals
 from tightrope.runs import conditioning
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
+from tightrope.runs.boards import boards
 from tightrope.runs.cadence import spent
 from tightrope.runs.checkpoint import save_checkpoint
 from tightrope.runs.evaluate import evaluate_run, expected_of_run, keep_if_best, record_evaluation, trained
@@ -68,7 +69,7 @@ class Book:
         self.last_evaluation = whole[-1].step if whole else -1
         self._took: dict[int | None, float] = {}
         self.conditioning_every = self.settings.conditioning_every
-        self.board: Any = _tensorboard(folder, assembled.run.images_seen) if self.settings.tensorboard else None
+        self.boards = boards(folder, assembled.config, assembled.run.images_seen)
 
     @property
     def seconds(self) -> float:
@@ -135,10 +136,9 @@ class Book:
         if self._picture_since(step.step - self.settings.log_every, step.step) or step.step == 1:
             row["spectra"] = spectra_row(self.assembled)
         records.append(self.folder / records.METRICS, row)
-        if self.board is not None:
-            for name, value in row.items():
-                if isinstance(value, float):
-                    self.board.add_scalar(name, value, step.images_seen)
+        curves = {name: value for name, value in row.items() if isinstance(value, float)}
+        for board in self.boards:
+            board.scalars(curves, step.images_seen)
         return row
 
     def _picture_since(self, before: int, now: int) -> bool:
@@ -160,8 +160,10 @@ class Book:
         if last and dataset.kind == "images":
             few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
             write_nearest(self.folder / "samples" / "nearest.png", few, dataset)
-        if self.board is not None and dataset.kind == "images":
-            self.board.add_images("samples", dataset.to_units(x)[:, :3], self.assembled.run.images_seen)
+        for board in self.boards:
+            board.picture(
+                path, dataset.to_units(x) if dataset.kind == "images" else None, self.assembled.run.images_seen
+            )
         while self.picture_at <= self.seconds:
             self.picture_at *= 2
 
@@ -223,9 +225,8 @@ class Book:
             self.last_between = self.assembled.run.step
             self.last_evaluation = self.last_between if full else self.last_evaluation
             self._took[n] = time.monotonic() - began
-        if self.board is not None:
-            for m in measurements:
-                self.board.add_scalar(f"evaluation/{m.name}", m.value, self.assembled.run.images_seen)
+        for board in self.boards:
+            board.scalars({f"evaluation/{m.name}": m.value for m in measurements}, self.assembled.run.images_seen)
         return measurements
 
     def save(self) -> None:
@@ -235,8 +236,8 @@ class Book:
         self.status("running")
         self.saved_at = time.monotonic()
         self.saving = self.saved_at - began
-        if self.board is not None:
-            self.board.flush()
+        for board in self.boards:
+            board.flush()
 
     def status(self, state: str, reason: str = "") -> None:
         """Write ``RUN/status.json``."""
@@ -246,8 +247,8 @@ class Book:
 
     def close(self) -> None:
         """Let go of what is open."""
-        if self.board is not None:
-            self.board.close()
+        for board in self.boards:
+            board.close()
 
 
 def spectra_row(assembled: Assembled) -> dict[str, Any]:
@@ -262,14 +263,3 @@ def spectra_row(assembled: Assembled) -> dict[str, Any]:
             "values": [float(f"{float(v):.6g}") for v in values[chosen]],
         }
     return rows | {name: {"not_understood": f"held by {held}"} for name, held in found.not_understood.items()}
-
-
-def _tensorboard(folder: Path, images_seen: int) -> Any:
-    """A writer that goes on behind what was seen: events of steps that are run again are dropped."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            "Expected the tensorboard package for --tensorboard, got none; run pip install 'tightrope[tensorboard]'."
-        ) from error
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=images_seen + 1 if images_seen else None)

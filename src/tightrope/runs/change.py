@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
@@ -24,7 +26,16 @@ SIZES: Final = ("evaluate_n", "between_n", "keep")
 
 def changeable(method: str) -> dict[str, Option]:
     """The hyperparameters of a method that a checkpoint can go on with: numbers, for which no state of it was made."""
-    return {name: option for name, option in method_options(method).items() if _numeric(option.hint)}
+    found = {name: dataclasses.replace(option, hint=_numbers(option.hint)) for name, option in
+             method_options(method).items()}  # fmt: skip
+    return {name: option for name, option in found.items() if _numeric(option.hint)}
+
+
+def _numbers(hint: Any) -> Any:
+    """A type of numbers or words (``n_critic``: a number or auto) without the words, which may need a state."""
+    parts = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else ()
+    kept = [part for part in parts if typing.get_origin(part) is not Literal]
+    return functools.reduce(operator.or_, kept) if kept and len(kept) < len(parts) else hint
 
 
 def _numeric(hint: Any) -> bool:

@@ -104,6 +104,7 @@ class TrainingSettings:
     conditioning_n: Annotated[int, Meta(ge=2, le=2**20)] = 8
     keep: Count = 3
     tensorboard: bool = False
+    wandb: Literal["offline", "online"] | None = None
     from_run: str = ""
     on_trouble: Literal["continue", "stop", "probe"] = "continue"
     preflight: bool = True

@@ -14,7 +14,9 @@ from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import expanded
 from tightrope._plumbing.typed import converted
 from tightrope.data import Dataset
+from tightrope.data.open import image_sizes
 from tightrope.runs.assemble import build_method, describe_data, open_dataset, resolve_network, resolve_source
+from tightrope.runs.boards import require
 from tightrope.runs.cadence import cadence
 from tightrope.runs.config import (
     Config,
@@ -78,7 +80,11 @@ def resolve_wishes(
     base = None if wishes.from_run is None else read_config(wishes.from_run)
     hyperparameters = method_options(wishes.method)
     refuse_unknown(list(options), wishes.method, wishes.network, general=[f.name for f in dataclasses.fields(Wishes)])
+    require({"tensorboard": wishes.tensorboard, "wandb": wishes.wandb})
     device = device_of(wishes.device)
+    if base is not None and (size := _as_there(wishes, base)):
+        wishes = dataclasses.replace(wishes, **size)
+        say(f"note: as in {wishes.from_run}: {', '.join(f'{name} {value}' for name, value in size.items())}.")
     data = DataSettings(
         resolve_source(wishes.data),
         wishes.resolution,
@@ -120,6 +126,7 @@ def resolve_wishes(
         ema_half_life_images=wishes.ema_half_life_images,
         keep=wishes.keep,
         tensorboard=wishes.tensorboard,
+        wandb=wishes.wandb,
         on_trouble=wishes.on_trouble,
         preflight=wishes.preflight,
         evaluate_n=wishes.evaluate_n,
@@ -127,6 +134,20 @@ def resolve_wishes(
         **cadence(wishes, dataset, n_critic=method.n_critic, latent=latent, batch_size=batch_size),
     )
     return check(Config(data, settings, network, training, command, environment())), dataset
+
+
+def _as_there(wishes: Wishes, base: Config) -> dict[str, Any]:
+    """Resolution and channels that images need for the networks of another run, where nothing else was asked for."""
+    if base.data.kind != "images":
+        return {}
+    channels, side = base.data.shape[0], base.data.shape[-1]
+    sizes = image_sizes(wishes.data)
+    found: dict[str, Any] = {}
+    if wishes.resolution is None and any(size != (side, side) for size in sizes):
+        found["resolution"] = side
+    if wishes.channels is None and not wishes.keep_alpha and sizes:
+        found |= {"keep_alpha": True} if channels == 4 else {"channels": channels}
+    return found
 
 
 def _channels(wishes: Wishes) -> Literal[1, 3, 4] | None:

@@ -39,8 +39,8 @@ class Wishes:
         instance_noise: Standard deviation of the noise added to real and fake samples.
         instance_noise_images: Let the noise fall linearly to 0 over this many real images.
         augment: Augment what the critic sees, for few images: diff always, ada as far as the critic overfits.
-        from_run: Begin with the weights of this run's newest checkpoint, its network and its size of latents; data and
-            classes may be others. --from for short.
+        from_run: Begin with the weights of this run's newest checkpoint, its network, its sizes of images and latents;
+            data and classes may be others. --from for short.
         log_every: Steps between rows of metrics; a 200th of the budget if not given.
         sample_every: Steps between sample pictures; a 10th of the budget if not given.
         checkpoint_every: Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given.
@@ -50,7 +50,8 @@ class Wishes:
         conditioning_every: Steps between measurements of the generator's conditioning, 0 for none; for about 2 % of the
             time by default.
         keep: Checkpoints to keep.
-        tensorboard: Write TensorBoard events into the run folder as well.
+        tensorboard: Write curves and pictures for TensorBoard into the run folder as well.
+        wandb: Curves and pictures for Weights & Biases: offline into the run folder, for wandb sync, or online.
         on_trouble: When the run's monitor finds that something is wrong: continue and write it down, stop after saving,
             or probe, which plays copies with one change each to find out what would help, and goes on.
         preflight: Check networks, optimisers, data and claims on one batch before the first step; what can never train
@@ -90,5 +91,6 @@ class Wishes:
     conditioning_every: Whole | None = None
     keep: Count = 3
     tensorboard: bool = False
+    wandb: Literal["offline", "online"] | None = None
     on_trouble: Literal["continue", "stop", "probe"] = "continue"
     preflight: bool = True

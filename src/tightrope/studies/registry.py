@@ -30,6 +30,8 @@ STUDIES: Final[tuple[str, ...]] = (
     "convergence_images",
     "questions",
     "augmentation",
+    "modern",
+    "text",
 )
 """Modules of this package that are studies, in the order of the ledger."""
 

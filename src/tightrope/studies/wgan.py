@@ -300,10 +300,6 @@ CLAIMS = (
         ("momentum", "section 4.3", "Momentum or a high rate on the critic makes training unstable at times.",
          "a grid of rates and betas"),
         ("no-mode-collapse", "section 4.3", "No run of WGAN shows mode collapse.", "StackedMNIST and a GPU"),
-        ("residual-152", "open question", "A residual critic of 152 layers trains under a gradient penalty.", "a GPU"),
-        ("n-critic-auto", "open question", "Critic steps chosen by the run beat fixed 1, 5 and 10 at equal time.",
-         "an adaptive schedule, which is not built"),
-        ("text", "open question", "A WGAN learns characters' n-grams.", "a network for text, which is not built"),
     )),
     *(Claim(f"wgan-gp-{name}", "1704.00028", place, sentence, WHEN, needs=needs, scale="paper")
       for name, place, sentence, needs in (

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
 
+from tightrope._plumbing.checks import refuse_sharded
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import modules_in
 from tightrope.constraints._normalise import fingerprint
@@ -31,6 +32,7 @@ def averaged_copy(generator: nn.Module) -> nn.Module:
     **Cost**: in evaluation mode one pass over each such weight per use, and an eigendecomposition of its smaller side
     whenever it has changed (for our ``norm="operator"``, Lanczos).
     """
+    refuse_sharded(generator, "a copy that is averaged")
     average = copied(generator)
     if any(t.dtype in _HALF for t in (*average.parameters(), *average.buffers())):
         average.register_forward_pre_hook(_widened)
@@ -110,21 +112,20 @@ def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> N
 
 def _with_means(network: nn.Module) -> tuple[list[Tensor], set[int]]:
     """Parameters and buffers, and the ids of those that have a mean: parameters and batch statistics."""
-    tensors: dict[Tensor, None] = {}
-    means: set[int] = set()
+    tensors: dict[int, Tensor] = {}
     modules = modules_in(network)
     for module in modules:
         for p in module._parameters.values():
             if p is not None:
-                tensors[p] = None
-    means.update(map(id, tensors))
+                tensors[id(p)] = p
+    means = set(tensors)
     for module in modules:
         for name, buffer in module._buffers.items():
             if buffer is not None:
-                tensors[buffer] = None
+                tensors[id(buffer)] = buffer
                 if name in _STATISTICS:
                     means.add(id(buffer))
-    return list(tensors), means
+    return list(tensors.values()), means
 
 
 _SIGMAS: WeakKeyDictionary[Any, tuple[tuple[object, ...], Tensor]] = WeakKeyDictionary()

@@ -17,20 +17,12 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import in_functional_transform
+from tightrope.autodiff.graph import missing_derivative, no_second_derivative, nodes_of
 
 
 def is_reentrant(total: Tensor) -> bool:
     """Whether a reentrant checkpoint lies in the graph of ``total``."""
-    nodes, seen = [total.grad_fn], set()
-    while nodes:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        if node.name() == "CheckpointFunctionBackward":
-            return True
-        seen.add(node)
-        nodes += [following for following, _ in node.next_functions]
-    return False
+    return any(node.name() == "CheckpointFunctionBackward" for node in nodes_of(total.grad_fn))
 
 
 @contextmanager
@@ -59,7 +51,7 @@ def _compiler() -> bool:
 
 
 class explained:  # noqa: N801 (used like a function)
-    """Say in one sentence what reentrant checkpoints cannot do.
+    """Say in one sentence what reentrant checkpoints, and operations without a second derivative, cannot do.
 
     Raises:
         UserError: Torch refused a gradient through one.
@@ -75,3 +67,6 @@ class explained:  # noqa: N801 (used like a function)
                 "ones, which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
                 "torch.utils.checkpoint.checkpoint."
             ) from problem
+        missing = None if problem is None else missing_derivative(problem)
+        if missing is not None:
+            raise UserError(no_second_derivative(f" ({missing})")) from problem

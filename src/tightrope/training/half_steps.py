@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tightrope._plumbing.door import inner
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Scores, frozen, gradient_norm, labelled
 from tightrope.autodiff.guard import computed_once
 from tightrope.methods.game import Objective, critic_objective, generator_objective, mean_score
 from tightrope.methods.play import Play, Simultaneous
+from tightrope.optimizers._bare import step_
 from tightrope.optimizers.strides import match_strides_
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
@@ -23,6 +25,8 @@ from tightrope.training.compiled import refuse_compiled
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.ranks import together
 from tightrope.training.run import Half, Run, trained
+
+labelled, gradient_norm, adaptive_of = inner(labelled), inner(gradient_norm), inner(adaptive_of)
 
 
 @together
@@ -171,7 +175,7 @@ def _update(
         where = placed(run, lambda: locate(networks, lambda: again().total, samples=samples))
         raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
     settings.schedule_(optimizer, run.images_seen)
-    optimizer.step()
+    step_(optimizer)
     half = Half(detached(now), size)
     run._last[player] = half
     return half
@@ -185,7 +189,7 @@ def _differentiated(
     reentrant = run._reentrant.get(player)  # None before the first step, which finds out
     with explained():
         with (
-            computed_once(*networks, within=run.autocast()),
+            computed_once(*networks, within=run.autocast),
             nullcontext() if reentrant is False else inputs_with_gradients(network),
         ):
             with run.autocast():

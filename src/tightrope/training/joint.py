@@ -106,7 +106,7 @@ def _gradients_(
         known = "joint" in run._reentrant  # such checkpoints are refused at the first step
         with (
             explained(),
-            computed_once(run.generator, run.critic, within=run.autocast()),
+            computed_once(run.generator, run.critic, within=run.autocast),
             nullcontext() if known else inputs_with_gradients(run.generator, run.critic),
             run.ranks.averaging(both) if across and run.ranks is not None else nullcontext(),
         ):

@@ -1,0 +1,81 @@
+"""What the graph of a derivative is made of, and whether it can be differentiated once more."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakSet
+
+from torch import Tensor, nn
+
+from tightrope._plumbing.checks import refuse_sharded
+from tightrope._plumbing.errors import UserError
+
+_ENDS = re.compile(r"NotImplemented|^(Cdist|Pdist|EmbeddingBag)BackwardBackward")
+_SAID = re.compile(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented")
+_KNOWN: WeakSet[nn.Module] = WeakSet()
+
+
+def nodes_of(node: Any) -> Iterator[Any]:
+    """Every node of the graph behind one, itself first."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [following for following, _ in node.next_functions]
+
+
+def refuse_ends(found: Tensor, critic: object) -> None:
+    """Raise if a gradient cannot be differentiated; a module that can is looked at once, functions every time.
+
+    Raises:
+        UserError: A part was compiled, torch has no second derivative of an operation, or the weights are in shards.
+    """
+    if found.grad_fn is None:
+        return
+    compiled, known = _compiled_before(), isinstance(critic, nn.Module) and critic in _KNOWN
+    if known and not compiled:
+        return
+    if isinstance(critic, nn.Module):
+        refuse_sharded(critic, "a derivative of its gradient")
+    for node in nodes_of(found.grad_fn):
+        name = node.name()
+        if compiled and name.startswith("CompiledFunction"):
+            raise UserError(
+                "Expected a critic that can be differentiated twice, got one compiled by torch.compile, or with a part "
+                "that is, whose backward cannot be; pass the network it was made from (critic._orig_mod), or compile "
+                "with backend='eager'."
+            )
+        if _ENDS.search(name):
+            raise UserError(no_second_derivative(_spoken(name)))
+    if isinstance(critic, nn.Module):
+        _KNOWN.add(critic)
+
+
+def no_second_derivative(what: str) -> str:
+    """The sentence about an operation that torch differentiates once only."""
+    return (
+        "Expected a critic that can be differentiated twice, got one with an operation that torch differentiates once "
+        f"only{what}; write it in plain operations, as (a[:, None] - b).norm(dim=-1) for torch.cdist, or take a "
+        "penalty without a second derivative, finite_difference_r1."
+    )
+
+
+def missing_derivative(problem: BaseException) -> str | None:
+    """Which operation torch says has no derivative, such as ``"cdist"``; None if it says something else."""
+    found = _SAID.search(str(problem)) if isinstance(problem, RuntimeError) else None
+    return None if found is None else found[1]
+
+
+def _spoken(name: str) -> str:
+    return "" if "NotImplemented" in name else f" ({name.partition('Backward')[0].lower()})"
+
+
+def _compiled_before() -> bool:
+    """Whether this process has compiled anything with a backward of its own; importing what knows takes seconds."""
+    known = sys.modules.get("torch._dynamo.utils")
+    return known is not None and bool(known.counters["aot_autograd"])
