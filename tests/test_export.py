@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,37 @@ def test_a_program_of_torch(run, tmp_path):
     inputs, samples = drawn(run)
     module = torch.export.load(tmp_path / "g.pt2").module()
     assert torch.allclose(module(*inputs.values()), samples, atol=1e-6)
+
+
+def test_onnx_says_nothing_of_what_others_have_not_installed(monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    from torch import nn
+
+    from tightrope.runs import export as module
+
+    heard = logging.getLogger("torch.onnx._internal.exporter._registration")
+
+    def written(program, *, f, **options):
+        heard.warning("torchvision is not installed. Skipping torchvision::nms")
+        heard.error("something that matters")
+        f.write_bytes(b"model")
+
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(module, "_program", lambda network, inputs: None)
+    monkeypatch.setattr(module, "_inputs", lambda generator: {"z": None})
+    monkeypatch.setattr(torch.onnx, "export", written)
+    said: list[str] = []
+    listener = logging.Handler()
+    monkeypatch.setattr(listener, "emit", lambda record: said.append(record.getMessage()))
+    heard.addHandler(listener)
+    try:
+        module._onnx(nn.Identity(), SimpleNamespace(), tmp_path / "x.onnx")
+        heard.warning("as before")
+    finally:
+        heard.removeHandler(listener)
+    assert said == ["something that matters", "as before"]
+    assert (tmp_path / "x.onnx").read_bytes() == b"model"
 
 
 def test_onnx_gives_the_same_images(run, tmp_path):

@@ -122,3 +122,27 @@ def test_a_machine_is_timed_and_the_command_written_down_repeats_the_choice(mixe
     again = capsys.readouterr()
     assert "choose others" not in again.err
     assert {**json.loads(again.out), "command": "", "environment": {}} == {**config, "command": "", "environment": {}}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ("adam", 5e-4, 1.0)),
+        (["--batch-size", "16"], ("adam", 5e-4, 1.0)),
+        (["--method", "r1"], ("rmsprop", 1e-4, 10.0)),
+        (["--gamma", "3"], ("rmsprop", 1e-4, 3.0)),
+        (["--network", "mlp"], ("rmsprop", 1e-4, 10.0)),
+    ],
+)
+def test_settings_are_quick_where_no_method_was_named_and_published_where_it_was(
+    mixed: str, monkeypatch, capsys, words: list[str], expected: tuple[str, float, float]
+):
+    machine(monkeypatch, 1e-6)
+    assert cli.main(["train", mixed, "--resolution", "16", "--width", "8", "--dry-run", *words]) == 0
+    said = capsys.readouterr()
+    config = json.loads(said.out)
+    found = config["method"]["hyperparameters"]
+    assert (found["optimizer"], found["learning_rate"], found["gamma"]) == expected
+    quick = expected[0] == "adam"
+    assert ("--method r1 is as published" in said.err) == quick
+    assert ("--optimizer adam --learning-rate 0.0005 --gamma 1.0" in config["command"]) == quick, "it can be repeated"

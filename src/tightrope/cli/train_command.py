@@ -85,7 +85,7 @@ def resolved(options: Any, words: list[str], command: str, *, show: bool, notes:
 
     wishes = Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)})
     wanted = vars(options.hyperparameters) | vars(options.architecture)
-    choice = choose(wishes, wanted)
+    choice = choose(wishes, wanted, published="method" in spelt(words))
     if choice.why:
         tell(f"note: {choice.why}")
     wishes, wanted = with_choice(wishes, wanted, choice)

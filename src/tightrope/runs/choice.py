@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -42,17 +42,24 @@ STEP_SECONDS, LEAST_BATCH = 1.0, 16
 
 PROBE_SECONDS = 1.0
 
+QUICK: Final = {"optimizer": "adam", "learning_rate": 5e-4, "gamma": 1.0}
+"""R1's settings for photographs where no method was named: its published ones show next to nothing within minutes.
+
+After 17,000 images (270 photographs, 32 pixels, width 16, one seed) the Frechet distance was 1.22 with these and 1.95
+with the published ones, where real images have 0.34.
+"""
+
 
 @dataclass(frozen=True)
 class Choice:
     """What was chosen, in the words of the options, and why.
 
     Attributes:
-        options: Values by Python name: some of ``resolution``, ``width``, ``batch_size``.
+        options: Values by Python name: some of ``resolution``, ``width``, ``batch_size``, and of :data:`QUICK`.
         why: A sentence; empty where nothing was chosen.
     """
 
-    options: dict[str, int]
+    options: dict[str, Any]
     why: str = ""
 
     @property
@@ -61,12 +68,13 @@ class Choice:
         return [word for key, value in self.options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
 
 
-def choose(wishes: Wishes, options: Mapping[str, Any]) -> Choice:
+def choose(wishes: Wishes, options: Mapping[str, Any], *, published: bool = True) -> Choice:
     """Choose what was left open for a source of images; nothing for other data, another network, or several ranks.
 
     Args:
         wishes: What was asked for.
         options: Hyperparameters of the method and options of the network that were given.
+        published: Leave the method at its published settings: it was named.
 
     Raises:
         UserError: The data or the method cannot be used.
@@ -92,13 +100,15 @@ def choose(wishes: Wishes, options: Mapping[str, Any]) -> Choice:
     batch = machine.batch
     while wishes.batch_size is None and step > STEP_SECONDS and batch > LEAST_BATCH:
         batch, step = batch // 2, step / 2
-    found = {"resolution": picked[0]} if wishes.resolution is None and picked[0] != own else {}
+    found: dict[str, Any] = {"resolution": picked[0]} if wishes.resolution is None and picked[0] != own else {}
     found |= {"width": picked[1]} if width is None else {}
     found |= {"batch_size": batch} if wishes.batch_size is None else {}
-    if not found:
-        return nothing
+    quick = QUICK if not published and wishes.method == "r1" and not set(options) & set(known) else {}
     takes = IMAGES * step / (batch * method.n_critic)
-    return Choice(found, _sentence(picked, batch, takes, machine.rate, reason, found))
+    sentences = [_sentence(picked, batch, takes, machine.rate, reason, found)] if found else []
+    if quick:
+        sentences.append("R1 by Adam at 5e-4 with gamma 1, to see something soon; --method r1 is as published.")
+    return Choice(found | quick, " ".join(sentences))
 
 
 def _sentence(
@@ -224,6 +234,8 @@ def _quickest(run: Run, kinds: list[cost.Part], real: Tensor) -> list[float]:
 
 def with_choice(wishes: Wishes, options: Mapping[str, Any], choice: Choice) -> tuple[Wishes, dict[str, Any]]:
     """Wishes and options with what was chosen."""
-    general: dict[str, Any] = {key: value for key, value in choice.options.items() if key != "width"}
-    width = {"width": choice.options["width"]} if "width" in choice.options else {}
-    return dataclasses.replace(wishes, **general), dict(options) | width
+    of_run = {field.name for field in dataclasses.fields(wishes)}
+    general = {key: value for key, value in choice.options.items() if key in of_run}
+    return dataclasses.replace(wishes, **general), dict(options) | {
+        key: value for key, value in choice.options.items() if key not in of_run
+    }

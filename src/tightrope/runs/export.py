@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import json
+import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +94,7 @@ def _onnx(network: nn.Module, generator: TrainedGenerator, out: Path) -> Path:
         raise UserError("Expected the package onnxscript, got none; run pip install 'tightrope[onnx]'.")
     inputs = _inputs(generator)
     program = _program(network, inputs)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _errors_only("torch.onnx"):
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
@@ -105,6 +108,18 @@ def _onnx(network: nn.Module, generator: TrainedGenerator, out: Path) -> Path:
             dynamo=True,
         )
         return write_atomically(out, path.read_bytes())
+
+
+@contextlib.contextmanager
+def _errors_only(name: str) -> Iterator[None]:
+    """A logger without its warnings: torch's exporter has one for every operation of torchvision."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def card(generator: TrainedGenerator, run: Path | None = None) -> str:
