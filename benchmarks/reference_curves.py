@@ -68,11 +68,11 @@ def trained(folder: Path, method: str, seed: int, settings: dict[str, Any], meas
 def bands(folder: Path) -> dict[str, Any]:
     """For each method and signal, places (steps over all steps) and ends of the band."""
     found: dict[str, Any] = {}
-    seeds = [
-        seed for seed in SEEDS if all((folder / f"{method}-{seed}" / "status.json").exists() for method in REFERENCE)
-    ]
     for method, settings in REFERENCE.items():
-        records = [read_run(folder / f"{method}-{seed}") for seed in seeds]
+        ended = [
+            folder / f"{method}-{seed}" for seed in SEEDS if (folder / f"{method}-{seed}" / "status.json").exists()
+        ]
+        records = [record for record in map(read_run, ended) if record.state == "finished"]
         signals: dict[str, Any] = {}
         for key in SHOWN:
             series = [record.series(key) for record in records]
@@ -83,9 +83,8 @@ def bands(folder: Path) -> dict[str, Any]:
             ends = [part.min() for part in near], [part.max() for part in near]
             signals[key] = [[float(f"{v:.3g}") for v in part] for part in ends]
         places = [round(float(v) / STEPS, 3) for v in series[0].steps[pick]]
-        found[method] = {"places": places, "settings": settings, "signals": signals}
-    return {"steps": STEPS, "data": "digits", "network": "mlp of width 64", "batch_size": 64, "seeds": len(seeds),
-            "methods": found}  # fmt: skip
+        found[method] = {"seeds": len(records), "places": places, "settings": settings, "signals": signals}
+    return {"steps": STEPS, "data": "digits", "network": "mlp of width 64", "batch_size": 64, "methods": found}
 
 
 def draw(folder: Path, kept: dict[str, Any], out: Path) -> None:

@@ -49,8 +49,8 @@ class References:
             "" if own else ", whose data are not yours: compare the shape, and the level of losses and accuracy alone"
         )
         self.said = (
-            f"Light grey: {plural(whole['seeds'], 'reference run')} of {name} on {whole['data']}, {whole['steps']} "
-            f"steps stretched to the length of this run{data}."
+            f"Light grey: {plural(self._kept['seeds'], 'reference run')} of {name} on {whole['data']}, "
+            f"{whole['steps']} steps stretched to the length of this run{data}."
         )
 
     def band(self, key: str) -> Band | None:
