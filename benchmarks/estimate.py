@@ -5,8 +5,8 @@
 Predicted: `runs.estimate.estimate` with a probe of seconds, for a budget of steps. Measured: `train` from a fresh start
 through as many steps, sampler included. Process CPU time, one thread. Probe and training take turns in rounds, because
 other work on the machine changes what a CPU second does; the ratio is the median of the rounds', with all of them
-beside it. Memory: what the estimate says comes and goes within a step, against torch's own record of allocations, which
-also has what operations hold for themselves.
+beside it. Memory: what the estimate, from half-steps of a run of its own, says comes and goes within a step, against
+torch's record of allocations over a whole step of the training.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from tightrope import runs
 from tightrope.data import Sampler
 from tightrope.runs.assemble import Assembled, assemble, open_data_of
 from tightrope.runs.estimate import estimate
 from tightrope.training import train
+from tightrope.training.cost import most_held
 
 ROUNDS = 5
 
@@ -59,18 +59,12 @@ def measured(assembled: Assembled, steps: int) -> float:
 
 
 def most_memory(assembled: Assembled) -> int:
-    """Bytes that torch allocates above what is there, at most, within a step."""
+    """Bytes that torch holds above what is there, at most, within a whole step of ``train``, sampler included."""
     run = assembled.run
     sampler = Sampler(assembled.dataset, run.batch_size, seed=1)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        for _ in train(run, sampler, steps=run.step + 1):
-            pass
-    events = [e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most
+    loop = train(run, sampler, steps=run.step + 2)
+    next(loop)
+    return most_held(lambda: next(loop), run.device)
 
 
 def main() -> None:

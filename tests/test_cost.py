@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 
 import pytest
 import torch
@@ -95,3 +96,27 @@ def test_the_command_and_the_dry_run_say_what_a_training_costs(capsys):
     assert json.loads(output.out)["training"]["steps"] == 10
     assert "cost: 10 steps" in output.err
     assert cli.main(["estimate", *words, "--device", "8"]) == 2
+
+
+def test_memory_is_what_was_held_at_once_at_most_and_what_operations_hold_inside(capfd):
+    kept = []
+
+    def step():
+        first = torch.empty(3000)
+        del first
+        kept.append(torch.empty(1000))
+        torch.empty(4000)  # gone at once
+        kept.append(torch.empty(2000))
+
+    device = torch.device("cpu")
+    assert cost.most_held(step, device) == 4 * 5000
+    x = torch.rand(64, 64, dtype=torch.float64)
+    assert cost.most_held(lambda: torch.linalg.svdvals(x), device) > x.nbytes  # its result has 64 numbers
+    assert capfd.readouterr() == ("", "")  # nothing of the profiler's own words
+
+
+def test_what_fails_while_memory_is_recorded_is_raised_and_errors_are_heard_again(capfd):
+    with pytest.raises(ZeroDivisionError):
+        cost.most_held(lambda: 1 / 0, torch.device("cpu"))
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"

@@ -19,7 +19,7 @@ def test_the_planted_cause_is_named_first(name: str) -> None:
     assert not monitor.failures and not diagnosis.healthy
     assert diagnosis[0].cause == cause, str(diagnosis)
     assert diagnosis[0].since <= 13
-    assert diagnosis[0].remedy == CAUSES[cause].remedy
+    assert diagnosis[0].remedy.startswith(CAUSES[cause].remedy)  # then from where to go on, if samples have run away
     assert diagnosis[0].title in str(diagnosis)
 
 

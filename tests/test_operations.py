@@ -11,7 +11,7 @@ from torch import Tensor, linalg, nn
 from operation_cases import ONCE, TWICE, critic
 from tightrope import penalties
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import input_gradient
+from tightrope.autodiff import Remembered, View, input_gradient
 from tightrope.dynamics import field_jacobian, field_products, gradient_field, update_jacobian
 from tightrope.methods import build
 from tightrope.methods.game import game_of
@@ -158,3 +158,14 @@ def test_operations_with_one_derivative_are_refused_in_a_sentence(operation):
             list(train(run, [x], steps=1))
     with pytest.raises(UserError, match=r"cannot differentiate in forward mode .*; replace it\.$"):
         field_jacobian(game_of(build("dcgan"), generator, net, x, latent=2), (generator, net), check=False)
+
+
+def test_a_network_is_looked_at_once_however_it_is_wrapped(monkeypatch):
+    looked = []
+    monkeypatch.setattr("tightrope.autodiff.graph.nodes_of", lambda node: looked.append(node) or iter(()))
+    net, x = critic(TWICE["layer norm"]), torch.randn(4, 4, dtype=F64)
+    for way in (net, View(net), Remembered(View(net, labels=None)), net):
+        penalties.r1(way, x)
+    assert len(looked) == 1
+    penalties.r1(lambda x: net(x), x)
+    assert len(looked) == 2

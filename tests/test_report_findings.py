@@ -196,7 +196,10 @@ def test_lost_diversity_is_said_with_its_step(tmp_path: Path) -> None:
     for row, classes in zip(rows, (6, 9, 8, 7, 6, 5), strict=True):
         next(m for m in row["measurements"] if m["name"] == "classes_covered")["value"] = classes
     write_rows(tmp_path / "a" / "evaluations.jsonl", rows)
-    assert "classes covered 5 (real samples: 10), down from 9 at step 200" in answer.diversity(read_run(tmp_path / "a"))
+    record = read_run(tmp_path / "a")
+    assert "classes covered 5 (real samples: 10), down from 9 at step 200" in answer.diversity(record)
+    told = answer.next_step(record, answer.course(record), HEALTHY)
+    assert "watch the diversity" in told and f"tightrope resume {tmp_path / 'a'} --more-steps" in told
     next(m for m in rows[-1]["measurements"] if m["name"] == "classes_covered")["value"] = 8
     write_rows(tmp_path / "a" / "evaluations.jsonl", rows)
     assert "down from" not in answer.diversity(read_run(tmp_path / "a"))

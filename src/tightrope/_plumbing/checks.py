@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -194,3 +195,20 @@ def short(value: Any) -> str:
         except Exception:  # such as that of a number with thousands of digits
             text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def refuse_sharded(network: nn.Module, what: str) -> None:
+    """Refuse a network whose weights FSDP takes away between a forward and what follows it.
+
+    Raises:
+        UserError: It is sharded, by ``fully_shard`` or ``FullyShardedDataParallel``.
+    """
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None:
+        return
+    kinds = tuple(getattr(fsdp, name) for name in ("FSDPModule", "FullyShardedDataParallel") if hasattr(fsdp, name))
+    if any(isinstance(module, kinds) for module in network.modules()):
+        raise UserError(
+            f"Expected a network with whole weights for {what}, got one in shards of FSDP, which are gathered for one "
+            "forward and one backward alone; use DistributedDataParallel, or losses with finite_difference_r1."
+        )

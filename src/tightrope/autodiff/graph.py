@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from torch import Tensor, nn
 
+from tightrope._plumbing.checks import refuse_sharded
 from tightrope._plumbing.errors import UserError
 
 _ENDS = re.compile(r"NotImplemented|^(Cdist|Pdist|EmbeddingBag)BackwardBackward")
@@ -32,13 +33,15 @@ def refuse_ends(found: Tensor, critic: object) -> None:
     """Raise if a gradient cannot be differentiated; a module that can is looked at once, functions every time.
 
     Raises:
-        UserError: A part was compiled, or torch has no second derivative of an operation.
+        UserError: A part was compiled, torch has no second derivative of an operation, or the weights are in shards.
     """
     if found.grad_fn is None:
         return
     compiled, known = _compiled_before(), isinstance(critic, nn.Module) and critic in _KNOWN
     if known and not compiled:
         return
+    if isinstance(critic, nn.Module):
+        refuse_sharded(critic, "a derivative of its gradient")
     for node in nodes_of(found.grad_fn):
         name = node.name()
         if compiled and name.startswith("CompiledFunction"):

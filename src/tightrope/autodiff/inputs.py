@@ -22,7 +22,7 @@ from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.lean import lean_derivatives
 from tightrope.autodiff.stacked import gradient_beside, is_stacked, leaf
 from tightrope.autodiff.types import Critic
-from tightrope.autodiff.view import Remembered, rows_of, scores_of
+from tightrope.autodiff.view import Remembered, View, rows_of, scores_of
 
 _HALF = (torch.bfloat16, torch.float16)
 
@@ -209,7 +209,9 @@ def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool)
             totals = [_sum(totals)]
         found = [_gradient(total, leaf, create_graph, k + 1 < len(totals)) for k, total in enumerate(totals)]
     if wanted:
-        network = critic.network if isinstance(critic, Remembered) else critic
+        network: Any = critic  # what is the same at every step
+        while isinstance(network, Remembered | View):
+            network = network.network if isinstance(network, Remembered) else network.module
         for gradient in found:
             refuse_ends(gradient, network)
     return found

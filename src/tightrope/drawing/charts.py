@@ -257,8 +257,8 @@ def _legend(lines: Sequence[Line], references: Sequence[Reference], band: Band |
         swatch = [tag("path", cls=f"floor f{index % 2}", d="M0 6H28")]
         items.append(_item(swatch, reference.name, reference.level))
     if band is not None:
-        swatch = tag("svg", tag("path", cls="band", d="M0 1H28V11H0Z"), viewBox="0 0 28 12", aria_hidden="true")
-        items.append(tag("li", swatch, band.name))
+        picture = tag("svg", tag("path", cls="band", d="M0 1H28V11H0Z"), viewBox="0 0 28 12", aria_hidden="true")
+        items.append(tag("li", picture, band.name))
     return tag("ul", *items, cls="legend")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
-from tightrope._plumbing.checks import check_module
+from tightrope._plumbing.checks import check_module, refuse_sharded
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.walk import modules_in
 from tightrope.layers.kernel import LAYERS, Layer, effective_weight
@@ -64,6 +64,7 @@ def constrainable_layers(
         UserError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
             without entries, shared with another layer, or not finite, or an Embedding with sparse gradients.
     """
+    refuse_sharded(network, "a constraint")
     skip = _names(skip)
     layers = find_layers(network, skip=skip)
     refuse_other_weights(network, skip=skip)

@@ -121,7 +121,7 @@ class Alternating(Play):
             if self.warm_up is not None or self.lookahead is not None:
                 beside = "a warm-up" if self.warm_up is not None else "lookahead"
                 raise UserError(f"Expected n_critic 'auto' without {beside}, got both; give a number or leave it out.")
-        elif not _is_whole(self.n_critic) or self.n_critic < 1:
+        elif isinstance(self.n_critic, str) or not _is_whole(self.n_critic) or self.n_critic < 1:
             raise UserError(
                 f"Expected n_critic of at least 1, got {self.n_critic!r}; use 1 for one critic step per generator step."
             )

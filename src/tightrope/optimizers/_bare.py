@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.optim import optimizer as _torch
 
@@ -10,6 +12,8 @@ _global_hooks = [
     for name in ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
     if (hooks := getattr(_torch, name, None)) is not None
 ]
+
+_profiled: Callable[[], bool] = getattr(torch.autograd, "_profiler_enabled", lambda: True)
 
 
 def step_(optimizer: torch.optim.Optimizer) -> None:
@@ -24,7 +28,7 @@ def step_(optimizer: torch.optim.Optimizer) -> None:
         or optimizer._optimizer_step_post_hooks
         or len(_global_hooks) != 2
         or any(_global_hooks)
-        or torch.autograd._profiler_enabled()  # type: ignore[no-untyped-call]
+        or _profiled()
     ):
         optimizer.step()
     else:

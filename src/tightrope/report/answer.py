@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -138,11 +139,12 @@ def next_step(record: RunRecord, found: Course, diagnosis: Diagnosis) -> str:
         return f"For the first finding: {strong[0].remedy} Then confirm it: {diagnosis.next_step or strong[0].confirm}"
     if diagnosis.next_step:
         return diagnosis.next_step
-    run = record.name
+    run = shlex.quote(str(record.path))
     if found.trend == "unknown":
         return "Measure more often: tightrope train --evaluate-every, or tightrope evaluate now."
     if found.trend == "improving":
-        return f"Go on: tightrope resume {run} --more-steps {max(record.step, 1)}."
+        watch = " and watch the diversity, which has fallen" if "down from" in diversity(record) else ""
+        return f"Go on{watch}: tightrope resume {run} --more-steps {max(record.step, 1)}."
     measured = primary(newest(record))
     share = None if measured is None else over_floor(measured)
     if found.trend == "worse":

@@ -113,7 +113,7 @@ def curves(record: RunRecord, references: References | None = None) -> Markup:
     return said + piece("curves", calm, charts(*parts), same)
 
 
-def _over_bands(record: RunRecord, drawn: Mapping[str, Series], references: References) -> list[str]:
+def _over_bands(record: RunRecord, drawn: Mapping[str, Series], references: References) -> list[Markup]:
     """Charts of quantities over the band of reference runs."""
     pairs = [(key, series, references.band(key)) for key, series in drawn.items()]
     return [

@@ -143,6 +143,9 @@ def watching(
         folder: Where the diagnosis is kept.
         settings: What to do on trouble.
         say: Prints a line.
+
+    Yields:
+        What watches it.
     """
     watch = Watch(run, folder, settings, say)
     try:

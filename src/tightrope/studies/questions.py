@@ -147,6 +147,7 @@ def _deep_claim(name: str, sentence: str, contrast: Contrast, *, below: float | 
                  (contrast.treated, contrast.control), (contrast,), certainty="none")  # fmt: skip
 
 
+NEEDS = "6 processor minutes: tightrope study run questions"
 BOUND = "the claim is whether it trains at all, not at what price"
 DEEP_GP, DEEP_CLIP = ({"critic": critic, "layers": 152, "steps": 200} for critic in ("gp", "clip"))
 SHORT_GP, SHORT_CLIP = ({**one, "steps": 40} for one in (DEEP_GP, DEEP_CLIP))
@@ -180,9 +181,9 @@ CLAIMS = (
                 CLIPPED, below=None, above=1.0),
     Claim("deep-clip-fails", PAPER, "section 3 (our question)", "With 152 layers, 40 steps, paired by seed: clipped "
           "weights (0.05) diverge or end at a larger Frechet distance than the gradient penalty in more than half of "
-          "the pairs.", WHEN, _fails, (SHORT_CLIP, SHORT_GP), (FAILING,), seeds=10, certainty="none"),
+          "the pairs.", WHEN, _fails, (SHORT_CLIP, SHORT_GP), (FAILING,), needs=NEEDS, seeds=10, certainty="none"),
     Claim("deep-clip-diverges", PAPER, "section 3 (our question)", "More than half of the runs with 152 layers and "
-          "clipped weights (0.05) diverge within 40 steps.", WHEN, _diverges, (SHORT_CLIP,), seeds=10,
+          "clipped weights (0.05) diverge within 40 steps.", WHEN, _diverges, (SHORT_CLIP,), needs=NEEDS, seeds=10,
           certainty="none"),
 )  # fmt: skip
 

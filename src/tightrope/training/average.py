@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
 
+from tightrope._plumbing.checks import refuse_sharded
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import modules_in
 from tightrope.constraints._normalise import fingerprint
@@ -31,6 +32,7 @@ def averaged_copy(generator: nn.Module) -> nn.Module:
     **Cost**: in evaluation mode one pass over each such weight per use, and an eigendecomposition of its smaller side
     whenever it has changed (for our ``norm="operator"``, Lanczos).
     """
+    refuse_sharded(generator, "a copy that is averaged")
     average = copied(generator)
     if any(t.dtype in _HALF for t in (*average.parameters(), *average.buffers())):
         average.register_forward_pre_hook(_widened)

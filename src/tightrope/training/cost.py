@@ -6,15 +6,19 @@ All of it works on a run that is thrown away: steps are taken and not undone.
 from __future__ import annotations
 
 import math
+import os
 import statistics
+import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.profiler import profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -130,7 +134,7 @@ def count(
     """Operations, memory and messages of a half-step on ``size`` samples, from steps on a few.
 
     Operations grow by a straight line with the batch: constraints cost the same at every size. So does memory, but for
-    small batches with another slope, so that it is a lower bound here; :func:`probe` has it exactly.
+    small batches with another slope, so that it is a lower bound here; :func:`probe` has torch's own record of it.
 
     Args:
         run: Takes two half-steps.
@@ -239,7 +243,7 @@ def probe(run: Run, kinds: list[Part], real: Tensor, labels: Tensor | None, seco
     steps = [half_step(run, kind, real, labels) for kind in kinds]
     for step in steps:
         step()
-    memory = [_counted(run, kind, real, labels, 1).memory for kind in kinds]
+    memory = [most_held(step, run.device) for step in steps]
     taken: list[list[Timed]] = [[] for _ in steps]
     end = time.monotonic() + seconds
     while len(taken[-1]) < 3 or time.monotonic() < end:
@@ -249,6 +253,41 @@ def probe(run: Run, kinds: list[Part], real: Tensor, labels: Tensor | None, seco
         Timed(statistics.median(t.wall for t in times), statistics.median(t.cpu for t in times), held)
         for times, held in zip(taken, memory, strict=True)
     ]
+
+
+def most_held(step: Callable[[], object], device: torch.device) -> int:
+    """Bytes that torch holds above what was there, at most, while ``step`` runs: by its own record of allocations.
+
+    That has what operations hold for themselves, which no look at their results shows: half of it in a small network.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        step()
+        return int(torch.cuda.max_memory_allocated(device)) - before
+    with _silenced(), profile(use_device=None, profile_memory=True) as record:
+        step()
+    assert record.kineto_results is not None
+    events = [event for event in record.kineto_results.events() if event.name() == "[memory]"]
+    held = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        most = max(most, held)
+    return most
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep what the profiler's own library writes of its beginning and end from the process's error output."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _timed(run: Run, step: Callable[[], object]) -> Timed:

@@ -1,0 +1,61 @@
+"""Networks in shards of FSDP: what needs their weights twice is refused in a sentence, what does not works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from tightrope import constraints, losses, penalties
+from tightrope._plumbing.errors import UserError
+from tightrope.critics import lipschitz_interval
+from tightrope.methods import build
+from tightrope.training import start
+from tightrope.training.average import averaged_copy
+
+fsdp = pytest.importorskip("torch.distributed.fsdp")
+meshes = pytest.importorskip("torch.distributed.device_mesh")
+X, Y = torch.randn(8, 6), torch.randn(8, 6)
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[object]:
+    if not hasattr(fsdp, "fully_shard") or dist.is_initialized():
+        pytest.skip("no fully_shard here, or a process group already")
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield meshes.init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+def sharded(mesh: object, inputs: int = 6, outputs: int = 1) -> nn.Module:
+    net = nn.Sequential(nn.Linear(inputs, 8), nn.Tanh(), nn.Linear(8, outputs))
+    fsdp.fully_shard(net[0], mesh=mesh)
+    return fsdp.fully_shard(net, mesh=mesh)
+
+
+def test_what_needs_whole_weights_is_refused(mesh):
+    for penalty in (penalties.r1, penalties.r2, penalties.gradient_penalty):
+        with pytest.raises(UserError, match="in shards of FSDP"):
+            penalty(sharded(mesh), X, Y)
+    for constrain in (constraints.spectral_norm, constraints.orthogonal, constraints.weight_norm):
+        with pytest.raises(UserError, match="whole weights for a constraint"):
+            constrain(sharded(mesh))
+    with pytest.raises(UserError, match="whole weights for a copy"):
+        averaged_copy(sharded(mesh))
+    for method in ("r1", "wgan", "sn_gan"):
+        with pytest.raises(UserError, match="whole weights for training here"):
+            start(build(method), nn.Linear(4, 6), sharded(mesh), seed=0, latent=4)
+        with pytest.raises(UserError, match="whole weights for training here"):
+            start(build(method), sharded(mesh, 4, 6), nn.Linear(6, 1), seed=0, latent=4)
+
+
+def test_what_needs_one_backward_works(mesh):
+    critic = sharded(mesh)
+    total = losses.hinge.critic(critic(X), critic(Y)) + penalties.finite_difference_r1(critic, X)
+    total.backward()
+    assert all(p.grad is not None for p in critic.parameters())
+    found = lipschitz_interval(sharded(mesh), X, Y)
+    assert 0 < found.lower <= found.upper
