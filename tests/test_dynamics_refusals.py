@@ -187,7 +187,7 @@ def test_no_kink_is_seen_where_half_precision_rounds():
         field_jacobian(game, players)
 
 
-@pytest.mark.parametrize("largest", [float("inf"), 1e300, 10**5000, -1.0, float("nan")])
+@pytest.mark.parametrize("largest", [float("inf"), 1e300, 10**400, -1.0, float("nan")])
 def test_a_search_without_an_end_is_refused(largest):
     x = torch.zeros(1, dtype=F64, requires_grad=True)
     sgd = torch.optim.SGD([x], lr=0.1)

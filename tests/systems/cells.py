@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -132,10 +132,10 @@ def conditioning_of(system: System) -> Cell:
     return Cell(relative(ours, torch.stack(rows)), f"{ours.shape[1]} values")
 
 
-def dynamics_of(system: System, most: int = 16) -> Cell:
+def dynamics_of(system: System) -> Cell:
     """The eigenvalues of the game with their largest real part, of the parameters with at most ``most`` entries."""
     for p in (*system.critic.parameters(), *system.generator.parameters()):
-        p.requires_grad_(p.numel() <= most)
+        p.requires_grad_(p.numel() <= system.most)
     z, real, loss = system.z, system.real, system.loss
 
     def generator_loss() -> Tensor:
@@ -171,12 +171,28 @@ def _eigenvalues(losses: tuple[Callable[[], Tensor], ...], players: tuple[nn.Mod
         ]
         return -torch.cat([slope.flatten() for one in slopes for slope in one])
 
-    columns = []
-    for entries in (p.detach().view(-1) for one in own for p in one):
+    return torch.linalg.eigvals(central_differences(field, [p.detach().view(-1) for one in own for p in one]))
+
+
+def central_differences(field: Callable[[], Tensor], variables: Sequence[Tensor], step: float = 1e-6) -> Tensor:
+    """Jacobian of a field by its variables, column by column, with a step that no kink lies within.
+
+    Gradients of piecewise linear activations jump where one changes sides; a jump within the step would enter divided
+    by it. There the differences ahead and behind disagree, and the step is shortened.
+    """
+    here, columns = field(), []
+    rounding = 1e-12 * (1 + here.abs().max())
+    for entries in variables:
         for k in range(len(entries)):
-            ahead, behind = _shifted(field, entries, k, 1e-6), _shifted(field, entries, k, -1e-6)
-            columns.append((ahead - behind) / 2e-6)
-    return torch.linalg.eigvals(torch.stack(columns, 1))
+            by = step
+            while True:
+                ahead, behind = _shifted(field, entries, k, by) - here, here - _shifted(field, entries, k, -by)
+                if bool(((ahead - behind).abs() <= 1e-3 * ahead.abs().max() + rounding).all()):
+                    break
+                by /= 4
+                assert by > 1e-10, "the game is not smooth here"
+            columns.append((ahead + behind) / (2 * by))
+    return torch.stack(columns, 1)
 
 
 def _shifted(field: Callable[[], Tensor], entries: Tensor, k: int, by: float) -> Tensor:

@@ -31,6 +31,7 @@ class System:
         penalties: Pairs by name, likewise.
         loss: What it is trained by in the last two columns.
         penalty: What is added to it in the last column.
+        most: Entries of the parameters that the dynamics are those of, at most.
     """
 
     critic: nn.Module
@@ -43,6 +44,7 @@ class System:
     penalties: Callable[[System, Tensor, Tensor], dict[str, Pair]]
     loss: Loss
     penalty: tuple[Penalty, ...] = ()
+    most: int = 16
 
     @property
     def fake(self) -> Tensor:

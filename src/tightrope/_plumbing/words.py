@@ -69,8 +69,8 @@ ELSEWHERE: Final = {
 PREFIXES: Final = ("use", "num", "n", "max", "total", "train", "the")
 """Words before an option's name that change nothing of what it means."""
 
-NEAR: Final = 0.76
-"""How alike two words must be, of 1, for one to be a misspelling of the other."""
+NEAR, NEAR_OPTION = 0.6, 0.76
+"""How alike two words must be, of 1, for one to be a misspelling of the other; options have much in common anyway."""
 
 
 def nearest(given: str, valid: Iterable[str]) -> str:
@@ -85,7 +85,7 @@ def nearest(given: str, valid: Iterable[str]) -> str:
                 return known[here]
         if word in known:
             return known[word]
-    near = difflib.get_close_matches(plain, known, n=1, cutoff=NEAR)
+    near = difflib.get_close_matches(plain, known, n=1, cutoff=NEAR_OPTION if given.startswith("--") else NEAR)
     return known[near[0]] if near else ""
 
 
