@@ -73,14 +73,14 @@ def _several(history: History, claimed: Sequence[tuple[str, float]]) -> Iterator
     kinds, weight = {COSTS[name][0] for name, _ in claimed}, claimed[0][1]
     if not acting or len(kinds) > 1 or any(one != weight for _, one in claimed):
         return
-    names = " and ".join(name for name, _ in claimed)
+    names = " + ".join(name for name, _ in claimed)
     yield from _weight(history, acting, names, weight)
     alone = [w for w in acting.hits if w.numbers.get("points") == 1]
     places = {part.place for w in alone if (part := _of(w, "claim")) is not None}
     steps, places_claimed = history.counters["critic"].steps, {PLACES[name] for name, _ in claimed}
     if len(alone) == len(acting) >= 6 and len(places) == 1 and places < places_claimed and steps >= 17:
         yield Finding(
-            "penalty_absent", f"Of the penalties {names} only that at {places.pop()} points acts, in all of "
+            "penalty_absent", f"Of the penalty {names} only that at {places.pop()} points acts, in all of "
             f"{len(acting)} windows with any.", {"windows": len(acting), "expected": len(claimed)}, acting.since,
             "medium",
         )  # fmt: skip
