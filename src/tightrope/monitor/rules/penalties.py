@@ -62,7 +62,7 @@ def _likelier(history: History, claimed: float) -> str:
         found = [claimed, *(part.weight for w in history.windows if (part := _of(w, kind)) is not None)]
         if len(found) == 1:
             return ""
-        spreads[kind] = max(found) / min(found)
+        spreads[kind] = max(found) / max(min(found), 1e-30)
     return min(spreads, key=lambda kind: spreads[kind])
 
 
