@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "conventions.md"
 
 
 OF_AUTO = {"critic_steps_per_step"}
-"""Of runs that choose their critic steps, which adaptive augmentation excludes; ``tests/test_pace.py`` reads its rows."""
+"""Of runs that choose their critic steps, which excludes adaptive augmentation; ``test_pace.py`` reads their rows."""
 
 
 @pytest.fixture(scope="module")
