@@ -93,8 +93,12 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         "penalty_detached",
         {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(create_graph=False)},
     ),
-    "gp detached": (
-        "penalty_detached",
+    "gp of weight 0": (
+        "penalty_absent",
+        {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(0.0), "rates": (1e-3, 3e-2)},
+    ),
+    "gp detached": (  # its graph is there, as that of one that is not added: what is missing cannot be told apart
+        "penalty_absent",
         {"loss": "wasserstein", "penalty": ("gp", 10.0), "extra": gp(detach=True), "rates": (1e-3, 3e-2)},
     ),
     "gp forgotten": ("penalty_absent", {"loss": "wasserstein", "penalty": ("gp", 10.0)}),

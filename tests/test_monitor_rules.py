@@ -90,3 +90,17 @@ def test_only_what_was_added_to_real_rows_counts_as_noise() -> None:
     assert _noise(x.flip(3), x) == 0.0 and _noise(0.5 * x, x) == 0.0
     noisy = x + torch.randn(x.shape, generator=rng)
     assert abs(_noise(noisy, x) - 0.5**0.5) < 0.03
+
+
+@pytest.mark.parametrize("true", ["kind", "axes"])
+def test_of_two_penalties_that_fit_in_turns_the_one_of_steady_weight_is_meant(true: str) -> None:
+    other = {"kind": "axes", "axes": "kind"}[true]
+
+    def write(window: Window) -> None:
+        kind, weight = (true, 10.1) if window.step % 2 else (other, 2.0 * window.step)
+        window.critic.accounts = [Account(kind, "another", 0.05, 1e-7, weight)]
+
+    found = history(write)
+    found.claims = Claims(True, penalties=(("gp", 10.0),))
+    cause = {"kind": "penalty_other_kind", "axes": "penalty_norm_axes"}
+    assert [f.cause for f in diagnosis(found, 89, {}) if f.confidence == "high"] == [cause[true]]

@@ -141,7 +141,7 @@ def critic_account(
             for one in _places(found, points, name, last_step):
                 vector = gradients_at(module, one.call, [cost], leaves.parameters)[0]
                 columns.append(Column("claim", words, vector, weight, one.call.at))
-        return columns + _sums(columns, len(penalties))
+        return columns + _sums(columns)
 
     def scaled() -> list[Column]:
         columns = []
@@ -201,11 +201,12 @@ def _places(found: Sequence[Judged], points: Sequence[Judged], name: str, last_s
     return [one for one in found if one.role == role and one.call.at > last_step and one.call.grad][:1]
 
 
-def _sums(columns: Sequence[Column], claimed: int) -> list[Column]:
-    """R1 and R2 together, or a penalty over micro-batches: all columns of one kind as one."""
-    if len(columns) < 2:
+def _sums(columns: Sequence[Column]) -> list[Column]:
+    """R1 and R2 together, or a penalty over micro-batches: all columns as one, each cost once at each point."""
+    parts = {(column.name, column.at): column.vector for column in columns}
+    if len(parts) < 2:
         return []
-    total = torch.stack([column.vector for column in columns]).sum(0)
+    total = torch.stack(list(parts.values())).sum(0)
     return [Column("claim", columns[0].name, total, columns[0].expected, columns[0].at)]
 
 

@@ -41,11 +41,16 @@ def statics(players: dict[str, Player], history: History) -> None:
 
 
 def weights(player: Player, window: Window) -> None:
-    """The critic's largest weight, the share of weights that sit there, and what normalised weights still reach."""
+    """The critic's largest weight and the share of weights that sit there, before its last step or after it.
+
+    Where the weights are smaller counts: clips are applied after a step or before the next one.
+    """
     high, count, total = 0.0, 0, 0
     matrices = [p.detach() for p in player.module.parameters() if p.dim() >= 2]
     if matrices:
         high = max(float(p.abs().max()) for p in matrices)
+        if high >= window.numbers.get("weight_high", float("inf")):
+            return
         total = sum(p.numel() for p in matrices)
         count = sum(int((p.abs() >= high * (1 - 1e-6)).sum()) for p in matrices)
         window.numbers["weight_high"], window.numbers["at_clip"] = high, count / max(total, 1) if count > 2 else 0.0
@@ -97,15 +102,15 @@ def movement(player: Player, seen: PlayerWindow) -> None:
     if now.shape == player.before.shape and size > 0:
         seen.moved = float((now - player.before).norm()) / size
     if player.touched:
-        seen.missing = [
-            name for name, p in player.module.named_parameters() if p.requires_grad and id(p) not in player.touched
-        ]
+        trained = [(name, p) for name, p in player.module.named_parameters() if id(p) not in player.touched]
+        seen.missing = [name for name, p in trained if p.requires_grad or id(p) in player.trainable]
 
 
 def ends(player: Player, call: Call) -> Ends | None:
     """Reach of a network: its output when the output of its last layer is shifted far down and far up.
 
     Which layer is last is the order of calls, not that of registration; activations written as functions count too.
+    Of values that this layer does not move (another head's, or a softmax's) no end is known: they count as free.
     """
     last: list[nn.Module] = []
     modules = list(player.module.modules())
@@ -130,6 +135,8 @@ def ends(player: Player, call: Call) -> Ends | None:
             handle.remove()
         found.append([o.float() for o in outputs])
     low, high = max(zip(*found, strict=True), key=lambda pair: float((pair[1] - pair[0]).abs().mean()))
+    if bool((low == high).any()):
+        return Ends(-SHIFT, SHIFT)
     return Ends(min(float(low.min()), float(high.min())), max(float(low.max()), float(high.max())))
 
 

@@ -140,15 +140,22 @@ class Diagnosis(Sequence[Finding]):
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
 
+    def _verdict(self) -> str:
+        """In a few words; not healthy where the finding that says so is of low confidence."""
+        if not self.healthy:
+            return "something is wrong"
+        unsure = any(f.cause == "healthy" and f.confidence == "low" for f in self.findings)
+        return "nothing wrong was seen, but not all could be looked at" if unsure else "healthy so far"
+
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
-        verdict = "healthy so far" if self.healthy else "something is wrong"
+        verdict = self._verdict()
         shown = "".join(finding._repr_html_() for finding in self.findings)
         more = [("checked", "; ".join(self.checked)), ("not checked", "; ".join(self.not_checked))]
         return rich.table(f"After {self.step} generator steps: {verdict}", []) + shown + rich.table("", more)
 
     def __str__(self) -> str:
-        verdict = "healthy so far" if self.healthy else "something is wrong"
+        verdict = self._verdict()
         lines = [f"After {self.step} generator steps: {verdict}.", *map(str, self.findings[:6])]
         if len(self.findings) > 6:
             lines.append(f"... and {len(self.findings) - 6} more")
@@ -162,10 +169,14 @@ class Diagnosis(Sequence[Finding]):
 
 
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """One finding per cause, by confidence (low last), then kind of evidence, then the order in which they were met."""
+    """One finding per cause: low ones last, then by kind of evidence, by confidence, in the order they were met."""
     best: dict[str, Finding] = {}
     for finding in findings:
         held = best.get(finding.cause)
         if held is None or CONFIDENCES.index(finding.confidence) < CONFIDENCES.index(held.confidence):
             best[finding.cause] = finding
-    return tuple(sorted(best.values(), key=lambda f: (f.confidence == "low", f.rank)))
+    return tuple(sorted(best.values(), key=_order))
+
+
+def _order(finding: Finding) -> tuple[bool, int, int]:
+    return finding.confidence == "low", finding.rank, CONFIDENCES.index(finding.confidence)

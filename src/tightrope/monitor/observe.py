@@ -193,10 +193,14 @@ class Observer:
         seen.rate, seen.decay, seen.momentum = rate_of(groups), decay_of(groups), momentum_of(groups)
         player.counters.wished = wished_of(optimizer)
         player.touched |= {id(p) for p in parameters}
+        player.trainable |= {id(p) for p in player.module.parameters() if p.requires_grad}
         names = {id(p): name for name, p in player.module.named_parameters()}
         seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
         if player.name == "generator":
             self._turned()
+        else:
+            self.window.numbers.pop("weight_high", None)
+            bookkeeping.weights(player, self.window)
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
         if with_gradient:

@@ -71,6 +71,7 @@ class Player:
         fresh: Whether it was stepped in the update before the window, so that nothing older is being accumulated.
         start_gradients: What was kept, by identity of the parameter.
         touched: Identities of the parameters that were stepped in any window.
+        trainable: Identities of those that required a gradient at a step of its own in any window.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Player:
     fresh: bool = True
     start_gradients: dict[int, Tensor] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
+    trainable: set[int] = field(default_factory=set)
 
     def sampled(self) -> Tensor:
         """A few entries of every parameter, on the CPU in float32."""

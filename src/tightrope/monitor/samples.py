@@ -34,6 +34,7 @@ class Samples:
         self.ema_start = torch.zeros(0) if self.ema is None else sampled(self.ema)
         self.live_start = sampled(players["generator"].module)
         self.ema_before = self.ema_start
+        self.buffers_before = self._buffers()
 
     def read(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         """Write down what the samples of a window say."""
@@ -93,6 +94,14 @@ class Samples:
                 size = float(buffer.float().norm()) + 1e-12
                 worst = max(worst, float((buffer.float() - other.float()).norm()) / size)
         numbers["average_buffers"] = worst
+        held = self._buffers()
+        numbers["average_buffers_moved"] = float(not torch.equal(held, self.buffers_before))
+        self.buffers_before = held
+
+    def _buffers(self) -> Tensor:
+        """All buffers in floating point of the average, flat."""
+        held = [] if self.ema is None else [b for b in self.ema.buffers() if b.is_floating_point()]
+        return torch.cat([b.detach().flatten().float().cpu() for b in held]) if held else torch.zeros(0)
 
     def _sampling(self, window: Window, real: Tensor | None) -> None:
         """Draw as the user does, listening with which latents and in which mode."""

@@ -73,8 +73,8 @@ GRADIENTS = (
     ),
     Cause(
         "penalty_absent", "The claimed penalty is not there",
-        "The gradient is that of the loss alone.", _LEDGER, "Print the penalty.", "Add the penalty to the loss.",
-        "ledger",
+        "The gradient is that of the loss alone.", _LEDGER, "Print the penalty and its weight.",
+        "Add the penalty to the loss with its weight, as a tensor: not detached, and not its item().", "ledger",
     ),
     Cause(
         "penalty_detached", "The penalty's gradient does not reach the critic",

@@ -264,11 +264,12 @@ def averages(history: History) -> Iterator[Finding]:
         sure = harm or slow.last.step >= 300
         yield found if sure else Finding(**{**vars(found), "confidence": "low"})
     buffers = history.where(lambda w: w.numbers.get("average_buffers", 0.0) > 0.9, 8)
-    if len(buffers) >= 2 and buffers.now:
+    averaged = history.where(lambda w: w.numbers.get("average_buffers_moved", 0.0) > 0, 8)  # they lag, and rightly so
+    if len(buffers) >= 2 and buffers.now and not averaged:
         value = buffers.last.numbers["average_buffers"]
         yield exact(
             "average_buffers_not_copied", buffers,
-            f"Buffers of the average differ from the live network's by {value:.3g} of their size.",
+            f"Buffers of the average stand still, and differ from the live network's by {value:.3g} of their size.",
             difference=value, expected=0.0,
         )  # fmt: skip
     mode = history.where(lambda w: w.numbers.get("other_mode", 0.0) > 0.3, 34)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
@@ -18,13 +19,14 @@ FAR = 3.5
 
 
 def weights(history: History) -> Iterator[Finding]:
-    """All about the claimed penalty; of several at once only whether something is unexplained."""
+    """All about the claimed penalty; of several at once whether they are there, and the weight of those alike."""
     claimed = history.claims.penalties
     if not claimed:
         yield from _unclaimed(history)
         return
     yield from _batch_norm(history)
     if len(claimed) > 1:
+        yield from _several(history, claimed)
         return
     name, weight = claimed[0]
     yield from _absent(history, name)
@@ -36,6 +38,7 @@ def weights(history: History) -> Iterator[Finding]:
         yield from _weakness(history, acting)
     yield from _scaled(history)
     yield from _lazy(history, name, weight)
+    likelier = _likelier(history, weight)
     for kind, cause in (("kind", "penalty_other_kind"), ("axes", "penalty_norm_axes")):
         seen = _beside(history, kind)
         if seen:
@@ -49,7 +52,38 @@ def weights(history: History) -> Iterator[Finding]:
                 found=part.name, claimed=COSTS[name][0], left=part.left, unexplained_by_claim=part.unexplained,
             )  # fmt: skip
             form = part.name == "1-centred, one-sided"  # a published form of the same penalty
-            yield Finding(**{**vars(found), "confidence": "low"}) if form else found
+            yield replace(found, confidence="low") if form or likelier not in ("", kind) else found
+
+
+def _likelier(history: History, claimed: float) -> str:
+    """Of two explanations that fit in turns, the one whose weight stays nearer to the claim's and its own."""
+    spreads = {}
+    for kind in ("kind", "axes"):
+        found = [claimed, *(part.weight for w in history.windows if (part := _of(w, kind)) is not None)]
+        if len(found) == 1:
+            return ""
+        spreads[kind] = max(found) / max(min(found), 1e-30)
+    return min(spreads, key=lambda kind: spreads[kind])
+
+
+def _several(history: History, claimed: Sequence[tuple[str, float]]) -> Iterator[Finding]:
+    """R1 and R2 of one weight are one penalty at two places; of others the parts cannot be told apart."""
+    yield from _absent(history, claimed[0][0])
+    acting = history.where(lambda w: _of(w, "claim") is not None)
+    kinds, weight = {COSTS[name][0] for name, _ in claimed}, claimed[0][1]
+    if not acting or len(kinds) > 1 or any(one != weight for _, one in claimed):
+        return
+    names = " + ".join(name for name, _ in claimed)
+    yield from _weight(history, acting, names, weight)
+    alone = [w for w in acting.hits if w.numbers.get("points") == 1]
+    places = {part.place for w in alone if (part := _of(w, "claim")) is not None}
+    steps, places_claimed = history.counters["critic"].steps, {PLACES[name] for name, _ in claimed}
+    if len(alone) == len(acting) >= 6 and len(places) == 1 and places < places_claimed and steps >= 17:
+        yield Finding(
+            "penalty_absent", f"Of the penalty {names} only that at {places.pop()} points acts, in all of "
+            f"{len(acting)} windows with any.", {"windows": len(acting), "expected": len(claimed)}, acting.since,
+            "medium",
+        )  # fmt: skip
 
 
 def _scaled(history: History) -> Iterator[Finding]:
@@ -119,12 +153,14 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
     acted = history.where(lambda w: _of(w, "claim") is not None or _of(w, "kind") is not None)
     if asked and not acted:
         graph = asked.last.numbers.get("points_with_graph")
-        why = "" if graph else " (no graph was kept: create_graph)"
-        yield exact(
-            "penalty_detached", asked,
-            f"The gradient at the penalty's points is computed{why}, but nothing of it is in the critic's gradient: "
-            "the losses alone explain it.", weight=0.0, expected=1.0, create_graph=graph,
+        words = "with its graph" if graph else "without a graph (create_graph)"
+        why = ": it is not added, has weight 0, or is detached or made a number before" if graph else ""
+        found = exact(
+            "penalty_absent" if graph else "penalty_detached", asked,
+            f"The gradient at the penalty's points is computed {words}, but nothing of it is in the critic's gradient, "
+            f"which the losses alone explain{why}.", weight=0.0, expected=1.0, create_graph=graph,
         )  # fmt: skip
+        yield replace(found, candidates=("penalty_absent", "penalty_detached")) if graph else found
         return
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
@@ -148,7 +184,7 @@ def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterat
         return  # a lazy penalty at its first turn
     seen = Seen(off, acting.hits)
     rows, features = (off[-1].numbers.get(key, 0.0) for key in ("batch", "features"))
-    if PLACES[name] != "interpolated" and features > 1 and abs(part.weight / claimed * features / rows - 1) < 0.01:
+    if PLACES.get(name) != "interpolated" and features > 1 and abs(part.weight / claimed * features / rows - 1) < 0.01:
         yield exact(
             "penalty_norm_axes", seen,
             f"The penalty {name} acts with {part.weight / claimed:.4g} times the claimed weight, which is the batch "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 from tightrope.monitor.rules.losses import FLIPPED, kind
@@ -92,14 +93,29 @@ def not_checked(history: History) -> tuple[str, ...]:
         said.append(
             "the losses: the critic was never called as a module (of a compiled network, pass the compiled one)"
         )
+    elif history.windows:
+        said += [f"the {name}'s loss: nothing of it came to scores that a call of the critic as a module had returned"
+                 for name in _unseen(history)]  # fmt: skip
     if history.claim is None:
         said.append("whether the losses are those that you want (no loss was claimed)")
     return tuple(said)
 
 
+def _unseen(history: History) -> list[str]:
+    """Players of whose loss nothing was ever seen at the critic's scores."""
+    return [name for name in PLAYERS if all(w.player(name).fit is None for w in history.windows)]
+
+
 def healthy(history: History, steps: int, said: tuple[str, ...]) -> Finding:
-    """Nothing of medium or higher confidence."""
+    """Nothing of medium or higher confidence; a loss that was never seen at the critic's scores may be anything."""
+    windows = len(history.windows)
+    if unseen := _unseen(history):
+        whose = "neither player's loss was" if len(unseen) == 2 else f"the {unseen[0]}'s loss was never"
+        return Finding(
+            "healthy", f"Nothing wrong was seen in {steps} steps and {windows} windows, but {whose} seen: its sign, "
+            "say, may be wrong.", {"windows": windows, "unseen": unseen}, 0, "low", "harmless",
+        )  # fmt: skip
     return Finding(
-        "healthy", f"Nothing is wrong as far as was looked, in {steps} steps and {len(history.windows)} windows.",
-        {"windows": len(history.windows)}, 0, "high" if len(history.windows) >= 8 else "medium", "harmless",
+        "healthy", f"Nothing is wrong as far as was looked, in {steps} steps and {windows} windows.",
+        {"windows": windows}, 0, "high" if windows >= 8 else "medium", "harmless",
     )  # fmt: skip
