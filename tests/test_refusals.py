@@ -34,6 +34,7 @@ from tightrope import (
 )
 from tightrope.autodiff import input_gradient, scores_of
 from tightrope.cli import main
+from tightrope.data.splits import without_split
 from tightrope.evaluation import features
 from tightrope.monitor import Monitor
 from tightrope.penalties import soft_orthogonality
@@ -329,7 +330,7 @@ def test_evaluate_prints_what_was_decided_about_the_data(tmp_path, capsys):
             "wasserstein1",
         ]
     )
-    notes = runs.assemble(settings(1, tmp_path / "points.npy"), progress=False).dataset.notes
+    notes = without_split(runs.assemble(settings(1, tmp_path / "points.npy"), progress=False).dataset.notes)
     err = capsys.readouterr().err
     assert notes
     assert all(note in err for note in notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -305,7 +306,7 @@ def test_the_papers_own_scale_works_before_it_is_run_for_days(name: str) -> None
 
 def test_a_rehearsal_keeps_networks_and_shrinks_the_rest(example: Study) -> None:
     cell = {"steps": 9000, "batch": 64, "width": 512, "data": "fashion_mnist", "pixels": 16, "rate": 0.1}
-    assert shrunk(cell) == cell | {"steps": 4, "batch": 4, "data": "digits"}
+    assert shrunk(cell) == cell | {"steps": 4, "batch": 4, "data": "digits", "pixels": 8}
     assert shrunk({"steps": 9000, "gamma": 1.0}) == {"steps": 9000, "gamma": 1.0}
     rows = list(rehearse(example, "cpu"))
     assert len(rows) == len({canonical(shrunk(cell)) for _, cell, _ in example.runs("cpu")})
@@ -327,19 +328,20 @@ def test_registered_runs_of_which_none_is_done_may_wait_but_not_a_part_of_them(e
     [("spectral", "init", "INITS"), ("orthogonal_images", "init", "INITS"), ("wgan_images", "rate", "RATES")],
 )
 def test_what_an_arm_starts_with_is_what_the_rows_chose(name: str, setting: str, chosen: str) -> None:
-    """Weights or rates are the better ones of part ``choose``, on a seed that judges nothing."""
+    """Weights or rates are the better ones of part ``choose``, on average over seeds that judge nothing."""
     from tightrope.studies.exported import read
 
     rows = read(Path(__file__).parents[1] / "docs" / "results" / "studies" / f"{name}.jsonl")["cpu"]
-    study, ends = load(name), dict[str, dict[str, float]]()
+    study, ends = load(name), dict[str, dict[str, list[float]]]()
     for row in rows:
         if row.cell.get("part") == "choose":
-            ends.setdefault(str(row.cell["arm"]), {})[row.cell[setting]] = row.values["log_fd"]
+            ends.setdefault(str(row.cell["arm"]), {}).setdefault(row.cell[setting], []).append(row.values["log_fd"])
     ends = {arm: found for arm, found in ends.items() if len(found) > 1}
     if not ends:
         pytest.skip("no rows yet")
     taken = getattr(sys.modules[study.module], chosen)
-    assert {arm: min(found, key=found.__getitem__) for arm, found in ends.items()} == {arm: taken[arm] for arm in ends}
+    better = {arm: min(found, key=lambda one: statistics.fmean(found[one])) for arm, found in ends.items()}
+    assert better == {arm: taken[arm] for arm in ends}
     judged = {
         seed for part in study.grid["cpu"] for cell in part.cells if cell["part"] != "choose" for seed in part.seeds
     }

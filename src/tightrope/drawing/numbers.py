@@ -70,6 +70,8 @@ def short_count(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """A time in its two largest units, e.g. ``3 min 12 s``."""
+    if not math.isfinite(seconds):
+        return f"{number(seconds)} s"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     whole = round(seconds)

@@ -81,6 +81,11 @@ def _scores(output: object) -> Scores:
     return found[0] if len(found) == 1 else list(found)
 
 
+def _critic_loss(method: Method, scored: Remembered, real: Tensor, fake: Tensor) -> tuple[Tensor, Scores, Scores]:
+    d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
+    return method.loss.critic(d_real, d_fake), d_real, d_fake
+
+
 def critic_objective(
     method: Method,
     critic: Critic,
@@ -116,13 +121,11 @@ def critic_objective(
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
     scored = Remembered(critic)
     if not due:
-        d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
-        loss = method.loss.critic(d_real, d_fake)
+        loss, d_real, d_fake = _critic_loss(method, scored, real, fake)
         return Objective(loss, loss, None, d_real, d_fake)
     with twice_differentiable():
         with lean_derivatives(critic):
-            d_real, d_fake = _scores(scored(real)), _scores(scored(fake))
-        loss = method.loss.critic(d_real, d_fake)
+            loss, d_real, d_fake = _critic_loss(method, scored, real, fake)
         penalty = due[0](scored, real, fake, images_seen=images_seen, rng=rng)
         for term in due[1:]:
             penalty = penalty + term(scored, real, fake, images_seen=images_seen, rng=rng)

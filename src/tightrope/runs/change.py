@@ -35,7 +35,8 @@ def _numbers(hint: Any) -> Any:
     """A type of numbers or words (``n_critic``: a number or auto) without the words, which may need a state."""
     parts = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else ()
     kept = [part for part in parts if typing.get_origin(part) is not Literal]
-    return functools.reduce(operator.or_, kept) if kept and len(kept) < len(parts) else hint
+    numbers = [part for part in kept if part is not type(None)]
+    return functools.reduce(operator.or_, kept) if numbers and len(kept) < len(parts) else hint
 
 
 def _numeric(hint: Any) -> bool:

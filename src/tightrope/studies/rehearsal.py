@@ -26,12 +26,12 @@ def rehearse(study: Study, scale: Scale) -> Iterator[Row]:
 
 
 def shrunk(cell: Cell) -> Cell:
-    """A cell of few steps and samples, images (cells with ``pixels``) from the embedded digits, features untrained.
+    """A cell of few steps and samples, images (cells with ``pixels``) are the embedded digits, features untrained.
 
     Exact cells, which name no batch, stay.
     """
     if "batch" not in cell:
         return dict(cell)
     small = {key: min(int(cell[key]), value) for key, value in SMALL.items() if key in cell}
-    plain = {"data": "digits"} if "pixels" in cell else {}
+    plain = {"data": "digits", "pixels": 8} if "pixels" in cell else {}
     return {**cell, **small, **plain, **({"features": "random"} if "features" in cell else {})}
