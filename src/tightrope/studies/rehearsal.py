@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from tightrope.studies.design import Cell, Row, Scale, canonical
+from tightrope.studies.design import Cell, Row, Scale, Setting, canonical
 from tightrope.studies.registry import Study
 from tightrope.studies.runner import compute
 
@@ -33,5 +33,5 @@ def shrunk(cell: Cell) -> Cell:
     if "batch" not in cell:
         return dict(cell)
     small = {key: min(int(cell[key]), value) for key, value in SMALL.items() if key in cell}
-    plain = {"data": "digits", "pixels": 8} if "pixels" in cell else {}
+    plain: dict[str, Setting] = {"data": "digits", "pixels": 8} if "pixels" in cell else {}
     return {**cell, **small, **plain, **({"features": "random"} if "features" in cell else {})}
