@@ -162,6 +162,7 @@ def test_operations_with_one_derivative_are_refused_in_a_sentence(operation):
 
 def test_a_network_is_looked_at_once_however_it_is_wrapped(monkeypatch):
     looked = []
+    monkeypatch.setattr("tightrope.autodiff.graph._compiled_before", lambda: False)  # else every time, by another test
     monkeypatch.setattr("tightrope.autodiff.graph.nodes_of", lambda node: looked.append(node) or iter(()))
     net, x = critic(TWICE["layer norm"]), torch.randn(4, 4, dtype=F64)
     for way in (net, View(net), Remembered(View(net, labels=None)), net):
