@@ -7,6 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -159,7 +160,7 @@ class Monitor:
         """
         self._check_player(player)
         for optimizer in self.players[player].claimed:
-            self._guarded("optimizer", lambda o=optimizer: self._observer.rehearsed(o))  # type: ignore[misc]
+            self._guarded("optimizer", partial(self._observer.rehearsed, optimizer))
             self._after(optimizer)
         if not self.players[player].claimed:
             self._guarded("optimizer", lambda: self._observer.mark(player, self._tick()))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tightrope.dynamics import Losses
+from tightrope.methods import Alternating
 from tightrope.methods.game import game_of, step_of
 from tightrope.optimizers import Step
 from tightrope.training import Run
@@ -50,7 +51,8 @@ def run_step(run: Run, real: Tensor, *, labels: Tensor | None = None, seed: int 
     game = run_game(run, real, labels=labels, seed=seed)
     method = run.method
     if run.pace is not None:
-        method = replace(method, play=replace(method.play, n_critic=run.pace.due))  # type: ignore[call-arg]
+        assert isinstance(method.play, Alternating)  # which alone lets a run choose its critic steps
+        method = replace(method, play=replace(method.play, n_critic=run.pace.due))
     return step_of(method, game, (run.generator, run.critic), run_optimizers(run), step=run.step)
 
 
