@@ -176,3 +176,9 @@ def test_imports_that_a_page_shows_work(page: Path) -> None:
         if block.language == "python":
             for line in re.findall(r"^(?:from|import) tightrope.*$", block.text, re.MULTILINE):
                 exec(line, {})
+
+
+def test_no_committed_file_is_large() -> None:
+    """Rows in several parts: ``studies/exported.py`` and ``benchmarks/diagnosis/third/rows.py`` write them so."""
+    files = [path for path in DOCS.rglob("*") if path.is_file() and "_build" not in path.parts]
+    assert not {path.name: path.stat().st_size for path in files if path.stat().st_size > 200_000}
