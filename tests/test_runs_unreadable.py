@@ -1,4 +1,4 @@
-"""Files of a run that this account may not read: said as what they are, never called damaged."""
+"""Files of a run that may not be read are said as what they are, and links out of a run are not written through."""
 
 from __future__ import annotations
 
@@ -60,3 +60,43 @@ def closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return real(self, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", opened)
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    "name",
+    [".lock", ".lock-holder", "metrics.jsonl", "evaluations.jsonl", "conditioning.jsonl", "samples", "checkpoints"],
+)
+def test_nothing_is_written_through_a_link_that_leaves_the_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, there: bool
+) -> None:
+    """A run from somebody else: what its files lead to is this user's."""
+    mine = tmp_path / "mine"
+    if there and name in ("samples", "checkpoints"):
+        shutil.copytree(run / name, mine)
+    elif there:
+        mine.write_text("mine")
+    before = {path: path.stat().st_mtime_ns for path in [mine, *mine.rglob("*")]} if there else {}
+    if (run / name).is_dir():
+        shutil.rmtree(run / name)
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(mine)
+    assert main(["resume", str(run), "--more-steps", "1", "--quiet"]) == 2
+    assert f"got {name}, a link that leads to" in capsys.readouterr().err or not there
+    assert ({path: path.stat().st_mtime_ns for path in [mine, *mine.rglob("*")]} if mine.exists() else {}) == before
+
+
+def test_a_link_in_the_place_of_the_lock_of_a_new_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "mine")
+    assert main(["train", "toy:ring", "--steps", "1", "--quiet", "--out", str(tmp_path / "run")]) == 2
+    assert "a link that leads to" in capsys.readouterr().err
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_links_within_a_run_and_to_it_stay_in_use(run: Path, tmp_path: Path) -> None:
+    (run / "samples").rename(run / "pictures")
+    (run / "samples").symlink_to("pictures")
+    (tmp_path / "link").symlink_to(run)
+    assert runs.resume(tmp_path / "link", more_steps=1, quiet=True).state == "finished"

@@ -12,6 +12,7 @@ from pathlib import Path
 from tightrope._plumbing.errors import UserError
 
 LOCK, HOLDER = ".lock", ".lock-holder"
+_FOLDERS = ("checkpoints", "samples", "tensorboard", "wandb")
 
 SILENT_SECONDS = 120.0
 """After which a process that is not known here and writes nothing is taken for dead."""
@@ -27,10 +28,11 @@ def locked(run: Path) -> Iterator[None]:
         run: Run folder, which must exist.
 
     Raises:
-        UserError: Another process holds it, or the folder cannot be written.
+        UserError: Another process holds it, the folder cannot be written, or what is written in it leads elsewhere.
     """
     from filelock import FileLock, Timeout
 
+    _refuse_links(run)
     before = run.stat() if run.is_dir() else None
     lock, holder = FileLock(run / LOCK, timeout=0), run / HOLDER
     try:
@@ -63,6 +65,17 @@ def locked(run: Path) -> Iterator[None]:
         if refused and before is not None:  # what was refused leaves no trace
             with suppress(OSError):
                 os.utime(run, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _refuse_links(run: Path) -> None:
+    """Raise if something that training writes into is a link out of the folder: a run from elsewhere may hold any."""
+    for path in sorted(run.iterdir()) if run.is_dir() else ():
+        written = path.name in (LOCK, HOLDER, *_FOLDERS) or path.suffix == ".jsonl"
+        if written and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(run.resolve()):
+            raise UserError(
+                f"Expected what is written into {run} to be in it, got {path.name}, a link that leads to "
+                f"{path.readlink()}; put a copy of that in its place."
+            )
 
 
 def in_training(run: Path) -> bool:
