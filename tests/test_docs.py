@@ -193,3 +193,20 @@ def test_every_page_is_in_the_sites_tree_or_left_out_by_name() -> None:
     lost = [n for n in names if not any(fnmatch.fnmatch(n, t) or fnmatch.fnmatch(Path(n).name, t) for t in named)]
     lost = [n for n in lost if not any(fnmatch.fnmatch(f"{n}.md", pattern) for pattern in patterns)]
     assert not lost, f"in no toctree of docs/index.md and not in exclude_patterns of docs/conf.py: {lost}"
+
+
+def test_no_committed_file_is_large() -> None:
+    """Rows in several parts: ``studies/exported.py`` and ``benchmarks/diagnosis/third/rows.py`` write them so."""
+    files = [path for path in DOCS.rglob("*") if path.is_file() and "_build" not in path.parts]
+    assert not {path.name: path.stat().st_size for path in files if path.stat().st_size > 200_000}
+
+
+def test_claims_that_a_page_names_are_in_the_ledger() -> None:
+    claims = set(re.findall(r"^\| `([a-z0-9-]+)` \|", (DOCS / "ledger.md").read_text(encoding="utf-8"), re.MULTILINE))
+    kinds = "|".join(sorted({claim.partition("-")[0] for claim in claims}))
+    pages = {page.name: page.read_text(encoding="utf-8") for page in DOCS.glob("*.md") if page.name != "log.md"}
+    named = {
+        (name, claim) for name, text in pages.items() for claim in re.findall(rf"`((?:{kinds})-[a-z0-9-]+)`", text)
+    }
+    assert len(named) > 10
+    assert not {(name, claim) for name, claim in named if claim not in claims}
