@@ -158,6 +158,11 @@ class Book:
         labels = picture_labels(dataset) if generator.classes else None
         n = picture_size(dataset) if labels is None else len(labels)
         x = generator.sample(n, seed=self.settings.seed, labels=labels)
+        while self.picture_at <= self.seconds:
+            self.picture_at *= 2
+        if not bool(x.isfinite().all()):
+            self.progress.say(f"no picture of step {self.assembled.run.step}: the samples hold NaN or infinity")
+            return
         write_samples(path, x, dataset)
         if last and dataset.kind == "images":
             few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
@@ -166,8 +171,6 @@ class Book:
             board.picture(
                 path, dataset.to_units(x) if dataset.kind == "images" else None, self.assembled.run.images_seen
             )
-        while self.picture_at <= self.seconds:
-            self.picture_at *= 2
 
     def follow_conditioning(self) -> None:
         """Append a row to ``RUN/conditioning.jsonl``, unless the generator cannot be followed."""
