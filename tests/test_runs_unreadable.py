@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from run_cases import config_of
-from tightrope import runs
+from tightrope import UserError, runs
 from tightrope.cli import main
+from tightrope.runs import rows
 from tightrope.runs.record import read_run
 
 
@@ -100,3 +101,15 @@ def test_links_within_a_run_and_to_it_stay_in_use(run: Path, tmp_path: Path) -> 
     (run / "samples").symlink_to("pictures")
     (tmp_path / "link").symlink_to(run)
     assert runs.resume(tmp_path / "link", more_steps=1, quiet=True).state == "finished"
+
+
+def test_a_row_is_not_appended_through_a_link_that_leaves_its_folder(tmp_path: Path) -> None:
+    """As of a probe, which trains in no run folder and locks none."""
+    (tmp_path / "run").mkdir()
+    rows.append(tmp_path / "run" / "mine.jsonl", {"step": 1})
+    (tmp_path / "run" / "probes.jsonl").symlink_to("mine.jsonl")
+    rows.append(tmp_path / "run" / "probes.jsonl", {"step": 2})
+    (tmp_path / "run" / "metrics.jsonl").symlink_to("../new")
+    with pytest.raises(UserError, match="a link that leads to"):
+        rows.append(tmp_path / "run" / "metrics.jsonl", {"step": 1})
+    assert not (tmp_path / "new").exists() and len(rows.read(tmp_path / "run" / "mine.jsonl")) == 2

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import refuse_link
 
 LOCK, HOLDER = ".lock", ".lock-holder"
 _FOLDERS = ("checkpoints", "samples", "tensorboard", "wandb")
@@ -68,14 +69,10 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def _refuse_links(run: Path) -> None:
-    """Raise if something that training writes into is a link out of the folder: a run from elsewhere may hold any."""
+    """Raise if something that training writes into is a link out of the folder."""
     for path in sorted(run.iterdir()) if run.is_dir() else ():
-        written = path.name in (LOCK, HOLDER, *_FOLDERS) or path.suffix == ".jsonl"
-        if written and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(run.resolve()):
-            raise UserError(
-                f"Expected what is written into {run} to be in it, got {path.name}, a link that leads to "
-                f"{path.readlink()}; put a copy of that in its place."
-            )
+        if path.name in (LOCK, HOLDER, *_FOLDERS) or path.suffix == ".jsonl":
+            refuse_link(path)
 
 
 def in_training(run: Path) -> bool:
