@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tightrope import UserError, runs
 from tightrope.cli import main
 from tightrope.runs import rows
 from tightrope.runs.record import read_run
+from tightrope.runs.serialize import read_tensors, write_tensors
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,41 @@ def test_a_row_is_not_appended_through_a_link_that_leaves_its_folder(tmp_path: P
     with pytest.raises(UserError, match="a link that leads to"):
         rows.append(tmp_path / "run" / "metrics.jsonl", {"step": 1})
     assert not (tmp_path / "new").exists() and len(rows.read(tmp_path / "run" / "mine.jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("generator", "slope", 0.7), ("critic", "slope", 0.7), ("training", "latent", 5), ("data", "kind", "signals")],
+)
+def test_weights_are_not_used_under_other_settings_of_their_network(
+    run: Path, capsys: pytest.CaptureFixture[str], section: str, key: str, value: Any
+) -> None:
+    """Where all shapes agree the samples would be others, without a word."""
+    config = json.loads((run / "config.json").read_text())
+    place = config["network"][section] if section in config["network"] else config[section]
+    assert place.get(key) != value
+    place[key] = value
+    (run / "config.json").write_text(json.dumps(config))
+    for words in (["sample", str(run), "--out", str(run.parent / "x.npz")], ["resume", str(run), "--more-steps", "1"]):
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert "restore the config.json that belongs to them" in err or "data" in err or section == "training", err
+    assert not (run.parent / "x.npz").exists()
+
+
+def test_weights_from_before_marks_are_read(run: Path) -> None:
+    """And what does not fit is named."""
+    weights, words = read_tensors(run / "generator.safetensors", "generator", "")
+    assert words.pop("network")
+    whole = runs.load(run).sample(5)
+    write_tensors(run / "generator.safetensors", weights, {"step": "4"})
+    assert (runs.load(run).sample(5) == whole).all()
+    name = next(iter(weights))
+    for changed, why in (
+        ({**weights, name: weights[name][:1]}, f"{name} is of shape"),
+        ({**weights, "more": weights[name]}, "it holds more, which is not in the network"),
+        ({key: value for key, value in weights.items() if key != name}, f"it lacks {name}"),
+    ):
+        write_tensors(run / "generator.safetensors", changed, {"step": "4"})
+        with pytest.raises(UserError, match=re.escape(why)):
+            runs.load(run)
