@@ -337,6 +337,11 @@ def test_resume_checks_what_train_checks(run: Path, capsys: pytest.CaptureFixtur
     before = content(run)
     assert words[0] in sentence(capsys, "resume", run, *words)
     assert content(run) == before
+    if words[1] != "1e3":  # in Python that is a number
+        total = float(words[1]) if words[0] == "--minutes" else int(words[1])
+        with pytest.raises(UserError, match=words[0][2:]):
+            runs.resume(run, quiet=True, **{words[0][2:]: total})
+        assert content(run) == before
 
 
 def test_a_failed_resume_changes_nothing(run: Path) -> None:

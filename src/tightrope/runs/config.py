@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -197,7 +198,16 @@ def check(settings: Config | dict[str, Any], refuse: Callable[[str], str] = _CAN
         return msgspec.convert(plain, Config)
     except (msgspec.ValidationError, RecursionError, TypeError, ValueError) as error:
         wrong = str(error).replace("`$.", "`").replace("`", "")
-        raise UserError(refuse("a number is not finite" if "JSON compliant" in wrong else wrong)) from error
+        raise UserError(refuse(_not_finite(plain) if "JSON compliant" in wrong else wrong)) from error
+
+
+def _not_finite(value: Any, name: str = "") -> str:
+    """Which setting is not finite, in words; empty if none is."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"{name} is not finite"
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    found = (_not_finite(part, f"{name}.{key}".strip(".")) for key, part in parts)
+    return next(filter(None, found), "")
 
 
 def environment() -> dict[str, Any]:
