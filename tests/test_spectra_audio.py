@@ -183,7 +183,10 @@ def test_a_density_takes_fewer_probes_of_large_maps() -> None:
     assert len(alone) == 40
 
 
-@pytest.mark.parametrize(("layer", "shape"), [(nn.Linear(200_000, 2), (200_000,)), (nn.Conv1d(512, 1, 3), (512, 30))])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.Linear(200_000, 2), (200_000,)), *((nn.Conv1d(12, 1, 3, 1, 1), (12, n)) for n in (5, 7, 9))],
+)
 def test_an_iteration_ends_where_the_outputs_are_exhausted(layer: Any, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     of, weight = linear_map(layer, shape), torch.randn_like(layer.weight)
