@@ -17,7 +17,7 @@ from tightrope._plumbing.checks import check_module, check_samples, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
-from tightrope.autodiff.graph import refuse_ends
+from tightrope.autodiff.graph import COMPILED, refuse_ends
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.lean import lean_derivatives
 from tightrope.autodiff.stacked import gradient_beside, is_stacked, leaf
@@ -230,6 +230,8 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
                     "Expected a critic whose feature maps have values, got one with maps of size zero, through which "
                     "torch takes no gradient; use larger samples or fewer strides."
                 ) from problem
+            if "donated buffers" in str(problem):
+                raise UserError(COMPILED) from problem
             if "use_reentrant" not in str(problem):
                 raise
             raise UserError(

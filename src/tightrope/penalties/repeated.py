@@ -170,8 +170,8 @@ class _Kept:
 
     def __init__(self, module: nn.Module, name: str) -> None:
         self.module, self.name = module, name
-        self.held = module._buffers if name in module._buffers else module._parameters
-        self.value: Any = self.held[name].detach().clone()  # type: ignore[union-attr]
+        self.held: Any = module._buffers if name in module._buffers else module._parameters
+        self.value = self.held[name].detach().clone()
 
     def moved(self) -> bool:
         now: Any = self.held[self.name]
