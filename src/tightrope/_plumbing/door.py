@@ -238,6 +238,8 @@ _SAID_BY_TORCH = {
     "network.to_empty(device='cpu') and load weights.",
     "support double backward": "Expected networks that can be differentiated twice, got one compiled by torch.compile; "
     "pass the network it was made from (network._orig_mod), or compile with backend='eager'.",
+    "call `fabric.backward": "Expected networks of which gradients may be taken here, got ones that Fabric set up with "
+    "mixed precision; pass network.module inside of `with fabric.autocast():`.",
     "supported on ScriptModules": "Expected a network in Python, got TorchScript, whose code is fixed; pass the module "
     "that it was made from.",
 }

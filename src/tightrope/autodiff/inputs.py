@@ -145,7 +145,8 @@ def input_gradient(critic: Critic, x: Tensor, *, create_graph: bool = True) -> T
     """Gradient of each sample's summed score, over all critics, with respect to that sample.
 
     Correct per sample only if the critic treats samples independently: batch normalisation in training mode does not,
-    and is refused by the penalties.
+    and is refused by the penalties; minibatch statistics do not either, and count as published code counts them. What
+    a part of the critic detaches, or computes under ``no_grad``, counts as constant, as it does in training.
 
     Args:
         critic: Maps ``[batch, *shape]`` to ``[batch, ...]``, or to a list of such scores; see :class:`View`.
