@@ -326,6 +326,11 @@ def test_values_of_one_type():
     assert "too large" in encode_values([2**60, 1])
 
 
+def test_text_labels_in_arrays_may_not_be_empty_either():
+    assert encode([np.array(["a", " "]), np.array(["b"])]) == "some of its values are empty"
+    assert encode([np.array(["a", " b"]), np.array(["b "])])[1] == ("a", "b")
+
+
 def test_class_names_come_before_numbers():
     classes = ("00013", "13", "7", "cat")
     assert [class_index(classes, name) for name in classes] == [0, 1, 2, 3]

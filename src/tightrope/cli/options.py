@@ -127,28 +127,34 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
                 name = wanted.pop(0)
                 converted(word, fields[name][0], name.upper(), words=True, remedy=remedy)
             continue
-        spelt, equals, value = word.partition("=")
-        name = spelt[2:].replace("-", "_")
+        option, equals, value = word.partition("=")
+        name = option[2:].replace("-", "_")
         hint = fields[name][0] if name in fields else None
         if hint is bool or (name.startswith("no_") and fields.get(name[3:], (None,))[0] is bool):
             continue
         if name in fields and fields[name][1]:
             value = value or (queue or ["..."])[0]
-            raise UserError(f"Expected {name.upper()} without {spelt} before it: tightrope {command} {value}.")
+            raise UserError(f"Expected {name.upper()} without {option} before it: tightrope {command} {value}.")
         if hint is None:
             unknown(name)
             valid = [_dashed(key) for key, (_, positional) in fields.items() if not positional]
             raise UserError(
-                f"tightrope {command} has no option {spelt!r}{closest(spelt, valid)}; valid are {', '.join(valid)}."
+                f"tightrope {command} has no option {option!r}{closest(option, valid)}; valid are {', '.join(valid)}."
             )
         values, count = [value] if equals else [], len(_arguments(hint)) or 1
         while len(values) < count and queue and not queue[0].startswith("--"):
             values.append(queue.pop(0))
         if len(values) < count:
-            raise UserError(f"Expected {in_words(hint)} after {spelt}, got {len(values)} of {count} values; {remedy}.")
-        converted(values if _arguments(hint) else values[0], hint, spelt, words=True, remedy=remedy)
+            raise UserError(f"Expected {in_words(hint)} after {option}, got {len(values)} of {count} values; {remedy}.")
+        converted(values if _arguments(hint) else values[0], hint, option, words=True, remedy=remedy)
     if wanted and not (_many(fields[wanted[0]][0]) and len(words) > 0):
         raise UserError(f"Expected {', '.join(wanted).upper()}, got none; {remedy}.")
+    needed = [
+        one.name for one in dataclasses.fields(options) if one.default is one.default_factory is dataclasses.MISSING
+    ]
+    given = spelt(words)
+    if missing := [_dashed(name) for name in needed if not fields.get(name, ("", True))[1] and name not in given]:
+        raise UserError(f"Expected {', '.join(missing)}, got none; {remedy}.")
 
 
 def _fields(options: Any) -> dict[str, tuple[Any, bool]]:

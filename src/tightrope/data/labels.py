@@ -105,7 +105,9 @@ def encode(parts: Sequence[npt.NDArray[Any]]) -> tuple[list[Rows], tuple[str, ..
     if values.dtype.kind not in "biuSU":
         return f"its values have type {values.dtype}"
     if values.dtype.kind == "U":
-        values = np.array([unicodedata.normalize("NFC", value) for value in values.tolist()])
+        values = np.array([unicodedata.normalize("NFC", value.strip()) for value in values.tolist()])
+        if not values.astype(bool).all():
+            return "some of its values are empty"
     classes, numbers = np.unique(values, return_inverse=True)
     if refusal := _refusal(len(classes), len(values)):
         return refusal

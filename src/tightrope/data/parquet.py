@@ -172,7 +172,7 @@ def _labels(parts: dict[str, list[Path]], split: str) -> tuple[Rows | None, tupl
     found = {side: _column(files, column) for side, files in parts.items()}
     sides = {side: its for side, its in found.items() if its is not None and not _negative(its)}
     if split not in sides:
-        return None, (), [f"Column {column} has empty or negative labels, so there are no labels."]
+        return None, (), [f"Column {column} has empty, negative or compound labels, so there are no labels."]
     every, notes = list(sides.values()), []
     names = features.get(column, {}).get("names")
     whole = all(its.dtype.kind in "iu" and len(its) for its in every)
