@@ -135,6 +135,22 @@ def test_a_critic_that_changes_by_other_means_is_refused_and_in_eval_mode_is_not
     assert penalties.finite_difference_r1(following("neither").eval(), X).item() > 0
 
 
+def test_a_wrapper_that_rounds_by_itself_is_not_measured_by_differences():
+    class Mixed(nn.Module):  # as those of training frameworks
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.module(x).float()
+
+    critic = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+    with pytest.raises(UserError, match="enters autocast by itself"):
+        penalties.finite_difference_r1(Mixed(critic), X.float())
+    assert penalties.finite_difference_r1(critic, X.float()).item() > 0
+
+
 WRITING = {
     "max_norm": labelled,
     "a weight replaced": lambda: standardised("replaced"),

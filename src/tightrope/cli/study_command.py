@@ -237,7 +237,10 @@ def _one_report(study: Study, options: ReportOptions) -> list[Judged]:
     found = {scale: current(study, scale, options.results, store) for scale in SCALES}
     rows, stale = found[options.scale]
     judged = judge(study, {scale: its for scale, (its, _) in found.items()})
-    notes = [f"{stale} committed rows are of another version of the study and are not used."] if stale else []
+    unused = (
+        f"{stale} committed rows are of another version of the study, or of seeds seen before it, and are not used."
+    )
+    notes = [unused] if stale else []
     notes += [sentence] if (sentence := complaint(judged)) else []
     base = path_of(study, folder_for(options.results))
     page = base.with_suffix(".html")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from tightrope._plumbing.checks import check_number, check_samples
+from tightrope._plumbing.checks import check_number, check_samples, refuse_frozen_code
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import View, modules_of, samples_of, twice_differentiable, undisturbed
 from tightrope.autodiff.call import called
@@ -192,6 +192,7 @@ def evaluated(
         generator = View(generator, labels=labels)
     networks = modules_of(generator)
     for network in networks:
+        refuse_frozen_code(network, "its Jacobian")
         _refuse_batch_statistics(network)
     bound: Callable[[Tensor], Any] = generator if dtype is None or not networks else _in_type(generator, dtype)
 
@@ -280,6 +281,8 @@ def _plan(
 
         tree_map_only(Tensor, measure, output)
 
+    for network in modules_of(generator):
+        refuse_frozen_code(network, "its Jacobian")
     hooks = [m.register_forward_hook(look) for network in modules_of(generator) for m in network.modules()]
     try:
         with evaluated(_rows_of(generator, slice(1)), dtype=dtype, shape=shape) as function, torch.no_grad():

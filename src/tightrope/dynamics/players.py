@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +87,11 @@ def all_parameters(losses: Losses, players: Sequence[Player]) -> list[list[Tenso
                 f"Player {index} holds a tensor that is no parameter: expected leaf tensors that require a gradient; "
                 "pass the module, or list(module.parameters())."
             )
+        if any(p.is_complex() for p in tensors):
+            raise UserError(
+                f"Player {index} has complex parameters: expected real ones, of which the Jacobian is made; hold real "
+                "and imaginary parts apart."
+            )
     _refuse_shared(found)
     return found
 
@@ -129,7 +134,8 @@ def _refuse_shortened(players: Sequence[Player]) -> None:
     for module in (m for network in modules_of(players) for m in network.modules()):
         most = module.max_norm if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) else None
         if most is not None:
-            longest = float(torch.linalg.vector_norm(module.weight.detach(), module.norm_type, dim=1).max())  # type: ignore[arg-type]
+            rows: Any = module.weight
+            longest = float(torch.linalg.vector_norm(rows.detach(), module.norm_type, dim=1).max())
             if longest > 0.999 * most:
                 raise UserError(
                     f"Expected parameters that a loss reads, got an {type(module).__name__} whose rows, up to "

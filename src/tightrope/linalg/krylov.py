@@ -1,6 +1,6 @@
 """Golub-Kahan-Lanczos bidiagonalisation: extreme singular values of maps too large to write down.
 
-A map is two functions, ``apply`` and ``adjoint``, on flat vectors. All vectors are kept and reorthogonalised twice, so
+A map is two functions, ``apply`` and ``adjoint``, on flat vectors. All vectors are kept and reorthogonalised, so
 that Ritz values do not repeat and their residuals can be trusted.
 """
 
@@ -56,13 +56,16 @@ def bidiagonalise(apply: Vector, adjoint: Vector, start: Tensor, steps: int) -> 
     diagonal: list[Tensor] = []
     above: list[Tensor] = []
     beta = torch.zeros((), dtype=start.dtype, device=start.device)
-    scale = 0.0
+    scale, nothing = 0.0, max(1e-14, 4 * torch.finfo(start.dtype).eps)
     for k in range(steps):
+        if U is not None and len(U) == U.rows.shape[1]:  # what is left of a vector is rounding, not a direction
+            beta = torch.zeros_like(beta)
+            break
         u = apply(V.rows[k])
         u = u if U is None else U.orthogonalise(u)
         alpha = torch.linalg.vector_norm(u)
         scale = max(scale, float(alpha))
-        if float(alpha) <= 1e-14 * scale or not scale:
+        if float(alpha) <= nothing * scale or not scale:
             beta = torch.zeros_like(beta)
             break
         U = _Basis(u / alpha, steps) if U is None else U.append(u / alpha)
@@ -70,7 +73,7 @@ def bidiagonalise(apply: Vector, adjoint: Vector, start: Tensor, steps: int) -> 
         w = V.orthogonalise(adjoint(U.rows[k]))
         beta = torch.linalg.vector_norm(w)
         scale = max(scale, float(beta))
-        if float(beta) <= 1e-14 * scale:
+        if float(beta) <= nothing * scale:
             beta = torch.zeros_like(beta)
             break
         if k + 1 < steps:
@@ -102,10 +105,12 @@ class _Basis:
         return self
 
     def orthogonalise(self, x: Tensor) -> Tensor:
+        """``x`` less its part in the rows, twice where so much went that rounding would stay."""
         Q = self.rows[: self._count]
-        for _ in range(2):
-            x = x - Q.mT @ (Q @ x)
-        return x
+        rest = x - Q.mT @ (Q @ x)
+        if torch.linalg.vector_norm(rest) < 0.5 * torch.linalg.vector_norm(x):
+            rest = rest - Q.mT @ (Q @ rest)
+        return rest
 
 
 @dataclass(frozen=True)
@@ -145,16 +150,18 @@ def top_pair(
         restarts: At most so many restarts from the best vector.
         steps: Bidiagonalisation rounds of the first run; the second and later ones take twice and four times as many.
         enough: Stop as well once ``sigma`` has reached this.
-        most: Start no run once so many rounds are done.
+        most: Rounds of all runs together, where the first alone does not take more.
         begun: A first run that has been made.
     """
     best: TopPair | None = None
     v = start_vector(inputs, like) if begun is None else begun.V[0]
     done = 0
     for run in range(restarts):
-        if best is not None and done >= most:
-            break
         rounds = min(steps * 2 ** min(run, 2), inputs)
+        if best is not None:
+            rounds = int(min(rounds, most - done))
+            if rounds < steps / 4:
+                break
         found = begun if begun is not None and not run else bidiagonalise(apply, adjoint, v, rounds)
         best, v = found.top()
         done += len(found.U)

@@ -102,7 +102,7 @@ class Repeated:
         if known is None or self._first is None or self.module is None or self.module.training in known:
             return
         arguments, result = self._first
-        with torch.no_grad():
+        with torch.no_grad(), self._watched():
             again = self._again(arguments)
         if not _same(result, again):
             raise UserError(
@@ -110,6 +110,27 @@ class Repeated:
                 "between them by more than its buffers; keep what it changes in buffers, or call it in eval mode."
             )
         known[self.module.training] = [(kept.module, kept.name) for kept in self._moved]
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Refuse a module that computes in half precision whatever it is called in, as wrappers for training do."""
+        device = self.device.type
+        outside = torch.is_autocast_enabled(device)
+
+        def hook(*_: Any) -> None:
+            if torch.is_autocast_enabled(device) and not outside:
+                raise UserError(
+                    "Expected a network in float32 where two of its forwards are compared, got one that enters autocast "
+                    "by itself, whose rounding is larger than the change that is measured; pass the module inside the "
+                    "wrapper, as accelerator.unwrap_model(critic, keep_fp32_wrapper=False), or take the exact r1 or r2."
+                )
+
+        handles = [module.register_forward_pre_hook(hook) for module in self._modules() if _is_plain(module)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _kept(self) -> list[_Kept]:
         """What may move in a forward: once known what does, that alone."""
@@ -169,9 +190,9 @@ class _Kept:
     """A buffer, or a parameter without gradient, and its value at the beginning."""
 
     def __init__(self, module: nn.Module, name: str) -> None:
-        self.module, self.name = module, name
-        self.held = module._buffers if name in module._buffers else module._parameters
-        self.value: Any = self.held[name].detach().clone()  # type: ignore[union-attr]
+        held: Any = module._buffers if name in module._buffers else module._parameters
+        self.module, self.name, self.held = module, name, held
+        self.value = held[name].detach().clone()
 
     def moved(self) -> bool:
         now: Any = self.held[self.name]
@@ -190,6 +211,11 @@ def _as_before(moved: list[_Kept]) -> Iterator[None]:
     finally:
         for kept, tensor in zip(moved, now, strict=True):
             kept.held[kept.name] = tensor
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether it takes hooks: code that was compiled or fixed does not, or would be compiled again."""
+    return not isinstance(module, torch.jit.ScriptModule) and "_orig_mod" not in module._modules
 
 
 def _names(module: nn.Module) -> list[str]:

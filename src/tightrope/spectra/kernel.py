@@ -17,8 +17,6 @@ from tightrope.layers.at_work import other_weights
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import effective_weight, kernel_shape
 
-_LARGE = 64  # smaller sides are decomposed as they are
-
 
 @torch.no_grad()
 def kernel_singular_values(layer: nn.Module) -> Tensor:
@@ -53,17 +51,27 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
 
 
 def values_of(matrix: Tensor) -> Tensor:
-    """Singular values of ``[..., rows, columns]``, descending.
-
-    Of large float32 matrices from the Gram matrix in float64, whose root is off by 1e-8 of the largest value where that
-    is zero, and by far less elsewhere: closer than a decomposition in float32, in a sixth of its time.
-    """
+    """Singular values of ``[..., rows, columns]``, descending."""
     rows, columns = matrix.shape[-2:]
-    if matrix.dtype != torch.float32 or min(rows, columns) < _LARGE:
+    if not squared_is_closer(matrix, rows, columns):
         return torch.linalg.svdvals(matrix)
     wide = matrix.double() if rows <= columns else matrix.double().mT
-    squares: Tensor = torch.linalg.eigvalsh(wide @ wide.mT)
-    return squares.clamp(min=0).sqrt().flip(-1).to(matrix.dtype)
+    return roots(wide @ wide.mT).to(matrix.dtype)
+
+
+def squared_is_closer(matrix: Tensor, rows: int, columns: int) -> bool:
+    """Whether singular values had better come from a Gram matrix in float64: of float32, and not small.
+
+    Their root is off by 1e-8 of the largest value where it is zero and by far less elsewhere, closer than a
+    decomposition in float32 and in a sixth of its time.
+    """
+    return matrix.dtype == torch.float32 and min(rows, columns) >= 64
+
+
+def roots(gram: Tensor) -> Tensor:
+    """Roots of the eigenvalues ``[..., n]`` of Gram matrices, descending."""
+    squares: Tensor = torch.linalg.eigvalsh(gram)
+    return squares.clamp(min=0).sqrt().flip(-1)
 
 
 class KernelSpectra(dict[str, Tensor]):

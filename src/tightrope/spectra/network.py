@@ -103,7 +103,7 @@ def layer_spectra(
     Raises:
         UserError: The network has no layer that the forward reaches.
 
-    **Cost**: 4 s of one core for the largest period critic of HiFi-GAN on 8,192 samples.
+    **Cost**: 4 to 5 s of one core for the largest period critic of HiFi-GAN on 8,192 samples.
 
     Example:
         >>> from tightrope import constraints, spectra

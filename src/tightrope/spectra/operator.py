@@ -14,7 +14,7 @@ from tightrope.linalg import krylov
 from tightrope.spectra.kernel import values_of
 from tightrope.spectra.layer import (
     PATIENCE,
-    dense_matrices,
+    dense_values,
     is_block_circulant,
     kernel_repeats,
     map_of,
@@ -26,7 +26,7 @@ from tightrope.spectra.layer import (
 from tightrope.spectra.torus import sample, torus_bound, torus_norm
 
 _SMALL = 2**21  # entries of a dense matrix that is decomposed rather than iterated on
-_EXPENSIVE = 4e11  # multiplications of a torus bound that is not worth it
+_EXPENSIVE = 6e11  # multiplications of a torus bound that is not worth it
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:
     if is_block_circulant(of):
         return torus_norm(of, weight, of.input_shape[1:]), "fft"
     if of.inputs * of.outputs // of.groups**2 <= _SMALL:
-        return max(float(values_of(matrix)[0]) for matrix in dense_matrices(of, weight)), "matrix"
+        return float(dense_values(of, weight).max()), "matrix"
     return None
 
 
 def upper_bound(of: LinearMap, weight: Tensor, near: float = 0.0) -> float:
-    """Proven upper bound on the operator norm of a convolution: the better of torus and patch count.
+    """Proven upper bound on the operator norm of a convolution: from a torus, or from patches where that costs much.
 
     Args:
         of: A convolution or its transpose.
@@ -149,12 +149,11 @@ def upper_bound(of: LinearMap, weight: Tensor, near: float = 0.0) -> float:
         near: A guess of the bound, see :func:`~tightrope.spectra.torus.torus_bound`.
     """
     of = _wide(of)
-    overlap = math.prod(_overlap(k, s, d) for k, s, d in zip(of.kernel, of.stride, of.dilation, strict=True))
-    bound = math.sqrt(overlap) * float(values_of(patch_matrix(of, weight)).max())
     gain = padding_gain(of, of.input_shape)
-    if _torus_work(of) <= _EXPENSIVE:
-        bound = min(bound, torus_bound(of, weight, torus(of), near / gain))
-    return gain * bound
+    if _torus_work(of) <= _EXPENSIVE:  # never above the number of patches
+        return gain * torus_bound(of, weight, torus(of), near / gain)
+    overlap = math.prod(_overlap(k, s, d) for k, s, d in zip(of.kernel, of.stride, of.dilation, strict=True))
+    return gain * math.sqrt(overlap) * float(values_of(patch_matrix(of, weight)).max())
 
 
 def _wide(of: LinearMap) -> LinearMap:
