@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import math
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from data_cases import encoded, idx, noise, write_files
 from run_cases import config_of
@@ -197,6 +199,27 @@ def test_weights_that_are_not_finite_after_the_last_step_are_no_finish(tmp_path:
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "stopped" and "not finite" in status["reason"]
     assert [p.stem for p in runs.checkpoint_paths(tmp_path / "run")] == ["step_00000000"]
+
+
+@pytest.mark.parametrize("player", ["generator", "critic", "average"])
+def test_what_the_last_step_leaves_is_looked_at_before_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, player: str
+) -> None:
+    """No step comes after it that would meet the NaN."""
+    fit = importlib.import_module("tightrope.runs.fit")
+
+    def spoiling(run: Any, *arguments: Any, **budget: Any) -> Any:
+        yield from train(run, *arguments, **budget)
+        with torch.no_grad():
+            next(getattr(run, player).parameters()).view(-1)[0] = float("nan")
+
+    train = fit.train
+    monkeypatch.setattr(fit, "train", spoiling)
+    with pytest.raises(NonFiniteError, match=f"the parameter {player}"):
+        runs.begin(tmp_path / "run", config_of(steps=1), quiet=True)
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "stopped"
+    assert [p.stem for p in runs.checkpoint_paths(tmp_path / "run")] == ["step_00000000"]
+    assert [p.stem for p in (tmp_path / "run" / "samples").glob("step_*")] == ["step_00000000"]
 
 
 # --- whose files -------------------------------------------------------------------------------------------------
