@@ -129,6 +129,7 @@ def test_sigterm_ends_the_reading_of_data_as_sigint_does(tmp_path: Path, monkeyp
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
 
         def killed(*arguments: Any, number: int = number, **named: Any) -> Any:
+            assert signal.getsignal(number) is signal.default_int_handler  # else it would end the tests
             os.kill(os.getpid(), number)
             time.sleep(0.02)
             return real(*arguments, **named)
