@@ -122,8 +122,8 @@ class Repeated:
                 raise UserError(
                     "Expected a network in float32 where two of its forwards are compared, got one that enters "
                     "autocast by itself, whose rounding is larger than the change that is measured; pass the module "
-                    "inside the wrapper, as accelerator.unwrap_model(critic, keep_fp32_wrapper=False), or take the exact r1 "
-                    "or r2."
+                    "inside the wrapper, as accelerator.unwrap_model(critic, keep_fp32_wrapper=False), or take the "
+                    "exact r1 or r2."
                 )
 
         handles = [module.register_forward_pre_hook(hook) for module in self._modules() if _is_plain(module)]
