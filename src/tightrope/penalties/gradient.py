@@ -116,7 +116,20 @@ def gradient_penalty(
         if one_sided:
             excess = excess.clamp(min=0.0)
         costs.append(excess.square().mean())
-    return weight * _added(costs)
+    return reaching_all(critic, weight * _added(costs))
+
+
+def reaching_all(critic: object, penalty: Tensor) -> Tensor:
+    """``penalty``, under ``DistributedDataParallel`` with a way of gradient zero to every parameter of the critic.
+
+    It waits for all of them at every backward, and a penalty in a backward of its own has no gradient for the last
+    bias: each rank would keep its own gradients, and torch would stop at the next forward only.
+    """
+    wrapped = [held for held in modules_of(critic) if isinstance(held, nn.parallel.DistributedDataParallel)]
+    if not wrapped or not penalty.requires_grad:
+        return penalty
+    zeros = [0.0 * p.sum() for held in wrapped for p in held.parameters() if p.requires_grad]
+    return penalty + torch.stack([zero.to(penalty) for zero in zeros]).sum()
 
 
 def _added(parts: list[Tensor]) -> Tensor:
@@ -206,7 +219,8 @@ def r2(
 
 def _zero_centred(critic: Critic, x: Tensor, gamma: float) -> Tensor:
     check_number("gamma", gamma, 10)
-    return _added([0.5 * gamma * squared_norm(gradient).mean() for gradient in input_gradients(critic, x)])
+    halves = [0.5 * gamma * squared_norm(gradient).mean() for gradient in input_gradients(critic, x)]
+    return reaching_all(critic, _added(halves))
 
 
 def finite_difference_r1(
