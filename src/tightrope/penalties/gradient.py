@@ -241,7 +241,7 @@ def finite_difference_r1(
     2026-11-21. It saves little time (1.53 against 1.59 of a plain critic step). A step of 0.01 is lost in the rounding
     of half precision: under autocast both forwards are in float32, and critics in half precision are refused. Lazy R1
     is the better saving; this form is for critics whose layers have no second derivative. The two forwards share their
-    random draws (dropout, noise) and their constrained weights. On a small critic the cosine was 0.09: measure yours by
+    random draws (dropout, noise), their constrained weights and what buffers they start from. On a small critic the cosine was 0.09: measure yours by
     :func:`~tightrope.penalties.gradient_noise` and raise ``draws``.
 
     Source: Lin et al. 2025 (2501.08316), approximated R1 ``lam |D(x + sigma e) - D(x)|^2`` with
@@ -261,7 +261,8 @@ def finite_difference_r1(
 
     Raises:
         UserError: ``sigma`` is not positive, ``draws`` no whole number of at least 1, the scores do not depend on the
-            samples, or the critic is in half precision.
+            samples, the critic is in half precision or enters autocast by itself, or its forwards change more of it
+            than buffers.
     """
     return _finite_difference(critic, real, gamma=gamma, sigma=sigma, draws=draws, rng=rng)
 
