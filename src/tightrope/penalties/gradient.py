@@ -241,8 +241,8 @@ def finite_difference_r1(
     2026-11-21. It saves little time (1.53 against 1.59 of a plain critic step). A step of 0.01 is lost in the rounding
     of half precision: under autocast both forwards are in float32, and critics in half precision are refused. Lazy R1
     is the better saving; this form is for critics whose layers have no second derivative. The two forwards share their
-    random draws (dropout, noise), their constrained weights and what buffers they start from. On a small critic the cosine was 0.09: measure yours by
-    :func:`~tightrope.penalties.gradient_noise` and raise ``draws``.
+    random draws (dropout, noise), their constrained weights and what buffers they start from. On a small critic the
+    cosine was 0.09: measure yours by :func:`~tightrope.penalties.gradient_noise` and raise ``draws``.
 
     Source: Lin et al. 2025 (2501.08316), approximated R1 ``lam |D(x + sigma e) - D(x)|^2`` with
     ``lam = gamma / (2 sigma^2)``.
