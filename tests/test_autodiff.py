@@ -283,3 +283,26 @@ def test_undisturbed_restores_buffers_that_the_block_replaces():
         net(torch.ones(1))
         net(torch.ones(1))
     assert net.calls == 0 and list(dict(net.named_buffers())) == ["calls"]
+
+
+@pytest.mark.parametrize("kind", ["centred", "softmax", "whitened"])
+def test_scores_whose_sum_depends_on_no_sample_are_refused(kind):
+    class Over(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+
+        def forward(self, x):
+            scores = self.body(x)
+            if kind == "softmax":
+                return scores.softmax(0)
+            centred = scores - scores.mean()
+            return centred if kind == "centred" else centred / scores.std()
+
+    x = torch.randn(16, 2, generator=torch.Generator().manual_seed(0))
+    for penalty in (penalties.r1, penalties.gradient_penalty):
+        with pytest.raises(ValueError, match="whose sum depends on none"):
+            penalty(Over(), x, x + 1)
+    flat = Over().body
+    nn.init.zeros_(flat[2].weight)
+    assert float(penalties.r1(flat, x).detach()) == 0  # a critic that begins flat is one

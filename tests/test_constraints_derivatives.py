@@ -6,11 +6,13 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from constraint_cases import zoo
 from derivative_cases import FIRST, SECOND, slope
-from tightrope import constraints
+from tightrope import constraints, dynamics
 from tightrope.autodiff import frozen_constraints
 
 D = torch.float64
@@ -67,3 +69,23 @@ def test_first_and_second_derivatives_are_those_of_the_weight(constraint, layer)
             assert derivative(f, at, E).item() == pytest.approx(once, rel=1e-8, abs=1e-8), how
         for how, derivative in SECOND.items():
             assert (derivative(f, at, E) * F).sum().item() == pytest.approx(twice, rel=1e-5, abs=1e-5), how
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_jacobian_of_a_game_follows_the_singular_vectors(training):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).to(D)
+    critic = constraints.spectral_norm(copy.deepcopy(plain)).train(training)
+    exact = constraints.spectral_norm(plain, exact=True)
+    x = torch.randn(8, 3, dtype=D)
+    parameters = list(exact.parameters())
+    at = parameters_to_vector(parameters).detach()
+
+    def gradient(point: torch.Tensor) -> torch.Tensor:
+        vector_to_parameters(point, parameters)
+        return parameters_to_vector(torch.autograd.grad(nn.functional.softplus(exact(x)).mean(), parameters))
+
+    step = 1e-6
+    wanted = [-(gradient(at + step * e) - gradient(at - step * e)) / (2 * step) for e in torch.eye(len(at), dtype=D)]
+    found = dynamics.field_jacobian((lambda: nn.functional.softplus(critic(x)).mean(),), (critic,))
+    torch.testing.assert_close(found, torch.stack(wanted, 1), atol=1e-7, rtol=1e-6)

@@ -279,8 +279,19 @@ STUDIES = [
 ]
 
 
+KINDS = [
+    (lambda: next(training.train(run(), [X.to_sparse()], steps=1)), "a dense tensor .* got a sparse one"),
+    (lambda: penalties.r1(critic(), X.to_sparse()), "a dense tensor .* got a sparse one"),
+    (lambda: next(training.train(run(), [torch.nested.nested_tensor(list(X))], steps=1)), "got a nested one"),
+    (lambda: penalties.r1(nn.Conv2d(1, 1, 3), torch.ones(2, 1, 2, 2)), "does not take samples of shape"),
+    (lambda: penalties.r1(nn.Sequential(nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)), torch.ones(2, 1, 3, 3)), "does not take"),
+    (lambda: penalties.gradient_penalty(critic(), torch.nested.nested_tensor(list(X)), X), "got a nested one"),
+]
+
+
 @pytest.mark.filterwarnings("ignore:Initializing zero-element", "ignore:Complex modules", "ignore:Casting complex")
-@pytest.mark.parametrize(("call", "sentence"), LOSSES + PENALTIES + METHODS + TRAINING + NUMBERS + STUDIES)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize(("call", "sentence"), LOSSES + PENALTIES + METHODS + TRAINING + NUMBERS + STUDIES + KINDS)
 def test_wrong_calls_are_refused_in_a_sentence(call, sentence):
     with pytest.raises(UserError, match=sentence) as refused:
         call()

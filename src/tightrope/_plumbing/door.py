@@ -236,10 +236,17 @@ _SAID_BY_TORCH = {
     "uninitialized parameter": "Expected layers whose sizes are known, got lazy ones; call the network once before.",
     "eta tensor": "Expected networks and samples that hold values, got some on the device meta; use "
     "network.to_empty(device='cpu') and load weights.",
-    "support double backward": "Expected networks that can be differentiated twice, got one compiled by torch.compile; "
-    "pass the network it was made from (network._orig_mod), or compile with backend='eager'.",
+    **dict.fromkeys(
+        ("support double backward", "donated buffers"),
+        "Expected networks that can be differentiated twice, got one compiled by torch.compile; pass the network it "
+        "was made from (network._orig_mod), or compile with backend='eager'.",
+    ),
     "call `fabric.backward": "Expected networks of which gradients may be taken here, got ones that Fabric set up with "
     "mixed precision; pass network.module inside of `with fabric.autocast():`.",
+    "When use_reentrant=True": "Expected activation checkpoints that gradients can be taken through, got reentrant "
+    "ones; pass use_reentrant=False to torch.utils.checkpoint.checkpoint.",
+    "number of tensors was saved": "Expected activation checkpoints that compute again what they computed before, got "
+    "other tensors; analyse the network without checkpoints, which change no value.",
     "supported on ScriptModules": "Expected a network in Python, got TorchScript, whose code is fixed; pass the module "
     "that it was made from.",
 }

@@ -12,6 +12,7 @@ from tightrope._plumbing.errors import UserError, UserTypeError
 _UNFIT = re.compile(
     r"mat1 and mat2|m1 and m2|same dtype|same device|expected device|size of tensor|expected input|Expected \d"
     r"|positional argument|Given (groups|normalized)|should be the same|index out of range|both arguments to"
+    r"|Kernel size can't|Output size is too small|zero batch or zero channel|sizes should be greater than 0"
     r"|must be Tensor|[Dd]imension out of range|too many indices|inconsistent tensor size|input\.size"
 )
 

@@ -29,17 +29,20 @@ def nodes_of(node: Any) -> Iterator[Any]:
             waiting += [following for following, _ in node.next_functions]
 
 
-def refuse_ends(found: Tensor, critic: object) -> None:
+def refuse_ends(found: Tensor, critic: object) -> bool:
     """Raise if a gradient cannot be differentiated; a module that can is looked at once, functions every time.
+
+    Returns:
+        Whether this was the first look at a module.
 
     Raises:
         UserError: A part was compiled, torch has no second derivative of an operation, or the weights are in shards.
     """
     if found.grad_fn is None:
-        return
+        return False
     compiled, known = _compiled_before(), isinstance(critic, nn.Module) and critic in _KNOWN
     if known and not compiled:
-        return
+        return False
     if isinstance(critic, nn.Module):
         refuse_sharded(critic, "a derivative of its gradient")
     for node in nodes_of(found.grad_fn):
@@ -50,6 +53,7 @@ def refuse_ends(found: Tensor, critic: object) -> None:
             raise UserError(no_second_derivative(_spoken(name)))
     if isinstance(critic, nn.Module):
         _KNOWN.add(critic)
+    return not known
 
 
 COMPILED = (

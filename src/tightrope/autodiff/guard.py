@@ -39,6 +39,28 @@ def constraints_are_frozen() -> bool:
     return _frozen > 0 or (not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1)
 
 
+_exact = 0
+
+
+@contextmanager
+def exact_constraints() -> Iterator[None]:
+    """Let spectral norms divide by the largest singular value itself, whose derivatives are right in every order.
+
+    Vectors that a power iteration left are constants to a derivative, which is enough for the first one only.
+    """
+    global _exact
+    _exact += 1
+    try:
+        yield
+    finally:
+        _exact -= 1
+
+
+def constraints_are_exact() -> bool:
+    """Whether the code runs inside :func:`exact_constraints`."""
+    return _exact > 0
+
+
 class computed_once:  # noqa: N801 (used like a function)
     """Compute every parametrised weight here, once; forwards *and backwards* in the block use that one tensor.
 
@@ -141,7 +163,7 @@ def unwritten(*networks: nn.Module) -> Iterator[None]:
     Raises:
         UserError: It does.
     """
-    held = [(p, p.data) for network in networks for p in parameters_in(network)]
+    held = [(p, p.data, _storage(p)) for network in networks for p in parameters_in(network)]
     written = False
     try:
         yield
@@ -150,8 +172,8 @@ def unwritten(*networks: nn.Module) -> Iterator[None]:
             raise
         raise UserError(_WRITES) from problem
     finally:
-        for p, value in held:
-            if _storage(p) != value.data_ptr():
+        for p, value, place in held:
+            if _storage(p) != place:
                 p.data, written = value, True
     if written:
         raise UserError(_WRITES)

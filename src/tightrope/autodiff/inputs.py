@@ -109,10 +109,10 @@ def critic_scores(critic: Critic, x: Tensor, rows: int | None = None) -> list[Te
     return [per_sample(_checked(scores, len(x), rows)) for scores in scores_of(called(critic, x))]
 
 
-def _totals(critic: Critic, x: Tensor) -> list[Tensor]:
-    """The sum of each critic's scores, whose gradient is that of :func:`critic_scores` with fewer operations."""
+def _scores(critic: Critic, x: Tensor) -> list[Tensor]:
+    """Each critic's scores, the gradient of whose sum is that of :func:`critic_scores` with fewer operations."""
     rows = rows_of(critic)
-    return [_checked(scores, len(x), rows).sum() for scores in scores_of(called(critic, x))]
+    return [_checked(scores, len(x), rows) for scores in scores_of(called(critic, x))]
 
 
 def _checked(scores: Tensor, samples: int, rows: int) -> Tensor:
@@ -205,7 +205,8 @@ def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool)
             given = leaf = differentiable(x)
         known = isinstance(critic, Remembered) and critic.knows(given)  # nothing will be called
         with lean_derivatives(critic) if create_graph and not known else nullcontext():
-            totals = _totals(critic, given)
+            scores = _scores(critic, given)
+        totals = [one.sum() for one in scores]
         if together:
             totals = [_sum(totals)]
         found = [_gradient(total, leaf, create_graph, k + 1 < len(totals)) for k, total in enumerate(totals)]
@@ -214,8 +215,19 @@ def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool)
         while isinstance(network, Remembered | View):
             network = network.network if isinstance(network, Remembered) else network.module
         for gradient in found:
-            refuse_ends(gradient, network)
+            if refuse_ends(gradient, network) and len(found) == len(scores) == 1:
+                _refuse_cancelled(gradient, scores[0], leaf)
     return found
+
+
+def _refuse_cancelled(gradient: Tensor, scores: Tensor, x: Tensor) -> None:
+    """Raise if scores depend on the samples and their sum does not."""
+    (own,) = torch.autograd.grad(scores[0].sum(), x, retain_graph=True, allow_unused=True)
+    if own is not None and bool(gradient.detach().abs().max() < 1e-5 * own.abs().max()):
+        raise UserError(
+            "Expected scores that each depend on their own sample, got scores whose sum depends on none, such as those "
+            "centred or normalised over the batch; return them as they are before that, and do it in the loss."
+        )
 
 
 def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tensor:
@@ -249,7 +261,7 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
 
 def _beside(critic: Critic, x: Tensor, create_graph: bool, together: bool) -> list[Tensor]:
     x = leaf(x)
-    totals = _totals(critic, x)
+    totals = [one.sum() for one in _scores(critic, x)]
     if together:
         totals = [_sum(totals)]
     return [

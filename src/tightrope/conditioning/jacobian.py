@@ -199,7 +199,8 @@ def evaluated(
     def function(z: Tensor) -> Tensor:
         point = z.reshape(z.shape[0], *shape) if len(shape) > 1 else z
         with unwritten(*networks):
-            return samples_of(called(bound, point, who="generator", what="latents"))
+            samples = samples_of(called(bound, point, who="generator", what="latents"))
+        return samples if samples.dim() > 1 else samples[:, None]
 
     with undisturbed(*networks), twice_differentiable():
         for network in networks:

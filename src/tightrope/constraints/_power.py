@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_assigned
 from tightrope.autodiff import constraints_are_frozen
+from tightrope.autodiff.guard import constraints_are_exact
 from tightrope.constraints._normalise import (
     SMALLEST,
     STALE,
@@ -274,7 +275,8 @@ class SpectralNorm(nn.Module):
                 weight, state, rounds, self.update == "forward", self.goal
             )
             return together[0]
-        u, v = self.goal.of.top_pair(weight) if self.exact else self._pair(weight, compiling)
+        exactly = self.exact or constraints_are_exact()
+        u, v = self.goal.of.top_pair(weight) if exactly else self._pair(weight, compiling)
         # the compiler fuses the formula itself, and cannot trace a Function with a jvp
         normalise = formula if compiling else Normalise.apply
         normalised: Tensor = normalise(weight, u, v, self.goal)[0]
@@ -283,7 +285,12 @@ class SpectralNorm(nn.Module):
     def _runs_here(self, weight: Tensor) -> bool:
         """Whether the short form applies."""
         ordinary = level() is None and torch._C._get_tracing_state() is None
-        return weight.device.type == "cpu" and self.goal.of.groups == 1 and ordinary and not self.exact
+        return (
+            weight.device.type == "cpu"
+            and self.goal.of.groups == 1
+            and ordinary
+            and not (self.exact or constraints_are_exact())
+        )
 
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:

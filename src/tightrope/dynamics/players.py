@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import undisturbed
+from tightrope.autodiff.guard import exact_constraints
 from tightrope.dynamics.spelled import differentiable_kernels
 
 Player: TypeAlias = nn.Module | Sequence[Tensor]
@@ -148,6 +149,8 @@ def _refuse_shortened(players: Sequence[Player]) -> None:
 def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] = ()) -> Iterator[Callable[[], None]]:
     """Evaluate a game again and again on the same random numbers, and leave everything as found.
 
+    Spectral norms of this library are those of the weight as it is, not of the power iteration's vectors.
+
     Args:
         players: Modules among them keep buffers, gradients, modes and flags, see ``autodiff.undisturbed``.
         generators: Random-number generators that the losses draw from, besides torch's global ones.
@@ -173,7 +176,7 @@ def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] 
 
     gradients = [(p, p.grad) for p in tensors]
     try:
-        with undisturbed(*modules_of(players)), differentiable_kernels():
+        with undisturbed(*modules_of(players)), differentiable_kernels(), exact_constraints():
             yield rewind
     finally:
         rewind()

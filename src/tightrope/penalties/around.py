@@ -15,7 +15,7 @@ from tightrope.autodiff import input_gradients, norm, samples_of, scores_of
 from tightrope.autodiff.inputs import per_sample
 from tightrope.autodiff.types import Critic, Generator
 from tightrope.losses.loss import wide
-from tightrope.penalties.gradient import refuse_coupled
+from tightrope.penalties.gradient import reaching_all, refuse_coupled
 from tightrope.penalties.repeated import Repeated
 from tightrope.perturbations import normal_like
 
@@ -70,7 +70,7 @@ def dragan(
     noise = torch.rand_like(x) if rng is None else draws.uniform(x.shape, rng, x.dtype).to(x.device)
     points = x + scale * x.std(correction=0) * noise
     costs = [(norm(gradient) - target).square().mean() for gradient in input_gradients(critic, points)]
-    return weight * (costs[0] if len(costs) == 1 else torch.stack(costs).sum())
+    return reaching_all(critic, weight * (costs[0] if len(costs) == 1 else torch.stack(costs).sum()))
 
 
 def consistency(

@@ -34,7 +34,7 @@ class Repeated:
     Random draws are those of the global states of torch (CPU and the device of the inputs), NumPy and Python, and of
     generators that the network's modules hold. Buffers that a forward moves, such as a codebook that follows the data,
     and parameters without gradient that it moves, are at every call what they were before the first, and keep what the
-    first left. Whether two calls at one point then agree is tried once for each module.
+    first left. Whether two calls at one point then agree is tried once for each module by :attr:`fixed`.
 
     Args:
         network: A module or a function of ``x``, see :func:`~tightrope.autodiff.module_of`; of a
@@ -44,7 +44,7 @@ class Repeated:
 
     Raises:
         UserError: Dropout in training mode under ``torch.func`` or ``torch.compile``, where no draw can be repeated;
-            or, at a call, as many draws as the input's values ask for, or a forward that changes something else.
+            or, at a call, as many draws as the input's values ask for.
     """
 
     def __init__(self, network: Any, x: Tensor, what: str) -> None:
@@ -77,9 +77,10 @@ class Repeated:
                 )
             self._moved = [kept for kept in self._before if kept.moved()]
             self._first = arguments, result
+            if self.module is not None and not self.transformed:
+                moving = [(kept.module, kept.name) for kept in self._moved]
+                _MOVING.setdefault(self.module, {}).setdefault(self.module.training, moving)
         else:
-            if self.calls == 2:
-                self._try_once()
             result = self._again(arguments)
         end = self._states() if self.drew or self.calls == 1 else []
         self.drew = self.drew or not all(map(_equal, self._start, end))
@@ -98,8 +99,10 @@ class Repeated:
 
     def _try_once(self) -> None:
         """The first call again, the first time that this module is seen in this mode."""
-        known = None if self.module is None or self.transformed else _MOVING.setdefault(self.module, {})
-        if known is None or self._first is None or self.module is None or self.module.training in known:
+        if self.module is None or self.transformed or self._first is None:
+            return
+        tried = _TRIED.setdefault(self.module, set())
+        if self.module.training in tried:
             return
         arguments, result = self._first
         with torch.no_grad(), self._watched():
@@ -109,7 +112,7 @@ class Repeated:
                 "Expected a network that is one function while two of its forwards are compared, got one that changes "
                 "between them by more than its buffers; keep what it changes in buffers, or call it in eval mode."
             )
-        known[self.module.training] = [(kept.module, kept.name) for kept in self._moved]
+        tried.add(self.module.training)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -120,9 +123,10 @@ class Repeated:
         def hook(*_: Any) -> None:
             if torch.is_autocast_enabled(device) and not outside:
                 raise UserError(
-                    "Expected a network in float32 where two of its forwards are compared, got one that enters autocast "
-                    "by itself, whose rounding is larger than the change that is measured; pass the module inside the "
-                    "wrapper, as accelerator.unwrap_model(critic, keep_fp32_wrapper=False), or take the exact r1 or r2."
+                    "Expected a network in float32 where two of its forwards are compared, got one that enters "
+                    "autocast by itself, whose rounding is larger than the change that is measured; pass the module "
+                    "inside the wrapper, as accelerator.unwrap_model(critic, keep_fp32_wrapper=False), or take the "
+                    "exact r1 or r2."
                 )
 
         handles = [module.register_forward_pre_hook(hook) for module in self._modules() if _is_plain(module)]
@@ -183,7 +187,10 @@ class Repeated:
 
 
 _MOVING: WeakKeyDictionary[nn.Module, dict[bool, list[tuple[nn.Module, str]]]] = WeakKeyDictionary()
-"""What the forwards of networks that were tried move, by mode."""
+"""What the forwards of networks move, by mode."""
+
+_TRIED: WeakKeyDictionary[nn.Module, set[bool]] = WeakKeyDictionary()
+"""Modes in which networks were found to be one function."""
 
 
 class _Kept:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -62,27 +63,39 @@ def refuse_reentrant(total: Tensor) -> None:
         raise UserError(_REENTRANT)
 
 
-@contextmanager
-def refusing_other_weights(*networks: nn.Module) -> Iterator[None]:
+def refusing_other_weights(*networks: nn.Module) -> AbstractContextManager[Any]:
     """Refuse, in a backward, to call again what computes another weight at each call: torch's old spectral norm.
 
     Raises:
         UserError: A non-reentrant checkpoint did so.
     """
+    looked = [network for network in networks if network not in _WITHOUT]
+    hooked = [m for network in looked for m in modules_in(network) if _has_old_norm(m)]
+    if not hooked:
+        _WITHOUT.update(looked)
+        return _NOTHING
+    handles = ExitStack()
+    for module in (m for m in hooked if m.training):
+        handles.enter_context(module.register_forward_pre_hook(_refuse_second_call))
+    return handles
 
-    def hook(module: nn.Module, _: Any) -> None:
-        raise UserError(
-            f"Expected a {type(module).__name__} that gives in the backward what it gave before, got one under torch's "
-            "old spectral_norm, whose weight is another one at each call of its checkpoint; use "
-            "constraints.spectral_norm(network, replace=True)."
-        )
 
-    with ExitStack() as hooks:
-        for module in (m for network in networks for m in modules_in(network) if m._forward_pre_hooks and m.training):
-            if any(isinstance(known, SpectralNorm) for known in module._forward_pre_hooks.values()):
-                hooks.enter_context(module.register_forward_pre_hook(hook))
-        yield
+def _has_old_norm(module: nn.Module) -> bool:
+    return any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
 
+
+def _refuse_second_call(module: nn.Module, _: Any) -> None:
+    raise UserError(
+        f"Expected a {type(module).__name__} that gives in the backward what it gave before, got one under torch's old "
+        "spectral_norm, whose weight is another one at each call of its checkpoint; use "
+        "constraints.spectral_norm(network, replace=True)."
+    )
+
+
+_WITHOUT: WeakSet[nn.Module] = WeakSet()
+"""Networks that have been looked through: it costs as much as a small layer."""
+
+_NOTHING = nullcontext()
 
 _REENTRANT = (
     "Expected activation checkpoints that this method's gradients can be taken through, got reentrant ones, which "
