@@ -33,6 +33,7 @@ from tightrope.runs.options import joint_options, method_options
         (["sample", "run", "--trunc", "0.7"], "did you mean --truncation?"),
         (["sample", "run", "--class", "3"], "did you mean --label?"),
         (["sample", "--run", "x"], "Expected RUN without --run before it"),
+        (["probe", "run"], "Expected --fix, got none; see tightrope probe --help."),
     ],
 )
 def test_the_option_that_was_meant_is_named(words, meant, capsys):

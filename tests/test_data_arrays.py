@@ -222,6 +222,7 @@ def spread(low, high, shape=(40, 1, 6, 10), seed=0):
         spread(0.1, 0.6),
         spread(-300, 300),
         spread(-80, 0, (40, 2, 6, 10)),
+        spread(0, 1, (40, 2, 6, 10)),  # a scale of images, and a number of channels that none has
         np.random.default_rng(0).integers(0, 4096, (40, 1, 6, 10)).astype(np.uint16),
         np.random.default_rng(0).integers(-9, 4096, (40, 1, 6, 10)),
     ],

@@ -114,9 +114,11 @@ def test_the_declared_image_column_counts(tmp_path):
     [
         (LABELS, None, ("0", "1", "2"), ""),
         (["owl", "cat"] * 10, None, ("cat", "owl"), ""),
-        ([None, *LABELS[1:]], NAMES, (), "empty or negative labels"),
-        ([-1] * 20, NAMES, (), "empty or negative labels"),
+        ([None, *LABELS[1:]], NAMES, (), "empty, negative or compound labels"),
+        ([-1] * 20, NAMES, (), "empty, negative or compound labels"),
         ([0.5 + i for i in range(20)], None, (), "not whole numbers"),
+        (["", *["owl"] * 19], None, (), "some of its values are empty"),
+        ([[1, 0]] * 20, None, (), "empty, negative or compound labels"),
         (None, None, (), ""),
     ],
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 from torch import Tensor, linalg, nn
+from torch.autograd.function import once_differentiable
 
 from operation_cases import ONCE, TWICE, critic
 from tightrope import penalties
@@ -158,6 +159,32 @@ def test_operations_with_one_derivative_are_refused_in_a_sentence(operation):
             list(train(run, [x], steps=1))
     with pytest.raises(UserError, match=r"cannot differentiate in forward mode .*; replace it\.$"):
         field_jacobian(game_of(build("dcgan"), generator, net, x, latent=2), (generator, net), check=False)
+
+
+def test_an_own_function_that_torch_was_told_to_differentiate_once_is_refused():
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.square()
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx, gradient):
+            return 2 * ctx.saved_tensors[0] * gradient
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 3), nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(Square.apply(self.first(x)))
+
+    net, x = Net().double(), torch.randn(8, 4, dtype=F64)
+    with pytest.raises(UserError, match="torch differentiates once only"):  # torch passes over its own error node
+        penalties.r1(net, x)
+    assert penalties.finite_difference_r1(net, x) > 0
 
 
 def test_a_network_is_looked_at_once_however_it_is_wrapped(monkeypatch):

@@ -187,6 +187,11 @@ def test_the_real_picture_shows_more_than_the_first_class(tmp_path):
     shown = real_examples(dataset)
     assert len(shown) == 64 and len(shown[:, 0, 0, 0].unique()) == 4
     assert torch.equal(shown, real_examples(dataset))
+    np.save(
+        tmp_path / "unlabelled.npy", np.repeat(np.arange(4, dtype=np.uint8) * 60, 70)[:, None, None, None].repeat(8, 1)
+    )
+    shown = real_examples(open_data(str(tmp_path / "unlabelled.npy"), progress=False))
+    assert len(shown) == 64 and len(shown.unique()) == 4
 
 
 def test_an_evaluation_that_failed_is_said(tmp_path):

@@ -195,6 +195,17 @@ def test_rows_of_a_grid_that_was_given_up_judge_nothing(example: Study) -> None:
     assert judge(example, {"cpu": [*rows, *old]}) == before
 
 
+def test_seeds_from_before_the_first_registered_one_judge_nothing_and_later_ones_do(example: Study) -> None:
+    """A study registered again on fresh seeds keeps its old rows in the file, and they had been seen."""
+    rows = rows_of(example)
+    before = judge(example, {"cpu": rows})
+    wrong = dict.fromkeys(rows[0].values, 1000000.0)
+    seen = [replace(row, seed=row.seed - 50, values=wrong) for row in rows]
+    assert judge(example, {"cpu": [*rows, *seen]}) == before
+    more = [replace(row, seed=row.seed + 50) for row in rows]
+    assert judge(example, {"cpu": [*rows, *more]})[0].runs == 2 * before[0].runs
+
+
 def test_checks_come_first_and_versions_are_not_mixed(example: Study) -> None:
     rows = rows_of(example)
     failing = replace(example.claims[0], check=lambda rows: "the weights did not move")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tightrope import constraints, critics, methods
+from tightrope import constraints, critics, dynamics, methods
 from tightrope._plumbing.errors import UserError
 from tightrope.training import start, train
 from tightrope.training.run import Run
@@ -113,3 +113,41 @@ def test_diagnostics_of_critics_with_checkpoints_are_those_without():
         estimate = critics.wasserstein_estimate(critic, x[:16], x[16:], exact=False)
         found.append((interval.lower, interval.upper, estimate.slope))
     assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+class Whole(nn.Module):
+    """A generator that is nothing but a reentrant checkpoint, around latents that need no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return checkpoint(self.body, z, use_reentrant=True)
+
+
+@pytest.mark.parametrize("method", ["consensus", "extra_adam", "symplectic"])
+def test_a_generator_inside_a_reentrant_checkpoint_is_not_left_standing(method):
+    made = start(methods.build(method), Whole(), nn.Linear(2, 1), seed=0, latent=4, batch_size=8)
+    with pytest.raises(UserError, match="use_reentrant=False"):
+        list(train(made, [torch.randn(8, 2)], steps=1))
+
+
+def test_the_jacobian_of_such_a_game_is_refused():
+    generator, critic, z = Whole().double(), Net(2, 1, None).double(), torch.randn(8, 4, dtype=torch.float64)
+    losses = (lambda: -critic(generator(z)).mean(), lambda: critic(generator(z)).mean())
+    with pytest.raises(UserError, match="use_reentrant=False"):
+        dynamics.field_jacobian(losses, (generator, critic), check=False)
+
+
+def test_a_weight_that_is_another_one_in_the_backward_is_refused():
+    critic = Net(2, 1, False)
+    nn.utils.spectral_norm(critic.body[0])
+    made = start(methods.build("r1"), Net(4, 2, None), critic, seed=0, latent=4, batch_size=8)
+    with pytest.raises(UserError, match="old spectral_norm"):
+        list(train(made, [torch.randn(8, 2)], steps=1))
+    critic.eval()
+    outside = Net(2, 1, False)
+    nn.utils.spectral_norm(outside.head)  # not in the checkpoint
+    made = start(methods.build("r1"), Net(4, 2, None), outside, seed=0, latent=4, batch_size=8)
+    assert len(list(train(made, [torch.randn(8, 2)], steps=1))) == 1

@@ -170,11 +170,16 @@ def check_samples(x: Any, what: str = "samples", *, shape: str = "[batch, *shape
 
     Raises:
         UserTypeError: It is no tensor.
-        UserError: It holds whole or complex numbers, or nothing.
+        UserError: It holds whole or complex numbers, or nothing, or is nested or sparse.
     """
     if not isinstance(x, Tensor):
         remedy = "torch.as_tensor(...)" if type(x).__name__ in ("ndarray", "list", "tuple") else "the tensor itself"
         raise UserTypeError(f"Expected {what} as a tensor {shape}, got a {type(x).__name__}; pass {remedy}.")
+    if x.is_nested or x.layout is not torch.strided:
+        kind, remedy = (
+            ("nested", "torch.nested.to_padded_tensor(x, 0.0)") if x.is_nested else ("sparse", "x.to_dense()")
+        )
+        raise UserError(f"Expected {what} as a dense tensor {shape}, got a {kind} one; pass {remedy}.")
     if not x.is_floating_point():
         raise UserError(
             f"Expected {what} in floating point on the training scale, got {x.dtype}; convert them, for example "
@@ -188,7 +193,8 @@ def short(value: Any) -> str:
     """A value in at most 60 characters, of a tensor its layout, shape and dtype."""
     if isinstance(value, Tensor):
         kind = "meta tensor" if value.is_meta else "tensor" if value.layout is torch.strided else "sparse tensor"
-        text = f"a {kind} of shape {list(value.shape)}, {value.dtype}"
+        shape = "unequal rows" if value.is_nested else f"shape {list(value.shape)}"
+        text = f"a {kind} of {shape}, {value.dtype}"
     else:
         try:
             text = repr(value)
@@ -212,3 +218,18 @@ def refuse_sharded(network: nn.Module, what: str) -> None:
             f"Expected a network with whole weights for {what}, got one in shards of FSDP, which are gathered for one "
             "forward and one backward alone; use DistributedDataParallel, or losses with finite_difference_r1."
         )
+
+
+def refuse_frozen_code(network: nn.Module, what: str) -> None:
+    """Refuse a network that is no Python any more, which takes neither hooks nor other modes and flags.
+
+    Raises:
+        UserTypeError: It, or a part of it, is TorchScript or an exported program.
+    """
+    for module in network.modules():
+        exported = isinstance(module, torch.fx.GraphModule) and "train" in vars(module)
+        if exported or isinstance(module, torch.jit.ScriptModule):
+            raise UserTypeError(
+                f"Expected a network in Python for {what}, got {'an exported program' if exported else 'TorchScript'}, "
+                "whose code is fixed; pass the module that it was made from."
+            )

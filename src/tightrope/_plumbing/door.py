@@ -201,6 +201,9 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
         raise problem  # Python's own sentence about a call that does not fit the signature
     if type(problem).__module__.startswith("tightrope"):  # one of ours, such as NonFiniteError, which callers catch
         raise problem
+    known = next((sentence for words, sentence in _SAID_BY_TORCH.items() if words in str(problem)), None)
+    if known is not None:
+        raise UserError(known) from problem
     found = next(((name, value) for name, value in given if _unusual(value, whole="label" in name)), None)
     found = found or next(((name, value) for name, value in given if _is_to_blame(value, problem)), None)
     if found is None or isinstance(problem, torch.OutOfMemoryError):
@@ -226,6 +229,21 @@ def _is_to_blame(value: Any, problem: Exception) -> bool:
         and str(problem).startswith(f"{getattr(called, '__qualname__', '')}() ")
     )
 
+
+_SAID_BY_TORCH = {
+    "nference tensor": "Expected networks and samples made outside of torch.inference_mode(), got some made inside, "
+    "which have no gradients; build or load them outside, or use x.clone().",
+    "uninitialized parameter": "Expected layers whose sizes are known, got lazy ones; call the network once before.",
+    "eta tensor": "Expected networks and samples that hold values, got some on the device meta; use "
+    "network.to_empty(device='cpu') and load weights.",
+    "support double backward": "Expected networks that can be differentiated twice, got one compiled by torch.compile; "
+    "pass the network it was made from (network._orig_mod), or compile with backend='eager'.",
+    "call `fabric.backward": "Expected networks of which gradients may be taken here, got ones that Fabric set up with "
+    "mixed precision; pass network.module inside of `with fabric.autocast():`.",
+    "supported on ScriptModules": "Expected a network in Python, got TorchScript, whose code is fixed; pass the module "
+    "that it was made from.",
+}
+"""Kinds of networks that hardly any function is written for, by what torch says of them."""
 
 _MADE = {
     "a Method": "methods.build('r1') is one",

@@ -67,6 +67,19 @@ def leftover(name: str) -> re.Pattern[str]:
     return re.compile(rf"\.({name})\.[a-z0-9_]{{8}}\.part")
 
 
+def refuse_link(path: Path) -> None:
+    """Raise if a path is a link out of its folder: a folder from somebody else may hold any, to what is this user's.
+
+    Raises:
+        UserError: It is; nothing may be written through it.
+    """
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(path.parent.resolve()):
+        raise UserError(
+            f"Expected what is written into {path.parent} to be in it, got {path.name}, a link that leads to "
+            f"{path.readlink()}; put a copy of that in its place."
+        )
+
+
 def make_folder(folder: Path) -> Path:
     """Create a folder and those above it where they are missing; returns it.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from tightrope._plumbing.errors import UserError
+
 
 def modules_in(network: nn.Module) -> list[nn.Module]:
     """Every module of a network once, itself first, in the order of ``network.modules()``."""
@@ -31,7 +33,11 @@ def parameters_in(network: nn.Module) -> list[nn.Parameter]:
 
 
 def first_parameter(network: nn.Module) -> nn.Parameter:
-    """``next(network.parameters())``."""
+    """``next(network.parameters())``.
+
+    Raises:
+        UserError: There is none.
+    """
     waiting = [network]
     while waiting:
         module = waiting.pop()
@@ -39,7 +45,7 @@ def first_parameter(network: nn.Module) -> nn.Parameter:
             if p is not None:
                 return p
         waiting += [child for child in reversed(module._modules.values()) if child is not None]
-    raise StopIteration
+    raise UserError("Expected a network with parameters, got one without; pass the module that holds them.")
 
 
 def floating_type(network: nn.Module) -> torch.dtype | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tightrope._plumbing.checks import refuse_sharded
 from tightrope._plumbing.errors import UserError
 
-_ENDS = re.compile(r"NotImplemented|^(Cdist|Pdist|EmbeddingBag)BackwardBackward")
+_ENDS = re.compile(r"NotImplemented|^torch::autograd::Error$|^(Cdist|Pdist|EmbeddingBag)BackwardBackward")
 _SAID = re.compile(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented")
 _KNOWN: WeakSet[nn.Module] = WeakSet()
 
@@ -45,15 +45,17 @@ def refuse_ends(found: Tensor, critic: object) -> None:
     for node in nodes_of(found.grad_fn):
         name = node.name()
         if compiled and name.startswith("CompiledFunction"):
-            raise UserError(
-                "Expected a critic that can be differentiated twice, got one compiled by torch.compile, or with a part "
-                "that is, whose backward cannot be; pass the network it was made from (critic._orig_mod), or compile "
-                "with backend='eager'."
-            )
+            raise UserError(COMPILED)
         if _ENDS.search(name):
             raise UserError(no_second_derivative(_spoken(name)))
     if isinstance(critic, nn.Module):
         _KNOWN.add(critic)
+
+
+COMPILED = (
+    "Expected a critic that can be differentiated twice, got one compiled by torch.compile, or with a part that is, "
+    "whose backward cannot be; pass the network it was made from (critic._orig_mod), or compile with backend='eager'."
+)
 
 
 def no_second_derivative(what: str) -> str:
@@ -72,7 +74,7 @@ def missing_derivative(problem: BaseException) -> str | None:
 
 
 def _spoken(name: str) -> str:
-    return "" if "NotImplemented" in name else f" ({name.partition('Backward')[0].lower()})"
+    return "" if "NotImplemented" in name or "::" in name else f" ({name.partition('Backward')[0].lower()})"
 
 
 def _compiled_before() -> bool:

@@ -17,7 +17,7 @@ from tightrope._plumbing.checks import check_module, check_samples, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
-from tightrope.autodiff.graph import refuse_ends
+from tightrope.autodiff.graph import COMPILED, refuse_ends
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.lean import lean_derivatives
 from tightrope.autodiff.stacked import gradient_beside, is_stacked, leaf
@@ -145,7 +145,8 @@ def input_gradient(critic: Critic, x: Tensor, *, create_graph: bool = True) -> T
     """Gradient of each sample's summed score, over all critics, with respect to that sample.
 
     Correct per sample only if the critic treats samples independently: batch normalisation in training mode does not,
-    and is refused by the penalties.
+    and is refused by the penalties; minibatch statistics do not either, and count as published code counts them. What
+    a part of the critic detaches, or computes under ``no_grad``, counts as constant, as it does in training.
 
     Args:
         critic: Maps ``[batch, *shape]`` to ``[batch, ...]``, or to a list of such scores; see :class:`View`.
@@ -230,6 +231,8 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
                     "Expected a critic whose feature maps have values, got one with maps of size zero, through which "
                     "torch takes no gradient; use larger samples or fewer strides."
                 ) from problem
+            if "donated buffers" in str(problem):
+                raise UserError(COMPILED) from problem
             if "use_reentrant" not in str(problem):
                 raise
             raise UserError(

@@ -227,7 +227,9 @@ def rows_of(critic: object) -> int:
         if isinstance(critic, Remembered):
             critic = critic.network
             continue
-        inside = critic._modules if isinstance(critic, nn.Module) else {}
+        inside: Any = critic._modules if isinstance(critic, nn.Module) else {}
+        if isinstance(critic, torch.jit.ScriptModule):  # wraps nothing of ours, and its dict is none
+            return 1
         inner = inside.get("module") if isinstance(critic, _WRAPPERS) else inside.get("_orig_mod")
         if inner is None:
             return 1

@@ -8,11 +8,13 @@ import io
 import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope._plumbing.typed import converted, in_words
 from tightrope._plumbing.words import closest
 
@@ -50,7 +52,18 @@ def parse(
     for name, (hint, positional) in _fields(options).items():
         if not positional and (value := getattr(found, name, None)) is not None:
             converted(value, hint, _dashed(name), remedy=f"see tightrope {command} --help")
-    return found
+    return _from_home(found)
+
+
+def _from_home(found: T) -> T:
+    """The options with ``~`` at the beginning of paths replaced, as shells do for ``~/x`` but not for ``--out=~/x``."""
+    paths: dict[str, Any] = {}
+    for name, value in vars(found).items():
+        if isinstance(value, Path):
+            paths[name] = expanded(value)
+        elif isinstance(value, tuple):
+            paths[name] = tuple(expanded(each) if isinstance(each, Path) else each for each in value)
+    return dataclasses.replace(found, **paths) if paths else found
 
 
 def group(title: str, options: Mapping[str, Any], taken: Sequence[str]) -> type:
@@ -114,28 +127,34 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
                 name = wanted.pop(0)
                 converted(word, fields[name][0], name.upper(), words=True, remedy=remedy)
             continue
-        spelt, equals, value = word.partition("=")
-        name = spelt[2:].replace("-", "_")
+        option, equals, value = word.partition("=")
+        name = option[2:].replace("-", "_")
         hint = fields[name][0] if name in fields else None
         if hint is bool or (name.startswith("no_") and fields.get(name[3:], (None,))[0] is bool):
             continue
         if name in fields and fields[name][1]:
             value = value or (queue or ["..."])[0]
-            raise UserError(f"Expected {name.upper()} without {spelt} before it: tightrope {command} {value}.")
+            raise UserError(f"Expected {name.upper()} without {option} before it: tightrope {command} {value}.")
         if hint is None:
             unknown(name)
             valid = [_dashed(key) for key, (_, positional) in fields.items() if not positional]
             raise UserError(
-                f"tightrope {command} has no option {spelt!r}{closest(spelt, valid)}; valid are {', '.join(valid)}."
+                f"tightrope {command} has no option {option!r}{closest(option, valid)}; valid are {', '.join(valid)}."
             )
         values, count = [value] if equals else [], len(_arguments(hint)) or 1
         while len(values) < count and queue and not queue[0].startswith("--"):
             values.append(queue.pop(0))
         if len(values) < count:
-            raise UserError(f"Expected {in_words(hint)} after {spelt}, got {len(values)} of {count} values; {remedy}.")
-        converted(values if _arguments(hint) else values[0], hint, spelt, words=True, remedy=remedy)
+            raise UserError(f"Expected {in_words(hint)} after {option}, got {len(values)} of {count} values; {remedy}.")
+        converted(values if _arguments(hint) else values[0], hint, option, words=True, remedy=remedy)
     if wanted and not (_many(fields[wanted[0]][0]) and len(words) > 0):
         raise UserError(f"Expected {', '.join(wanted).upper()}, got none; {remedy}.")
+    needed = [
+        one.name for one in dataclasses.fields(options) if one.default is one.default_factory is dataclasses.MISSING
+    ]
+    given = spelt(words)
+    if missing := [_dashed(name) for name in needed if not fields.get(name, ("", True))[1] and name not in given]:
+        raise UserError(f"Expected {', '.join(missing)}, got none; {remedy}.")
 
 
 def _fields(options: Any) -> dict[str, tuple[Any, bool]]:

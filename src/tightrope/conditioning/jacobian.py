@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from tightrope._plumbing.checks import check_number, check_samples
+from tightrope._plumbing.checks import check_number, check_samples, refuse_frozen_code
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import View, modules_of, samples_of, twice_differentiable, undisturbed
 from tightrope.autodiff.call import called
+from tightrope.autodiff.guard import unwritten
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
 
@@ -184,18 +185,21 @@ def evaluated(
         The function.
 
     Raises:
-        UserError: Batch normalisation without running statistics couples the samples even in eval mode.
+        UserError: Batch normalisation without running statistics couples the samples even in eval mode, or, at a call,
+            the network writes into its parameters.
     """
     if labels is not None:
         generator = View(generator, labels=labels)
     networks = modules_of(generator)
     for network in networks:
+        refuse_frozen_code(network, "its Jacobian")
         _refuse_batch_statistics(network)
     bound: Callable[[Tensor], Any] = generator if dtype is None or not networks else _in_type(generator, dtype)
 
     def function(z: Tensor) -> Tensor:
         point = z.reshape(z.shape[0], *shape) if len(shape) > 1 else z
-        return samples_of(called(bound, point, who="generator", what="latents"))
+        with unwritten(*networks):
+            return samples_of(called(bound, point, who="generator", what="latents"))
 
     with undisturbed(*networks), twice_differentiable():
         for network in networks:
@@ -277,6 +281,8 @@ def _plan(
 
         tree_map_only(Tensor, measure, output)
 
+    for network in modules_of(generator):
+        refuse_frozen_code(network, "its Jacobian")
     hooks = [m.register_forward_hook(look) for network in modules_of(generator) for m in network.modules()]
     try:
         with evaluated(_rows_of(generator, slice(1)), dtype=dtype, shape=shape) as function, torch.no_grad():

@@ -10,7 +10,7 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_samples, check_seed, check_whole
+from tightrope._plumbing.checks import check_samples, check_seed, check_whole, refuse_frozen_code
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of, modules_of, undisturbed
 from tightrope.autodiff.guard import computed_once
@@ -167,6 +167,8 @@ def _follow(critic: Critic, scores: Critic, found: tuple[Tensor, Tensor, Tensor]
 
 
 def _check(networks: Sequence[nn.Module], real: Tensor, fake: Tensor, labels: Tensor | None, keep: int) -> None:
+    for network in networks:
+        refuse_frozen_code(network, "a bound")
     for x in (real, fake):
         if not isinstance(x, Tensor) or x.is_complex():
             check_samples(x)

@@ -14,6 +14,7 @@ from tightrope.autodiff.graph import missing_derivative
 from tightrope.dynamics.detached import Attached
 from tightrope.dynamics.field import descent, gradient_field
 from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, unflatten, write_
+from tightrope.dynamics.smooth import require_function
 from tightrope.dynamics.tangents import ForwardDerivativeError, push_forward
 
 if TYPE_CHECKING:
@@ -246,9 +247,14 @@ def field_products(
     Yields:
         The products.
 
+    Raises:
+        UserError: The losses are no function of the parameters: they write into them, as a network does that normalises
+            its weights in place, or give other values at a second call.
+
     Cost: memory for one gradient with its graph, several times that of a gradient, while transposed products last.
     """
     with repeatable(players, generators) as rewind:
+        require_function(losses, players, rewind)
         yield FieldProducts(losses, players, rewind)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
+from tightrope.autodiff.graph import nodes_of
 from tightrope.dynamics.field import gradient_field
 from tightrope.dynamics.players import Losses, Player, all_parameters, flatten, repeatable, write_
 from tightrope.dynamics.state import Replay
@@ -82,6 +84,60 @@ def check_step(step: Callable[[], object], at: Replay) -> None:
         require_differentiable(moved, start, "step", 1)
     finally:
         at.rewind()
+
+
+def require_function(losses: Losses, players: Sequence[Player], rewind: Callable[[], None]) -> None:
+    """Raise if losses are no function of the parameters, or bring those back to where they were.
+
+    Neither mode of differentiation sees it, and differences see it in their own way.
+
+    Raises:
+        UserError: That is so, or a reentrant checkpoint keeps gradients from parameters.
+    """
+    tensors = [p for part in all_parameters(losses, players) for p in part]
+    start = [p.detach().clone() for p in tensors]
+    moved = [value * 1.001 for value in start]
+    try:
+        _put(tensors, moved)
+        first, second = (_evaluated(losses, rewind) for _ in range(2))
+        written = not all(map(torch.equal, tensors, moved))
+    finally:
+        _put(tensors, start)
+    if written:
+        raise UserError(
+            "Expected losses that read the players' parameters, got some that write into them (a layer that normalises "
+            "or clips its weights in its forward, an embedding with max_norm); compute the weight beside the "
+            "parameter, as in F.conv2d(x, standardised(self.weight))."
+        )
+    if not all(
+        torch.allclose(a, b, rtol=1e-9 if a.dtype == torch.float64 else 1e-4, equal_nan=True)
+        for a, b in zip(first, second, strict=True)
+    ):
+        raise UserError(
+            "Expected losses that depend on the players' parameters alone, got other values at a second call; keep "
+            "random draws and what networks change in their forwards (a codebook, a running scale) fixed, for example "
+            "by network.eval(), or pass the generators that they draw from as `generators`."
+        )
+
+
+def _evaluated(losses: Losses, rewind: Callable[[], None]) -> list[Tensor]:
+    rewind()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        values = [value for loss in losses if isinstance(value := loss(), Tensor)]  # what is none has its sentence
+    unreached = any("None of the inputs have requires_grad" in str(one.message) for one in said)
+    if unreached or any(n.name() == "CheckpointFunctionBackward" for v in values for n in nodes_of(v.grad_fn)):
+        raise UserError(
+            "Expected activation checkpoints that gradients can be taken through, got reentrant ones, of whose "
+            "parameters torch gives none; pass use_reentrant=False to torch.utils.checkpoint.checkpoint."
+        )
+    return [value.detach() for value in values]
+
+
+@torch.no_grad()
+def _put(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for p, value in zip(tensors, values, strict=True):
+        p.copy_(value)
 
 
 def require_differentiable(at: Callable[[Tensor], Tensor], start: Tensor, what: str, directions: int) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tightrope._plumbing.door import inner
 from tightrope._plumbing.draws import Rng
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import first_parameter
 from tightrope.autodiff import (
     Remembered,
     Scores,
@@ -294,7 +295,7 @@ def game_of(
         Two functions without arguments; the players are ``(generator, critic)``.
     """
     rng = torch.Generator().manual_seed(seed)
-    like = next(generator.parameters())
+    like = first_parameter(generator)
     for_critic, for_generator = (
         torch.randn(n, latent, generator=rng).to(device=like.device, dtype=like.dtype)
         for n in (len(real), len(real) * method.play.generator_batch_factor)

@@ -13,8 +13,9 @@ from torch import nn
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
 from tightrope.runs.assemble import Assembled
+from tightrope.runs.config import network_mark, refuse_other_network
 from tightrope.runs.folder import GENERATOR, checkpoint_steps
-from tightrope.runs.serialize import read_state, write_state, write_tensors
+from tightrope.runs.serialize import misfit, read_state, write_state, write_tensors
 from tightrope.training.nonfinite import NonFiniteError
 
 
@@ -41,10 +42,13 @@ def save_checkpoint(run: Path, assembled: Assembled, *, seconds: float, keep: in
         "sampler": assembled.sampler.state_dict(),
         "random": random_state(),
         "seconds": seconds,
+        "network": (mark := network_mark(assembled.config)),
     }
     refuse_non_finite(assembled)
     path = write_state(make_folder(run / "checkpoints") / f"step_{assembled.run.step:08d}.safetensors", state)
-    write_tensors(run / GENERATOR, assembled.run.average.state_dict(), {"step": str(assembled.run.step)})
+    write_tensors(
+        run / GENERATOR, assembled.run.average.state_dict(), {"step": str(assembled.run.step), "network": mark}
+    )
     for old in checkpoint_paths(run)[: -max(keep, 1)]:
         old.unlink(missing_ok=True)
     return path
@@ -81,19 +85,29 @@ def restore(assembled: Assembled, state: dict[str, Any]) -> float:
     """Put a state back into a freshly assembled run; returns the training time so far in seconds.
 
     Raises:
-        UserError: The state belongs to other networks.
+        UserError: The state belongs to other networks, or was saved under other settings of them.
     """
+    refuse_other_network(assembled.config, state.get("network"), "the checkpoint")
     try:
         assembled.run.load_state_dict(state["run"])
         assembled.sampler.load_state_dict(state["sampler"])
         set_random_state(state["random"])
         return float(state["seconds"])
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = _reason(assembled, state) or str(error).partition("\n")[0]
         raise UserError(
             f"Expected a checkpoint of this run's networks, got one that does not fit ({reason}); use the "
             "configuration it was made with."
         ) from error
+
+
+def _reason(assembled: Assembled, state: dict[str, Any]) -> str:
+    """Which network's part of a state does not fit, and why; empty if it is another part."""
+    run, parts = assembled.run, state.get("run")
+    for name, network in (("generator", run.generator), ("critic", run.critic), ("average", run.average)):
+        if reason := misfit(network.state_dict(), parts.get(name) if isinstance(parts, dict) else None):
+            return f"the {name}: {reason}"
+    return ""
 
 
 def seed_global_(seed: int) -> None:

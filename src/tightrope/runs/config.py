@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import platform
 import subprocess
@@ -130,6 +131,26 @@ class Config:
 def write_config(run: Path, config: Config) -> Path:
     """Write ``RUN/config.json`` atomically."""
     return write_atomically(run / "config.json", (json.dumps(config.to_json(), indent=2) + "\n").encode())
+
+
+def network_mark(config: Config) -> str:
+    """A mark of all that decides what a generator's weights compute, which is stored beside them."""
+    data, classes = config.data, config.data.classes if config.data.conditional else ()
+    parts = [dataclasses.asdict(config.network), config.training.latent, data.kind, data.shape, classes]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def refuse_other_network(config: Config, mark: object, where: object) -> None:
+    """Raise if weights were saved under another description of their network; older files have no mark.
+
+    Raises:
+        UserError: They were: weights of the same shapes would compute something else.
+    """
+    if mark is not None and mark != network_mark(config):
+        raise UserError(
+            f"Expected the settings of the network whose weights are in {where}, got others in config.json (network, "
+            "latent, kind, shape or classes); restore the config.json that belongs to them."
+        )
 
 
 def read_config(run: Path) -> Config:

@@ -11,6 +11,7 @@ from tightrope.evaluation import Sample, evaluate, expected_seconds
 from tightrope.metrics import Measurement
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
+from tightrope.runs.config import network_mark
 from tightrope.runs.folder import BEST
 from tightrope.runs.serialize import write_tensors
 from tightrope.runs.trained import TrainedGenerator
@@ -86,4 +87,5 @@ def keep_if_best(folder: Path, assembled: Assembled) -> None:
     values = [m.value for _, m in made if m.protocol == first.protocol]
     if last.value <= min(values):
         words = {"step": str(assembled.run.step), "metric": last.name, "value": repr(last.value)}
+        words["network"] = network_mark(assembled.config)
         write_tensors(folder / BEST, assembled.run.average.state_dict(), words)

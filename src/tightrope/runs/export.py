@@ -22,6 +22,7 @@ from tightrope._plumbing.files import make_folder, write_atomically
 from tightrope._plumbing.version import __version__
 from tightrope.methods.citations import bibtex
 from tightrope.runs import rows as records
+from tightrope.runs.config import network_mark
 from tightrope.runs.folder import MODEL
 from tightrope.runs.serialize import write_tensors
 from tightrope.runs.trained import TrainedGenerator
@@ -61,7 +62,9 @@ def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None =
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"Expected a new or empty folder, got {out}; choose another --out.")
     make_folder(out)
-    write_tensors(out / MODEL, plain.state_dict(), {"tightrope": __version__})
+    write_tensors(
+        out / MODEL, plain.state_dict(), {"tightrope": __version__, "network": network_mark(generator.config)}
+    )
     words = json.dumps(generator.config.to_json(), indent=2) + "\n"
     write_atomically(out / "config.json", words.encode())
     write_atomically(out / "README.md", card(generator, evaluations).encode())

@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import refuse_link
 
 LOCK, HOLDER = ".lock", ".lock-holder"
+_FOLDERS = ("checkpoints", "samples", "tensorboard", "wandb")
 
 SILENT_SECONDS = 120.0
 """After which a process that is not known here and writes nothing is taken for dead."""
@@ -27,10 +29,11 @@ def locked(run: Path) -> Iterator[None]:
         run: Run folder, which must exist.
 
     Raises:
-        UserError: Another process holds it, or the folder cannot be written.
+        UserError: Another process holds it, the folder cannot be written, or what is written in it leads elsewhere.
     """
     from filelock import FileLock, Timeout
 
+    _refuse_links(run)
     before = run.stat() if run.is_dir() else None
     lock, holder = FileLock(run / LOCK, timeout=0), run / HOLDER
     try:
@@ -63,6 +66,13 @@ def locked(run: Path) -> Iterator[None]:
         if refused and before is not None:  # what was refused leaves no trace
             with suppress(OSError):
                 os.utime(run, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _refuse_links(run: Path) -> None:
+    """Raise if something that training writes into is a link out of the folder."""
+    for path in sorted(run.iterdir()) if run.is_dir() else ():
+        if path.name in (LOCK, HOLDER, *_FOLDERS) or path.suffix == ".jsonl":
+            refuse_link(path)
 
 
 def in_training(run: Path) -> bool:

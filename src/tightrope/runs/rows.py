@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.files import refuse_link, write_atomically
 from tightrope.metrics import Measurement
 
 METRICS = "metrics.jsonl"
@@ -91,8 +91,9 @@ def append(path: Path, row: dict[str, Any]) -> None:
     """Append one row; numbers that are not finite are left out, since JSON has none.
 
     Raises:
-        UserError: The file could not be written.
+        UserError: The file could not be written, or is a link out of its folder.
     """
+    refuse_link(path)
     line = json.dumps(_finite(row), separators=(",", ":"))
     try:
         with path.open("a") as file:

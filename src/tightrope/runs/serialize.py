@@ -72,6 +72,26 @@ def read_tensors(path: Path, what: str, remedy: str) -> tuple[dict[str, Tensor],
     return tensors, words
 
 
+def misfit(own: Mapping[str, Any], found: Any) -> str:
+    """In a few words, what keeps a module from loading a state; empty where names and shapes agree.
+
+    Args:
+        own: The module's own ``state_dict``.
+        found: What was read.
+    """
+    if not isinstance(found, Mapping):
+        return "it holds no names"
+    for name in [*own, *found]:
+        if name not in found:
+            return f"it lacks {name}"
+        if name not in own:
+            return f"it holds {name}, which is not in the network"
+        shapes = [list(getattr(state[name], "shape", ())) for state in (found, own)]
+        if shapes[0] != shapes[1]:
+            return f"{name} is of shape {shapes[0]}, not {shapes[1]}"
+    return ""
+
+
 def write_state(path: Path, state: Any) -> Path:
     """Write a state atomically as safetensors.
 

@@ -18,10 +18,10 @@ from tightrope.autodiff import undisturbed
 from tightrope.data.cache import fits_in_memory
 from tightrope.drawing.samples import thumbnails
 from tightrope.runs.assemble import build_networks
-from tightrope.runs.config import Config, read_config
+from tightrope.runs.config import Config, read_config, refuse_other_network
 from tightrope.runs.folder import BEST, GENERATOR, MODEL, checkpoint_steps
 from tightrope.runs.remote import PREFIX, fetched
-from tightrope.runs.serialize import read_state, read_tensors
+from tightrope.runs.serialize import misfit, read_state, read_tensors
 
 LARGEST = 2**32
 """Numbers in the samples drawn at once, with their latents: 16 GiB."""
@@ -229,20 +229,21 @@ def load(run: Path | str, *, generator: nn.Module | None = None, step: int | str
     config = read_config(folder)
     if generator is None:
         generator, _ = build_networks(config.network, config.data, config.training)
-    weights, path = _weights(folder, step)
+    weights, mark, path = _weights(folder, step)
+    refuse_other_network(config, mark, path)
     try:
         generator.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
         raise UserError(
             f"Expected the weights of this run's generator, got something else in {path} "
-            f"({str(error).splitlines()[0]}); the file belongs to another network."
+            f"({misfit(generator.state_dict(), weights) or 'of other kinds'}); the file belongs to another network."
         ) from error
     classes = config.data.classes if config.data.conditional else ()
     return TrainedGenerator(generator.eval(), config.training.latent, classes, config.data.shape, config)
 
 
-def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], Path]:
-    """The weights of an averaged generator, and the file they are in."""
+def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], object, Path]:
+    """The weights of an averaged generator, the mark of its network (None if there is none), and the file."""
     if step in ("newest", "best"):
         path = folder / (GENERATOR if step == "newest" else BEST)
         if step == "newest" and not path.is_file() and (folder / MODEL).is_file():
@@ -250,11 +251,13 @@ def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], Path]:
         if not path.is_file():
             remedy = "train until the first checkpoint" if step == "newest" else "a run keeps it from its evaluations"
             raise UserError(f"Expected saved weights at {path}, got none; {remedy}.")
-        return read_tensors(path, "generator", "resume the run, which writes it again")[0], path
+        weights, words = read_tensors(path, "generator", "resume the run, which writes it again")
+        return weights, words.get("network"), path
     kept = checkpoint_steps(folder)
     if isinstance(step, bool) or step not in kept:
         raise UserError(
             f"Expected 'newest', 'best' or the step of a checkpoint that is kept "
             f"({', '.join(map(str, kept)) or 'there is none'}), got {step!r}; train with --keep to keep more."
         )
-    return read_state(kept[int(step)])["run"]["average"], kept[int(step)]
+    state = read_state(kept[int(step)])
+    return state["run"]["average"], state.get("network"), kept[int(step)]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
-from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
+from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Picture, Row, Scale, canonical, matches
 
 STUDIES: Final[tuple[str, ...]] = (
     "wgan",
@@ -63,7 +63,7 @@ class Study:
     grid: Grid
     run_one: Callable[[Cell, int, Scale], Mapping[str, Any]]
     run_stack: Callable[[Cell, Sequence[int], Scale], Sequence[Mapping[str, Any]]] | None
-    figures: Callable[[Sequence[Row]], Mapping[str, str]]
+    figures: Callable[[Sequence[Row]], Mapping[str, Picture]]
 
     def runs(self, scale: Scale, seeds: int | None = None) -> Iterator[tuple[Part, Cell, int]]:
         """Every run of a scale: part, cell and seed; pairs stand together, or stacked seeds."""
@@ -75,9 +75,20 @@ class Study:
                 yield from ((part, cell, seed) for cell in part.cells for seed in chosen)
 
     def registered(self, scale: Scale, rows: Sequence[Row]) -> list[Row]:
-        """The rows whose cells are in the grid: those of a grid that was given up judge nothing."""
-        known = {canonical(cell) for part in self.grid.get(scale, ()) for cell in part.cells}
-        return [row for row in rows if canonical(row.cell) in known]
+        """The rows of the grid's cells and seeds, and of seeds that ``--seeds`` adds after the last.
+
+        Those of a grid that was given up judge nothing, nor do seeds from before the first: they belong to a
+        registration whose rows were seen before this one was written.
+        """
+        first: dict[str, int] = {}
+        known: set[tuple[str, int]] = set()
+        for part in self.grid.get(scale, ()):
+            for text in map(canonical, part.cells):
+                known |= {(text, seed) for seed in part.seeds}
+                if not part.fixed:
+                    first[text] = min(part.seeds[0], first.get(text, part.seeds[0]))
+        named = [(canonical(row.cell), row) for row in rows]
+        return [row for text, row in named if (text, row.seed) in known or (text in first and row.seed >= first[text])]
 
     def rows_of(self, claim: Claim, rows: Sequence[Row]) -> list[Row]:
         """The rows that a claim is about."""

@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import modules_in
 from tightrope.autodiff import in_functional_transform
 from tightrope.autodiff.graph import missing_derivative, no_second_derivative, nodes_of
 
@@ -50,6 +52,45 @@ def _compiler() -> bool:
     return "torch._dynamo" in sys.modules
 
 
+def refuse_reentrant(total: Tensor) -> None:
+    """Refuse what has a reentrant checkpoint in its graph, to whose parameters ``autograd.grad`` finds no way.
+
+    Raises:
+        UserError: There is one.
+    """
+    if is_reentrant(total):
+        raise UserError(_REENTRANT)
+
+
+@contextmanager
+def refusing_other_weights(*networks: nn.Module) -> Iterator[None]:
+    """Refuse, in a backward, to call again what computes another weight at each call: torch's old spectral norm.
+
+    Raises:
+        UserError: A non-reentrant checkpoint did so.
+    """
+
+    def hook(module: nn.Module, _: Any) -> None:
+        raise UserError(
+            f"Expected a {type(module).__name__} that gives in the backward what it gave before, got one under torch's "
+            "old spectral_norm, whose weight is another one at each call of its checkpoint; use "
+            "constraints.spectral_norm(network, replace=True)."
+        )
+
+    with ExitStack() as hooks:
+        for module in (m for network in networks for m in modules_in(network) if m._forward_pre_hooks and m.training):
+            if any(isinstance(known, SpectralNorm) for known in module._forward_pre_hooks.values()):
+                hooks.enter_context(module.register_forward_pre_hook(hook))
+        yield
+
+
+_REENTRANT = (
+    "Expected activation checkpoints that this method's gradients can be taken through, got reentrant ones, which "
+    "torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
+    "torch.utils.checkpoint.checkpoint."
+)
+
+
 class explained:  # noqa: N801 (used like a function)
     """Say in one sentence what reentrant checkpoints, and operations without a second derivative, cannot do.
 
@@ -62,11 +103,7 @@ class explained:  # noqa: N801 (used like a function)
 
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         if isinstance(problem, RuntimeError) and "use_reentrant=True" in str(problem):
-            raise UserError(
-                "Expected activation checkpoints that this method's gradients can be taken through, got reentrant "
-                "ones, which torch has no gradient by inputs or of gradients for; pass use_reentrant=False to "
-                "torch.utils.checkpoint.checkpoint."
-            ) from problem
+            raise UserError(_REENTRANT) from problem
         missing = None if problem is None else missing_derivative(problem)
         if missing is not None:
             raise UserError(no_second_derivative(f" ({missing})")) from problem

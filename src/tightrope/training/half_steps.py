@@ -20,7 +20,12 @@ from tightrope.optimizers.strides import match_strides_
 from tightrope.perturbations import adaptive_of
 from tightrope.training.average import decay_for, update_average_
 from tightrope.training.batches import require, to_device
-from tightrope.training.checkpointing import explained, inputs_with_gradients, is_reentrant
+from tightrope.training.checkpointing import (
+    explained,
+    inputs_with_gradients,
+    is_reentrant,
+    refusing_other_weights,
+)
 from tightrope.training.compiled import refuse_compiled
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.ranks import together
@@ -197,9 +202,11 @@ def _differentiated(
             if reentrant is None:
                 reentrant = run._reentrant[player] = is_reentrant(now.total)
             if not reentrant:
-                now.total.backward(inputs=parameters)
+                with refusing_other_weights(*networks):
+                    now.total.backward(inputs=parameters)
         if reentrant:  # its recomputation must not meet weights whose graph another one has used up
-            now.total.backward()
+            with refusing_other_weights(*networks):
+                now.total.backward()
     return now
 
 

@@ -18,7 +18,7 @@ from tightrope.methods.game import Draw, Objective, losses_on
 from tightrope.optimizers.extragradient import extrapolating
 from tightrope.optimizers.strides import match_strides_
 from tightrope.training.batches import require, to_device
-from tightrope.training.checkpointing import explained, inputs_with_gradients
+from tightrope.training.checkpointing import explained, inputs_with_gradients, refuse_reentrant, refusing_other_weights
 from tightrope.training.compiled import refuse_compiled
 from tightrope.training.half_steps import detached, finish_critic, finish_step, last_scalars, placed
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
@@ -111,7 +111,10 @@ def _gradients_(
             run.ranks.averaging(both) if across and run.ranks is not None else nullcontext(),
         ):
             total = loss()
-            gradients: list[Tensor | None] = [*torch.autograd.grad(total, parameters, allow_unused=True)]
+            if not known:
+                refuse_reentrant(total)
+            with refusing_other_weights(run.generator, run.critic):
+                gradients: list[Tensor | None] = [*torch.autograd.grad(total, parameters, allow_unused=True)]
         found.append((parameters, gradients, total.detach()))
     run._reentrant["joint"] = False
     halves = []

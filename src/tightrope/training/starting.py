@@ -10,7 +10,15 @@ import torch
 from torch import nn
 
 from tightrope._plumbing.allocator import keep_freed_memory
-from tightrope._plumbing.checks import check_device, check_module, check_number, check_seed, check_whole, refuse_sharded
+from tightrope._plumbing.checks import (
+    check_device,
+    check_module,
+    check_number,
+    check_seed,
+    check_whole,
+    refuse_frozen_code,
+    refuse_sharded,
+)
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.autodiff.view import taken_by
@@ -148,6 +156,7 @@ def _check_players(**players: nn.Module) -> None:
     for name, network in players.items():
         check_module(network, name)
         refuse_sharded(network, "training here")
+        refuse_frozen_code(network, "training here")
         if any(isinstance(p, nn.parameter.UninitializedParameter) for p in network.parameters()):
             raise UserError(f"Expected a {name} whose sizes are known, got lazy layers; call it once before training.")
         if any(p.is_meta or p.is_complex() for p in network.parameters()):
