@@ -4,13 +4,14 @@ A small MLP in the plane is the worst case, since a step there takes a milliseco
 Beside the ratio over the run stand its parts: what a step costs between windows (ratio of medians), and what a window
 costs, in plain steps, with the ledger (the first three, then every fourth) and without it.
 
-    python benchmarks/monitor_cost.py [steps of the MLP] [steps of the DCGAN]
+The Monitor's own clock, by which it keeps its budget, is wound forward over the steps of the loop without it.
+
+    python benchmarks/monitor_cost.py [--plane 1500] [--images 300]
 """
 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -22,8 +23,10 @@ from tightrope import losses
 from tightrope.doctor import preflight
 from tightrope.monitor import Monitor
 from tightrope.networks import NETWORKS
+from timing import Row, options, record
 
-PLANE, IMAGES = (int(a) for a in (sys.argv[1:3] if len(sys.argv) > 2 else ("1500", "150")))
+PARTS = 5
+"""Of a run, the lowest and highest ratio of which is its range."""
 
 
 def plane() -> tuple[nn.Module, nn.Module, torch.Tensor, int]:
@@ -67,37 +70,60 @@ class Training:
         self.spent += time.process_time() - began
 
 
-def median(values: list[float]) -> float:
-    return statistics.median(values) if values else float("nan")
+def measured(name: str, build: Callable[[], tuple[nn.Module, nn.Module, torch.Tensor, int]], steps: int) -> list[Row]:
+    """What watching costs over a run, and between windows."""
+    watched, plain = Training(build, True), Training(build, False)
+    monitor = watched.monitor
+    assert monitor is not None
+    took: dict[str, list[float]] = {"plain": [], "watched": [], "between": [], "ledger": [], "light": []}
+    for k in range(steps):
+        inside, before = monitor._observer.open, (watched.spent, plain.spent)
+        for one in (watched, plain) if k % 2 else (plain, watched):
+            began = time.perf_counter()
+            one.step()
+            if one is plain and monitor._began:
+                monitor._began += time.perf_counter() - began
+        ledger = inside and bool(monitor.history.windows[-1].critic.accounts)
+        took["watched"].append(watched.spent - before[0])
+        took["plain"].append(plain.spent - before[1])
+        took["ledger" if ledger else "light" if inside else "between"].append(took["watched"][-1])
+    one = statistics.median(took["plain"])
+    for kind in ("ledger", "light"):
+        if took[kind]:
+            dearer = statistics.median(took[kind]) / one - 1
+            print(f"{name}: {len(took[kind])} windows, {kind}, cost {dearer:.2f} plain steps each")
+    print(f"{name}: {100 * monitor.cost / (1 - monitor.cost):.1f} % by its own clock; {1e3 * one:.2f} ms a plain step")
+    began = time.perf_counter()
+    preflight(plain.g, plain.d, plain.data[:64], "non_saturating", (plain.opt_g, plain.opt_d))
+    print(f"{name}: preflight {time.perf_counter() - began:.2f} s")
+    cut = range(0, steps, -(-steps // PARTS))
+    parts = [[sum(took[kind][k : k + cut.step]) for kind in ("watched", "plain")] for k in cut]
+    ratios = [a / b for a, b in parts]
+    whole = sum(took["watched"]) / sum(took["plain"])
+    target = {"2-D MLP": 1.10, "DCGAN-32": 1.03}[name]
+    ms = 1e3 * one
+    quartiles = [q / one for q in statistics.quantiles(took["between"], n=4)]
+    return [
+        Row(f"{name}, {steps:,} steps", whole, min(ratios), max(ratios), "at most", target, ms, ms * whole),
+        Row(
+            f"{name}, a step between windows (quartiles)",
+            quartiles[1], quartiles[0], quartiles[2], "at most", None, ms, ms * quartiles[1],
+        ),
+    ]  # fmt: skip
 
 
 def main() -> None:
+    parser = options(__doc__, rounds=1)
+    parser.add_argument("--plane", type=int, default=1500)
+    parser.add_argument("--images", type=int, default=300)
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    for name, build, steps in (("2-D MLP", plane, PLANE), ("DCGAN-32", images, IMAGES)):
-        watched, plain = Training(build, True), Training(build, False)
-        monitor = watched.monitor
-        assert monitor is not None
-        took: dict[str, list[float]] = {"plain": [], "between": [], "ledger": [], "light": []}
-        for k in range(steps):
-            inside, before = monitor._observer.open, (watched.spent, plain.spent)
-            for one in (watched, plain) if k % 2 else (plain, watched):
-                one.step()
-            ledger = inside and bool(monitor.history.windows[-1].critic.accounts)
-            kind = "ledger" if ledger else "light" if inside else "between"
-            took[kind].append(watched.spent - before[0])
-            took["plain"].append(plain.spent - before[1])
-        one = median(took["plain"])
-        print(
-            f"{name}: x{watched.spent / plain.spent:.3f} over {steps} steps; "
-            f"between windows x{median(took['between']) / one:.3f}; "
-            f"{len(took['ledger'])} windows with the ledger cost "
-            f"{median(took['ledger']) / one - 1:.2f} plain steps each, "
-            f"{len(took['light'])} without {median(took['light']) / one - 1:.2f}; {1000 * one:.2f} ms a plain step; "
-            f"by its own clock {100 * monitor.cost / (1 - monitor.cost):.1f} %"
-        )
-        began = time.perf_counter()
-        preflight(plain.g, plain.d, plain.data[:64], "non_saturating", (plain.opt_g, plain.opt_d))
-        print(f"{name}: preflight {time.perf_counter() - began:.2f} s")
+    rows = []
+    for name, build, steps in (("2-D MLP", plane, given.plane), ("DCGAN-32", images, given.images)):
+        if steps:
+            rows += measured(name, build, steps)
+            print(*rows[-2:], sep="\n", flush=True)
+    record(given.out, "What watching a training costs", "the same loop without a Monitor", rows)
 
 
 if __name__ == "__main__":
