@@ -220,6 +220,9 @@ class Monitor:
     def _ended(self, real: Any, z: Any, labels: Any) -> None:
         for player in self.players.values():
             self._observer.count_cycle(player)
+        if self.failures.keys() & {"optimizer", "capture"}:  # steps or calls are missing: windows would tell tales
+            self._observer.abandon()
+            return
         if self._observer.open:
             self._observer.end(self.steps, real, z, labels)
             self._next = self._following()

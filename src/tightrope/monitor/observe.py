@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.accounts import Leaves, critic_account, generator_account
 from tightrope.monitor.capture import few_of, version_of
+from tightrope.monitor.cycle import phases
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.passes import BOTH, classes, turned
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
 from tightrope.monitor.readings import Reader
 from tightrope.monitor.roles import Judged, StepMark, judged
+from tightrope.monitor.shares import of_generator
 from tightrope.monitor.steps import by_hand
 from tightrope.monitor.window import PlayerWindow, Window
 
@@ -115,8 +117,8 @@ class Observer:
         held = self._holds(optimizer)
         for name in held.claimed:
             counters = self.players[name].counters
-            counters.other_parameters += any(other != name for other in held.own)
-            counters.stale += name not in held.own
+            counters.other_parameters += any(other not in held.claimed for other in held.own)
+            counters.stale += name not in held.own and (held.foreign > 0 or len(held.claimed) == 1)
         if not held.own:
             self._stranger(optimizer)
         for name, parameters in held.own.items():
@@ -198,6 +200,7 @@ class Observer:
         seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
         if player.name == "generator":
             self._turned()
+            self._shares()
         else:
             self.window.numbers.pop("weight_high", None)
             bookkeeping.weights(player, self.window)
@@ -281,6 +284,17 @@ class Observer:
             self._quiet(lambda: self._turning(turned(critic.module, found, made, since)))
         except (CannotReplayError, RuntimeError):
             return
+
+    def _shares(self) -> None:
+        """Note what share of the generator's gradient came through the critic, before either is changed."""
+        critic, made = self.players["critic"].listener.calls, self.players["generator"].listener.calls
+        since = max((mark.at for mark in self.marks), default=-1)
+        found = judged([call for call in critic if call.at > since], made, None, self.marks)
+        kinds = classes(found, made, since)
+        if BOTH in kinds.values() or not any(one.call.attached for one in found):
+            return
+        entries = phases(found, made, [*self.marks, StepMark("generator", 2**62)])["generator"]
+        self._quiet(lambda: self.reader.shares(self.window, of_generator(entries, kinds), since))
 
     def _turning(self, found: tuple[float, float] | None) -> None:
         if found is not None:

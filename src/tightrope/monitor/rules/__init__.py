@@ -67,7 +67,7 @@ def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diag
     checked = state.checked(history)
     order = ranked(found)
     if all(f.confidence == "low" for f in order):
-        order = (state.healthy(history, steps, checked), *order) if history.windows else order
+        order = (state.healthy(history, steps, failures), *order) if history.windows else order
     return Diagnosis(order, steps, checked, tuple(not_checked) + state.not_checked(history))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
@@ -30,7 +30,7 @@ def not_finite(history: History) -> Iterator[Finding]:
 def contradicted(history: History, finding: Finding) -> bool:
     """Whether the last six windows that say anything of a latched finding say the opposite."""
     if finding.cause in _LEFT:
-        player = "generator" if finding.cause.startswith("generator") else "critic"
+        player = "generator" if finding.cause == "generator_gradient_accumulated" else "critic"
         told = [w for w in history.windows if w.player(player).accounts and kind(w, player) == "claim"][-6:]
         clean = all(
             a.kind in ("losses", "claim") and a.left <= a.error for w in told for a in w.player(player).accounts
@@ -106,9 +106,14 @@ def _unseen(history: History) -> list[str]:
     return [name for name in PLAYERS if all(w.player(name).fit is None for w in history.windows)]
 
 
-def healthy(history: History, steps: int, said: tuple[str, ...]) -> Finding:
+def healthy(history: History, steps: int, failures: Mapping[str, str]) -> Finding:
     """Nothing of medium or higher confidence; a loss that was never seen at the critic's scores may be anything."""
     windows = len(history.windows)
+    if failures:
+        return Finding(
+            "healthy", f"Nothing wrong was seen in {steps} steps and {windows} windows, but a part of the monitor "
+            f"failed: {', '.join(failures)}.", {"windows": windows, "failed": list(failures)}, 0, "low", "harmless",
+        )  # fmt: skip
     if unseen := _unseen(history):
         whose = "neither player's loss was" if len(unseen) == 2 else f"the {unseen[0]}'s loss was never"
         return Finding(
