@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from tightrope.monitor.capture import Call, Event, Listener, version_of
+from tightrope.monitor.capture import Call, Event, Listener
 from tightrope.monitor.ledger.columns import AXES, COSTS, KINDS, PACKED, Column, flat, gradients_at, pack_rows
 from tightrope.monitor.ledger.parameters import Account, account
 from tightrope.monitor.ledger.replay import CannotReplayError, pulled_back, refuse_foreign_hooks
@@ -50,8 +50,7 @@ def entries(calls: Sequence[Call], keep: Callable[[Event], bool]) -> Entries:
 
 def _ready(module: nn.Module, calls: Sequence[Call]) -> None:
     refuse_foreign_hooks(module)
-    now = version_of(module)
-    if any(call.weights != now for call in calls):
+    if any(call.stepped(module) for call in calls):
         raise CannotReplayError("the parameters have changed between the call and the step")
 
 

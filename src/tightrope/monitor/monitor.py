@@ -117,6 +117,9 @@ class Monitor:
                 raise UserTypeError(f"Expected the {name} as a module, got a {type(network).__name__}; pass it itself.")
             listener = Listener(name, module, self._tick, self._capture)
             self.players[name] = Player(name, network, module, listener, claimed.get(name, ()))
+        own = [set(map(id, player.module.modules())) for player in self.players.values()]
+        for player in self.players.values():
+            player.listener.parts.foreign = own[0] & own[1]
         self.history = History(*said, told=bool(claimed))
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
         self.recent, self.held_out = self._observer.reader.recent, held_out

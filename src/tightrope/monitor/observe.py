@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.accounts import Leaves, critic_account, generator_account
-from tightrope.monitor.capture import few_of, version_of
+from tightrope.monitor.capture import few_of
 from tightrope.monitor.cycle import phases
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
@@ -274,7 +274,7 @@ class Observer:
         critic, made = self.players["critic"], self.players["generator"].listener.calls
         since = max((mark.at for mark in self.marks), default=-1)
         pending = [call for call in critic.listener.calls if call.at > since]
-        if not any(c.attached for c in pending) or any(c.weights != version_of(critic.module) for c in pending):
+        if not any(c.attached for c in pending) or any(c.stepped(critic.module) for c in pending):
             return
         if BOTH not in classes([Judged(call) for call in pending], made, since).values():
             return

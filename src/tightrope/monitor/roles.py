@@ -81,6 +81,8 @@ def judged(
     found: list[Judged] = []
     pairs: set[int] = set()
     for call in critic:
+        if call.part and not any(o.numel() <= 4 * len(o) for o in call.outputs if o.dim()):
+            continue  # parts that give features and no scores
         one = Judged(call)
         found.append(one)
         if call.x is None:
@@ -130,6 +132,10 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
     x = one.call.x
     assert x is not None
     made = [(call, y) for call in reversed(generator) for y in call.outputs if y.dim() and y.shape[1:] == x.shape[1:]]
+    if one.call.part and not made:  # parts are given rows that a method has flattened
+        made = [(call, y.flatten(1)) for call in reversed(generator) for y in call.outputs if y.dim() > 2 == x.dim()]
+        made = [(call, y) for call, y in made if y.shape[1:] == x.shape[1:]]
+        real = real.flatten(1) if real is not None and real.dim() > 2 == x.dim() else real
     for call, y in made:
         if same(x, y):
             one.role, one.source, one.exact = "fake", call, True

@@ -52,7 +52,7 @@ class Samples:
         if reach is not None and batch is not None:
             passed = [outside(real, reach)] if real is not None else []
             window.numbers["outside"] = min([outside(batch, reach), *passed])  # noise before the critic is no fault
-        if made and window.step >= 30 and moded(self.players["generator"].module):
+        if made and not made[-1].part and window.step >= 30 and moded(self.players["generator"].module):
             self._other_mode(window, made[-1])
         if self.ema is not None:
             self._average(window)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from tightrope.monitor.capture import Call, version_of
+from tightrope.monitor.capture import Call
 from tightrope.monitor.cycle import Entries
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
 
@@ -31,7 +31,7 @@ def shares(module: nn.Module, entries: Entries, made: Sequence[Call], chosen: Ch
     judged = [(one, events) for one, events in entries if one.call.attached]
     if not judged or len(judged) != len(entries) or not all(one.exact and one.source in made for one, _ in judged):
         return {}
-    if any(one.call.weights != version_of(module) for one, _ in judged):
+    if any(one.call.stepped(module) for one, _ in judged):
         return {}
     numbers: dict[str, float] = {}
     through: dict[int, list[Tensor]] = {}
