@@ -153,7 +153,12 @@ def critic_account(
         return columns
 
     def others() -> list[Column]:
-        return [c for one in points for c in _all_costs(module, one, leaves)]
+        squashed = []
+        for one in points if penalties else ():
+            words, cost = COSTS[penalties[0][0]]
+            vector = gradients_at(module, one.call, [cost], leaves.parameters, squashed=True)[0]
+            squashed.append(Column("kind", f"{words} of sigmoid(scores)", vector, at=one.call.at))
+        return [*(c for one in points for c in _all_costs(module, one, leaves)), *squashed]
 
     def leaked() -> list[Column]:
         rest = entries(

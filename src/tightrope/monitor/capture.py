@@ -184,11 +184,15 @@ class Listener:
         held, first, last = weakref.ref(self), weakref.WeakMethod(before), weakref.WeakMethod(after)
 
         def begun(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
             listener, call = held(), first()
             if listener is not None and call is not None and not listener.busy and module is part:
                 listener._guard(lambda: call(module, args, kwargs))
 
         def ended(module: nn.Module, args: Any, output: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
             listener, call = held(), last()
             if listener is not None and call is not None and not listener.busy and module is part:
                 listener._guard(lambda: call(module, output))

@@ -84,8 +84,17 @@ class Observer:
         if cleared:
             self.window.numbers["critic_cleared"] = float(any(cleared))
         self._quiet(lambda: self.reader.read(self.window, self.marks, real, z, labels))
+        self._want_parts()
         self.history.add(self.window)
         self.abandon()
+
+    def _want_parts(self) -> None:
+        """From the next window on listen to the networks' parts, if a player was stepped and nothing of it was seen."""
+        silent = any(self.window.player(name).steps and self.window.player(name).fit is None for name in self.players)
+        made = self.players["generator"].listener.calls
+        if silent or (self.window.generator.steps and not made):
+            for player in self.players.values():
+                player.listener.parts.wanted = True
 
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""
@@ -170,6 +179,7 @@ class Observer:
         counters.steps += 1
         counters.cycle += 1
         counters.optimizers.add(id(optimizer))
+        counters.adaptive = any("betas" in group for group in groups)
         rate = rate_of(groups)
         if counters.first_rate is None:
             counters.first_rate = rate

@@ -71,12 +71,14 @@ class Parts:
     """Hooks on the parts of a listener's network, for windows only.
 
     Attributes:
+        wanted: Whether to listen at all: only after a window in which nothing came of a player by whole calls.
         foreign: Identities of modules that another network has too, which belong to no chain.
         chain: The latest one.
     """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = weakref.ref(listener)
+        self.wanted = False
         self.foreign: set[int] = set()
         self.chain: Chain | None = None
         self._running: nn.Module | None = None
@@ -89,7 +91,7 @@ class Parts:
             handle.remove()
         self._handles = []
         self.forget()
-        for name, part in listener.module.named_modules() if on and listener is not None else ():
+        for name, part in listener.module.named_modules() if on and self.wanted and listener else ():
             if name and "parametrizations" not in name.split(".") and id(part) not in self.foreign:
                 self._handles += listener.around(part, self.before, self.after)  # type: ignore[union-attr]
 

@@ -34,6 +34,7 @@ class Counters:
         optimizers: Identities of those that stepped it.
         resets_at: When it fell back last.
         wished: A rate that was set where no step looks for it.
+        adaptive: Its optimiser divides gradients by their size, as Adam does.
         functional: It was called with other weights than its own.
     """
 
@@ -51,6 +52,7 @@ class Counters:
     optimizers: set[int] = field(default_factory=set)
     resets_at: int = 0
     wished: float | None = None
+    adaptive: bool = False
     functional: bool = False
 
 

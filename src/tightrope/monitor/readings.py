@@ -18,10 +18,11 @@ from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
 from tightrope.monitor.passes import BOTH, owners, spans, steps_next
+from tightrope.monitor.places import where
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
 from tightrope.monitor.recent import Recent
-from tightrope.monitor.roles import Judged, StepMark, judged, of_losses, probes, where
+from tightrope.monitor.roles import Judged, StepMark, judged, of_losses, probes
 from tightrope.monitor.samples import Samples
 from tightrope.monitor.shares import shares
 from tightrope.monitor.window import Window
@@ -199,8 +200,9 @@ class Reader:
         points = [one for one in found if one.call.leaf or one.call.attached]
         asked = [one for one in points if any(probes(arrived) for arrived in one.call.events)]
         window.numbers["points"] = len(asked)
+        made = self.players["generator"].listener.calls
         if asked:
-            places = {one.call.at: where(one, found, real) for one in asked}
+            places = {one.call.at: where(one, found, real, made) for one in asked}
             window.words["place"] = places[asked[0].call.at]
             window.critic.accounts = [replace(a, place=places.get(a.at, "")) for a in window.critic.accounts]
             graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]

@@ -207,36 +207,3 @@ def related(x: Tensor, y: Tensor) -> bool:
     other = torch.cat([torch.nn.functional.cosine_similarity(a, b.roll(k, 0)) for k in (1, 2)])
     spread = float(other.std()) / len(a) ** 0.5 + 1e-9
     return float(own.mean()) > 0.3 and float(own.mean() - other.mean()) > 6 * spread
-
-
-def where(points: Judged, found: Sequence[Judged], real: Tensor | None = None) -> str:
-    """Where a penalty's points lie: ``"real"``, ``"fake"``, ``"interpolated"`` or ``"other"`` points."""
-    x = points.call.x
-    if points.role in ("real", "fake"):
-        return points.role
-    if x is None or not x.dim():
-        return "other"
-    shown: dict[str, list[Tensor]] = {"real": [], "fake": []}
-    for role, batches in shown.items():
-        parts = [one.part(role) for one in found if one is not points]
-        batches += [b for b in parts if b is not None and b.shape[1:] == x.shape[1:]]
-    if real is not None and real.shape[1:] == x.shape[1:]:
-        shown["real"].append(real)
-    own = checksums(x)
-    for role, batches in shown.items():
-        if batches and bool(torch.isin(own, torch.cat([checksums(b.to(x.dtype)) for b in batches])).all()):
-            return role
-    for a in shown["real"]:
-        for b in shown["fake"]:
-            if a.shape == x.shape == b.shape and _between(x, a, b):
-                return "interpolated"
-    return "other"
-
-
-def _between(x: Tensor, a: Tensor, b: Tensor) -> bool:
-    """Whether every row of ``x`` lies on the line through the rows of ``a`` and ``b``."""
-    p, q, r = (t.detach().float().flatten(1) for t in (x, a, b))
-    along, off = q - r, p - r
-    t = (off * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True).clamp(min=1e-12)
-    left = (off - t * along).norm(dim=1) / along.norm(dim=1).clamp(min=1e-12)
-    return bool((left < 1e-2).all()) and bool(((t > -0.05) & (t < 1.05)).all())

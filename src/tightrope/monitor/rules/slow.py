@@ -107,7 +107,15 @@ def settings(history: History) -> Iterator[Finding]:
         if most[name] > 0.04 and far and not clipped:
             yield Finding(
                 f"{name}_step_too_large", f"The {name} moves by {most[name]:.2g} of its size per update, {words}",
-                {"moved": most[name], "expected": "below 0.02"}, last[0].step, "medium", "why it fails",
+                {"moved": most[name], "expected": "below 0.02"}, last[0].step,
+                "medium" if history.step >= WARM else "low", "why it fails",
+            )  # fmt: skip
+        elif rates[name] >= 0.02 and history.counters[name].adaptive:  # Adam and its kind move by the rate itself
+            sure = history.step >= WARM and (far or halfway(history))
+            yield Finding(
+                f"{name}_step_too_large", f"The {name}'s rate is {rates[name]:.2g}, by which each parameter can move "
+                f"per step, {words}", {"rate": rates[name], "expected": "about 0.001"}, 1,
+                "medium" if sure else "low", "why it fails" if sure else "unknown",
             )  # fmt: skip
         if 0 < rates[name] <= rates[other] / (20 if far else 50) and moved[name] < moved[other] / 10:
             if far and most[other] > 0.04 and not (other == "critic" and at_clip):

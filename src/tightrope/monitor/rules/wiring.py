@@ -143,6 +143,12 @@ def modes(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _falling(counters: Counters, fell: int) -> int:
+    """The first update after the last one at the largest rate."""
+    top = max((step for step, rate in counters.rates if rate == counters.top_rate), default=0)
+    return min((step for step, _ in counters.rates if step > top), default=fell)
+
+
 def rates(history: History) -> Iterator[Finding]:
     """Rates that are zero, fall too early, or jump; decay that takes a noticeable part of the weights."""
     for name, counters in history.each():
@@ -161,7 +167,7 @@ def rates(history: History) -> Iterator[Finding]:
                 "schedule_too_fast",
                 f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",
                 {"rate": counters.rate, "top": counters.top_rate, "player": name},
-                fell,
+                _falling(counters, fell),
                 "medium" if early else "low",
             )
         wished = counters.wished
