@@ -83,7 +83,10 @@ def functional(sign: float = 1.0, fake_half: float = 1.0, weight: float = 10.0, 
 
     for real, z in s.updates(steps):
         fake = s.g(z).detach()
-        for net, optimizer, loss, given in ((s.d, s.opt_d, of_critic, (real, fake)), (s.g, s.opt_g, of_generator, (z,))):
+        for net, optimizer, loss, given in (
+            (s.d, s.opt_d, of_critic, (real, fake)),
+            (s.g, s.opt_g, of_generator, (z,)),
+        ):
             found = grad(loss)({name: p.detach() for name, p in net.named_parameters()}, *given)  # type: ignore[operator]
             for name, g in found.items():
                 net.get_parameter(name).grad = g
@@ -127,7 +130,9 @@ def test_rows_that_are_rolled_are_named_and_ones_rolled_anew_each_time_are_not()
 
 def split(show: Callable[[Tensor], Tensor], steps: int = 14) -> list[str]:
     """Two micro-batches per step."""
-    s = Setting(g=nn.Sequential(mlp(LATENT, 16, 12), nn.Unflatten(1, (3, 4))), d=nn.Sequential(nn.Flatten(), mlp(12, 16, 1)))
+    s = Setting(
+        g=nn.Sequential(mlp(LATENT, 16, 12), nn.Unflatten(1, (3, 4))), d=nn.Sequential(nn.Flatten(), mlp(12, 16, 1))
+    )
     s.monitor.close()
     s.monitor = Monitor(s.g, s.d, loss="bce", every=5, budget=1e9, optimizers=(s.opt_g, s.opt_d))
     for _ in range(steps):
@@ -245,7 +250,9 @@ def test_points_that_lie_between_no_rows_are_named(points, named):
     assert penalised(points) == named
 
 
-@pytest.mark.parametrize(("weight", "named"), [(10.0, []), (20.0, ["penalty_weight_wrong"]), (5.0, ["penalty_weight_wrong"])])
+@pytest.mark.parametrize(
+    ("weight", "named"), [(10.0, []), (20.0, ["penalty_weight_wrong"]), (5.0, ["penalty_weight_wrong"])]
+)
 def test_twice_the_weight_is_another_weight(weight, named):
     assert penalised(between, weight) == named
 

@@ -141,7 +141,9 @@ def test_losses_that_were_never_seen_are_not_called_healthy():
     assert "seen" in found[0].sentence and any("loss" in words for words in found.not_checked)
 
 
-@pytest.mark.parametrize("run", [lambda: transformed(40), lambda: through_a_method(True), lambda: through_a_method(False)])
+@pytest.mark.parametrize(
+    "run", [lambda: transformed(40), lambda: through_a_method(True), lambda: through_a_method(False)]
+)
 def test_losses_that_were_seen_are(run):
     assert verdict(run().diagnose()) == ("healthy", "high", True)
 

@@ -123,7 +123,8 @@ def critic_account(
     apart = any(
         one.role in ("fake", "joint") and not one.call.attached and any(one.call is c for c in calls) for one in found
     )
-    own = [call for call in calls if not call.attached] if apart else calls
+    asked = [one.call for one in found if one.role == "points"]
+    own = [call for call in calls if not (apart and call.attached) and all(call is not a for a in asked)]
     mine = of_critic([one for one in found if one.call.at > last_step], made, last_step)
     since = entries(own, lambda e: e.at > last_step and mine(e))
     points = [one for one in found if one.call.at > last_step and _asked(one.call)]

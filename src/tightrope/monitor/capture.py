@@ -8,7 +8,7 @@ loss that is really minimised whatever the network. Hooks return nothing, so no 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any

@@ -34,6 +34,10 @@ def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: 
         return
     if rows.shape[1:] != seen["real"].shape[1:]:
         return
+    passed = seen["real"].float()
+    gap, spread = float(rows.float().mean()) - float(passed.mean()), float(passed.std())
+    if abs(gap) > 0.3 * spread or not 0.7 < float(rows.float().std()) / max(spread, 1e-12) < 1.4:
+        return  # of another scale than what the critic is shown
     chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()].to(seen["real"])
     try:
         refuse_foreign_hooks(module)
@@ -42,10 +46,10 @@ def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: 
             real, fake, held = (_scored(network, x[:ROWS]) for x in (seen["real"], seen["fake"], chosen))
     except (CannotReplayError, RuntimeError, ValueError, TypeError):
         return
-    gap, drop = float(real.mean() - fake.mean()), float(real.mean() - held.mean())
+    between, drop = float(real.mean() - fake.mean()), float(real.mean() - held.mean())
     error = float((real.var() / len(real) + held.var() / len(held)).sqrt())
-    if gap > 0 and error > 0:
-        window.numbers |= {"held_out_drop": drop / gap, "held_out_z": drop / error}
+    if between > 0 and error > 0:
+        window.numbers |= {"held_out_drop": drop / between, "held_out_z": drop / error}
 
 
 def _scored(network: nn.Module, x: Tensor) -> Tensor:

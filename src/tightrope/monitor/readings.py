@@ -53,22 +53,32 @@ class Reader:
         found = judged(critic.listener.calls, generator.listener.calls, real, marks)
         turned = window.numbers.get("turned") if window.numbers.get("turned_left", 1.0) < 0.01 else None
         split = phases(found, generator.listener.calls, marks, turned)
-        self._modes(window)
-        self._reach(found)
-        self._connection(window, found, marks)
-        self._heard(window, found, marks)
-        self._fits(window, found, split)
-        self._points(window, found, real)
-        self._coupling(window, found, split)
-        self.shares(window, split["generator"])
-        self.pools.read(window, found, real, z, labels, generator.listener.calls)
-        self.samples.read(window, found, real)
-        self.recent.take(found, self._outputs([one.call for one, _ in split["critic"]]))
+        critic_calls = [one.call for one, _ in split["critic"]]
+        self._try("modes", lambda: self._modes(window))
+        self._try("reach", lambda: self._reach(found))
+        self._try("connection", lambda: self._connection(window, found, marks))
+        self._try("gradients at the scores", lambda: self._heard(window, found, marks))
+        self._try("losses", lambda: self._fits(window, found, split))
+        self._try("penalty", lambda: self._points(window, found, real))
+        self._try("coupling", lambda: self._coupling(window, found, split))
+        self._try("shares", lambda: self.shares(window, split["generator"]))
+        self._try("data", lambda: self.pools.read(window, found, real, z, labels, generator.listener.calls))
+        self._try("samples", lambda: self.samples.read(window, found, real))
+        self._try("rows", lambda: self.recent.take(found, self._outputs(critic_calls)))
         window.numbers["critic_calls"] = len(found)
-        if self.held_out is not None and window.numbers.get("shown_scaled") == 1.0:
-            window.numbers["held_std"] = float(self.held_out.float().std())
-        if self.held_out is not None and window.step >= 20:
-            read_held_out(window, critic.network, critic.module, found, self.held_out)
+        if (rows := self.held_out) is not None and window.numbers.get("shown_scaled") == 1.0:
+            window.numbers["held_std"] = float(rows.float().std())
+        if rows is not None and window.step >= 20:
+            self._try("held-out rows", lambda: read_held_out(window, critic.network, critic.module, found, rows))
+
+    def _try(self, part: str, work: Callable[[], None]) -> None:
+        """Read a part; one that fails says so, is left from then on, and takes no other along."""
+        if part in self.history.problems:
+            return
+        try:
+            work()
+        except Exception as problem:  # whatever a network, a function or rows of the user's may bring
+            self.history.problems[part] = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:200]}"
 
     def _modes(self, window: Window) -> None:
         for name, player in self.players.items():

@@ -146,7 +146,14 @@ class Recent:
                 self.forms["critic"], self.joint = form, one.role == "joint"
                 self.real.add(rows)
             made = one.source
-            if made is not None and not made.part and id(made) not in taken and made.x is not None and made.intact() and len(made.x):
+            if (
+                made is not None
+                and not made.part
+                and id(made) not in taken
+                and made.x is not None
+                and made.intact()
+                and len(made.x)
+            ):
                 taken.add(id(made))
                 self.forms["generator"], rows = Form.of(made)
                 self.latents.add(rows)

@@ -94,6 +94,9 @@ def judged(
             one.role = "points"
             continue
         _place(one, generator, real)
+        bent = any(e.graph and not _alike(e.value) for arrived in call.events for e in arrived)
+        if call.leaf and bent and not one.exact and one.role != "joint":  # a penalty on a function of the scores
+            one.role, one.source = "points", None
     steps = [mark.at for mark in marks if mark.player == "critic"]
     groups: dict[int, list[Judged]] = {}
     for one in found:

@@ -52,6 +52,7 @@ SLOW = 30
 def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diagnosis:
     """All findings of a history, ranked, with what was and what was not checked."""
     found: list[Finding] = []
+    failures = {**failures, **history.problems}
     not_checked = [f"{part} failed ({text})" for part, text in failures.items()]
     for rank, rule in SECTIONS:
         try:
@@ -67,7 +68,7 @@ def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diag
     checked = state.checked(history)
     order = ranked(found)
     if all(f.confidence == "low" for f in order):
-        order = (state.healthy(history, steps, failures), *order) if history.windows else order
+        order = (state.healthy(history, steps, failures, order), *order) if history.windows else order
     return Diagnosis(order, steps, checked, tuple(not_checked) + state.not_checked(history))
 
 

@@ -252,6 +252,13 @@ def evaluation(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _lags(window: Window) -> bool:
+    """The average is less than half of the way along, and its samples are far where the live ones are not."""
+    numbers = window.numbers
+    far = numbers.get("sampled_distance", 0.0) > 5 * max(numbers.get("distance", 1.0), 0.02) + 0.05
+    return numbers.get("average_behind", 0.0) > 0.6 and far
+
+
 def averages(history: History) -> Iterator[Finding]:
     """The averaged generator."""
     live = history.where(lambda w: w.numbers.get("average_is_live", 0.0) == 1.0 and w.generator.moved > 0)
@@ -261,6 +268,8 @@ def averages(history: History) -> Iterator[Finding]:
     if len(still) >= 2 and still.now and not live:
         yield exact("average_is_not_updated", still, "The averaged generator does not move.", moved=0.0)
     slow = history.where(lambda w: w.numbers.get("average_behind", 0.0) > 0.9, 50)
+    late = history.where(_lags, 100)
+    slow = slow if slow and slow.last is history.windows[-1] else late if len(late) >= 3 and late.now else slow
     if slow and slow.last is history.windows[-1] and not still:
         numbers = slow.last.numbers
         behind, ratio = numbers["average_behind"], numbers.get("sampled_distance", 0.0)

@@ -101,6 +101,7 @@ def settings(history: History) -> Iterator[Finding]:
     momentum = max(w.player(name).momentum for w in last for name in PLAYERS)
     distance = (history.series("distance") or [(0, 0.0)])[-1][1]
     words = f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant."
+    yield from _thrown(history)
     for name, other in (PLAYERS, PLAYERS[::-1]):
         at_clip = history.claims.clip is not None or any(w.numbers.get("at_clip", 0.0) > 0 for w in last)
         clipped = name == "critic" and at_clip  # small weights, a large part of which moves
@@ -120,16 +121,33 @@ def settings(history: History) -> Iterator[Finding]:
         if 0 < rates[name] <= rates[other] / (20 if far else 50) and moved[name] < moved[other] / 10:
             if far and most[other] > 0.04 and not (other == "critic" and at_clip):
                 continue  # the other one's step is named as too large
+            nothing = rates[name] <= rates[other] / 1000 and moved[name] < moved[other] / 100  # nobody means that
             yield Finding(
                 f"{name}_step_too_small",
                 f"The {name}'s rate is {rates[name]:.2g}, the {other}'s {rates[other]:.2g}, {words}",
-                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium" if far else "low",
+                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium" if far or nothing else "low",
                 "why it fails" if far else "unknown",
             )  # fmt: skip
     if momentum > 0.92 and (far or halfway(history)):
         yield Finding(
             "momentum_too_high", f"Momentum is {momentum:.3g}, {words}", {"momentum": momentum, "expected": "0 to 0.9"},
             last[0].step, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def _thrown(history: History) -> Iterator[Finding]:
+    """Samples that the very first updates threw many spreads of the data away: no sound step moves them so far."""
+    series = history.series("distance")
+    first = [(step, value) for step, value in series if step <= 3]
+    if len(first) < 2 or first[0][0] != 1:
+        return
+    step, most = max(first[1:], key=lambda one: one[1])
+    if most > 10 + 20 * first[0][1]:
+        rate = history.counters["generator"].top_rate
+        yield Finding(
+            "generator_step_too_large", f"After {step} updates at rate {rate:.2g} the distance of samples to the data "
+            f"was {most:.3g}, from {first[0][1]:.3g}.", {"rate": rate, "distance": most, "expected": first[0][1]},
+            step, "medium", "why it fails",
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
@@ -106,21 +106,25 @@ def _unseen(history: History) -> list[str]:
     return [name for name in PLAYERS if all(w.player(name).fit is None for w in history.windows)]
 
 
-def healthy(history: History, steps: int, failures: Mapping[str, str]) -> Finding:
-    """Nothing of medium or higher confidence; a loss that was never seen at the critic's scores may be anything."""
+def healthy(history: History, steps: int, failures: Mapping[str, str], others: Sequence[Finding] = ()) -> Finding:
+    """Nothing of medium or higher confidence; how sure that is of health, given what was seen and what else is said."""
     windows = len(history.windows)
-    if failures:
-        return Finding(
-            "healthy", f"Nothing wrong was seen in {steps} steps and {windows} windows, but a part of the monitor "
-            f"failed: {', '.join(failures)}.", {"windows": windows, "failed": list(failures)}, 0, "low", "harmless",
-        )  # fmt: skip
-    if unseen := _unseen(history):
+    unseen = _unseen(history)
+    troubled = [f for f in others if f.cause in ("unknown_trouble", "no_progress")]
+    if unseen:  # a loss that was never seen at the critic's scores may be anything
         whose = "neither player's loss was" if len(unseen) == 2 else f"the {unseen[0]}'s loss was never"
+        but = f"{whose} seen: its sign, say, may be wrong"
+    elif failures:
+        but = f"a part of the monitor failed: {', '.join(failures)}"
+    elif troubled:
+        but = "samples are not where they should be: what is named below is without a known cause"
+    else:
         return Finding(
-            "healthy", f"Nothing wrong was seen in {steps} steps and {windows} windows, but {whose} seen: its sign, "
-            "say, may be wrong.", {"windows": windows, "unseen": unseen}, 0, "low", "harmless",
+            "healthy", f"Nothing is wrong as far as was looked, in {steps} steps and {windows} windows.",
+            {"windows": windows}, 0, "high" if windows >= 8 else "medium", "harmless",
         )  # fmt: skip
     return Finding(
-        "healthy", f"Nothing is wrong as far as was looked, in {steps} steps and {windows} windows.",
-        {"windows": windows}, 0, "high" if windows >= 8 else "medium", "harmless",
+        "healthy", f"No cause of trouble was seen in {steps} steps and {windows} windows, but {but}.",
+        {"windows": windows, "unseen": unseen, "failed": list(failures), "trouble": [f.cause for f in troubled]},
+        0, "low", "unknown" if troubled else "harmless",
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Confidence, Finding
@@ -125,7 +126,12 @@ def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[
         yield Finding(
             "n_critic_swapped",
             f"{generator.steps} generator steps to {critic.steps} critic steps: {ratio:.3g} per critic step.",
-            {"generator_steps": generator.steps, "critic_steps": critic.steps, "expected": "at most 1 to 1"},
+            {
+                "generator_steps": generator.steps,
+                "critic_steps": critic.steps,
+                "expected": "at most 1 to 1",
+                "exact": True,
+            },
             1,
             confidence,
         )
@@ -141,6 +147,13 @@ def modes(history: History) -> Iterator[Finding]:
                 f"The {name} has dropout or batch normalisation and is in eval mode at all its training calls.",
                 player=name, mode="eval", expected="train",
             )  # fmt: skip
+
+
+def _geometric(counters: Counters) -> bool:
+    """By one factor at every update, which halves the rate in fewer than 28 of them: a factor meant for epochs."""
+    falls = [(a, b) for a, b in pairwise(counters.rates) if b[0] - a[0] == 1 and 0 < b[1] < a[1]]
+    factors = [b[1] / a[1] for a, b in falls]
+    return len(factors) >= 20 and max(factors) < 0.976 and max(factors) - min(factors) < 1e-3
 
 
 def _falling(counters: Counters, fell: int) -> int:
@@ -159,14 +172,15 @@ def rates(history: History) -> Iterator[Finding]:
                 "learning_rate_zero", f"The {name}'s optimiser steps with rate {counters.rate:.3g}.",
                 {"rate": counters.rate, "player": name, "exact": True}, 1, "high",
             )  # fmt: skip
-        elif counters.rate < 0.01 * counters.top_rate:
+        elif counters.rate < (0.1 if (geometric := _geometric(counters)) else 0.01) * counters.top_rate:
             fell = next((step for step, rate in counters.rates if rate < 0.01 * counters.top_rate), history.step)
             middle = [rate for step, rate in counters.rates if step <= fell // 2][-1:]
-            early = fell <= 100 and bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
+            soon = bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
+            early = geometric or (fell <= 100 and soon)
             yield Finding(
                 "schedule_too_fast",
                 f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",
-                {"rate": counters.rate, "top": counters.top_rate, "player": name},
+                {"rate": counters.rate, "top": counters.top_rate, "player": name, "exact": True},
                 _falling(counters, fell),
                 "medium" if early else "low",
             )
@@ -181,7 +195,7 @@ def rates(history: History) -> Iterator[Finding]:
         if counters.resets:
             yield Finding(
                 "optimizer_lost_on_resume", f"The {name}'s optimiser began to count anew at step {counters.resets_at}.",
-                {"resets": counters.resets, "player": name}, counters.resets_at, "medium",
+                {"resets": counters.resets, "player": name, "exact": True}, counters.resets_at, "medium",
             )  # fmt: skip
         seen = history.where(lambda w, n=name: w.player(n).decay >= 0.3)  # type: ignore[misc]
         if seen and seen.now:
