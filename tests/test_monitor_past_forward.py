@@ -282,3 +282,63 @@ def test_a_logarithm_of_raw_scores_is_another_loss(clamp):
     loop = Loop(critic_loss=lambda r, f: -(log(r) + log(1 - f)).mean(), generator_loss=lambda f, r: -log(f).mean())
     monitor = loop.run()
     assert monitor is not None and set(causes(monitor)) >= {"critic_loss_other", "generator_loss_other"}
+
+
+def test_a_schedule_that_begins_again_as_a_state_is_loaded_is_lost_and_a_warm_restart_is_not():
+    for load in (True, False):
+        s = Setting()
+        for step, (real, z) in enumerate(s.updates(30)):
+            if step == 20 and load:
+                for one in (s.opt_g, s.opt_d):
+                    one.load_state_dict(one.state_dict())
+            for one in (s.opt_g, s.opt_d):
+                one.param_groups[0]["lr"] = 1e-3 * 0.9 ** (step % 20)
+            s.opt_d.zero_grad()
+            (bce(s.d(real), 1.0) + bce(s.d(s.g(z).detach()), 0.0)).backward()
+            s.opt_d.step()
+            s.opt_g.zero_grad()
+            bce(s.d(s.g(z)), 1.0).backward()
+            s.opt_g.step()
+        assert ("schedule_lost_on_resume" in causes(s.monitor)) == load
+
+
+def test_samples_of_few_rows_again_and_again_are_memorised():
+    rows = torch.randn(40, 6)
+
+    def run(g: nn.Module, steps: int = 60) -> list[str]:
+        s = Setting(g=g, d=mlp(6, 16, 1), held_out=torch.randn(200, 6))
+        for p in g.parameters():
+            p.requires_grad_(False)
+        for _, z in s.updates(steps):
+            real = rows[torch.randint(40, (BATCH,))]
+            s.opt_d.zero_grad()
+            (bce(s.d(real), 1.0) + bce(s.d(s.g(z)), 0.0)).backward()
+            s.opt_d.step()
+        assert not s.monitor.failures and not s.monitor.history.problems
+        return [f.cause for f in s.monitor.diagnose()]
+
+    class Copies(nn.Linear):
+        def forward(self, z: Tensor) -> Tensor:
+            return rows[(z[:, 0].abs() * 1000).long() % 40] + 0.01 * z[:, :1]
+
+    assert "generator_memorising" in run(Copies(LATENT, 6)) and "generator_memorising" not in run(nn.Linear(LATENT, 6))
+
+
+@pytest.mark.parametrize(("graph", "named"), [(True, []), (False, ["penalty_detached"])])
+def test_a_lazy_penalty_with_a_step_of_its_own_that_applies_nothing_is_detached(graph, named):
+    s = Setting(penalty=("r1", 1.0))
+    for step, (real, z) in enumerate(s.updates(20)):
+        s.opt_d.zero_grad()
+        (bce(s.d(real), 1.0) + bce(s.d(s.g(z).detach()), 0.0)).backward()
+        s.opt_d.step()
+        if step % 4 == 0:
+            x = real.clone().requires_grad_()
+            scores = s.d(x)
+            (g,) = torch.autograd.grad(scores.sum(), x, create_graph=graph)
+            s.opt_d.zero_grad()
+            (4 * g.square().sum(1).mean() / 2 + 0 * scores[0]).sum().backward()
+            s.opt_d.step()
+        s.opt_g.zero_grad()
+        bce(s.d(s.g(z)), 1.0).backward()
+        s.opt_g.step()
+    assert causes(s.monitor) == named

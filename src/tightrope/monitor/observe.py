@@ -178,6 +178,10 @@ class Observer:
         counters = player.counters
         counters.steps += 1
         counters.cycle += 1
+        held = id(optimizer.state)
+        if counters.states.get(id(optimizer), -1 if counters.states else held) != held:
+            counters.loaded.append(self.history.cycles)
+        counters.states[id(optimizer)] = held
         counters.optimizers.add(id(optimizer))
         counters.adaptive = any("betas" in group for group in groups)
         rate = rate_of(groups)

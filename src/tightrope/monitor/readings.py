@@ -13,7 +13,7 @@ from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
 from tightrope.monitor.cycle import Entries, phases, scored
-from tightrope.monitor.held_out import read_held_out
+from tightrope.monitor.held_out import read_held_out, read_nearest
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
@@ -70,6 +70,8 @@ class Reader:
             window.numbers["held_std"] = float(rows.float().std())
         if rows is not None and window.step >= 20:
             self._try("held-out rows", lambda: read_held_out(window, critic.network, critic.module, found, rows))
+            if len(self.recent.real):
+                self._try("nearest rows", lambda: read_nearest(window, found, self.recent.real.rows()[0], rows))
 
     def _try(self, part: str, work: Callable[[], None]) -> None:
         """Read a part; one that fails says so, is left from then on, and takes no other along."""

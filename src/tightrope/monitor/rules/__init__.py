@@ -42,7 +42,8 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (18, losses.unexplained),
     (30, slow.settings),
     (31, slow.distances),
-    (32, slow.overfitting),
+    (32, slow.memorising),
+    (33, slow.overfitting),
 )
 """Sections in the order of their rank: a cause before its consequences."""
 

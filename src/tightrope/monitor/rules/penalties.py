@@ -135,8 +135,10 @@ def _beside(history: History, kind: str) -> Seen:
 
 
 def _missing(window: Window) -> bool:
-    """The losses alone explain every step, where the claimed penalty would be a visible part."""
+    """The losses alone explain every step, where the claimed penalty would be a visible part, or a step of its own."""
     accounts = window.critic.accounts
+    if any(a.kind == "zero" for a in accounts):  # the penalty's step has nothing to apply
+        return all(a.kind in ("zero", "losses") and a.left <= a.error for a in accounts)
     return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts)
 
 
@@ -151,6 +153,13 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
     """Nothing of it in the gradient. Without any call at a penalty's points, lazy ones get time to appear."""
     asked = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
     acted = history.where(lambda w: _of(w, "claim") is not None or _of(w, "kind") is not None)
+    gone = Seen([w for w in asked.hits if acted and w.step > acted.last.step], asked.among)
+    if len(gone) >= 3:
+        yield exact(
+            "penalty_absent", gone, f"Until step {acted.last.step} the penalty {name} acted; since then the gradient "
+            "at its points is computed, and nothing of it is in the critic's gradient.", weight=0.0, expected=1.0,
+        )  # fmt: skip
+        return
     if asked and not acted:
         graph = asked.last.numbers.get("points_with_graph")
         words = "with its graph" if graph else "without a graph (create_graph)"
@@ -176,7 +185,8 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
 
 def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterator[Finding]:
     off = [w for w in acting.hits if _ratio(history, w, claimed) >= FAR]
-    if not off or len(off) < 0.6 * len(acting):
+    lately = len(acting) > 3 and all(w in off for w in acting.hits[-3:])
+    if not off or (len(off) < 0.6 * len(acting) and not lately):
         yield from _somewhat(history, acting, name, claimed)
         return
     part = _of(off[-1], "claim")

@@ -34,6 +34,13 @@ def distances(history: History) -> Iterator[Finding]:
             {"spread": narrow[-1], "expected": "about 1"}, series[-6][0], "medium", "why it fails",
             candidates=("critic_too_weak", "generator_step_too_large", "rotation_undamped"),
         )  # fmt: skip
+    if min(narrow) >= 0.05 and max(narrow) < min(0.5, 1.2 * min(narrow)) and series[-1][1] > 0.1:
+        yield Finding(
+            "mode_collapse_partial",
+            f"Samples differ {narrow[-1]:.2g} times as much from each other as real ones, and no more than before.",
+            {"spread": narrow[-1], "expected": "about 1"}, series[-6][0], "medium" if max(narrow) < 0.3 else "low",
+            "why it fails", candidates=("mode_collapse_partial", "generator_ill_conditioned", "critic_too_weak"),
+        )  # fmt: skip
     start = series[0][1]
     last = [value for _, value in series[-6:]]
     if start > 0 and sum(value > 4 * start for value in last) >= 4 and last[-1] > 1:
@@ -64,6 +71,18 @@ def overfitting(history: History) -> Iterator[Finding]:
             "critic_overfitting",
             f"Unseen rows score lower than training rows by {drops[len(drops) // 2]:.0%} of the gap from real to fake.",
             {"drop": drops[len(drops) // 2], "expected": "about 0"}, beyond[0].step, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def memorising(history: History) -> Iterator[Finding]:
+    """Samples lie far nearer to rows that were shown than to as many unseen ones: about equally near in sound runs."""
+    last = [w for w in history.windows if "nearer" in w.numbers][-6:]
+    near = [w for w in last if w.numbers["nearer"] < 0.5 and w.numbers["nearer_than_rows"] < 0.5]
+    if len(last) >= 4 and len(near) >= 4:
+        share = near[-1].numbers["nearer"]
+        yield Finding(
+            "generator_memorising", f"Samples lie {share:.2g} times as far from rows that were shown as from as many "
+            "unseen ones.", {"ratio": share, "expected": "about 1"}, near[0].step, "medium", "why it fails",
         )  # fmt: skip
 
 

@@ -156,6 +156,15 @@ def _geometric(counters: Counters) -> bool:
     return len(factors) >= 20 and max(factors) < 0.976 and max(factors) - min(factors) < 1e-3
 
 
+def _began_again(counters: Counters) -> tuple[int, float, float] | None:
+    """The step at which the rate rose at once as a state was loaded, and the rates before and after."""
+    for (_, before), (step, after) in pairwise(counters.rates):
+        near = any(abs(step - loaded) <= 1 for loaded in counters.loaded)
+        if near and step > 1 and after > 1.5 * before > 0 and after >= 0.99 * counters.top_rate:
+            return step, before, after
+    return None
+
+
 def _falling(counters: Counters, fell: int) -> int:
     """The first update after the last one at the largest rate."""
     top = max((step for step, rate in counters.rates if rate == counters.top_rate), default=0)
@@ -191,6 +200,13 @@ def rates(history: History) -> Iterator[Finding]:
                 f"The {name}'s optimiser has an attribute that says {wished:.3g}, and steps with the "
                 f"{counters.rate:.3g} of its parameter groups.",
                 {"rate": counters.rate, "expected": wished, "player": name, "exact": True}, 1, "high",
+            )  # fmt: skip
+        if (again := _began_again(counters)) is not None:
+            step, before, after = again
+            yield Finding(
+                "schedule_lost_on_resume", f"When the {name}'s optimiser was loaded at step {step}, its rate went from "
+                f"{before:.3g} back up to {after:.3g}.", {"rate": after, "expected": before, "player": name,
+                "exact": True}, step, "medium",
             )  # fmt: skip
         if counters.resets:
             yield Finding(
