@@ -334,7 +334,7 @@ def test_a_lazy_penalty_with_a_step_of_its_own_that_applies_nothing_is_detached(
         if step % 4 == 0:
             x = real.clone().requires_grad_()
             scores = s.d(x)
-            (g,) = torch.autograd.grad(scores.sum(), x, create_graph=graph)
+            (g,) = torch.autograd.grad(scores.sum(), x, retain_graph=True, create_graph=graph)
             s.opt_d.zero_grad()
             (4 * g.square().sum(1).mean() / 2 + 0 * scores[0]).sum().backward()
             s.opt_d.step()
