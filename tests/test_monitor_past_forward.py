@@ -305,8 +305,9 @@ def test_a_schedule_that_begins_again_as_a_state_is_loaded_is_lost_and_a_warm_re
 def test_samples_of_few_rows_again_and_again_are_memorised():
     rows = torch.randn(40, 6)
 
-    def run(g: nn.Module, steps: int = 60) -> list[str]:
-        s = Setting(g=g, d=mlp(6, 16, 1), held_out=torch.randn(200, 6))
+    def run(g: nn.Module, steps: int = 110) -> list[str]:
+        s = Setting(g=g, d=mlp(6, 16, 1), held_out=torch.randn(200, 6),
+                    sample=lambda: g(torch.randn(256, LATENT)))  # fmt: skip
         for p in g.parameters():
             p.requires_grad_(False)
         for _, z in s.updates(steps):

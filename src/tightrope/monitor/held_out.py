@@ -52,17 +52,16 @@ def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: 
         window.numbers |= {"held_out_drop": drop / between, "held_out_z": drop / error}
 
 
-def read_nearest(window: Window, found: Sequence[Judged], shown: Tensor, rows: Tensor) -> None:
+def read_nearest(window: Window, drawn: Tensor, shown: Tensor, rows: Tensor) -> None:
     """Write down how much nearer samples lie to rows that were shown than to as many unseen ones: ``nearer``, about 1.
 
     Args:
         window: Where it is written.
-        found: Calls of the critic in the window.
+        drawn: Samples, drawn as the user does ``[k, *shape]``: what is made in training may be made of real rows.
         shown: Rows that were shown as real lately ``[m, *shape]``.
         rows: Unseen rows ``[n, *shape]``.
     """
-    fakes = [one.call.x for one in found if one.role == "fake" and one.call.x is not None]
-    if not fakes or not fakes[-1].shape[1:] == rows.shape[1:] == shown.shape[1:]:
+    if not drawn.shape[1:] == rows.shape[1:] == shown.shape[1:]:
         return
     seen = torch.unique(shown.detach().float().flatten(1), dim=0)
     n = min(len(seen), len(rows), ROWS)
@@ -70,7 +69,7 @@ def read_nearest(window: Window, found: Sequence[Judged], shown: Tensor, rows: T
     spread, apart = float(a.std()), abs(float(a.mean()) - float(b.mean()))
     if n < 24 or apart > 0.3 * spread or not 0.7 < float(b.std()) / max(spread, 1e-12) < 1.4:
         return
-    x = fakes[-1].detach().to(seen).flatten(1)[:ROWS]
+    x = drawn.to(seen).flatten(1)[:ROWS]
     near, far = (float(torch.cdist(x, y.flatten(1)).amin(1).median()) for y in (a, b))
     own = float(torch.cdist(b.flatten(1), a).amin(1).median())
     if far > 0:

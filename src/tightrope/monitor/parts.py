@@ -8,24 +8,40 @@ again, so gradients at parameters are not explained; what arrives at its scores 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from tightrope.autodiff import in_functional_transform
 
-if TYPE_CHECKING:
-    from tightrope.monitor.capture import Call, Listener
-
 NODES = 20_000
+
+
+class Whole(Protocol):
+    """The listener to a network as a whole, whose calls chains of its parts join."""
+
+    player: str
+    module: nn.Module
+    calls: list[Any]
+    open: list[Any]
+    leaf_calls: int
+
+    def captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call as it begins."""
+
+    def returned(self, call: Any, tensor: Tensor) -> None:
+        """Keep what a call returned."""
+
+    def around(self, part: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> list[Any]:
+        """Hooks on a part."""
 
 
 class Chain:
     """Parts called one after the other, each on what came out of an earlier one."""
 
-    def __init__(self, call: Call, x: Tensor) -> None:
+    def __init__(self, call: Any, x: Tensor) -> None:
         self.call, self.given = call, x
         self.live: list[Tensor] = []
 
@@ -76,7 +92,7 @@ class Parts:
         chain: The latest one.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Whole) -> None:
         self._listener = weakref.ref(listener)
         self.wanted = False
         self.foreign: set[int] = set()
@@ -91,9 +107,11 @@ class Parts:
             handle.remove()
         self._handles = []
         self.forget()
-        for name, part in listener.module.named_modules() if on and self.wanted and listener else ():
+        if not on or not self.wanted or listener is None:
+            return
+        for name, part in listener.module.named_modules():
             if name and "parametrizations" not in name.split(".") and id(part) not in self.foreign:
-                self._handles += listener.around(part, self.before, self.after)  # type: ignore[union-attr]
+                self._handles += listener.around(part, self.before, self.after)
 
     def forget(self) -> None:
         """Drop what is held."""

@@ -70,8 +70,9 @@ class Reader:
             window.numbers["held_std"] = float(rows.float().std())
         if rows is not None and window.step >= 20:
             self._try("held-out rows", lambda: read_held_out(window, critic.network, critic.module, found, rows))
-            if len(self.recent.real):
-                self._try("nearest rows", lambda: read_nearest(window, found, self.recent.real.rows()[0], rows))
+            drawn, self.samples.drawn = self.samples.drawn, None
+            if drawn is not None and len(self.recent.real):
+                self._try("nearest rows", lambda: read_nearest(window, drawn, self.recent.real.rows()[0], rows))
 
     def _try(self, part: str, work: Callable[[], None]) -> None:
         """Read a part; one that fails says so, is left from then on, and takes no other along."""

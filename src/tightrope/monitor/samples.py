@@ -35,6 +35,7 @@ class Samples:
         self.live_start = sampled(players["generator"].module)
         self.ema_before = self.ema_start
         self.buffers_before = self._buffers()
+        self.drawn: Tensor | None = None
 
     def read(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         """Write down what the samples of a window say."""
@@ -128,6 +129,7 @@ class Samples:
             window.numbers |= {"sampled_mean": float(z.mean()), "sampled_std": float(z.std()),
                                "sampled_size": z.numel(), "sampled_in_training_mode": float(training)}  # fmt: skip
         if isinstance(drawn, Tensor):
+            self.drawn = drawn.detach()[: 2 * ROWS].float()
             window.numbers |= {"sampled_spread": _spread(_rows(drawn)), "sampled_rows": len(drawn)}
             if real is not None and drawn.shape[1:] == real.shape[1:]:
                 window.numbers["sampled_distance"] = _energy(_rows(real), _rows(drawn))

@@ -34,7 +34,11 @@ def distances(history: History) -> Iterator[Finding]:
             {"spread": narrow[-1], "expected": "about 1"}, series[-6][0], "medium", "why it fails",
             candidates=("critic_too_weak", "generator_step_too_large", "rotation_undamped"),
         )  # fmt: skip
-    if min(narrow) >= 0.05 and max(narrow) < min(0.5, 1.2 * min(narrow)) and series[-1][1] > 0.1:
+    if (
+        min(narrow) >= 0.05
+        and max(narrow) < min(0.5, 1.2 * min(narrow))
+        and series[-1][1] > max(0.1, 0.9 * series[-6][1])
+    ):
         yield Finding(
             "mode_collapse_partial",
             f"Samples differ {narrow[-1]:.2g} times as much from each other as real ones, and no more than before.",
@@ -76,6 +80,9 @@ def overfitting(history: History) -> Iterator[Finding]:
 
 def memorising(history: History) -> Iterator[Finding]:
     """Samples lie far nearer to rows that were shown than to as many unseen ones: about equally near in sound runs."""
+    others = sorted(value for _, value in history.series("other_share"))
+    if others and others[len(others) // 2] > 0.3:  # a generator that is given rows and told to keep to them
+        return
     last = [w for w in history.windows if "nearer" in w.numbers][-6:]
     near = [w for w in last if w.numbers["nearer"] < 0.5 and w.numbers["nearer_than_rows"] < 0.5]
     if len(last) >= 4 and len(near) >= 4:
