@@ -39,7 +39,12 @@ def optimizers(history: History) -> Iterator[Finding]:
             yield Finding(
                 "optimizer_other_player",
                 f"Two optimisers step the {_OTHER[name]} and none the {name}.",
-                {"optimisers": len(history.counters[_OTHER[name]].optimizers), "expected": 1, "player": name},
+                {
+                    "optimisers": len(history.counters[_OTHER[name]].optimizers),
+                    "expected": 1,
+                    "player": name,
+                    "exact": True,
+                },
                 1,
                 "medium",
             )
