@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from tightrope.monitor.capture import Call, Event, Listener, version_of
+from tightrope.monitor.capture import Call, Event, Listener
 from tightrope.monitor.ledger.columns import AXES, COSTS, KINDS, PACKED, Column, flat, gradients_at, pack_rows
 from tightrope.monitor.ledger.parameters import Account, account
 from tightrope.monitor.ledger.replay import CannotReplayError, pulled_back, refuse_foreign_hooks
@@ -50,8 +50,7 @@ def entries(calls: Sequence[Call], keep: Callable[[Event], bool]) -> Entries:
 
 def _ready(module: nn.Module, calls: Sequence[Call]) -> None:
     refuse_foreign_hooks(module)
-    now = version_of(module)
-    if any(call.weights != now for call in calls):
+    if any(call.stepped(module) for call in calls):
         raise CannotReplayError("the parameters have changed between the call and the step")
 
 
@@ -124,7 +123,8 @@ def critic_account(
     apart = any(
         one.role in ("fake", "joint") and not one.call.attached and any(one.call is c for c in calls) for one in found
     )
-    own = [call for call in calls if not call.attached] if apart else calls
+    asked = [one.call for one in found if one.role == "points"]
+    own = [call for call in calls if not (apart and call.attached) and all(call is not a for a in asked)]
     mine = of_critic([one for one in found if one.call.at > last_step], made, last_step)
     since = entries(own, lambda e: e.at > last_step and mine(e))
     points = [one for one in found if one.call.at > last_step and _asked(one.call)]
@@ -154,7 +154,12 @@ def critic_account(
         return columns
 
     def others() -> list[Column]:
-        return [c for one in points for c in _all_costs(module, one, leaves)]
+        squashed = []
+        for one in points if penalties else ():
+            words, cost = COSTS[penalties[0][0]]
+            vector = gradients_at(module, one.call, [cost], leaves.parameters, squashed=True)[0]
+            squashed.append(Column("kind", f"{words} of sigmoid(scores)", vector, at=one.call.at))
+        return [*(c for one in points for c in _all_costs(module, one, leaves)), *squashed]
 
     def leaked() -> list[Column]:
         rest = entries(

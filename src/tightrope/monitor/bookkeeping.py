@@ -126,7 +126,7 @@ def ends(player: Player, call: Call) -> Ends | None:
     if not last:
         return None
     found = []
-    for shift in (-SHIFT, SHIFT):
+    for shift in (-2 * SHIFT, -SHIFT, SHIFT, 2 * SHIFT):
         handle = last[-1].register_forward_hook(_Shifted(shift))
         try:
             with torch.no_grad():
@@ -134,10 +134,16 @@ def ends(player: Player, call: Call) -> Ends | None:
         finally:
             handle.remove()
         found.append([o.float() for o in outputs])
-    low, high = max(zip(*found, strict=True), key=lambda pair: float((pair[1] - pair[0]).abs().mean()))
+    lower, low, high, higher = max(zip(*found, strict=True), key=lambda each: float((each[2] - each[1]).abs().mean()))
     if bool((low == high).any()):
         return Ends(-SHIFT, SHIFT)
-    return Ends(min(float(low.min()), float(high.min())), max(float(low.max()), float(high.max())))
+    # an end is one that a shift twice as large does not move, however far off it lies and whatever it is scaled by
+    reach = float((high - low).abs().max())
+    free = [bool(((a - b).abs() > 1e-3 * reach).any()) for a, b in ((lower, low), (higher, high))]
+    if float((high - low).mean()) < 0:
+        free.reverse()
+    lowest, highest = min(float(low.min()), float(high.min())), max(float(low.max()), float(high.max()))
+    return Ends(-SHIFT if free[0] else lowest, SHIFT if free[1] else highest)
 
 
 def gain(player: Player, call: Call) -> float:
@@ -177,9 +183,13 @@ class _Shifted(Hook):
     def __init__(self, shift: float) -> None:
         self.shift = shift
 
-    def __call__(self, module: nn.Module, given: object, output: Tensor) -> Tensor:  # type: ignore[override]
-        """The output, shifted."""
-        return output + self.shift
+    def __call__(self, module: nn.Module, given: object, output: object) -> object:  # type: ignore[override]
+        """The output, shifted; of several tensors, as recurrent layers give, the first."""
+        if isinstance(output, Tensor):
+            return output + self.shift
+        if type(output) is tuple and output and isinstance(output[0], Tensor):
+            return (output[0] + self.shift, *output[1:])
+        return output
 
 
 def outside(real: Tensor, ends: Ends) -> float:
@@ -187,8 +197,8 @@ def outside(real: Tensor, ends: Ends) -> float:
     if ends.kind == "free" or real.numel() < 2:
         return 0.0
     margin = 0.05 * float(real.detach().float().std())
-    low = ends.low if ends.low > -400 else -float("inf")
-    high = ends.high if ends.high < 400 else float("inf")
+    low = ends.low if ends.kind != "above" else -float("inf")
+    high = ends.high if ends.kind != "rectified" else float("inf")
     values = real.detach().float()
     return float(((values < low - margin) | (values > high + margin)).float().mean())
 

@@ -8,7 +8,7 @@ loss that is really minimised whatever the network. Hooks return nothing, so no 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -17,8 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from tightrope.autodiff import in_functional_transform
+from tightrope.monitor.parts import Parts, not_used_by_others
+from tightrope.monitor.transforms import depth, outside, plain, visible
 
 Now = Callable[[], int]
+UNKNOWN = -1
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Call:
         autocast: Precision of autocast, None outside of it.
         values: A few of the network's weights, where it is stepped without an optimiser.
         cleared: The network's own ``.grad`` was empty or zero.
+        part: Not the network was called but parts of it, the first of them with this input.
         outputs: Tensors returned, detached.
         events: For each of them the gradients that arrived; at one that another is made of, also by way of that one.
         ends: For each of them whether no other is made of it.
@@ -79,6 +83,7 @@ class Call:
     cached: bool
     autocast: torch.dtype | None
     cleared: bool = False
+    part: bool = False
     values: Tensor | None = None
     outputs: list[Tensor] = field(default_factory=list)
     events: list[list[Event]] = field(default_factory=list)
@@ -88,6 +93,10 @@ class Call:
     def intact(self) -> bool:
         """Whether inputs and outputs hold what they held at the call."""
         return all(tensor._version == version for tensor, version in self._versions)
+
+    def stepped(self, module: nn.Module) -> bool:
+        """Whether the network's parameters were written to since; not known of weights given from outside."""
+        return self.weights not in (UNKNOWN, version_of(module))
 
     def remember(self, *tensors: Tensor) -> None:
         """Note the version counters of tensors that :meth:`intact` then compares."""
@@ -109,7 +118,7 @@ def tensors_in(thing: Any) -> Iterator[Tensor]:
 def without_graph(thing: Any) -> Any:
     """The same nest with detached tensors; storages and version counters are shared."""
     if isinstance(thing, Tensor):
-        return thing.detach()
+        return plain(thing)
     if isinstance(thing, (list, tuple)) and type(thing) in (list, tuple):
         return type(thing)(without_graph(part) for part in thing)
     if isinstance(thing, dict):
@@ -149,7 +158,8 @@ class Listener:
         self.swapped = self.by_hand = False
         self.spent = 0.0
         self._first = next(iter(module.parameters()), None)
-        self._open: list[Call] = []
+        self.open: list[Call] = []
+        self.parts = Parts(self)
         self._counting = module.register_forward_pre_hook(self._weak("_before"), with_kwargs=True)
         self._capturing: Any = None
 
@@ -169,14 +179,36 @@ class Listener:
 
         return Hook(hook)
 
+    def around(self, part: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> list[Any]:
+        """Hooks on a part of the network, which do nothing on copies of it."""
+        held, first, last = weakref.ref(self), weakref.WeakMethod(before), weakref.WeakMethod(after)
+
+        def begun(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
+            listener, call = held(), first()
+            if listener is not None and call is not None and not listener.busy and module is part:
+                listener._guard(lambda: call(module, args, kwargs))
+
+        def ended(module: nn.Module, args: Any, output: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
+            listener, call = held(), last()
+            if listener is not None and call is not None and not listener.busy and module is part:
+                listener._guard(lambda: call(module, output))
+
+        return [part.register_forward_pre_hook(Hook(begun), with_kwargs=True), part.register_forward_hook(Hook(ended))]
+
     def listen(self, on: bool) -> None:
         """Begin or end capturing; calls are counted in any case."""
         self.listening = on
         if on and self._capturing is None:
             self._capturing = self.module.register_forward_hook(self._weak("_after"))
+            self.parts.listen(True)
         elif not on and self._capturing is not None:
             self._capturing.remove()
             self._capturing = None
+            self.parts.listen(False)
 
     def close(self) -> None:
         """Take the hooks off."""
@@ -185,17 +217,20 @@ class Listener:
 
     def forget(self) -> None:
         """Drop what was captured."""
-        self.calls, self._open, self.missed = [], [], 0
+        self.calls, self.open, self.missed = [], [], 0
+        self.parts.forget()
 
     def _before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.count += 1
-        if in_functional_transform():
+        self.parts.chain = None
+        inside = in_functional_transform()
+        if inside and not visible(list(tensors_in((args, kwargs)))):
             self.missed += 1
             self.transformed += 1
             return
-        self.swapped |= next(iter(self.module.parameters()), None) is not self._first
-        self._open.append(self._captured(args, kwargs))
-        self.leaf_calls += self._open[-1].leaf
+        self.swapped |= not inside and next(iter(self.module.parameters()), None) is not self._first
+        self.open.append(self.captured(args, kwargs))
+        self.leaf_calls += self.open[-1].leaf
 
     def _count(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.count += 1
@@ -204,48 +239,57 @@ class Listener:
             if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
                 self.leaf_calls += 1
 
-    def _captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        given = list(tensors_in((args, kwargs)))
-        x = next((t for t in given if t.is_floating_point()), None)
-        device = x.device if x is not None else torch.device("cpu")
-        random = [torch.get_rng_state()]
-        if device.type == "cuda":
-            random.append(torch.cuda.get_rng_state(device))
+    def captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """A call as it begins."""
+        first = next((t for t in tensors_in((args, kwargs)) if t.is_floating_point()), None)
+        leaf = first is not None and first.requires_grad and first.is_leaf
+        attached = first is not None and first.requires_grad and not leaf
+        x, device = (None, torch.device("cpu")) if first is None else (plain(first), first.device)
+        inside = in_functional_transform()
+        with outside():
+            random = [torch.get_rng_state()]
+            if device.type == "cuda":
+                random.append(torch.cuda.get_rng_state(device))
+            buffers = {name: plain(buffer).clone() for name, buffer in self.module.named_buffers()}
         call = Call(
             player=self.player,
             at=self._now(),
             args=without_graph(args),
             kwargs=without_graph(kwargs),
-            x=None if x is None else x.detach(),
-            leaf=x is not None and x.requires_grad and x.is_leaf,
-            attached=x is not None and x.requires_grad and not x.is_leaf,
+            x=x,
+            leaf=leaf,
+            attached=attached,
             grad=torch.is_grad_enabled(),
             training=[m.training for m in self.module.modules()],
             random=tuple(random),
-            buffers={name: buffer.detach().clone() for name, buffer in self.module.named_buffers()},
-            weights=version_of(self.module),
+            buffers=buffers,
+            weights=UNKNOWN if inside else version_of(self.module),
             cached=nn.utils.parametrize._cache_enabled > 0,
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
-            cleared=cleared(self.module),
-            values=few_of(self.module) if self.by_hand else None,
+            cleared=not inside and cleared(self.module),
+            values=few_of(self.module) if self.by_hand and not inside else None,
         )
-        call.remember(*(t.detach() for t in given))
+        call.remember(*tensors_in((call.args, call.kwargs)))
         return call
 
     def _after(self, args: tuple[Any, ...], output: Any) -> None:
-        if not self._open:
+        if not self.open:
             return
-        call = self._open.pop()
+        call = self.open.pop()
         given = [tensor for tensor in tensors_in(output) if tensor.is_floating_point()]
         call.ends = not_used_by_others(given)
         for tensor in given:
-            call.outputs.append(tensor.detach())
-            arrived: list[Event] = []
-            call.events.append(arrived)
-            if tensor.requires_grad:
-                tensor.register_hook(self._arriving(arrived))
+            self.returned(call, tensor)
         call.remember(*call.outputs)
         self.calls.append(call)
+
+    def returned(self, call: Call, tensor: Tensor) -> None:
+        """Keep what a call returned, and listen for what comes back to it."""
+        call.outputs.append(plain(tensor))
+        arrived: list[Event] = []
+        call.events.append(arrived)
+        if tensor.requires_grad:
+            tensor.register_hook(self._arriving(arrived))
 
     def _arriving(self, arrived: list[Event]) -> Callable[[Tensor], None]:
         held = weakref.ref(self)
@@ -254,26 +298,13 @@ class Listener:
             listener = held()
             if listener is not None and not listener.busy:
                 began = perf_counter()
-                task = torch._C._current_graph_task_id()
-                arrived.append(Event(gradient.detach(), torch.is_grad_enabled(), listener._now(), task))
+                task, levels = torch._C._current_graph_task_id(), depth(gradient)
+                graph = levels > 1 if in_functional_transform() else torch.is_grad_enabled()
+                if levels >= 0:
+                    arrived.append(Event(plain(gradient), graph, listener._now(), task))
                 listener.spent += perf_counter() - began
 
         return hook
-
-
-def not_used_by_others(tensors: Sequence[Tensor]) -> list[bool]:
-    """For each tensor whether no other one was computed from it; of a tensor given twice each counts."""
-    if sum(t.requires_grad for t in tensors) < 2:
-        return [True] * len(tensors)
-    own = {(t.grad_fn, t.output_nr) for t in tensors if t.grad_fn is not None}
-    open_, met, used = [node for node, _ in own], set[Any](), set[Any]()
-    while open_ and len(met) < 50_000:
-        node = open_.pop()
-        if node not in met:
-            met.add(node)
-            used |= own.intersection(node.next_functions)
-            open_ += [before for before, _ in node.next_functions if before is not None]
-    return [(t.grad_fn, t.output_nr) not in used for t in tensors]
 
 
 def cleared(module: nn.Module) -> bool:

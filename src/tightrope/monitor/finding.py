@@ -144,6 +144,8 @@ class Diagnosis(Sequence[Finding]):
         """In a few words; not healthy where the finding that says so is of low confidence."""
         if not self.healthy:
             return "something is wrong"
+        if any(f.cause in ("unknown_trouble", "no_progress") for f in self.findings):
+            return "no cause was found, but samples do not come closer to the data"
         unsure = any(f.cause == "healthy" and f.confidence == "low" for f in self.findings)
         return "nothing wrong was seen, but not all could be looked at" if unsure else "healthy so far"
 
@@ -169,7 +171,7 @@ class Diagnosis(Sequence[Finding]):
 
 
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """One finding per cause: low ones last, then by kind of evidence, by confidence, in the order they were met."""
+    """One finding per cause: low ones last, exact evidence before averages, then by rank, confidence, as they came."""
     best: dict[str, Finding] = {}
     for finding in findings:
         held = best.get(finding.cause)
@@ -178,5 +180,6 @@ def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(best.values(), key=_order))
 
 
-def _order(finding: Finding) -> tuple[bool, int, int]:
-    return finding.confidence == "low", finding.rank, CONFIDENCES.index(finding.confidence)
+def _order(finding: Finding) -> tuple[bool, bool, int, int]:
+    low, exact = finding.confidence == "low", bool(finding.evidence.get("exact"))
+    return low, not exact, finding.rank, CONFIDENCES.index(finding.confidence)

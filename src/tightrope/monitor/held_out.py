@@ -34,6 +34,10 @@ def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: 
         return
     if rows.shape[1:] != seen["real"].shape[1:]:
         return
+    passed = seen["real"].float()
+    gap, spread = float(rows.float().mean()) - float(passed.mean()), float(passed.std())
+    if abs(gap) > 0.3 * spread or not 0.7 < float(rows.float().std()) / max(spread, 1e-12) < 1.4:
+        return  # of another scale than what the critic is shown
     chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()].to(seen["real"])
     try:
         refuse_foreign_hooks(module)
@@ -42,10 +46,34 @@ def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: 
             real, fake, held = (_scored(network, x[:ROWS]) for x in (seen["real"], seen["fake"], chosen))
     except (CannotReplayError, RuntimeError, ValueError, TypeError):
         return
-    gap, drop = float(real.mean() - fake.mean()), float(real.mean() - held.mean())
+    between, drop = float(real.mean() - fake.mean()), float(real.mean() - held.mean())
     error = float((real.var() / len(real) + held.var() / len(held)).sqrt())
-    if gap > 0 and error > 0:
-        window.numbers |= {"held_out_drop": drop / gap, "held_out_z": drop / error}
+    if between > 0 and error > 0:
+        window.numbers |= {"held_out_drop": drop / between, "held_out_z": drop / error}
+
+
+def read_nearest(window: Window, drawn: Tensor, shown: Tensor, rows: Tensor) -> None:
+    """Write down how much nearer samples lie to rows that were shown than to as many unseen ones: ``nearer``, about 1.
+
+    Args:
+        window: Where it is written.
+        drawn: Samples, drawn as the user does ``[k, *shape]``: what is made in training may be made of real rows.
+        shown: Rows that were shown as real lately ``[m, *shape]``.
+        rows: Unseen rows ``[n, *shape]``.
+    """
+    if not drawn.shape[1:] == rows.shape[1:] == shown.shape[1:]:
+        return
+    seen = torch.unique(shown.detach().float().flatten(1), dim=0)
+    n = min(len(seen), len(rows), ROWS)
+    a, b = seen[torch.linspace(0, len(seen) - 1, n).long()], rows[torch.linspace(0, len(rows) - 1, n).long()].to(seen)
+    spread, apart = float(a.std()), abs(float(a.mean()) - float(b.mean()))
+    if n < 24 or apart > 0.3 * spread or not 0.7 < float(b.std()) / max(spread, 1e-12) < 1.4:
+        return
+    x = drawn.to(seen).flatten(1)[:ROWS]
+    near, far = (float(torch.cdist(x, y.flatten(1)).amin(1).median()) for y in (a, b))
+    own = float(torch.cdist(b.flatten(1), a).amin(1).median())
+    if far > 0:
+        window.numbers |= {"nearer": near / far, "nearer_than_rows": near / max(own, 1e-12)}
 
 
 def _scored(network: nn.Module, x: Tensor) -> Tensor:

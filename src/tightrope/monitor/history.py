@@ -32,7 +32,7 @@ class Ends:
     @property
     def kind(self) -> str:
         """``"free"``, ``"probability"`` (0..1), ``"rectified"`` (0..), ``"bounded"`` or ``"above"`` bounded only."""
-        below, above = self.low < -400, self.high > 400
+        below, above = self.low <= -1000, self.high >= 1000
         if below and above:
             return "free"
         if above:
@@ -59,7 +59,8 @@ class History:
         places: From where to go on once a cause is mended, by cause: what copies of the mended training said.
         cycles: Calls of ``monitor.step``.
         points: Calls of the critic at leaves that require a gradient, as penalties make them.
-        transformed: Calls of the critic inside function transforms, where nothing is captured.
+        transformed: Calls of the critic inside function transforms in which nothing could be captured.
+        problems: Parts of the reading that failed, with why.
     """
 
     claim: Claim | None
@@ -75,6 +76,7 @@ class History:
     cycles: int = 0
     points: int = 0
     transformed: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
 
     def add(self, window: Window) -> None:
         """Keep a window; of very many the first and the last ones."""

@@ -117,6 +117,9 @@ class Monitor:
                 raise UserTypeError(f"Expected the {name} as a module, got a {type(network).__name__}; pass it itself.")
             listener = Listener(name, module, self._tick, self._capture)
             self.players[name] = Player(name, network, module, listener, claimed.get(name, ()))
+        own = [set(map(id, player.module.modules())) for player in self.players.values()]
+        for player in self.players.values():
+            player.listener.parts.foreign = own[0] & own[1]
         self.history = History(*said, told=bool(claimed))
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
         self.recent, self.held_out = self._observer.reader.recent, held_out
@@ -220,6 +223,9 @@ class Monitor:
     def _ended(self, real: Any, z: Any, labels: Any) -> None:
         for player in self.players.values():
             self._observer.count_cycle(player)
+        if self.failures.keys() & {"optimizer", "capture"}:  # steps or calls are missing: windows would tell tales
+            self._observer.abandon()
+            return
         if self._observer.open:
             self._observer.end(self.steps, real, z, labels)
             self._next = self._following()

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.accounts import Leaves, critic_account, generator_account
-from tightrope.monitor.capture import few_of, version_of
+from tightrope.monitor.capture import few_of
+from tightrope.monitor.cycle import phases
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.passes import BOTH, classes, turned
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
 from tightrope.monitor.readings import Reader
 from tightrope.monitor.roles import Judged, StepMark, judged
+from tightrope.monitor.shares import of_generator
 from tightrope.monitor.steps import by_hand
 from tightrope.monitor.window import PlayerWindow, Window
 
@@ -82,8 +84,17 @@ class Observer:
         if cleared:
             self.window.numbers["critic_cleared"] = float(any(cleared))
         self._quiet(lambda: self.reader.read(self.window, self.marks, real, z, labels))
+        self._want_parts()
         self.history.add(self.window)
         self.abandon()
+
+    def _want_parts(self) -> None:
+        """From the next window on listen to the networks' parts, if a player was stepped and nothing of it was seen."""
+        silent = any(self.window.player(name).steps and self.window.player(name).fit is None for name in self.players)
+        made = self.players["generator"].listener.calls
+        if silent or (self.window.generator.steps and not made):
+            for player in self.players.values():
+                player.listener.parts.wanted = True
 
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""
@@ -115,8 +126,8 @@ class Observer:
         held = self._holds(optimizer)
         for name in held.claimed:
             counters = self.players[name].counters
-            counters.other_parameters += any(other != name for other in held.own)
-            counters.stale += name not in held.own
+            counters.other_parameters += any(other not in held.claimed for other in held.own)
+            counters.stale += name not in held.own and (held.foreign > 0 or len(held.claimed) == 1)
         if not held.own:
             self._stranger(optimizer)
         for name, parameters in held.own.items():
@@ -167,7 +178,12 @@ class Observer:
         counters = player.counters
         counters.steps += 1
         counters.cycle += 1
+        held = id(optimizer.state)
+        if counters.states.get(id(optimizer), -1 if counters.states else held) != held:
+            counters.loaded.append(self.history.cycles)
+        counters.states[id(optimizer)] = held
         counters.optimizers.add(id(optimizer))
+        counters.adaptive = any("betas" in group for group in groups)
         rate = rate_of(groups)
         if counters.first_rate is None:
             counters.first_rate = rate
@@ -198,6 +214,7 @@ class Observer:
         seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
         if player.name == "generator":
             self._turned()
+            self._shares()
         else:
             self.window.numbers.pop("weight_high", None)
             bookkeeping.weights(player, self.window)
@@ -271,7 +288,7 @@ class Observer:
         critic, made = self.players["critic"], self.players["generator"].listener.calls
         since = max((mark.at for mark in self.marks), default=-1)
         pending = [call for call in critic.listener.calls if call.at > since]
-        if not any(c.attached for c in pending) or any(c.weights != version_of(critic.module) for c in pending):
+        if not any(c.attached for c in pending) or any(c.stepped(critic.module) for c in pending):
             return
         if BOTH not in classes([Judged(call) for call in pending], made, since).values():
             return
@@ -281,6 +298,17 @@ class Observer:
             self._quiet(lambda: self._turning(turned(critic.module, found, made, since)))
         except (CannotReplayError, RuntimeError):
             return
+
+    def _shares(self) -> None:
+        """Note what share of the generator's gradient came through the critic, before either is changed."""
+        critic, made = self.players["critic"].listener.calls, self.players["generator"].listener.calls
+        since = max((mark.at for mark in self.marks), default=-1)
+        found = judged([call for call in critic if call.at > since], made, None, self.marks)
+        kinds = classes(found, made, since)
+        if BOTH in kinds.values() or not any(one.call.attached for one in found):
+            return
+        entries = phases(found, made, [*self.marks, StepMark("generator", 2**62)])["generator"]
+        self._quiet(lambda: self.reader.shares(self.window, of_generator(entries, kinds), since))
 
     def _turning(self, found: tuple[float, float] | None) -> None:
         if found is not None:

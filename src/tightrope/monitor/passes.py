@@ -44,6 +44,23 @@ def of_critic(found: Sequence[Judged], made: Sequence[Call], after: int) -> Call
     kinds = classes(found, made, after)
     if set(kinds.values()) <= {"generator"}:  # real and generated samples in one batch, with a graph
         return lambda e: True
+    of_fakes = {
+        e.task for one in found if one.role in ("fake", "joint") for arrived in one.call.events for e in arrived
+    }
+    if not any(kinds.get(task) == "critic" for task in of_fakes):
+        first = (
+            min(
+                (e.at, e.task)
+                for call in made
+                for arrived in call.events
+                for e in arrived
+                if e.at > after and kinds.get(e.task) == "generator"
+            )
+            if "generator" in kinds.values()
+            else None
+        )
+        if first is not None:  # halves backpropagated one by one, generated samples not detached: its fake half
+            kinds[first[1]] = "critic"
     return lambda e: kinds.get(e.task) != "generator"
 
 

@@ -34,6 +34,9 @@ class Counters:
         optimizers: Identities of those that stepped it.
         resets_at: When it fell back last.
         wished: A rate that was set where no step looks for it.
+        loaded: Updates at which the state of one of its optimisers was exchanged, or another optimiser took over.
+        states: Identity of the state that each of its optimisers held at its last step, by that of the optimiser.
+        adaptive: Its optimiser divides gradients by their size, as Adam does.
         functional: It was called with other weights than its own.
     """
 
@@ -51,6 +54,9 @@ class Counters:
     optimizers: set[int] = field(default_factory=set)
     resets_at: int = 0
     wished: float | None = None
+    loaded: list[int] = field(default_factory=list)
+    states: dict[int, int] = field(default_factory=dict)
+    adaptive: bool = False
     functional: bool = False
 
 

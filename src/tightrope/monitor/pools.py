@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -39,6 +39,37 @@ def _standing(shown: Tensor, passed: Tensor) -> float:
     return float((x * y).sum() / (x.norm() * y.norm()).clamp(min=1e-12)) * x.numel() ** 0.5
 
 
+def _turned(x: Tensor) -> Iterator[Tensor]:
+    """Rows with their channels or axes in other orders."""
+    if x.dim() > 1 and x.shape[1] > 1:
+        orders = permutations(range(x.shape[1])) if x.shape[1] <= 4 else [tuple(range(x.shape[1]))[::-1]]
+        yield from (x[:, list(order)] for order in orders)
+    for axes in permutations(range(1, x.dim())) if 2 < x.dim() <= 4 else ():
+        turned = x.permute(0, *axes)
+        yield turned if turned.shape == x.shape else turned.reshape(x.shape)
+        if sorted(turned.shape[1:]) == sorted(x.shape[1:]):
+            yield x.reshape(turned.shape).permute(0, *(axes.index(k) + 1 for k in range(1, x.dim())))
+
+
+def shifted(shown: Tensor, passed: Tensor) -> str:
+    """In which way all rows were moved along their axes, flipped, or exchanged with each other's; empty if in none."""
+    x, y = passed.detach().to(shown), shown.detach()
+    if x.dim() < 2 or torch.equal(x, y) or not torch.equal(x[:1].flatten().sort()[0], y[:1].flatten().sort()[0]):
+        return ""
+    for axis in range(1, x.dim()):
+        if torch.equal(x.flip(axis), y):
+            return f"flipped along axis {axis}"
+        for by in range(1, min(x.shape[axis], 65)):
+            if torch.equal(x[:1].roll(by, axis), y[:1]) and torch.equal(x.roll(by, axis), y):
+                return f"rolled by {by} along axis {axis}"
+    return ""
+
+
+def part_of(passed: Tensor, n: int) -> list[Tensor]:
+    """The batch that was passed in pieces of the length of what was shown: micro-batches."""
+    return list(passed.split(n)) if 0 < n < len(passed) and len(passed) % n == 0 else [passed]
+
+
 def changed(shown: Tensor, passed: Tensor) -> tuple[str, float, float]:
     """How the critic's batch is made of the one that was passed: ``"order"`` of channels or axes, ``"scale"``, or not.
 
@@ -52,11 +83,7 @@ def changed(shown: Tensor, passed: Tensor) -> tuple[str, float, float]:
     x, y = passed.detach().to(shown), shown.detach()
     if torch.equal(x, y):
         return "", 1.0, 0.0
-    if x.dim() > 1 and x.shape[1] > 1:
-        orders = permutations(range(x.shape[1])) if x.shape[1] <= 4 else [tuple(range(x.shape[1]))[::-1]]
-        if any(torch.equal(x[:, list(order)], y) for order in orders):
-            return "order", 1.0, 0.0
-    if x.dim() > 2 and x.shape[-1] == x.shape[-2] and torch.equal(x.transpose(-1, -2), y):
+    if any(torch.equal(turned, y) for turned in _turned(x)):
         return "order", 1.0, 0.0
     a, b = x.flatten().double(), y.flatten().double()
     centred = a - a.mean()
@@ -144,7 +171,7 @@ class Pools:
         numbers["features"] = batch[0].numel()
         if len(x) > 1:
             self.means, self.within = [*self.means, x.mean(0)][-40:], [*self.within, x.var(0)][-40:]
-            self.sizes = [*self.sizes, len(x)][-40:]
+            self.sizes = [*self.sizes, len(torch.unique(sums))][-40:]  # repeated rows tell no more than one
         if len(self.means) >= 5:
             numbers["order"] = self._order()
 
@@ -166,16 +193,28 @@ class Pools:
         if shown and real is not None:
             window.numbers["real_changed"] = float(not any(one.exact for one in shown))
             last = shown[-1].call.x
-            if last is not None and last.shape == real.shape and not any(one.exact for one in shown):
-                kind, factor, shift = changed(last, real)
-                window.numbers |= {"shown_order": float(kind == "order"), "shown_scaled": float(kind == "scale"),
-                                   "shown_factor": factor, "shown_shift": shift}  # fmt: skip
-                self.standings.append(_standing(last, real))
-                pooled = sum(self.standings) / len(self.standings) ** 0.5 > 6
-                window.numbers["real_noise"] = _noise(last, real) if pooled or related(last, real) else -1.0
+            if last is not None and last.shape[1:] == real.shape[1:] and not any(one.exact for one in shown):
+                self._other(window, last, real)
         own = [one for one in fakes if not one.call.attached] or fakes
         if own:
             window.numbers["fake_changed"] = float(not any(one.exact for one in own))
+
+    def _other(self, window: Window, last: Tensor, real: Tensor) -> None:
+        """How what the critic is shown as real differs from the batch that was passed, or from a piece of it."""
+        for part in part_of(real, len(last)):
+            if part.shape != last.shape:
+                continue
+            kind, factor, shift = changed(last, part)
+            window.numbers |= {"shown_order": float(kind == "order"), "shown_scaled": float(kind == "scale"),
+                               "shown_factor": factor, "shown_shift": shift}  # fmt: skip
+            if way := shifted(last, part) if kind != "order" else "":
+                window.words["shown_moved"] = way
+            if kind or way:
+                return
+        if last.shape == real.shape:
+            self.standings.append(_standing(last, real))
+            pooled = sum(self.standings) / len(self.standings) ** 0.5 > 6
+            window.numbers["real_noise"] = _noise(last, real) if pooled or related(last, real) else -1.0
 
     def _judged_as(self, window: Window, found: Sequence[Judged], real: Tensor | None, labels: Any) -> None:
         """Whether samples are judged under the classes that they were made with, or passed with."""

@@ -12,20 +12,20 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import phases, scored
-from tightrope.monitor.held_out import read_held_out
+from tightrope.monitor.cycle import Entries, phases, scored
+from tightrope.monitor.held_out import read_held_out, read_nearest
 from tightrope.monitor.history import History
-from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
+from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
 from tightrope.monitor.passes import BOTH, owners, spans, steps_next
+from tightrope.monitor.places import where
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
 from tightrope.monitor.recent import Recent
-from tightrope.monitor.roles import Judged, StepMark, judged, of_losses, probes, where
+from tightrope.monitor.roles import Judged, StepMark, judged, of_losses, probes
 from tightrope.monitor.samples import Samples
+from tightrope.monitor.shares import shares
 from tightrope.monitor.window import Window
-
-Entries = Sequence[tuple[Judged, list[list[Event]]]]
 
 
 class Reader:
@@ -53,22 +53,35 @@ class Reader:
         found = judged(critic.listener.calls, generator.listener.calls, real, marks)
         turned = window.numbers.get("turned") if window.numbers.get("turned_left", 1.0) < 0.01 else None
         split = phases(found, generator.listener.calls, marks, turned)
-        self._modes(window)
-        self._reach(found)
-        self._connection(window, found, marks)
-        self._heard(window, found, marks)
-        self._fits(window, found, split)
-        self._points(window, found, real)
-        self._coupling(window, found, split)
-        self._shares(window, split["generator"])
-        self.pools.read(window, found, real, z, labels, generator.listener.calls)
-        self.samples.read(window, found, real)
-        self.recent.take(found, self._outputs([one.call for one, _ in split["critic"]]))
+        critic_calls = [one.call for one, _ in split["critic"]]
+        self._try("modes", lambda: self._modes(window))
+        self._try("reach", lambda: self._reach(found))
+        self._try("connection", lambda: self._connection(window, found, marks))
+        self._try("gradients at the scores", lambda: self._heard(window, found, marks))
+        self._try("losses", lambda: self._fits(window, found, split))
+        self._try("penalty", lambda: self._points(window, found, real))
+        self._try("coupling", lambda: self._coupling(window, found, split))
+        self._try("shares", lambda: self.shares(window, split["generator"]))
+        self._try("data", lambda: self.pools.read(window, found, real, z, labels, generator.listener.calls))
+        self._try("samples", lambda: self.samples.read(window, found, real))
+        self._try("rows", lambda: self.recent.take(found, self._outputs(critic_calls)))
         window.numbers["critic_calls"] = len(found)
-        if self.held_out is not None and window.numbers.get("shown_scaled") == 1.0:
-            window.numbers["held_std"] = float(self.held_out.float().std())
-        if self.held_out is not None and window.step >= 20:
-            read_held_out(window, critic.network, critic.module, found, self.held_out)
+        if (rows := self.held_out) is not None and window.numbers.get("shown_scaled") == 1.0:
+            window.numbers["held_std"] = float(rows.float().std())
+        if rows is not None and window.step >= 20:
+            self._try("held-out rows", lambda: read_held_out(window, critic.network, critic.module, found, rows))
+            drawn, self.samples.drawn = self.samples.drawn, None
+            if drawn is not None and len(self.recent.real):
+                self._try("nearest rows", lambda: read_nearest(window, drawn, self.recent.real.rows()[0], rows))
+
+    def _try(self, part: str, work: Callable[[], None]) -> None:
+        """Read a part; one that fails says so, is left from then on, and takes no other along."""
+        if part in self.history.problems:
+            return
+        try:
+            work()
+        except Exception as problem:  # whatever a network, a function or rows of the user's may bring
+            self.history.problems[part] = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:200]}"
 
     def _modes(self, window: Window) -> None:
         for name, player in self.players.items():
@@ -200,8 +213,9 @@ class Reader:
         points = [one for one in found if one.call.leaf or one.call.attached]
         asked = [one for one in points if any(probes(arrived) for arrived in one.call.events)]
         window.numbers["points"] = len(asked)
+        made = self.players["generator"].listener.calls
         if asked:
-            places = {one.call.at: where(one, found, real) for one in asked}
+            places = {one.call.at: where(one, found, real, made) for one in asked}
             window.words["place"] = places[asked[0].call.at]
             window.critic.accounts = [replace(a, place=places.get(a.at, "")) for a in window.critic.accounts]
             graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]
@@ -215,41 +229,13 @@ class Reader:
             window.numbers["joint"] = float(all(own))
             window.numbers["joint_differs"] = float(bool(other) and any(own) != any(other))
 
-    def _shares(self, window: Window, entries: Entries) -> None:
-        """How much of the gradient at the samples came through the critic: the rest is from other terms."""
-        critic, listener = self.players["critic"], self.players["generator"].listener
-        usable = [(one, events) for one, events in entries if one.exact and one.source is not None]
-        if len(usable) != 1 or len(entries) != 1 or window.critic.silent or not self._share_due():
+    def shares(self, window: Window, entries: Entries, after: int | None = None) -> None:
+        """How much of the gradient at the samples came through the critic, while it is as it was in its calls."""
+        if "cut" in window.numbers or not self._share_due() or not entries:
             return
-        one, events = usable[0]
-        source = one.source
-        assert source is not None and one.call.x is not None
-        arrived = [e for k, _ in enumerate(source.outputs) for e in source.events[k] if e.at >= min(
-            e.at for part in events for e in part)]  # fmt: skip
-        if not arrived or source not in listener.calls:
-            return
-        total = torch.stack([e.value for e in arrived]).sum(0)
-        chosen = self._outputs([one.call])
-        sums = [torch.stack([e.value for e in part]).sum(0) if part and k in chosen else None
-                for k, part in enumerate(events)]  # fmt: skip
-        try:
-            refuse_foreign_hooks(critic.module)
-            if one.call.weights != sum(p._version for p in critic.module.parameters()):
-                return
-            through = input_slope(critic.module, one.call, sums).to(total.dtype)
-        except (CannotReplayError, RuntimeError):
-            return
-        scale = sums[chosen[0]] if len(chosen) == 1 else None
-        if scale is not None and len(scale) == len(through):
-            weight = scale.flatten(1).sum(1).abs() if scale.dim() > 1 else scale.abs()
-            used = weight > 1e-12
-            if bool(used.any()):
-                window.numbers["slope"] = float((through.flatten(1).norm(dim=1)[used] / weight[used]).median())
-        size = float(total.norm())
-        if through.shape == total.shape and size > 0:
-            other = float((total - through).norm())
-            window.numbers["other_share"] = other / max(other + float(through.norm()), 1e-30)
-        window.numbers["cut"] = float(size == 0.0 and bool(through.any()))
+        critic, made = self.players["critic"], self.players["generator"].listener.calls
+        since = min(e.at for _, events in entries for part in events for e in part) - 1 if after is None else after
+        window.numbers |= shares(critic.module, entries, made, self._outputs, since)
 
     def _share_due(self) -> bool:
         known = [value for _, value in self.history.series("other_share")]

@@ -135,7 +135,7 @@ class Recent:
         """
         taken: set[int] = set()
         for one in found:
-            if one.call.x is None or not one.call.intact() or not len(one.call.x):
+            if one.call.x is None or one.call.part or not one.call.intact() or not len(one.call.x):
                 continue
             if one.role in ("real", "joint"):
                 form, rows = Form.of(one.call)
@@ -146,7 +146,14 @@ class Recent:
                 self.forms["critic"], self.joint = form, one.role == "joint"
                 self.real.add(rows)
             made = one.source
-            if made is not None and id(made) not in taken and made.x is not None and made.intact() and len(made.x):
+            if (
+                made is not None
+                and not made.part
+                and id(made) not in taken
+                and made.x is not None
+                and made.intact()
+                and len(made.x)
+            ):
                 taken.add(id(made))
                 self.forms["generator"], rows = Form.of(made)
                 self.latents.add(rows)

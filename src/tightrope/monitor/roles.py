@@ -81,6 +81,8 @@ def judged(
     found: list[Judged] = []
     pairs: set[int] = set()
     for call in critic:
+        if call.part and not any(o.numel() <= 4 * len(o) for o in call.outputs if o.dim()):
+            continue  # parts that give features and no scores
         one = Judged(call)
         found.append(one)
         if call.x is None:
@@ -92,6 +94,9 @@ def judged(
             one.role = "points"
             continue
         _place(one, generator, real)
+        bent = any(e.graph and not _alike(e.value) for arrived in call.events for e in arrived)
+        if call.leaf and bent and not one.exact and one.role != "joint":  # a penalty on a function of the scores
+            one.role, one.source = "points", None
     steps = [mark.at for mark in marks if mark.player == "critic"]
     groups: dict[int, list[Judged]] = {}
     for one in found:
@@ -130,6 +135,10 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
     x = one.call.x
     assert x is not None
     made = [(call, y) for call in reversed(generator) for y in call.outputs if y.dim() and y.shape[1:] == x.shape[1:]]
+    if one.call.part and not made:  # parts are given rows that a method has flattened
+        made = [(call, y.flatten(1)) for call in reversed(generator) for y in call.outputs if y.dim() > 2 == x.dim()]
+        made = [(call, y) for call, y in made if y.shape[1:] == x.shape[1:]]
+        real = real.flatten(1) if real is not None and real.dim() > 2 == x.dim() else real
     for call, y in made:
         if same(x, y):
             one.role, one.source, one.exact = "fake", call, True
@@ -185,7 +194,8 @@ def same(x: Tensor, y: Tensor) -> bool:
     """Whether two batches are one, or equal in the precision of the first."""
     if x.shape != y.shape:
         return False
-    return (x.data_ptr() == y.data_ptr() and x.dtype == y.dtype) or torch.equal(x, y.to(x))
+    itself = x.data_ptr() == y.data_ptr() and x.dtype == y.dtype and x.stride() == y.stride()  # no view of it
+    return itself or torch.equal(x, y.to(x))
 
 
 def related(x: Tensor, y: Tensor) -> bool:
@@ -200,36 +210,3 @@ def related(x: Tensor, y: Tensor) -> bool:
     other = torch.cat([torch.nn.functional.cosine_similarity(a, b.roll(k, 0)) for k in (1, 2)])
     spread = float(other.std()) / len(a) ** 0.5 + 1e-9
     return float(own.mean()) > 0.3 and float(own.mean() - other.mean()) > 6 * spread
-
-
-def where(points: Judged, found: Sequence[Judged], real: Tensor | None = None) -> str:
-    """Where a penalty's points lie: ``"real"``, ``"fake"``, ``"interpolated"`` or ``"other"`` points."""
-    x = points.call.x
-    if points.role in ("real", "fake"):
-        return points.role
-    if x is None or not x.dim():
-        return "other"
-    shown: dict[str, list[Tensor]] = {"real": [], "fake": []}
-    for role, batches in shown.items():
-        parts = [one.part(role) for one in found if one is not points]
-        batches += [b for b in parts if b is not None and b.shape[1:] == x.shape[1:]]
-    if real is not None and real.shape[1:] == x.shape[1:]:
-        shown["real"].append(real)
-    own = checksums(x)
-    for role, batches in shown.items():
-        if batches and bool(torch.isin(own, torch.cat([checksums(b.to(x.dtype)) for b in batches])).all()):
-            return role
-    for a in shown["real"]:
-        for b in shown["fake"]:
-            if a.shape == x.shape == b.shape and _between(x, a, b):
-                return "interpolated"
-    return "other"
-
-
-def _between(x: Tensor, a: Tensor, b: Tensor) -> bool:
-    """Whether every row of ``x`` lies on the line through the rows of ``a`` and ``b``."""
-    p, q, r = (t.detach().float().flatten(1) for t in (x, a, b))
-    along, off = q - r, p - r
-    t = (off * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True).clamp(min=1e-12)
-    left = (off - t * along).norm(dim=1) / along.norm(dim=1).clamp(min=1e-12)
-    return bool((left < 1e-2).all()) and bool(((t > -0.05) & (t < 1.05)).all())

@@ -35,6 +35,7 @@ class Samples:
         self.live_start = sampled(players["generator"].module)
         self.ema_before = self.ema_start
         self.buffers_before = self._buffers()
+        self.drawn: Tensor | None = None
 
     def read(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         """Write down what the samples of a window say."""
@@ -52,7 +53,7 @@ class Samples:
         if reach is not None and batch is not None:
             passed = [outside(real, reach)] if real is not None else []
             window.numbers["outside"] = min([outside(batch, reach), *passed])  # noise before the critic is no fault
-        if made and window.step >= 30 and moded(self.players["generator"].module):
+        if made and not made[-1].part and window.step >= 30 and moded(self.players["generator"].module):
             self._other_mode(window, made[-1])
         if self.ema is not None:
             self._average(window)
@@ -128,6 +129,7 @@ class Samples:
             window.numbers |= {"sampled_mean": float(z.mean()), "sampled_std": float(z.std()),
                                "sampled_size": z.numel(), "sampled_in_training_mode": float(training)}  # fmt: skip
         if isinstance(drawn, Tensor):
+            self.drawn = drawn.detach()[: 2 * ROWS].float()
             window.numbers |= {"sampled_spread": _spread(_rows(drawn)), "sampled_rows": len(drawn)}
             if real is not None and drawn.shape[1:] == real.shape[1:]:
                 window.numbers["sampled_distance"] = _energy(_rows(real), _rows(drawn))

@@ -105,7 +105,13 @@ class Column:
 
 
 def gradients_at(
-    module: nn.Module, call: Call, costs: Sequence[Cost], parameters: Sequence[Tensor], scale: float = 1.0
+    module: nn.Module,
+    call: Call,
+    costs: Sequence[Cost],
+    parameters: Sequence[Tensor],
+    scale: float = 1.0,
+    *,
+    squashed: bool = False,
 ) -> list[Tensor]:
     """Flat gradients of several costs of the input gradient at a call's points, with respect to parameters.
 
@@ -115,6 +121,7 @@ def gradients_at(
         costs: Each of the gradient ``[batch, *shape]``; where rows share a score, of ``[packs, all of a pack]``.
         parameters: With respect to which.
         scale: Factor of the input gradient, such as a loss scale.
+        squashed: Of sigmoid(scores) in place of scores.
 
     Returns:
         One vector per cost.
@@ -127,7 +134,7 @@ def gradients_at(
     assert call.x is not None
     x = call.x.float().clone().requires_grad_() if call.autocast else call.x.clone().requires_grad_()
     outputs = replayed(module, call, x)
-    totals = [per_sample(o).sum() for o in outputs if o.requires_grad]
+    totals = [per_sample(o.sigmoid() if squashed else o).sum() for o in outputs if o.requires_grad]
     with torch.enable_grad():
         (g,) = torch.autograd.grad(torch.stack(totals).sum(), x, create_graph=True)
         packs = g.reshape(pack_rows(call), -1) if pack_rows(call) < len(x) else g

@@ -130,6 +130,31 @@ def _zero_one_critic(r: Tensor, f: Tensor) -> Tensor:
     return (r - 1).square().mean() + f.square().mean()
 
 
+def _logs(r: Tensor, f: Tensor, *, clamped: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """``-log s`` of real and of fake scores and ``-log(1 - s)`` of fake ones, where ``s`` is no probability."""
+    if clamped:
+        return tuple(-s.clamp(min=1e-8).log().mean() for s in (r, f, 1 - f))  # type: ignore[return-value]
+    return tuple(-(s.abs() + 1e-12).log().mean() for s in (r, f, 1 - f))  # type: ignore[return-value]
+
+
+def _logged(player: str) -> Iterator[Hypothesis]:
+    for clamped in (False, True):
+        name = "the logarithm of scores that are no probabilities (a sigmoid is missing)"
+
+        def critic(r: Tensor, f: Tensor, clamped: bool = clamped) -> Tensor:
+            of_real, _, of_fake = _logs(r, f, clamped=clamped)
+            return of_real + of_fake
+
+        def non_saturating(r: Tensor, f: Tensor, clamped: bool = clamped) -> Tensor:
+            return _logs(r, f, clamped=clamped)[1]
+
+        def saturating(r: Tensor, f: Tensor, clamped: bool = clamped) -> Tensor:
+            return -_logs(r, f, clamped=clamped)[2]
+
+        for function in (critic,) if player == "critic" else (non_saturating, saturating):
+            yield Hypothesis("loss", name, function)
+
+
 def _relativistic_average(r: Tensor, f: Tensor) -> Tensor:
     return softplus(-(r - f.mean())).mean() + softplus(f - r.mean()).mean()
 
@@ -164,6 +189,8 @@ def alternatives(claim: Claim | None, player: str, probabilities: bool) -> Itera
         yield Hypothesis("flipped", f"minus the {claim.name} loss", _negated(own))
         kind = "double_sigmoid" if claim.name in ("non_saturating", "minimax") else "probability"
         yield Hypothesis(kind, f"{claim.name} of sigmoid(scores)", _squashed(own))
+        if not probabilities and claim.name in ("non_saturating", "minimax"):
+            yield from _logged(player)
     for name, loss in LOSSES.items():
         function = _player(loss, player)
         if claim is None or name != claim.name:

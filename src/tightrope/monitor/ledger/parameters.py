@@ -80,7 +80,7 @@ def account(
         expected = 0.0 if claimed is None else claimed.expected
         return Account("losses", unexplained=alone[2], left=alone[2], expected=expected, error=error)
     unexplained = alone[2] if claimed is None else min(claimed.left, alone[2])
-    best = claimed
+    best, fitting = claimed, None
     for group in columns[1:]:
         for column in group():
             one = _explained(gradient, losses, column, alone[2], error)
@@ -89,8 +89,13 @@ def account(
                 if both is not None and both.left < one.left:
                     one = replace(one, left=both.left)
             best = one if best is None or one.left < best.left else best
-        if best is not None and best.left <= max(error, 1e-2 * unexplained) and best is not claimed:
-            return replace(best, unexplained=unexplained)
+        fitting = (
+            best if best is not None and best is not claimed and best.left <= max(error, unexplained / 100) else None
+        )
+        if fitting is not None and (error < 0.01 or fitting.left <= error / 5):  # in half precision the best one does
+            break
+    if fitting is not None:
+        return replace(fitting, unexplained=unexplained)
     if name := _harmless(gradient, losses, error, sizes):
         return Account("losses", name, alone[2], 0.0, error=error)
     return Account("none", "", unexplained, unexplained if best is None else min(best.left, unexplained), error=error)

@@ -78,6 +78,8 @@ def replayed(module: nn.Module, call: Call, x: Tensor | None = None, *, check: b
     Raises:
         CannotReplayError: An input was overwritten since, or the outputs differ from those of the call.
     """
+    if call.part:
+        raise CannotReplayError("not the network was called but parts of it")
     if not call.intact():
         raise CannotReplayError("an input or output was overwritten after the call")
     args, kwargs = _with(call.args, call.x, x), _with(call.kwargs, call.x, x)

@@ -42,7 +42,8 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (18, losses.unexplained),
     (30, slow.settings),
     (31, slow.distances),
-    (32, slow.overfitting),
+    (32, slow.memorising),
+    (33, slow.overfitting),
 )
 """Sections in the order of their rank: a cause before its consequences."""
 
@@ -52,6 +53,7 @@ SLOW = 30
 def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diagnosis:
     """All findings of a history, ranked, with what was and what was not checked."""
     found: list[Finding] = []
+    failures = {**failures, **history.problems}
     not_checked = [f"{part} failed ({text})" for part, text in failures.items()]
     for rank, rule in SECTIONS:
         try:
@@ -67,7 +69,7 @@ def diagnosis(history: History, steps: int, failures: Mapping[str, str]) -> Diag
     checked = state.checked(history)
     order = ranked(found)
     if all(f.confidence == "low" for f in order):
-        order = (state.healthy(history, steps, checked), *order) if history.windows else order
+        order = (state.healthy(history, steps, failures, order), *order) if history.windows else order
     return Diagnosis(order, steps, checked, tuple(not_checked) + state.not_checked(history))
 
 

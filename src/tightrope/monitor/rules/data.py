@@ -73,6 +73,10 @@ def batches(history: History) -> Iterator[Finding]:
     again = history.where(lambda w: w.numbers.get("batch_again", 0) > 0)
     windows = len(history.windows)
     one_batch = len(again) >= 2 and len(again) >= windows - 2
+    constant = history.where(lambda w: w.numbers.get("real_std", 1.0) == 0.0)
+    if len(constant) >= 2:
+        yield exact("data_constant", constant, "Real samples have no variation.", damage="why it fails", std=0.0)
+        return
     if one_batch:
         yield exact("batch_repeated", again, f"The same batch in all of {windows} windows.", damage="why it fails",
                     expected="a new batch in each")  # fmt: skip
@@ -87,9 +91,6 @@ def batches(history: History) -> Iterator[Finding]:
         found = exact("rows_repeated", inside, f"Only {100 * share:.3g} % of the rows of a batch are different.",
                       distinct=share, expected=1.0)  # fmt: skip
         yield Finding(**{**vars(found), "confidence": "medium"})
-    constant = history.where(lambda w: w.numbers.get("real_std", 1.0) == 0.0)
-    if len(constant) >= 2:
-        yield exact("data_constant", constant, "Real samples have no variation.", damage="why it fails", std=0.0)
     noise = history.where(
         lambda w: w.numbers.get("real_noise", 0.0) > 0.1 and w.numbers.get("fake_changed", 1.0) == 0.0
     )
@@ -115,6 +116,15 @@ def _shown(history: History) -> Iterator[Finding]:
     """Real rows in another order of channels or axes, or scaled, beside generated rows shown as they are."""
     as_made = history.where(lambda w: "shown_order" in w.numbers and w.numbers.get("fake_changed", 1.0) == 0.0)
     turned = Seen([w for w in as_made.hits if w.numbers["shown_order"] == 1.0], as_made.hits)
+    moved = Seen([w for w in as_made.hits if w.words.get("shown_moved")], as_made.hits)
+    same_way = [w for w in moved.hits if w.words["shown_moved"] == moved.last.words["shown_moved"]]
+    if len(moved) >= 3 and moved.now and len(same_way) == len(moved):  # a draw of its own each time is augmentation
+        found = exact(
+            "critic_shown_other_real", moved,
+            f"The critic is shown the real rows that were passed {moved.last.words['shown_moved']}, and generated rows "
+            "as they are made.", damage="why it fails", expected="the batch that was passed",
+        )  # fmt: skip
+        yield Finding(**{**vars(found), "confidence": "medium"})
     if len(turned) >= 2 and turned.now:
         yield exact(
             "channel_order", turned,
@@ -144,7 +154,7 @@ def _near(a: float, b: float, ratio: float) -> bool:
 
 def _few(history: History, windows: int) -> Iterator[Finding]:
     last = history.windows[-1].numbers if history.windows else {}
-    distinct, batch = last.get("distinct_rows", 1e9), last.get("batch", 0.0)
+    distinct, batch = last.get("distinct_rows", 1e9), last.get("batch", 0.0) * last.get("distinct_in_batch", 1.0)
     if windows >= 8 and batch and distinct < max(1.5 * batch, 40) and distinct * 3 < windows * batch:
         yield Finding(
             "few_rows", f"{windows} windows of {batch:.0f} rows hold {distinct:.0f} different rows in all.",
@@ -242,6 +252,13 @@ def evaluation(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _lags(window: Window) -> bool:
+    """The average is less than half of the way along, and its samples are far where the live ones are not."""
+    numbers = window.numbers
+    far = numbers.get("sampled_distance", 0.0) > 5 * max(numbers.get("distance", 1.0), 0.02) + 0.05
+    return numbers.get("average_behind", 0.0) > 0.6 and far
+
+
 def averages(history: History) -> Iterator[Finding]:
     """The averaged generator."""
     live = history.where(lambda w: w.numbers.get("average_is_live", 0.0) == 1.0 and w.generator.moved > 0)
@@ -251,6 +268,8 @@ def averages(history: History) -> Iterator[Finding]:
     if len(still) >= 2 and still.now and not live:
         yield exact("average_is_not_updated", still, "The averaged generator does not move.", moved=0.0)
     slow = history.where(lambda w: w.numbers.get("average_behind", 0.0) > 0.9, 50)
+    late = history.where(_lags, 100)
+    slow = slow if slow and slow.last is history.windows[-1] else late if len(late) >= 3 and late.now else slow
     if slow and slow.last is history.windows[-1] and not still:
         numbers = slow.last.numbers
         behind, ratio = numbers["average_behind"], numbers.get("sampled_distance", 0.0)

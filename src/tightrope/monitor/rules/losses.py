@@ -174,7 +174,7 @@ def shares(history: History) -> Iterator[Finding]:
     values = sorted(value for _, value in found[-8:])
     middle = values[len(values) // 2]
     if middle > 0.97:
-        confidence: Confidence = "medium" if middle > (0.995 if stuck(history) else 0.9995) else "low"
+        confidence: Confidence = "medium" if middle > (0.995 if stuck(history) else 0.9999) else "low"
         yield Finding(
             "reconstruction_drowns_adversarial",
             f"{100 * middle:.4g} % of the gradient at the generator's samples come from terms that do not pass through "

@@ -34,6 +34,17 @@ def distances(history: History) -> Iterator[Finding]:
             {"spread": narrow[-1], "expected": "about 1"}, series[-6][0], "medium", "why it fails",
             candidates=("critic_too_weak", "generator_step_too_large", "rotation_undamped"),
         )  # fmt: skip
+    if (
+        min(narrow) >= 0.05
+        and max(narrow) < min(0.5, 1.2 * min(narrow))
+        and series[-1][1] > max(0.1, 0.9 * series[-6][1])
+    ):
+        yield Finding(
+            "mode_collapse_partial",
+            f"Samples differ {narrow[-1]:.2g} times as much from each other as real ones, and no more than before.",
+            {"spread": narrow[-1], "expected": "about 1"}, series[-6][0], "medium" if max(narrow) < 0.3 else "low",
+            "why it fails", candidates=("mode_collapse_partial", "generator_ill_conditioned", "critic_too_weak"),
+        )  # fmt: skip
     start = series[0][1]
     last = [value for _, value in series[-6:]]
     if start > 0 and sum(value > 4 * start for value in last) >= 4 and last[-1] > 1:
@@ -64,6 +75,21 @@ def overfitting(history: History) -> Iterator[Finding]:
             "critic_overfitting",
             f"Unseen rows score lower than training rows by {drops[len(drops) // 2]:.0%} of the gap from real to fake.",
             {"drop": drops[len(drops) // 2], "expected": "about 0"}, beyond[0].step, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def memorising(history: History) -> Iterator[Finding]:
+    """Samples lie far nearer to rows that were shown than to as many unseen ones: about equally near in sound runs."""
+    others = sorted(value for _, value in history.series("other_share"))
+    if others and others[len(others) // 2] > 0.3:  # a generator that is given rows and told to keep to them
+        return
+    last = [w for w in history.windows if "nearer" in w.numbers][-6:]
+    near = [w for w in last if w.numbers["nearer"] < 0.5 and w.numbers["nearer_than_rows"] < 0.5]
+    if len(last) >= 4 and len(near) >= 4:
+        share = near[-1].numbers["nearer"]
+        yield Finding(
+            "generator_memorising", f"Samples lie {share:.2g} times as far from rows that were shown as from as many "
+            "unseen ones.", {"ratio": share, "expected": "about 1"}, near[0].step, "medium", "why it fails",
         )  # fmt: skip
 
 
@@ -101,27 +127,53 @@ def settings(history: History) -> Iterator[Finding]:
     momentum = max(w.player(name).momentum for w in last for name in PLAYERS)
     distance = (history.series("distance") or [(0, 0.0)])[-1][1]
     words = f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant."
+    yield from _thrown(history)
     for name, other in (PLAYERS, PLAYERS[::-1]):
         at_clip = history.claims.clip is not None or any(w.numbers.get("at_clip", 0.0) > 0 for w in last)
         clipped = name == "critic" and at_clip  # small weights, a large part of which moves
         if most[name] > 0.04 and far and not clipped:
             yield Finding(
                 f"{name}_step_too_large", f"The {name} moves by {most[name]:.2g} of its size per update, {words}",
-                {"moved": most[name], "expected": "below 0.02"}, last[0].step, "medium", "why it fails",
+                {"moved": most[name], "expected": "below 0.02"}, last[0].step,
+                "medium" if history.step >= WARM else "low", "why it fails",
+            )  # fmt: skip
+        elif rates[name] >= 0.02 and history.counters[name].adaptive:  # Adam and its kind move by the rate itself
+            sure = history.step >= WARM and (far or halfway(history))
+            yield Finding(
+                f"{name}_step_too_large", f"The {name}'s rate is {rates[name]:.2g}, by which each parameter can move "
+                f"per step, {words}", {"rate": rates[name], "expected": "about 0.001"}, 1,
+                "medium" if sure else "low", "why it fails" if sure else "unknown",
             )  # fmt: skip
         if 0 < rates[name] <= rates[other] / (20 if far else 50) and moved[name] < moved[other] / 10:
             if far and most[other] > 0.04 and not (other == "critic" and at_clip):
                 continue  # the other one's step is named as too large
+            nothing = rates[name] <= rates[other] / 1000 and moved[name] < moved[other] / 100  # nobody means that
             yield Finding(
                 f"{name}_step_too_small",
                 f"The {name}'s rate is {rates[name]:.2g}, the {other}'s {rates[other]:.2g}, {words}",
-                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium" if far else "low",
+                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium" if far or nothing else "low",
                 "why it fails" if far else "unknown",
             )  # fmt: skip
     if momentum > 0.92 and (far or halfway(history)):
         yield Finding(
             "momentum_too_high", f"Momentum is {momentum:.3g}, {words}", {"momentum": momentum, "expected": "0 to 0.9"},
             last[0].step, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def _thrown(history: History) -> Iterator[Finding]:
+    """Samples that the very first updates threw many spreads of the data away: no sound step moves them so far."""
+    series = history.series("distance")
+    first = [(step, value) for step, value in series if step <= 3]
+    if len(first) < 2 or first[0][0] != 1:
+        return
+    step, most = max(first[1:], key=lambda one: one[1])
+    if most > 10 + 20 * first[0][1]:
+        rate = history.counters["generator"].top_rate
+        yield Finding(
+            "generator_step_too_large", f"After {step} updates at rate {rate:.2g} the distance of samples to the data "
+            f"was {most:.3g}, from {first[0][1]:.3g}.", {"rate": rate, "distance": most, "expected": first[0][1]},
+            step, "medium", "why it fails",
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
@@ -30,7 +30,7 @@ def not_finite(history: History) -> Iterator[Finding]:
 def contradicted(history: History, finding: Finding) -> bool:
     """Whether the last six windows that say anything of a latched finding say the opposite."""
     if finding.cause in _LEFT:
-        player = "generator" if finding.cause.startswith("generator") else "critic"
+        player = "generator" if finding.cause == "generator_gradient_accumulated" else "critic"
         told = [w for w in history.windows if w.player(player).accounts and kind(w, player) == "claim"][-6:]
         clean = all(
             a.kind in ("losses", "claim") and a.left <= a.error for w in told for a in w.player(player).accounts
@@ -106,16 +106,25 @@ def _unseen(history: History) -> list[str]:
     return [name for name in PLAYERS if all(w.player(name).fit is None for w in history.windows)]
 
 
-def healthy(history: History, steps: int, said: tuple[str, ...]) -> Finding:
-    """Nothing of medium or higher confidence; a loss that was never seen at the critic's scores may be anything."""
+def healthy(history: History, steps: int, failures: Mapping[str, str], others: Sequence[Finding] = ()) -> Finding:
+    """Nothing of medium or higher confidence; how sure that is of health, given what was seen and what else is said."""
     windows = len(history.windows)
-    if unseen := _unseen(history):
+    unseen = _unseen(history)
+    troubled = [f for f in others if f.cause in ("unknown_trouble", "no_progress")]
+    if unseen:  # a loss that was never seen at the critic's scores may be anything
         whose = "neither player's loss was" if len(unseen) == 2 else f"the {unseen[0]}'s loss was never"
+        but = f"{whose} seen: its sign, say, may be wrong"
+    elif failures:
+        but = f"a part of the monitor failed: {', '.join(failures)}"
+    elif troubled:
+        but = "samples are not where they should be: what is named below is without a known cause"
+    else:
         return Finding(
-            "healthy", f"Nothing wrong was seen in {steps} steps and {windows} windows, but {whose} seen: its sign, "
-            "say, may be wrong.", {"windows": windows, "unseen": unseen}, 0, "low", "harmless",
+            "healthy", f"Nothing is wrong as far as was looked, in {steps} steps and {windows} windows.",
+            {"windows": windows}, 0, "high" if windows >= 8 else "medium", "harmless",
         )  # fmt: skip
     return Finding(
-        "healthy", f"Nothing is wrong as far as was looked, in {steps} steps and {windows} windows.",
-        {"windows": windows}, 0, "high" if windows >= 8 else "medium", "harmless",
+        "healthy", f"No cause of trouble was seen in {steps} steps and {windows} windows, but {but}.",
+        {"windows": windows, "unseen": unseen, "failed": list(failures), "trouble": [f.cause for f in troubled]},
+        0, "low", "unknown" if troubled else "harmless",
     )  # fmt: skip

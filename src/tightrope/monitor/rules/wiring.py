@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Confidence, Finding
@@ -38,7 +39,12 @@ def optimizers(history: History) -> Iterator[Finding]:
             yield Finding(
                 "optimizer_other_player",
                 f"Two optimisers step the {_OTHER[name]} and none the {name}.",
-                {"optimisers": len(history.counters[_OTHER[name]].optimizers), "expected": 1, "player": name},
+                {
+                    "optimisers": len(history.counters[_OTHER[name]].optimizers),
+                    "expected": 1,
+                    "player": name,
+                    "exact": True,
+                },
                 1,
                 "medium",
             )
@@ -125,7 +131,12 @@ def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[
         yield Finding(
             "n_critic_swapped",
             f"{generator.steps} generator steps to {critic.steps} critic steps: {ratio:.3g} per critic step.",
-            {"generator_steps": generator.steps, "critic_steps": critic.steps, "expected": "at most 1 to 1"},
+            {
+                "generator_steps": generator.steps,
+                "critic_steps": critic.steps,
+                "expected": "at most 1 to 1",
+                "exact": True,
+            },
             1,
             confidence,
         )
@@ -143,6 +154,28 @@ def modes(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _geometric(counters: Counters) -> bool:
+    """By one factor at every update, which halves the rate in fewer than 28 of them: a factor meant for epochs."""
+    falls = [(a, b) for a, b in pairwise(counters.rates) if b[0] - a[0] == 1 and 0 < b[1] < a[1]]
+    factors = [b[1] / a[1] for a, b in falls]
+    return len(factors) >= 20 and max(factors) < 0.976 and max(factors) - min(factors) < 1e-3
+
+
+def _began_again(counters: Counters) -> tuple[int, float, float] | None:
+    """The step at which the rate rose at once as a state was loaded, and the rates before and after."""
+    for (_, before), (step, after) in pairwise(counters.rates):
+        near = any(abs(step - loaded) <= 1 for loaded in counters.loaded)
+        if near and step > 1 and after > 1.5 * before > 0 and after >= 0.99 * counters.top_rate:
+            return step, before, after
+    return None
+
+
+def _falling(counters: Counters, fell: int) -> int:
+    """The first update after the last one at the largest rate."""
+    top = max((step for step, rate in counters.rates if rate == counters.top_rate), default=0)
+    return min((step for step, _ in counters.rates if step > top), default=fell)
+
+
 def rates(history: History) -> Iterator[Finding]:
     """Rates that are zero, fall too early, or jump; decay that takes a noticeable part of the weights."""
     for name, counters in history.each():
@@ -153,15 +186,16 @@ def rates(history: History) -> Iterator[Finding]:
                 "learning_rate_zero", f"The {name}'s optimiser steps with rate {counters.rate:.3g}.",
                 {"rate": counters.rate, "player": name, "exact": True}, 1, "high",
             )  # fmt: skip
-        elif counters.rate < 0.01 * counters.top_rate:
+        elif counters.rate < (0.1 if (geometric := _geometric(counters)) else 0.01) * counters.top_rate:
             fell = next((step for step, rate in counters.rates if rate < 0.01 * counters.top_rate), history.step)
             middle = [rate for step, rate in counters.rates if step <= fell // 2][-1:]
-            early = fell <= 100 and bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
+            soon = bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
+            early = geometric or (fell <= 100 and soon)
             yield Finding(
                 "schedule_too_fast",
                 f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",
-                {"rate": counters.rate, "top": counters.top_rate, "player": name},
-                fell,
+                {"rate": counters.rate, "top": counters.top_rate, "player": name, "exact": True},
+                _falling(counters, fell),
                 "medium" if early else "low",
             )
         wished = counters.wished
@@ -172,10 +206,17 @@ def rates(history: History) -> Iterator[Finding]:
                 f"{counters.rate:.3g} of its parameter groups.",
                 {"rate": counters.rate, "expected": wished, "player": name, "exact": True}, 1, "high",
             )  # fmt: skip
+        if (again := _began_again(counters)) is not None:
+            step, before, after = again
+            yield Finding(
+                "schedule_lost_on_resume", f"When the {name}'s optimiser was loaded at step {step}, its rate went from "
+                f"{before:.3g} back up to {after:.3g}.", {"rate": after, "expected": before, "player": name,
+                "exact": True}, step, "medium",
+            )  # fmt: skip
         if counters.resets:
             yield Finding(
                 "optimizer_lost_on_resume", f"The {name}'s optimiser began to count anew at step {counters.resets_at}.",
-                {"resets": counters.resets, "player": name}, counters.resets_at, "medium",
+                {"resets": counters.resets, "player": name, "exact": True}, counters.resets_at, "medium",
             )  # fmt: skip
         seen = history.where(lambda w, n=name: w.player(n).decay >= 0.3)  # type: ignore[misc]
         if seen and seen.now:
