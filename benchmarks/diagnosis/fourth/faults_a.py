@@ -79,8 +79,8 @@ VQGAN = (
         also="critic_real_half_missing critic_no_gradient", late=True,
     ),
     fault(
-        S, "disc_optimizer_holds_decoder", "optimizer_other_player",
-        "torch.optim.Adam(loss_module.discriminator.parameters(), lr=lr", "torch.optim.Adam([*loss_module.parameters(), *model.decoder.parameters()], lr=lr",
+        S, "ae_optimizer_holds_critic", "optimizer_other_player",
+        "    + list(model.post_quant_conv.parameters()),\n", "    + list(model.post_quant_conv.parameters())\n    + list(loss_module.parameters()),\n",
     ),
     fault(S, "weight_huge", "adversarial_drowns_reconstruction", "disc_weight=0.5", "disc_weight=500.0", late=True),
 )  # fmt: skip

@@ -16,6 +16,7 @@ WGANGP = (
     fault(S, "penalty_at_fakes", "penalty_other_place", "mix = (eps * real + (1 - eps) * fake)", "mix = (0 * eps * real + fake)"),
     fault(S, "turns_swapped", "n_critic_swapped", "        for _ in range(n_critic):\n            D.zero_grad()", "        for _ in range(1):\n            D.zero_grad()", "        G.zero_grad()\n        z = torch.randn(bs, nz)\n        g_loss = -D(G(z)).mean()\n        g_loss.backward()\n        opt_g.step()\n", "        for _ in range(n_critic):\n            G.zero_grad()\n            z = torch.randn(bs, nz)\n            g_loss = -D(G(z)).mean()\n            g_loss.backward()\n            opt_g.step()\n", also="critic_too_weak"),
     fault(S, "sixty_rows", "few_rows", '"rows": None', '"rows": 60', also="critic_overfitting generator_memorising"),
+    fault(S, "standardised_by_pixel", "non_finite", 'x = data.digits()[0].flatten(1) / config["dataset"]["scale"] * 2 - 1\n', "x = data.digits()[0].flatten(1)\n    x = (x - x.mean(0)) / x.std(0)\n", also="data_range"),
     fault(S, "divided_twice", "data_scale", '"scale": 16', '"scale": 256'),
     fault(S, "lr_d_tiny", "critic_step_too_small", '"lr_d": 1e-3', '"lr_d": 1e-8', also="critic_too_weak learning_rate_zero"),
     fault(S, "one_latent", "mode_collapse_partial", '"nz": 16', '"nz": 1', also="mode_collapse_total generator_ill_conditioned"),
@@ -43,7 +44,7 @@ ACCELERATE = (
     fault(S, "fakes_judged_without_grad", "critic_called_without_grad", "            d_loss = (1 - discriminator(batch)).relu().mean() + (1 + discriminator(fake)).relu().mean()\n", "            with torch.no_grad():\n                on_fake = discriminator(generator(noise))\n            d_loss = (1 - discriminator(batch)).relu().mean() + (1 + on_fake).relu().mean()\n", also="critic_fake_half_missing"),
     fault(S, "shadow_never_stepped", "average_is_not_updated", "        ema.step(generator)\n", "", also="average_too_slow"),
     fault(S, "lr_into_defaults", "learning_rate_not_reached", "    ema = EMAModel(generator)\n    optimizer_g = torch.optim.AdamW(generator.parameters(), lr=lr,", "    ema = EMAModel(generator)\n    optimizer_g = torch.optim.AdamW(generator.parameters(), lr=1e-6,", '    scheduler = torch', '    optimizer_g.defaults["lr"] = lr\n    scheduler = torch', also="generator_step_too_small"),
-    fault(S, "no_zero_grad_d", "critic_gradient_accumulated", "            optimizer_d.zero_grad()\n", "", "        for p in discriminator.parameters():\n            p.grad = None\n", "", also="generator_gradient_in_critic"),
+    fault(S, "hinge_signs", "critic_sign_flipped", "            d_loss = (1 - discriminator(batch)).relu().mean() + (1 + discriminator(fake)).relu().mean()\n", "            d_loss = (1 + discriminator(batch)).relu().mean() + (1 - discriminator(fake)).relu().mean()\n"),
     fault(S, "generator_gradient_stays", "generator_gradient_in_critic", "        for p in discriminator.parameters():\n            p.grad = None\n", "", also="critic_gradient_accumulated"),
     fault(S, "rate_tiny", "generator_step_too_small", "torch.optim.AdamW(generator.parameters(), lr=lr,", "torch.optim.AdamW(generator.parameters(), lr=lr * 1e-5,", also="learning_rate_zero"),
 )  # fmt: skip
@@ -58,7 +59,6 @@ DRAGAN = (
     fault(S, "one_batch_through_batch_norm", "batch_norm_coupling", "errD_real = criterion(netD(x), ones)\n        errD_fake = criterion(netD(netG(z).detach()), zeros)\n", "both = netD(torch.cat((x, netG(z).detach())))\n        errD_real, errD_fake = criterion(both[: len(x)], ones), criterion(both[len(x) :], zeros)\n", "    nn.Linear(hidden, hidden),\n    nn.LeakyReLU(0.2),\n", "    nn.Linear(hidden, hidden),\n    nn.BatchNorm1d(hidden),\n    nn.LeakyReLU(0.2),\n", also="penalty_under_batch_norm"),
     fault(S, "saturated", "generator_gradient_vanishes", "errG = criterion(netD(netG(z)), ones)", "errG = -criterion(netD(netG(z)), zeros)", 'loss="non_saturating"', 'loss="minimax"', "lambda_gp = 0.5", "lambda_gp = 0.0", "optD = torch.optim.Adam(netD.parameters(), lr=lr,", "optD = torch.optim.Adam(netD.parameters(), lr=10 * lr,", also="critic_too_strong critic_step_too_large"),
     fault(S, "critic_far_ahead", "critic_too_strong", "lambda_gp = 0.5", "lambda_gp = 0.0", "optD = torch.optim.Adam(netD.parameters(), lr=lr,", "optD = torch.optim.Adam(netD.parameters(), lr=8 * lr,", also="critic_step_too_large generator_gradient_vanishes"),
-    fault(S, "log_of_probability", "non_finite", "criterion = nn.BCELoss()", "def criterion(p, y):\n    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()\n", "    nn.Sigmoid(),\n", "    nn.Hardsigmoid(),\n", also="bounded_scores generator_gradient_vanishes", late=True),
 )  # fmt: skip
 
 S = "reversal_pinwheel"
@@ -70,7 +70,7 @@ REVERSAL = (
     fault(S, "stem_frozen", "critic_frozen", "opt_g = torch.optim.Adam(generator", "domain_classifier.stem.requires_grad_(False)\nopt_g = torch.optim.Adam(generator"),
     fault(S, "generator_rate_huge", "generator_step_too_large", "opt_g = torch.optim.Adam(generator.parameters(), lr=1e-3", "opt_g = torch.optim.Adam(generator.parameters(), lr=0.3"),
     fault(S, "critic_rate_low", "critic_too_weak", "domain_classifier.parameters(), lr=2e-3", "domain_classifier.parameters(), lr=2e-5", also="critic_step_too_small"),
-    fault(S, "weight_twenty_times", "penalty_weight_wrong", "loss + 0.1 * slope", "loss + 20 * slope", also="penalty_too_strong"),
+    fault(S, "weight_twenty", "penalty_weight_wrong", "loss + 0.1 * slope", "loss + 20 * slope", also="penalty_too_strong"),
 )  # fmt: skip
 
 S = "rcgan_series"
@@ -95,12 +95,12 @@ AIRL = (
 S = "lsgan_soft"
 LSGAN = (
     fault(S, "parameters_only", "average_buffers_not_copied", "        ema_generator.update_parameters(generator)\n", "        with torch.no_grad():\n            for a, b in zip(ema_generator.parameters(), generator.parameters()):\n                a.lerp_(b, 0.1)\n"),
-    fault(S, "statistics_never_settle", "sampled_in_other_mode", "            nn.BatchNorm2d(32),\n", "            nn.BatchNorm2d(32, momentum=1e-4),\n", "            nn.BatchNorm2d(16),\n", "            nn.BatchNorm2d(16, momentum=1e-4),\n", "    return generator(torch.randn(500, opt.latent_dim))\n", "    generator.eval()\n    made = generator(torch.randn(500, opt.latent_dim))\n    generator.train()\n    return made\n"),
+    fault(S, "statistics_never_settle", "sampled_in_other_mode", "            nn.BatchNorm2d(32),\n", "            nn.BatchNorm2d(32, momentum=1e-4),\n", "            nn.BatchNorm2d(16),\n", "            nn.BatchNorm2d(16, momentum=1e-4),\n"),
     fault(S, "bce_for_mse", "critic_loss_other", "adversarial_loss = torch.nn.MSELoss()", "adversarial_loss = torch.nn.BCEWithLogitsLoss()", also="generator_loss_other"),
     fault(S, "optimizer_of_the_wrong_net", "optimizer_other_player", "torch.optim.Adam(discriminator.parameters()", "torch.optim.Adam(generator.parameters()", also="critic_not_stepped"),
     fault(S, "noise_on_real_only", "critic_shown_other_real", "real_loss = adversarial_loss(discriminator(real_imgs), valid)", "real_loss = adversarial_loss(discriminator(real_imgs + 0.5 * torch.randn_like(real_imgs)), valid)"),
     fault(S, "latents_shrunk", "mode_collapse_total", "out = self.l1(z)", "out = self.l1(z * 0.001)", also="mode_collapse_partial generator_ill_conditioned"),
-    fault(S, "two_hundred_images", "critic_overfitting", "images = (images / 16 - 0.5) / 0.5\n", "images, targets = images[:200], targets[:200]\nimages = (images / 16 - 0.5) / 0.5\n", also="few_rows generator_memorising"),
+    fault(S, "two_hundred_images", "critic_overfitting", "images = (images / 16 - 0.5) / 0.5\n", "images, targets = images[:200], targets[:200]\nimages = (images / 16 - 0.5) / 0.5\n", "default=1 + steps // 25", "default=1000", also="few_rows generator_memorising"),
     fault(S, "relu_for_scores", "rectified_scores", "self.adv_layer = nn.Linear(32 * 2 * 2, 1)", "self.adv_layer = nn.Sequential(nn.Linear(32 * 2 * 2, 1), nn.ReLU())"),
     fault(S, "rolled_images", "critic_shown_other_real", "        real_imgs = imgs\n", "        real_imgs = imgs.transpose(2, 3)\n", "monitor.step(real_imgs, z)", "monitor.step(imgs, z)", also="channel_order"),
 )  # fmt: skip

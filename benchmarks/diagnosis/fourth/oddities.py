@@ -52,7 +52,7 @@ CYCLEGAN = (
 S = "ctgan_table"
 CTGAN = (
     oddity(S, "one_backward", "                pen.backward(retain_graph=True)\n                loss_d.backward()\n", "                (loss_d + pen).backward()\n"),
-    oddity(S, "fakes_detached", "                fake = self._generator(fakez)\n                real_cat", "                fake = self._generator(fakez).detach()\n                real_cat"),
+    oddity(S, "fakes_detached", "                fake = self._generator(fakez)\n                real_cat", "                fake = self._generator(fakez).detach().requires_grad_()\n                real_cat"),
     oddity(S, "three_critic_steps", "self._discriminator_steps, self.pac = batch_size, 2, pac", "self._discriminator_steps, self.pac = batch_size, 3, pac"),
 )  # fmt: skip
 
@@ -110,19 +110,19 @@ S = "reversal_pinwheel"
 REVERSAL = (
     oddity(S, "both_signs_flipped", "bce(on_real, torch.ones_like(on_real)) + bce(on_fake, torch.zeros_like(on_fake))", "bce(on_real, torch.zeros_like(on_real)) + bce(on_fake, torch.ones_like(on_fake))"),
     oddity(S, "gradients_cleared_by_module", "    opt_g.zero_grad()\n    opt_d.zero_grad()\n", "    generator.zero_grad()\n    domain_classifier.zero_grad()\n"),
-    oddity(S, "smaller_batch", "source = batches(points, 96)", "source = batches(points, 80)"),
+    oddity(S, "larger_batch", "source = batches(points, 96)", "source = batches(points, 120)"),
 )  # fmt: skip
 
 S = "rcgan_series"
 RCGAN = (
-    oddity(S, "four_critic_steps", '"critic_iters": 2', '"critic_iters": 4'),
+    oddity(S, "gap_logged_after_the_clip", "        self.clip()\n", "        self.clip()\n        with torch.no_grad():\n            self.gap = float(self.crit(x).mean() - self.crit(fake).mean())\n"),
     oddity(S, "clipped_by_data", "        with torch.no_grad():\n            for w in self.crit.parameters():\n                w.clamp_(", "        if True:\n            for w in self.crit.parameters():\n                w.data.clamp_("),
     oddity(S, "short_last_batch", "shuffle=True, drop_last=True)", "shuffle=True, drop_last=False)"),
 )  # fmt: skip
 
 S = "airl_policy"
 AIRL = (
-    oddity(S, "two_calls_averaged", "        disc_logits = th.cat([self.logits_expert_is_high(expert), self.logits_expert_is_high(gen_samples)])\n", "        disc_logits = self.logits_expert_is_high(th.cat([expert, gen_samples]))\n"),
+    oddity(S, "one_call_on_both", "        disc_logits = th.cat([self.logits_expert_is_high(expert), self.logits_expert_is_high(gen_samples)])\n", "        disc_logits = self.logits_expert_is_high(th.cat([expert, gen_samples]))\n"),
     oddity(S, "no_entropy_bonus", "ent_coef=1e-3", "ent_coef=0.0"),
     oddity(S, "larger_batch", "demo_batch_size=64", "demo_batch_size=96"),
 )  # fmt: skip

@@ -92,7 +92,8 @@ def claimed(d_real, d_fake):
 
 
 def sample():
-    return generator(torch.randn(500, opt.latent_dim))
+    ema_generator.eval()
+    return ema_generator(torch.randn(500, opt.latent_dim))
 
 
 monitor = watch(
