@@ -100,6 +100,24 @@ def test_report_again(run: Path, tmp_path: Path) -> None:
     assert "<html" in (tmp_path / "page.html").read_text()
 
 
+def test_a_home_that_no_shell_has_put_in_is_not_made_into_a_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in ``--out=~/x``, or in a word in quotes."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "run").symlink_to(run)
+    assert main(["sample", "~/run", "--n", "2", "--out=~/x.npz"]) == 0
+    assert main(["evaluate", "~/run", "--n", "60"]) == 0
+    assert main(["compare", "~/run", str(run), "--out", "~/y.html"]) == 0
+    assert (tmp_path / "x.npz").exists() and (tmp_path / "y.html").exists()
+    assert not list((tmp_path / "here").iterdir())
+    assert main(["sample", "~nobody-of-that-name/run"]) == 2
+    assert "no such home folder" in capsys.readouterr().err
+
+
 def test_list_and_cite(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     output = capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -37,6 +38,10 @@ def test_images_reach_training_scale_and_back():
     assert batch.x[255].item() == 1
     assert torch.equal(data.to_units(batch.x), data.values)
     assert data.to_units(torch.tensor([[[[-3.0]]], [[[3.0]]]])).flatten().tolist() == [0, 255]
+
+    for wrong in (torch.full((1, 1, 1, 1), math.nan), torch.ones(1, 1, 1, 1, dtype=torch.uint8)):
+        with pytest.raises(ValueError, match="on the training scale"):  # NaN would be black, and 1 white
+            data.to_units(wrong)
 
 
 def test_flips_mirror_width_only_and_only_where_asked():

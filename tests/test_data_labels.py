@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from data_cases import cache, encoded, noise, write_files, write_zip  # noqa: F401
 from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
-from tightrope.data.labels import class_index, encode_values
+from tightrope.data.labels import class_index, encode, encode_values, from_names
 
 pytest.importorskip("PIL")
 
@@ -109,6 +110,80 @@ def test_forms_of_files(tmp_path, form, file, content):
     data = opened(tmp_path, images() | {file: content}, form)
     labelled(data)
     assert not any("label" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+@pytest.mark.parametrize(
+    ("file", "way", "labelled_by_it"),
+    [
+        ("metadata.jsonl", "../../{}", False),  # of files at the root, another file of the same name
+        ("x/metadata.jsonl", "../../{}", False),
+        ("notes/labels.csv", "../x/{}", True),  # from a folder beside the images
+        ("x/metadata.jsonl", "../x/{}", True),
+        ("x/metadata.jsonl", "..\\x\\{}", True),
+        ("metadata.jsonl", "../d/x/{}", True),  # the source's own name
+        ("metadata.jsonl", "../e/y/{}", False),
+    ],
+)
+def test_ways_that_lead_out_of_a_folder(tmp_path, form, file, way, labelled_by_it):
+    names = [f"{i}.png" for i in range(12)]
+    files = images([f"x/{name}" for name in names])
+    form_of = table if file.endswith("csv") else lines
+    data = opened(tmp_path, files | {file: form_of([way.format(name) for name in names])}, form)
+    if labelled_by_it:
+        labelled(data)
+    else:
+        assert data.labels is None
+        assert "12 names in" in data.notes[0]
+
+
+def test_names_that_begin_in_another_folder_are_said(tmp_path):
+    names = [f"{i}.png" for i in range(12)]
+    data = opened(tmp_path, images(names) | {"labels.csv": table([f"other/{name}" for name in names])})
+    labelled(data)
+    assert data.notes[0] == "Names in labels.csv begin with other/, which is taken for its own folder."
+
+
+@pytest.mark.parametrize(("stored", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_letters_with_marks_are_alike_however_they_are_composed(tmp_path, form, stored, written):
+    names = [f"\u00e9{i}.png" for i in range(12)]
+    files = images([normalize(stored, name) for name in names])
+    content = table([normalize(written, name) for name in names], [normalize(written, f"\u00fc{k}") for k in LABELS])
+    data = opened(tmp_path, files | {"labels.csv": content}, form)
+    labelled(data, ("\u00fc0", "\u00fc1", "\u00fc2"))
+    assert class_index(data.classes, "u\u03081") == 1
+    mixed = [normalize((stored, written)[i % 2], "\u00e9") for i in range(4)]
+    assert encode_values(mixed)[1] == encode([np.array(mixed)])[1] == from_names(mixed)[1] == ("\u00e9",)
+
+
+@pytest.mark.parametrize("file", ["labels.csv", "metadata.jsonl", "dataset.json", "metadata.parquet"])
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ([float(k) for k in LABELS], ("0", "1", "2")),
+        ([k / 2 for k in LABELS], ()),
+        ([float("nan"), *map(float, LABELS[1:])], ()),
+        (["", *map(str, LABELS[1:])], ()),
+        ([f" {k} " for k in LABELS], ("0", "1", "2")),
+        ([[1, k % 2] for k in LABELS], ()),
+        ([["a", "b"] for _ in LABELS], ()),
+        ([k % 2 == 1 for k in LABELS], ("False", "True")),
+    ],
+)
+def test_a_label_means_the_same_in_every_form_of_file(tmp_path, file, values, classes):
+    import csv
+    import io
+
+    if file == "labels.csv":
+        sheet = io.StringIO()
+        csv.writer(sheet).writerows([("file_name", "label"), *zip(NAMES, values, strict=True)])
+        content = sheet.getvalue().encode()
+    else:
+        content = {"metadata.jsonl": lines, "dataset.json": stylegan, "metadata.parquet": parquet}[file](NAMES, values)
+    data = opened(tmp_path, images() | {file: content})
+    assert data.classes == classes
+    assert (data.labels is None) == (not classes)
 
 
 def test_class_names_come_back(tmp_path):

@@ -95,6 +95,32 @@ def test_shards_of_one_split_are_no_classes():
     assert first.labels is None
 
 
+@pytest.mark.parametrize("names", [("train-00000", "train-00001"), ("x_test1", "x_test2", "x_test3")])
+def test_shards_without_another_split_are_no_classes_either(names):
+    found = layout([f"{name}/{i}.png" for name in names for i in range(3)], "train")
+    assert (found.labels, found.classes, found.whole) == (None, (), True)
+    assert found.notes == (f"Folders of one split, read as one set: {', '.join(names)}.",)
+    deeper = layout([f"{name}/{kind}/{i}.png" for name in names for kind in "ab" for i in range(2)], "train")
+    assert deeper.classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("form", "classes"),
+    [
+        (lambda k, i: f"{k:05d}/img{1000 * k + i:08d}.png", ()),
+        (lambda k, i: f"{1000 * k:05d}/{1000 * k + i:05d}.png", ()),
+        (lambda k, i: f"{k:05d}/{k:05d}_{i:05d}.png", ("00000", "00001", "00002")),  # numbered anew: classes
+        (lambda k, i: f"{k}/{10 * k + i}.png", ("0", "1", "2")),
+        (lambda k, i: f"c{k:03d}/{10 * k + i}.png", ("c000", "c001", "c002")),
+    ],
+)
+def test_pieces_of_one_numbering_are_no_classes(form, classes):
+    names = [form(k, i) for k in range(3) for i in range(4)]
+    for found in (layout(names, "train"), layout([f"train/{name}" for name in names] + ["test/1.png"], "train")):
+        assert found.classes == classes
+        assert ("number their images through" in str(found.notes)) == (not classes)
+
+
 def test_the_same_folder_twice():
     """As one well-known archive unpacks: seg_train/seg_train/CLASS."""
     names = [f"seg_{side}/seg_{side}/{kind}/{i}.jpg" for side in ("train", "test") for kind in "ab" for i in range(2)]
@@ -152,6 +178,9 @@ def test_one_split_alone_is_read_whole_and_that_is_said():
         ("DIV2K_train_HR", "train", "DIV-K-HR"),
         ("contest", "", "contest"),
         ("test2017", "test", ""),
+        ("testimages", "testimages", ""),
+        ("trainval", "", "trainval"),
+        ("x-validate", "validate", "x"),
     ],
 )
 def test_keyword(name, word, rest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import re
 import shlex
@@ -176,3 +177,36 @@ def test_imports_that_a_page_shows_work(page: Path) -> None:
         if block.language == "python":
             for line in re.findall(r"^(?:from|import) tightrope.*$", block.text, re.MULTILINE):
                 exec(line, {})
+
+
+def test_every_page_is_in_the_sites_tree_or_left_out_by_name() -> None:
+    """The site's build refuses a page that no tree names, and that build is not part of the tests."""
+    left_out = re.search(r"exclude_patterns = \[(.*?)\]", (DOCS / "conf.py").read_text(), re.DOTALL)
+    assert left_out
+    patterns = re.findall(r'"(.+?)"', left_out[1])
+    trees = [
+        b for page in (DOCS / "index.md", *DOCS.rglob("*/index.md")) for b in blocks(page) if "toctree" in b.language
+    ]
+    assert trees
+    named = {line.strip() for block in trees for line in block.text.splitlines()}
+    names = {str(page.relative_to(DOCS).with_suffix("")): page for page in WRITTEN if page.name != "index.md"}
+    lost = [n for n in names if not any(fnmatch.fnmatch(n, t) or fnmatch.fnmatch(Path(n).name, t) for t in named)]
+    lost = [n for n in lost if not any(fnmatch.fnmatch(f"{n}.md", pattern) for pattern in patterns)]
+    assert not lost, f"in no toctree of docs/index.md and not in exclude_patterns of docs/conf.py: {lost}"
+
+
+def test_no_committed_file_is_large() -> None:
+    """Rows in several parts: ``studies/exported.py`` and ``benchmarks/diagnosis/third/rows.py`` write them so."""
+    files = [path for path in DOCS.rglob("*") if path.is_file() and "_build" not in path.parts]
+    assert not {path.name: path.stat().st_size for path in files if path.stat().st_size > 200_000}
+
+
+def test_claims_that_a_page_names_are_in_the_ledger() -> None:
+    claims = set(re.findall(r"^\| `([a-z0-9-]+)` \|", (DOCS / "ledger.md").read_text(encoding="utf-8"), re.MULTILINE))
+    kinds = "|".join(sorted({claim.partition("-")[0] for claim in claims}))
+    pages = {page.name: page.read_text(encoding="utf-8") for page in DOCS.glob("*.md") if page.name != "log.md"}
+    named = {
+        (name, claim) for name, text in pages.items() for claim in re.findall(rf"`((?:{kinds})-[a-z0-9-]+)`", text)
+    }
+    assert len(named) > 10
+    assert not {(name, claim) for name, claim in named if claim not in claims}

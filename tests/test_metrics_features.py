@@ -90,3 +90,8 @@ def test_digest_sees_names_shapes_types_and_bits():
     assert len(digests) == 6
     kernel = uniform(4, 3, 2, 2)
     assert weights_digest({"a": kernel}) == weights_digest({"a": kernel.contiguous(memory_format=torch.channels_last)})
+
+
+def test_points_are_no_images_for_convolutions():
+    with pytest.raises(ValueError, match=r"images \[n, channels, height, width\]"):
+        random_convolutions((3, 16, 16))(torch.ones(4, 7))

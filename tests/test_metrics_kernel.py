@@ -119,3 +119,12 @@ def test_refusals():
         kernel_distance(x, x[:2])
     with pytest.raises(ValueError, match="smaller blocks"):
         block_kernel_distance(x, x)
+
+
+def test_a_kernel_beyond_the_range_of_numbers_is_refused():
+    x = normal(10, 3)
+    for distance in (kernel_distance, lambda a, b, **more: block_kernel_distance(a, b, size=5, blocks=3, **more)):
+        with pytest.raises(ValueError, match="range of float64"):
+            distance(x, 1e150 * x)
+        with pytest.raises(ValueError, match="range of float64"):
+            distance(x, x, offset=1e300)

@@ -6,12 +6,15 @@ import importlib
 import json
 import os
 import signal
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from data_cases import encoded, noise, write_files
 from run_cases import config_of, same, weights
 from tightrope import runs
 from tightrope.cli import main
@@ -77,6 +80,69 @@ def test_an_interrupt_while_measuring_is_answered_at_once_and_loses_nothing(
     assert runs.resume(broken, quiet=True).state == "finished"
     assert same(weights(whole), weights(broken))
     assert records.read(broken / "evaluations.jsonl")[-1]["measurements"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("call", [2, 3])
+def test_after_an_interrupt_no_measurement_begins_and_resume_makes_the_one_that_was_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, call: int
+) -> None:
+    """The interrupt comes while the picture before an evaluation is drawn: of step 2, and of the end."""
+    from tightrope.runs import book
+
+    config = config_of(sample_every=2, evaluate_every=2, checkpoint_every=3)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    runs.begin(whole, config, quiet=True)
+    write, measure, calls = book.write_samples, book.evaluate_run, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append("drawn")
+        if len(calls) == call:
+            os.kill(os.getpid(), number)
+        return write(*arguments)
+
+    def late(*arguments: Any) -> Any:
+        assert len(calls) < call, "a measurement began"
+        return measure(*arguments)
+
+    monkeypatch.setattr(book, "write_samples", interrupted)
+    monkeypatch.setattr(book, "evaluate_run", late)
+    assert runs.begin(broken, config, quiet=True).state == "stopped"
+    monkeypatch.undo()
+    assert runs.resume(broken, quiet=True).state == "finished"
+    assert same(weights(whole), weights(broken))
+    rows = [
+        [(row["step"], row["measurements"]) for row in records.read(folder / "evaluations.jsonl")]
+        for folder in (whole, broken)
+    ]
+    assert [step for step, _ in rows[0]] == [2, 4] and rows[0] == rows[1]
+
+
+def test_sigterm_ends_the_reading_of_data_as_sigint_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is half built in the cache goes with it."""
+    from tightrope.data import store
+
+    photos = write_files(tmp_path / "photos", {f"{i}.png": encoded(one) for i, one in enumerate(noise(30))})
+    real, before = store.decode, {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setenv("TIGHTROPE_CACHE", str(tmp_path / "cache"))
+    words = ["tightrope", "train", str(photos), "--steps", "1", "--out", str(tmp_path / "run"), "--quiet"]
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+
+        def killed(*arguments: Any, number: int = number, **named: Any) -> Any:
+            os.kill(os.getpid(), number)
+            time.sleep(0.02)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(store, "decode", killed)
+        monkeypatch.setattr(sys, "argv", words)
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        try:
+            assert main() == 130
+        finally:
+            for other, handler in before.items():
+                signal.signal(other, handler)
+        assert not list((tmp_path / "cache").glob(".building-*"))
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system closes no terminals by a signal")

@@ -8,7 +8,7 @@ if not (ROOT / "benchmarks/diagnosis/third").is_dir():
     pytest.skip("the benchmarks are not here", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.diagnosis.third import report  # noqa: E402
+from benchmarks.diagnosis.third import report, rows  # noqa: E402
 from benchmarks.diagnosis.third.desk import STYLES, play, text_of  # noqa: E402
 from benchmarks.diagnosis.third.plan import (  # noqa: E402
     CASES,
@@ -71,3 +71,19 @@ def test_counts():
     for k, n in ((5, 50), (0, 12), (12, 12)):
         for end in report.wilson(k, n):  # the ends solve (k / n - p)^2 = z^2 p (1 - p) / n
             assert (k / n - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / n, abs=1e-12)
+
+
+def test_rows_go_into_files_that_are_read_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MOST_BYTES", 100)
+    path = tmp_path / "x.jsonl"
+    assert rows.load(path) == []
+    for number in range(20):
+        rows.append(path, {"n": number, "text": "x" * 10})
+    assert [row["n"] for row in rows.load(path)] == list(range(20))
+    assert [file.name for file in rows.parts(path)[:2]] == ["x.jsonl", "x.2.jsonl"]
+    assert all(file.stat().st_size <= 100 for file in rows.parts(path))
+
+
+def test_all_rows_of_the_set_are_here():
+    found = {(row["key"], row["seed"], row["access"]) for row in rows.load(ROOT / "docs/results/diagnosis/third.jsonl")}
+    assert found == {(case.key, seed, access) for case, seed, access in watched()}

@@ -6,7 +6,6 @@ What stands in the page before the first table is written by hand and kept; all 
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections import defaultdict
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.diagnosis.third.plan import CASES, FACTOR, SECOND_SEED, SEED
+from benchmarks.diagnosis.third.rows import load
 
 SURE = ("medium", "high")
 NAMELESS = ("unknown_trouble", "no_progress", "refuted_unexplained")
@@ -44,11 +44,6 @@ def share(hits: Iterable[bool]) -> str:
     k, n = sum(marks), len(marks)
     low, high = wilson(k, n)
     return f"{k} of {n} ({100 * k / n:.0f} %, {100 * low:.0f} to {100 * high:.0f})" if n else "none"
-
-
-def load(path: str) -> list[Row]:
-    """Rows of a file."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines() if line]
 
 
 def distances(rows: list[Row]) -> dict[tuple[str, int], float]:
@@ -218,7 +213,7 @@ def calibration(rows: list[Row]) -> list[str]:
 
 def main() -> None:
     """Write all tables below the words of the page."""
-    rows, plain = load(sys.argv[1]), load(sys.argv[2])
+    rows, plain = load(Path(sys.argv[1])), load(Path(sys.argv[2]))
     far = distances([*plain, *rows])
     full = [r for r in rows if r["access"] == "full" and r["cause"]]
     styles, causes = defaultdict(list), defaultdict(list)

@@ -6,12 +6,12 @@ One row per run, never repeated, in the frozen order; ``none`` is the check of t
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
 
 import torch
+from benchmarks.diagnosis.third import rows
 from benchmarks.diagnosis.third.desk import play
 from benchmarks.diagnosis.third.plan import STEPS, unwatched, watched
 
@@ -27,9 +27,7 @@ def main() -> None:
     torch.set_num_threads(1)
     begun = time.monotonic()
     jobs = [(c, s, "none") for c, s in unwatched()] if args.which == "none" else watched()
-    done = set()
-    if args.rows.exists():
-        done = {(r["key"], r["seed"], r["access"]) for r in map(json.loads, args.rows.read_text().splitlines())}
+    done = {(row["key"], row["seed"], row["access"]) for row in rows.load(args.rows)}
     for case, seed, access in jobs[: args.most]:
         if (case.key, seed, access) in done:
             continue
@@ -49,8 +47,7 @@ def main() -> None:
             "seconds": round(result.seconds, 2),
         }
         row |= {"curve": result.curve} if access == "none" else {"cost": result.cost, "readings": result.readings}
-        with args.rows.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        rows.append(args.rows, row)
 
 
 if __name__ == "__main__":

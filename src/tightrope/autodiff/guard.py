@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tightrope._plumbing.walk import modules_in
+from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.walk import modules_in, parameters_in
 from tightrope.autodiff.view import modules_of
 
 _frozen = 0
@@ -78,8 +79,9 @@ def undisturbed(*modules: object) -> Iterator[None]:
 
     Restores of these modules: train or eval mode of every submodule, buffers (objects and values), parameter gradients
     (absent inside the block) and ``requires_grad`` flags; and the global random states of torch, on the CPU and on the
-    modules' CUDA devices. Power iterations of constraints do not advance inside. Parameters are not copied: a
-    diagnostic that edits weights works on a ``deepcopy``.
+    modules' CUDA devices. Power iterations of constraints do not advance inside. Embeddings with ``max_norm`` look up
+    rows that are within it already and write nothing. Other parameters are not copied: a diagnostic that edits weights
+    works on a ``deepcopy``.
 
     Args:
         *modules: Networks that the block calls, or functions that call networks, see :func:`modules_of`.
@@ -98,7 +100,7 @@ def undisturbed(*modules: object) -> Iterator[None]:
     for p, _, _ in gradients:
         p.grad = None
     try:
-        with torch.random.fork_rng(devices=devices), frozen_constraints():
+        with torch.random.fork_rng(devices=devices), frozen_constraints(), _within_norm(modes):
             yield
     finally:
         for module, training in modes:
@@ -110,3 +112,59 @@ def undisturbed(*modules: object) -> Iterator[None]:
         for p, gradient, flag in gradients:
             p.grad = gradient
             p.requires_grad_(flag)
+
+
+@contextmanager
+def _within_norm(modules: list[tuple[nn.Module, bool]]) -> Iterator[None]:
+    """Let embeddings that would shorten rows in place, at each look-up, hold the short rows meanwhile."""
+    held = [
+        (m, m.max_norm, m.weight.data, m.weight)
+        for m, _ in modules
+        if isinstance(m, (nn.Embedding, nn.EmbeddingBag))
+        and m.max_norm is not None
+        and isinstance(m._parameters.get("weight"), nn.Parameter)
+    ]
+    try:
+        for module, most, value, weight in held:
+            weight.data = torch.renorm(value, module.norm_type, 0, most)
+            module.max_norm = None
+        yield
+    finally:
+        for module, most, value, weight in held:
+            module.max_norm, weight.data = most, value
+
+
+@contextmanager
+def unwritten(*networks: nn.Module) -> Iterator[None]:
+    """Refuse a forward that writes into its own parameters, which no transform of functions survives.
+
+    Raises:
+        UserError: It does.
+    """
+    held = [(p, p.data) for network in networks for p in parameters_in(network)]
+    written = False
+    try:
+        yield
+    except RuntimeError as problem:
+        if "mutate a captured" not in str(problem):
+            raise
+        raise UserError(_WRITES) from problem
+    finally:
+        for p, value in held:
+            if _storage(p) != value.data_ptr():
+                p.data, written = value, True
+    if written:
+        raise UserError(_WRITES)
+
+
+_WRITES = (
+    "Expected a network that reads its parameters, got one that writes into them in its forward; compute what it needs "
+    "beside them, as in F.conv2d(x, standardised(self.weight))."
+)
+
+
+def _storage(p: torch.Tensor) -> int:
+    try:
+        return p.data_ptr()
+    except RuntimeError:  # what a transform has left there
+        return -1

@@ -6,6 +6,7 @@ import gc
 import importlib
 import io
 import os
+import signal
 import sys
 import warnings
 
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         warnings.showwarning = lambda message, *where: say(f"note: {message}", error=True)
+        _end_in_order()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         return _command(words, alone=arguments is None)
@@ -70,6 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
         except OSError:  # what is printed to is full
             hush(sys.stdout)
         return _fail(sentence)
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM and SIGHUP end whatever runs as SIGINT does, so that it takes its temporary files along."""
+    for name in ("SIGTERM", "SIGHUP"):  # the latter is not on every system
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _flush() -> None:

@@ -11,6 +11,7 @@ import tyro
 from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope._plumbing.progress import clock
 from tightrope._plumbing.say import say, say_json
 from tightrope._plumbing.words import closest
@@ -60,7 +61,7 @@ def run(words: list[str]) -> int:
     """Measure and print; nothing in the run folder changes."""
     options = parse(EvaluateOptions, "evaluate", words)
     _check(options)
-    measurements = _evaluate(options, Path(options.run)) if options.run else _compare(options)
+    measurements = _evaluate(options, expanded(options.run)) if options.run else _compare(options)
     if options.json:
         say_json([m.to_json() for m in measurements])
     else:

@@ -8,11 +8,13 @@ import io
 import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.files import expanded
 from tightrope._plumbing.typed import converted, in_words
 from tightrope._plumbing.words import closest
 
@@ -50,7 +52,18 @@ def parse(
     for name, (hint, positional) in _fields(options).items():
         if not positional and (value := getattr(found, name, None)) is not None:
             converted(value, hint, _dashed(name), remedy=f"see tightrope {command} --help")
-    return found
+    return _from_home(found)
+
+
+def _from_home(found: T) -> T:
+    """The options with ``~`` at the beginning of paths replaced, as shells do for ``~/x`` but not for ``--out=~/x``."""
+    paths: dict[str, Any] = {}
+    for name, value in vars(found).items():
+        if isinstance(value, Path):
+            paths[name] = expanded(value)
+        elif isinstance(value, tuple):
+            paths[name] = tuple(expanded(each) if isinstance(each, Path) else each for each in value)
+    return dataclasses.replace(found, **paths) if paths else found
 
 
 def group(title: str, options: Mapping[str, Any], taken: Sequence[str]) -> type:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,6 +20,7 @@ from tightrope._plumbing.words import one_of
 from tightrope.cli.options import parse
 
 if TYPE_CHECKING:
+    from tightrope.studies.design import Row
     from tightrope.studies.judging import Judged
     from tightrope.studies.registry import Study
     from tightrope.studies.store import Store
@@ -83,6 +86,8 @@ class ReportOptions(_Named):
     """Tables as CSV beside the page."""
     latex: bool = False
     """The table of claims as LaTeX beside the page."""
+    figures: Literal["svg", "pdf", "png"] | None = None
+    """The figures as files of this kind, for a paper, in the folder figures beside the page; needs the extra plots."""
 
 
 def run(words: list[str]) -> int:
@@ -242,11 +247,27 @@ def _one_report(study: Study, options: ReportOptions) -> list[Judged]:
         write(base.with_suffix(".rows.csv"), as_csv(rows_table(rows)))
     if options.latex:
         write(base.with_suffix(".tex"), as_latex(judged))
+    drawn = _figures(study, rows, base.parent / "figures", options.figures) if options.figures else []
     say(f"{study.name}: {study.summary}")
     for one in judged:
         say(f"  {one.verdict:12} {one.claim.id:40} {estimate(one)}  {power(one)}  {one.why}".rstrip())
     say(f"  page: {page}")
+    for path in drawn:
+        say(f"  figure: {path}")
     return judged
+
+
+def _figures(study: Study, rows: Sequence[Row], folder: Path, kind: str) -> list[Path]:
+    """Every figure of a study that matplotlib can draw; parts of a page given as text are left out."""
+    from tightrope.cli.pages import folder_for
+    from tightrope.drawing.paper import write_figure
+
+    drawn = []
+    for title, picture in (study.figures(rows) if rows else {}).items():
+        if not isinstance(picture, str):
+            name = re.sub(r"[^a-z0-9]+", "_", f"{study.name} {title}".lower()).strip("_")
+            drawn.append(write_figure(picture, folder_for(folder) / f"{name}.{kind}"))
+    return drawn
 
 
 def _power(words: list[str]) -> int:

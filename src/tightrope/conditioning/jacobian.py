@@ -15,6 +15,7 @@ from tightrope._plumbing.checks import check_number, check_samples
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import View, modules_of, samples_of, twice_differentiable, undisturbed
 from tightrope.autodiff.call import called
+from tightrope.autodiff.guard import unwritten
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
 
@@ -184,7 +185,8 @@ def evaluated(
         The function.
 
     Raises:
-        UserError: Batch normalisation without running statistics couples the samples even in eval mode.
+        UserError: Batch normalisation without running statistics couples the samples even in eval mode, or, at a call,
+            the network writes into its parameters.
     """
     if labels is not None:
         generator = View(generator, labels=labels)
@@ -195,7 +197,8 @@ def evaluated(
 
     def function(z: Tensor) -> Tensor:
         point = z.reshape(z.shape[0], *shape) if len(shape) > 1 else z
-        return samples_of(called(bound, point, who="generator", what="latents"))
+        with unwritten(*networks):
+            return samples_of(called(bound, point, who="generator", what="latents"))
 
     with undisturbed(*networks), twice_differentiable():
         for network in networks:

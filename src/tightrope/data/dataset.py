@@ -165,8 +165,14 @@ class Dataset:
 
         Returns:
             uint8 ``[batch, c, h, w]`` for images, float otherwise.
+
+        Raises:
+            UserError: Images hold no numbers of the training scale: NaN, which would become black, or whole numbers.
         """
         if self.kind == "images":
+            if not x.is_floating_point() or bool(x.isnan().any()):
+                got = f"{x.dtype}, which are in the data's own units already" if not x.is_floating_point() else "NaN"
+                raise UserError(f"Expected images on the training scale, from -1 to 1, got {got}; look at the samples.")
             return x.add(1.0).mul_(HALF_RANGE).round_().clamp_(0, 255).to(torch.uint8)
         if self.scale is not None:
             x = x * self.scale.to(x)

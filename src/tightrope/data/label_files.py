@@ -1,7 +1,8 @@
 """Labels that are written down beside images: Hugging Face's metadata files, StyleGAN's dataset.json, labels.csv.
 
 A file counts for the images in its folder and below; of two on the way the nearer one does. Images are named by path,
-with or without ``./``, with either slash, or by their bare name or number where that is unique.
+with or without ``./``, with either slash, or by their bare name or number where that is unique. A way out of the source
+(``../../0.png``) is not taken for the file of that name in it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import posixpath
+import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -86,6 +89,7 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
         UserError: if a label file is broken, or gives one image two labels.
     """
     found, notes, ordered = StoredLabels(), [], sorted(names)
+    every = _unique((name, name) for name in ordered) if files else {}
     for folder in sorted({_folder(file) for file in files}):
         mine = sorted(
             (f for f in files if _folder(f) == folder), key=lambda f: _STEMS.index(PurePosixPath(f).stem.lower())
@@ -98,10 +102,9 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
                 continue
             found.sources.append(file)
             start, stop = (bisect_left(ordered, end) for end in (folder, f"{folder}\U0010ffff"))
-            values, missed = _matched(pairs, ordered[start:stop], folder, file)
+            values, said = _matched(pairs, _Names(ordered[start:stop], every, folder, place), file)
             found.values.update(values)
-            if missed:
-                notes.append(f"{len(missed):,} names in {file} are no image here, such as {missed[0]}.")
+            notes += said
             break
     if not found.sources and not notes:
         return None
@@ -188,28 +191,71 @@ def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Pairs | 
             return f"its column {columns[label]} says something else of every image"
     if name is None or label is None:
         missing = "file_name" if name is None else "label"
-        return f"it has no column {missing}, but {', '.join(columns[:8]) or 'none'}"
+        return f"it has no column {missing} of single values or lists, but {', '.join(columns[:8]) or 'none'}"
     return [(str(row[name]), row[label]) for row in rows if row[name] is not None]
 
 
-def _matched(pairs: Pairs, names: Sequence[str], folder: str, file: str) -> tuple[dict[str, Any], list[str]]:
-    """Image -> label for the names a file gives, and the names that are no image."""
-    places = {name[len(folder) :]: name for name in names}
-    bare: dict[str, str | None] = {}
-    for name in names:
-        path = PurePosixPath(name)
-        for key in (path.name, path.stem):
-            bare[key] = None if key in bare and bare[key] != name else name
+class _Names:
+    """Where the images that one file of labels may name are found: in its folder and below, or by a way to elsewhere.
+
+    Letters with marks are found however they are composed: systems differ in how they store them.
+    """
+
+    def __init__(self, names: Sequence[str], every: Mapping[str, str | None], folder: str, place: Path) -> None:
+        self.folder, self.every = folder, every
+        root = place.resolve()
+        self.root = (root if root.is_dir() else root.with_suffix("")).as_posix()
+        self.below = _unique((name[len(folder) :], name) for name in names)
+        parts = [(PurePosixPath(name), name) for name in names]
+        self.bare = _unique((key, name) for path, name in parts for key in (path.name, path.stem))
+
+    def find(self, given: str, base: str) -> tuple[str | None, bool]:
+        """The image of a name, and whether ``base``, which all names begin with, was passed over for that.
+
+        What leads out of the source counts with its folders alone, for a file of that name is another one.
+        """
+        name = _composed(tidy(given))
+        whole = posixpath.normpath(posixpath.join(self.root, self.folder, given.replace("\\", "/")))
+        inside = whole.startswith(f"{self.root}/") and self.every.get(_composed(whole[len(self.root) + 1 :]))
+        outward = ".." in given.replace("\\", "/").split("/")
+        if found := inside or (self.below.get(name) if "/" in name or not outward else None):
+            return found, False
+        if outward:
+            return None, False
+        if base and (found := self.below.get(name[len(base) :])):
+            return found, not f"{self.root}/{self.folder}".endswith(f"/{base}")
+        return self.bare.get(name), False
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
+    """Key -> the one name that has it, or None if several have."""
+    found: dict[str, str | None] = {}
+    for key, name in pairs:
+        key = _composed(key)
+        found[key] = None if key in found and found[key] != name else name
+    return found
+
+
+def _matched(pairs: Pairs, names: _Names, file: str) -> tuple[dict[str, Any], list[str]]:
+    """Image -> label for the names a file gives, and what is to be said of other names."""
     values: dict[str, Any] = {}
-    missed = []
-    base = len(common([tidy(given) for given, _ in pairs]))  # names may begin in a folder further up
+    missed, guessed = [], 0
+    base = _composed(common([tidy(given) for given, _ in pairs]))  # names may begin in a folder further up
     for given, label in pairs:
-        name = tidy(given)
-        image = places.get(name) or places.get(name[base:]) or bare.get(name)
+        image, further = names.find(given, base)
+        guessed += further
+        said = label.strip() if isinstance(label, str) else label
         if image is None:
             missed.append(given)
-        elif image in values and values[image] != label:
-            raise UserError(f"Expected one label for {image} in {file}, got {values[image]} and {label}; correct one.")
-        elif label is not None:
-            values[image] = label
-    return values, missed
+        elif image in values and values[image] != said:
+            raise UserError(f"Expected one label for {image} in {file}, got {values[image]} and {said}; correct one.")
+        elif said not in (None, ""):
+            values[image] = said
+    notes = [f"{len(missed):,} names in {file} are no image here, such as {missed[0]}."] if missed else []
+    return values, notes + (
+        [f"Names in {file} begin with {base}, which is taken for its own folder."] if guessed else []
+    )

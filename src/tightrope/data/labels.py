@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,14 @@ __all__ = ["class_index", "encode", "encode_values", "from_names"]
 MANY = 100  # with more different values than this, and more than half as many as samples, they are no classes
 
 
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]+)?|[+-]?(nan|inf)", re.IGNORECASE)
+_LIST = re.compile(r"\[.*\]|\{.*\}", re.DOTALL)
+
+
 def from_names(names: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
-    """Numbers in the alphabetical order of the names."""
+    """Numbers in the alphabetical order of the names; however their letters are composed, they are the same."""
+    names = [unicodedata.normalize("NFC", name) for name in names]
     classes = tuple(sorted(set(names)))
     number = {name: index for index, name in enumerate(classes)}
     return np.array([number[name] for name in names], dtype=np.int64), classes
@@ -35,8 +42,8 @@ def class_index(classes: Sequence[str], wanted: str | int) -> int:
     Raises:
         UserError: if it is neither.
     """
-    if str(wanted) in classes:
-        return list(classes).index(str(wanted))
+    if (name := unicodedata.normalize("NFC", str(wanted))) in classes:
+        return list(classes).index(name)
     if re.fullmatch(r"[0-9]{1,9}", str(wanted)) and int(wanted) < len(classes):
         return int(wanted)
     if not classes:
@@ -53,11 +60,16 @@ def encode_values(values: Sequence[Any]) -> tuple[Rows, tuple[str, ...]] | str:
     """Labels as files of text hold them: one numbering for values of one type, as :func:`encode` does.
 
     Args:
-        values: whole numbers, text, true and false, or one-hot lists; text that spells whole numbers counts as these.
+        values: whole numbers, text, true and false, or one-hot lists; text that spells numbers counts as these, and
+            text that spells lists as none of these.
     """
     kinds = {type(value) for value in values}
-    if kinds == {str} and all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value) for value in values):
+    if kinds == {str} and all(map(_WHOLE.fullmatch, values)):
         values, kinds = [int(value) for value in values], {int}
+    elif kinds == {str} and all(map(_NUMBER.fullmatch, values)):
+        values, kinds = [float(value) for value in values], {float}
+    elif kinds == {str} and all(map(_LIST.fullmatch, values)):
+        return "its values are lists that are written as text"
     if kinds == {str}:
         numbers, classes = from_names(values)
         return _refusal(len(classes), len(values)) or (numbers, classes)
@@ -92,6 +104,8 @@ def encode(parts: Sequence[npt.NDArray[Any]]) -> tuple[list[Rows], tuple[str, ..
         values = values.astype(np.int64)
     if values.dtype.kind not in "biuSU":
         return f"its values have type {values.dtype}"
+    if values.dtype.kind == "U":
+        values = np.array([unicodedata.normalize("NFC", value) for value in values.tolist()])
     classes, numbers = np.unique(values, return_inverse=True)
     if refusal := _refusal(len(classes), len(values)):
         return refusal

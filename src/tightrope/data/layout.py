@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ from tightrope.data.splits import Rows
 
 __all__ = ["Layout", "is_image", "layout"]
 
+_LAST = re.compile(r"[0-9]{1,18}$")
 Found = tuple[Rows | None, tuple[str, ...], list[str]]
 
 
@@ -80,6 +83,13 @@ def _by_folders(parts: dict[str, list[str]], split: str) -> Found:
     folders = {side: _first_folders(names) for side, names in parts.items()}
     labelled = {side: first for side, first in folders.items() if "" not in first}  # so there are at least two
     mine = folders[split]
+    if split in labelled and _numbered_through(parts[split], mine):
+        listed = ", ".join(sorted(set(mine))[:3])
+        return (
+            None,
+            (),
+            [f"Folders {listed} ... number their images through, so they are no classes but pieces of a set."],
+        )
     if split in labelled:
         _, classes = from_names([folder for first in labelled.values() for folder in first])
         number = {name: index for index, name in enumerate(classes)}
@@ -94,7 +104,18 @@ def _by_folders(parts: dict[str, list[str]], split: str) -> Found:
 def _first_folders(names: Sequence[str]) -> list[str]:
     """The first folder of every path after those that all share; empty for files that are in none."""
     base = common(names)
-    return [printable(name[len(base) :].rpartition("/")[0].partition("/")[0]) for name in names]
+    firsts = [name[len(base) :].rpartition("/")[0].partition("/")[0] for name in names]
+    return [printable(unicodedata.normalize("NFC", first)) for first in firsts]  # alike however letters are composed
+
+
+def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
+    """Whether folders are pieces of one numbering: ``00001/img00001234.png``, or ``01000/01234.png``."""
+    numbers = [_LAST.search(name.rpartition("/")[2].rpartition(".")[0]) for name in names]
+    if not all(folder.isdecimal() and len(folder) > 2 for folder in folders) or not all(numbers):
+        return False
+    pairs = [(int(found[0]), int(folder)) for found, folder in zip(numbers, folders, strict=True) if found]
+    sizes = [10**power for power in range(1, 7)]
+    return any(all(n // size == k for n, k in pairs) or all(n // size * size == k for n, k in pairs) for size in sizes)
 
 
 def _stored(names: Sequence[str], stored: StoredLabels) -> Found:

@@ -249,13 +249,14 @@ def _bytes(data: bytes | None) -> bytes:
 
 
 def table_columns(data: bytes, name: str) -> tuple[list[str], list[list[Any]]]:
-    """Column names and rows of a small parquet file, for its columns of single values.
+    """Column names and rows of a small parquet file, for its columns of single values and of lists.
 
     Raises:
         UserError: without pyarrow, or if the file is broken.
     """
     parquet = _open(Path(name), data)
     schema = parquet.schema_arrow
-    columns = [column for column in schema.names if not schema.field(column).type.num_fields]
+    kinds = {column: schema.field(column).type for column in schema.names}
+    columns = [column for column, kind in kinds.items() if not kind.num_fields or hasattr(kind, "value_type")]
     table = parquet.read(columns=columns)
     return columns, [list(row) for row in zip(*(table.column(column).to_pylist() for column in columns), strict=True)]

@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 
 __all__ = ["TRAIN", "Parts", "keyword", "parts_of"]
 
-TRAIN = ("train", "training", "trainset")
+TRAIN = ("train", "training", "trainset", "traindata", "trainimages", "trn")
 TEST = (
-    ("test", "testing", "testset"),
-    ("eval", "evaluation"),
+    ("test", "testing", "testset", "testdata", "testimages", "tst"),
+    ("eval", "evaluation", "evaluate", "evalset"),
     ("holdout", "heldout"),
-    ("validation", "valid", "val", "valset", "dev"),
+    ("validation", "validate", "valid", "val", "valset", "valdata", "valimages", "dev", "devel", "devset"),
 )
 """What a test split may be called; of several kinds the first counts."""
 
 _KIND = {word: kind for kind, words in enumerate(TEST) for word in words} | dict.fromkeys(TRAIN, -1)
-_LIKELY = re.compile("train|test|eval|val|dev|hold|held", re.IGNORECASE)
+_LIKELY = re.compile("train|trn|test|tst|eval|val|dev|hold|held", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+")  # letters, apart where a capital begins
 _APART = re.compile(r"(hold|held)[\W_]*(out)(?![a-z])", re.IGNORECASE)
 
@@ -67,6 +67,10 @@ def parts_of(names: Sequence[str], things: str = "images") -> Parts:
         side = _sides_of_folders(words, complete=len(folders) == len(names))
         if side:
             return _by_folders(names, level, folders, side, words, things)
+        kinds = set(words.values())
+        if len(words) > 1 and len(folders) == len(names) and len(kinds) == 1 and kinds.pop()[0]:  # train-00000, -00001
+            said = f"Folders of one split, read as one set: {_some(set(folders.values()))}."
+            return Parts({"train": list(names)}, {name: _without(name, level, None) for name in names}, [said])
     return _by_files(names, things)
 
 

@@ -65,6 +65,29 @@ class Reference:
     level: float
 
 
+@dataclass(frozen=True)
+class Chart:
+    """A line chart as data: on a page it draws itself (:func:`line_chart`), for a paper matplotlib does.
+
+    Attributes:
+        lines: the curves, each with at least one point.
+        title: what it shows.
+        x_label: name of the horizontal axis.
+        log: whether a logarithmic axis suits the values.
+        references: levels to draw across.
+    """
+
+    lines: Sequence[Line]
+    title: str
+    x_label: str
+    log: bool = False
+    references: Sequence[Reference] = ()
+
+    def __html__(self) -> str:
+        """The chart as a part of a page."""
+        return line_chart(self.lines, title=self.title, x_label=self.x_label, log=self.log, references=self.references)
+
+
 SMALL = Frame(220, 136, 48, 8, 8, 22)
 
 

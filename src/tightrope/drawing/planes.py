@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from markupsafe import Markup
@@ -29,6 +30,31 @@ _PEN = Pen(
 )
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What is drawn on a plane, in its own units.
+
+    Attributes:
+        kind: Arrows of one length, a line, filled circles, or rings with radii in units of the plane.
+        points: Where.
+        colour: Of line or filling.
+        vectors: Of arrows: direction and length.
+        size: Width of a line, radius of a filled circle.
+        radii: Of rings.
+        dashed: A dashed line.
+        names: Tooltips of filled circles.
+    """
+
+    kind: Literal["arrows", "path", "dots", "rings"]
+    points: Points
+    colour: str
+    vectors: Points = ()
+    size: float = 1.0
+    radii: Sequence[float] = ()
+    dashed: bool = False
+    names: Sequence[str] = ()
+
+
 @dataclass
 class Plane:
     """A rectangle of the plane being drawn on, both axes at one scale unless ``equal`` is False.
@@ -42,7 +68,7 @@ class Plane:
         width: Of the picture, in its own units.
         equal: One unit is as long on both axes.
         levels: Write numbers at the vertical axis.
-        parts: What has been drawn so far.
+        marks: What has been drawn so far.
     """
 
     x: tuple[float, float]
@@ -53,7 +79,7 @@ class Plane:
     width: int = 300
     equal: bool = True
     levels: bool = True
-    parts: list[Markup] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         frame = Frame(self.width, 0, 44, 12, 26, 36)
@@ -73,42 +99,58 @@ class Plane:
 
     def arrows(self, points: Points, vectors: Points, length: float, colour: str = "#9aa5b1") -> None:
         """An arrow per point, all of one length: directions of a field."""
-        for (x, y), (u, v) in zip(points, vectors, strict=True):
-            size = (u * u + v * v) ** 0.5
-            if not size > 0:
-                continue
-            u, v = u / size * length, v / size * length
-            (a, b), (c, d) = self.place((x - u / 2, y - v / 2)), self.place((x + u / 2, y + v / 2))
-            e, f = 0.35 * (c - a), 0.35 * (d - b)
-            left, right = (c - e - f * 0.6, d - f + e * 0.6), (c - e + f * 0.6, d - f - e * 0.6)
-            head = f"M{left[0]:.1f} {left[1]:.1f}L{c:.1f} {d:.1f}L{right[0]:.1f} {right[1]:.1f}"
-            self.parts.append(tag("path", d=f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}{head}", stroke=colour, fill="none"))
+        sizes = [(u * u + v * v) ** 0.5 for u, v in vectors]
+        kept = [(p, v, size) for p, v, size in zip(points, vectors, sizes, strict=True) if size > 0]
+        directions = [(u / size * length, v / size * length) for _, (u, v), size in kept]
+        self.marks.append(Mark("arrows", [p for p, _, _ in kept], colour, vectors=directions))
 
     def path(self, points: Points, colour: str = COLOURS[0], *, width: float = 1.4, dashed: bool = False) -> None:
         """A line through points."""
-        line = line_through(*self._axes.place(*np.asarray(points, np.float64).reshape(-1, 2).T))
-        dash = "4 3" if dashed else None
-        self.parts.append(tag("path", d=line, stroke=colour, stroke_width=width, fill="none", stroke_dasharray=dash))
+        self.marks.append(Mark("path", points, colour, size=width, dashed=dashed))
 
     def dots(self, points: Points, colour: str = COLOURS[0], *, radius: float = 3.0, names: Sequence[str] = ()) -> None:
         """A filled circle per point, with a tooltip each if there are names."""
-        for k, point in enumerate(points):
-            a, b = self.place(point)
-            tip = (tag("title", names[k]),) if names else ()
-            self.parts.append(tag("circle", *tip, cx=f"{a:.1f}", cy=f"{b:.1f}", r=radius, fill=colour))
+        self.marks.append(Mark("dots", points, colour, size=radius, names=names))
 
     def rings(self, points: Points, radii: Sequence[float], colour: str = COLOURS[1]) -> None:
         """A circle per point with a radius in units of the plane: error bars."""
-        for point, radius in zip(points, radii, strict=True):
-            a, b = self.place(point)
-            r = self._axes.frame.across * radius / (self.x[1] - self.x[0])
-            if r > 0.5:
-                self.parts.append(tag("circle", cx=f"{a:.1f}", cy=f"{b:.1f}", r=f"{r:.1f}", stroke=colour, fill="none"))
+        self.marks.append(Mark("rings", points, colour, radii=radii))
+
+    def _drawn(self, mark: Mark) -> list[Markup]:
+        if mark.kind == "arrows":
+            pairs_ = zip(mark.points, mark.vectors, strict=True)
+            return [tag("path", d=self._arrow(p, v), stroke=mark.colour, fill="none") for p, v in pairs_]
+        if mark.kind == "path":
+            line = line_through(*self._axes.place(*np.asarray(mark.points, np.float64).reshape(-1, 2).T))
+            dash = "4 3" if mark.dashed else None
+            look = {"stroke": mark.colour, "stroke_width": mark.size, "fill": "none", "stroke_dasharray": dash}
+            return [tag("path", d=line, **look)]
+        places = [self.place(point) for point in mark.points]
+        if mark.kind == "dots":
+            tips: list[tuple[Markup, ...]] = [(tag("title", name),) for name in mark.names] or [()] * len(places)
+            return [
+                tag("circle", *tip, cx=f"{a:.1f}", cy=f"{b:.1f}", r=mark.size, fill=mark.colour)
+                for (a, b), tip in zip(places, tips, strict=True)
+            ]
+        radii = [self._axes.frame.across * radius / (self.x[1] - self.x[0]) for radius in mark.radii]
+        return [
+            tag("circle", cx=f"{a:.1f}", cy=f"{b:.1f}", r=f"{r:.1f}", stroke=mark.colour, fill="none")
+            for (a, b), r in zip(places, radii, strict=True)
+            if r > 0.5
+        ]
+
+    def _arrow(self, at: tuple[float, float], along: tuple[float, float]) -> str:
+        (x, y), (u, v) = at, along
+        (a, b), (c, d) = self.place((x - u / 2, y - v / 2)), self.place((x + u / 2, y + v / 2))
+        e, f = 0.35 * (c - a), 0.35 * (d - b)
+        left, right = (c - e - f * 0.6, d - f + e * 0.6), (c - e + f * 0.6, d - f - e * 0.6)
+        head = f"M{left[0]:.1f} {left[1]:.1f}L{c:.1f} {d:.1f}L{right[0]:.1f} {right[1]:.1f}"
+        return f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}{head}"
 
     def render(self) -> Markup:
         """The picture as one ``svg`` element."""
         frame = self._axes.frame
-        body = Markup("").join(self.parts)
+        body = Markup("").join(part for mark in self.marks for part in self._drawn(mark))
         clip = f"clip{zlib.crc32((self.title + str(body)).encode(errors='replace')):08x}"
         return tag(
             "svg",
@@ -123,6 +165,17 @@ class Plane:
             xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {frame.width} {frame.height}", role="img",
             aria_label=self.title, font_family="sans-serif", font_size=11,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Planes side by side, each with a caption: a figure of several panels."""
+
+    planes: Sequence[tuple[Plane, str]]
+
+    def drawn(self) -> list[tuple[Markup, str]]:
+        """Every plane as SVG with its caption, for a page's grid."""
+        return [(plane.render(), caption) for plane, caption in self.planes]
 
 
 def span(values: Sequence[float], *, least: float = 0.0, margin: float = 0.08) -> tuple[float, float]:

@@ -125,6 +125,19 @@ def write_(tensors: Sequence[Tensor], point: Tensor) -> None:
         p.copy_(value)
 
 
+def _refuse_shortened(players: Sequence[Player]) -> None:
+    for module in (m for network in modules_of(players) for m in network.modules()):
+        most = module.max_norm if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) else None
+        if most is not None:
+            longest = float(torch.linalg.vector_norm(module.weight.detach(), module.norm_type, dim=1).max())  # type: ignore[arg-type]
+            if longest > 0.999 * most:
+                raise UserError(
+                    f"Expected parameters that a loss reads, got an {type(module).__name__} whose rows, up to "
+                    f"{longest:.4g} long, are cut to max_norm {most:g} in place at each look-up, which has no "
+                    "derivative; leave max_norm out, or call torch.renorm on the rows that were looked up."
+                )
+
+
 @contextmanager
 def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] = ()) -> Iterator[Callable[[], None]]:
     """Evaluate a game again and again on the same random numbers, and leave everything as found.
@@ -135,7 +148,11 @@ def repeatable(players: Sequence[Player], generators: Sequence[torch.Generator] 
 
     Yields:
         ``rewind()``: puts every random state back to where it was on entry; call it before each evaluation.
+
+    Raises:
+        UserError: An embedding's ``max_norm`` is at work: it writes into the parameters.
     """
+    _refuse_shortened(players)
     tensors = [p for player in players for p in parameters_of(player)]
     devices = sorted({p.device.index or 0 for p in tensors if p.device.type == "cuda"})
     on_cpu, own = torch.get_rng_state(), [g.get_state() for g in generators]

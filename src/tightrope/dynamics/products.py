@@ -246,10 +246,54 @@ def field_products(
     Yields:
         The products.
 
+    Raises:
+        UserError: The losses are no function of the parameters: they write into them, as a network does that normalises
+            its weights in place, or give other values at a second call.
+
     Cost: memory for one gradient with its graph, several times that of a gradient, while transposed products last.
     """
     with repeatable(players, generators) as rewind:
+        _refuse_changing(losses, players, rewind)
         yield FieldProducts(losses, players, rewind)
+
+
+def _refuse_changing(losses: Losses, players: Sequence[Player], rewind: Callable[[], None]) -> None:
+    """Refuse losses that are no function of the parameters, or bring those back to where they were.
+
+    Neither mode of differentiation sees it, and differences see it in their own way.
+    """
+    tensors = [p for part in all_parameters(losses, players) for p in part]
+    start = [p.detach().clone() for p in tensors]
+    moved = [value * 1.001 for value in start]
+    values = []
+    try:
+        _put(tensors, moved)
+        for _ in range(2):
+            rewind()
+            values.append([loss().detach() for loss in losses])
+        written = not all(map(torch.equal, tensors, moved))
+    finally:
+        _put(tensors, start)
+    if written:
+        raise UserError(
+            "Expected losses that read the players' parameters, got some that write into them (a layer that normalises "
+            "or clips its weights in its forward, an embedding with max_norm); compute the weight beside the "
+            "parameter, as in F.conv2d(x, standardised(self.weight))."
+        )
+    if not all(
+        torch.allclose(a, b, rtol=1e-9 if a.dtype == torch.float64 else 1e-4) for a, b in zip(*values, strict=True)
+    ):
+        raise UserError(
+            "Expected losses that depend on the players' parameters alone, got other values at a second call; keep "
+            "random draws and what networks change in their forwards (a codebook, a running scale) fixed, for example "
+            "by network.eval(), or pass the generators that they draw from as `generators`."
+        )
+
+
+@torch.no_grad()
+def _put(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for p, value in zip(tensors, values, strict=True):
+        p.copy_(value)
 
 
 def _numpy(product: Callable[[Tensor], Tensor], like: Tensor) -> Callable[[Any], Any]:

@@ -62,7 +62,8 @@ def constrainable_layers(
         UserTypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the
             network.
         UserError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
-            without entries, shared with another layer, or not finite, or an Embedding with sparse gradients.
+            without entries, shared with another layer, or not finite, or an Embedding with sparse gradients or
+            ``max_norm``.
     """
     refuse_sharded(network, "a constraint")
     skip = _names(skip)
@@ -129,6 +130,11 @@ def _refuse_values(name: str, layer: Layer) -> None:
         raise UserError(
             f"expected dense gradients, got the Embedding {name!r} with sparse=True, which a constrained weight cannot "
             "have; build it with sparse=False or name it in `skip`"
+        )
+    if isinstance(layer, nn.Embedding) and layer.max_norm is not None:
+        raise UserError(
+            f"expected one constraint on a layer, got {name!r} with max_norm, which shortens its rows in place at each "
+            "look-up; set its max_norm to None, or name it in `skip`"
         )
     refuse_not_finite(name, effective_weight(layer).detach())
 

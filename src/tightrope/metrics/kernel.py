@@ -54,11 +54,7 @@ def kernel_distance(real: Array, fake: Array, *, degree: int = 3, offset: float 
     value = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
     without_x = (xx - 2 * within_x) / ((n - 1) * (n - 2)) + yy / (m * (m - 1)) - 2 * (xy - across_x) / ((n - 1) * m)
     without_y = xx / (n * (n - 1)) + (yy - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (xy - across_y) / (n * (m - 1))
-    if not math.isfinite(float(value)):
-        raise UserError(
-            f"The kernel of degree {degree} leaves the range of float64 at features up to "
-            f"{float(max(x.abs().max(), y.abs().max())):.3g}; divide both sets by one number first."
-        )
+    _check_range(value, x, y, degree)
     variance = sum((len(v) - 1) ** 2 / len(v) * float(v.var()) for v in (without_x, without_y))
     return Estimate(float(value), math.sqrt(variance))
 
@@ -108,6 +104,7 @@ def block_kernel_distance(
         a, b = (v[torch.randperm(len(v), generator=rng)[:size]] for v in (x, y))
         within = sum(_within(v, degree, offset).sum() for v in (a, b)) / (size * (size - 1))
         values[index] = within - 2 * _across(a, b, degree, offset)[0].sum() / size**2
+    _check_range(values.sum(), x, y, degree)
     return Estimate(float(values.mean()), float(values.std(correction=0)))
 
 
@@ -124,6 +121,14 @@ def _across(x: Tensor, y: Tensor, degree: int, offset: float) -> tuple[Tensor, T
         over_y.append(powers.sum(dim=1))
         over_x += powers.sum(dim=0)
     return torch.cat(over_y) / d**degree, over_x / d**degree
+
+
+def _check_range(value: Tensor, x: Tensor, y: Tensor, degree: int) -> None:
+    if not math.isfinite(float(value)):
+        raise UserError(
+            f"The kernel of degree {degree} leaves the range of float64 at features up to "
+            f"{float(max(x.abs().max(), y.abs().max())):.3g}; divide both sets by one number first."
+        )
 
 
 def _check_kernel(degree: int, offset: float) -> None:

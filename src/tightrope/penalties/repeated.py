@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
+from torch.utils._pytree import tree_leaves
 
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import Remembered, frozen_constraints, in_functional_transform, module_of
@@ -26,10 +29,12 @@ Handle = tuple[Callable[[], Any], Callable[[Any], object]]
 
 
 class Repeated:
-    """A network of which every call after the first repeats the first one's random draws and constrained weights.
+    """A network of which every call after the first repeats the first one's random draws, weights and buffers.
 
     Random draws are those of the global states of torch (CPU and the device of the inputs), NumPy and Python, and of
-    generators that the network's modules hold.
+    generators that the network's modules hold. Buffers that a forward moves, such as a codebook that follows the data,
+    and parameters without gradient that it moves, are at every call what they were before the first, and keep what the
+    first left. Whether two calls at one point then agree is tried once for each module.
 
     Args:
         network: A module or a function of ``x``, see :func:`~tightrope.autodiff.module_of`; of a
@@ -39,7 +44,7 @@ class Repeated:
 
     Raises:
         UserError: Dropout in training mode under ``torch.func`` or ``torch.compile``, where no draw can be repeated;
-            or, at a call, as many draws as the input's values ask for.
+            or, at a call, as many draws as the input's values ask for, or a forward that changes something else.
     """
 
     def __init__(self, network: Any, x: Tensor, what: str) -> None:
@@ -53,6 +58,9 @@ class Repeated:
                 "in training mode; call it in eval mode or outside of the transform."
             )
         self._start = self._states()
+        self._before = [] if self.transformed else self._kept()
+        self._moved: list[_Kept] = []
+        self._first: tuple[tuple[Tensor, ...], Any] | None = None
         self._ends: dict[tuple[torch.Size, ...], list[Any]] = {}
         self.calls = 0
         self.drew = False
@@ -67,11 +75,12 @@ class Repeated:
                     "Expected a network with all of its generators from the start, got one that was built in its first "
                     "forward, whose draws cannot be repeated; build it in __init__."
                 )
+            self._moved = [kept for kept in self._before if kept.moved()]
+            self._first = arguments, result
         else:
-            if self.drew:
-                self.rewind()
-            with frozen_constraints(), steady(*([] if self.module is None else [self.module])):
-                result = self.network(*arguments)
+            if self.calls == 2:
+                self._try_once()
+            result = self._again(arguments)
         end = self._states() if self.drew or self.calls == 1 else []
         self.drew = self.drew or not all(map(_equal, self._start, end))
         if self.drew and not all(map(_equal, self._ends.setdefault(tuple(x.shape for x in arguments), end), end)):
@@ -81,11 +90,46 @@ class Repeated:
             )
         return result
 
+    def _again(self, arguments: tuple[Tensor, ...]) -> Any:
+        if self.drew:
+            self.rewind()
+        with frozen_constraints(), steady(*([] if self.module is None else [self.module])), _as_before(self._moved):
+            return self.network(*arguments)
+
+    def _try_once(self) -> None:
+        """The first call again, the first time that this module is seen in this mode."""
+        known = None if self.module is None or self.transformed else _MOVING.setdefault(self.module, {})
+        if known is None or self._first is None or self.module is None or self.module.training in known:
+            return
+        arguments, result = self._first
+        with torch.no_grad():
+            again = self._again(arguments)
+        if not _same(result, again):
+            raise UserError(
+                "Expected a network that is one function while two of its forwards are compared, got one that changes "
+                "between them by more than its buffers; keep what it changes in buffers, or call it in eval mode."
+            )
+        known[self.module.training] = [(kept.module, kept.name) for kept in self._moved]
+
+    def _kept(self) -> list[_Kept]:
+        """What may move in a forward: once known what does, that alone."""
+        if self.module is None:
+            return []
+        known = _MOVING.get(self.module, {}).get(self.module.training)
+        if known is not None:
+            return [_Kept(module, name) for module, name in known]
+        return [_Kept(module, name) for module in self._modules() if not _is_power(module) for name in _names(module)]
+
     @property
     def fixed(self) -> bool:
-        """After the first call: whether the network is the same function at every call, whoever makes it."""
+        """After the first call: whether the network is the same function at every call, whoever makes it.
+
+        Raises:
+            UserError: It changes by more than its buffers.
+        """
+        self._try_once()
         cached = parametrize._cache_enabled > 0
-        return not self.drew and (cached or not any(map(_moves, self._modules())))
+        return not self.drew and not self._moved and (cached or not any(map(_moves, self._modules())))
 
     def rewind(self) -> None:
         """Set all random states back to where they were before the first call."""
@@ -115,6 +159,63 @@ class Repeated:
         elif self.device.type == "mps":
             handles.append((torch.mps.get_rng_state, torch.mps.set_rng_state))
         return handles + [found for g in self._generators if (found := _handle(g)) is not None]
+
+
+_MOVING: WeakKeyDictionary[nn.Module, dict[bool, list[tuple[nn.Module, str]]]] = WeakKeyDictionary()
+"""What the forwards of networks that were tried move, by mode."""
+
+
+class _Kept:
+    """A buffer, or a parameter without gradient, and its value at the beginning."""
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        self.module, self.name = module, name
+        self.held = module._buffers if name in module._buffers else module._parameters
+        self.value: Any = self.held[name].detach().clone()  # type: ignore[union-attr]
+
+    def moved(self) -> bool:
+        now: Any = self.held[self.name]
+        return now.shape != self.value.shape or not _equal(now, self.value)
+
+
+@contextmanager
+def _as_before(moved: list[_Kept]) -> Iterator[None]:
+    """Other tensors with the values of the beginning, since a graph may hold those that are there."""
+    now = [kept.held[kept.name] for kept in moved]
+    for kept in moved:
+        value = kept.value.clone()
+        kept.held[kept.name] = nn.Parameter(value, False) if kept.held is kept.module._parameters else value
+    try:
+        yield
+    finally:
+        for kept, tensor in zip(moved, now, strict=True):
+            kept.held[kept.name] = tensor
+
+
+def _names(module: nn.Module) -> list[str]:
+    still = [name for name, p in module._parameters.items() if p is not None and not p.requires_grad]
+    return still + [name for name, b in module._buffers.items() if b is not None]
+
+
+def _is_power(module: nn.Module) -> bool:
+    """Whether its vectors move in a forward, and are kept where that left them by other means."""
+    of = type(module).__module__
+    return of.startswith(("tightrope.constraints", "torch.nn.utils")) or any(
+        isinstance(hook, OldSpectralNorm) for hook in hooks_of(module).values()
+    )
+
+
+def _same(first: Any, again: Any) -> bool:
+    """Whether two outputs agree, up to the rounding of a sum in another order."""
+    pairs = zip(tree_leaves(first), tree_leaves(again), strict=False)
+    return all(
+        torch.allclose(a.detach(), b.detach(), rtol=0, atol=_CLOSE * float(a.detach().abs().max()), equal_nan=True)
+        for a, b in pairs
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and a.is_floating_point() and a.numel()
+    )
+
+
+_CLOSE = 1e-4
 
 
 def _handle(generator: Any) -> Handle | None:

@@ -63,7 +63,9 @@ class Book:
         probe = assembled.dataset.batch(shuffled_rows(assembled.dataset, PROBE))
         device = assembled.run.device
         self.probe = (probe.x.to(device), None if probe.labels is None else probe.labels.to(device))
-        rows = [row for row in records.decode(folder / records.EVALUATIONS, records.Evaluation)[0] if row.measurements]
+        known = records.decode(folder / records.EVALUATIONS, records.Evaluation)[0]
+        self._tried = known[-1].step if known else -1
+        rows = [row for row in known if row.measurements]
         self.last_between = rows[-1].step if rows else -1
         whole = [row for row in rows if row.measurements[0].protocol.n_fake != self.settings.between_n]
         self.last_evaluation = whole[-1].step if whole else -1
@@ -156,6 +158,11 @@ class Book:
         labels = picture_labels(dataset) if generator.classes else None
         n = picture_size(dataset) if labels is None else len(labels)
         x = generator.sample(n, seed=self.settings.seed, labels=labels)
+        while self.picture_at <= self.seconds:
+            self.picture_at *= 2
+        if not bool(x.isfinite().all()):
+            self.progress.say(f"no picture of step {self.assembled.run.step}: the samples hold NaN or infinity")
+            return
         write_samples(path, x, dataset)
         if last and dataset.kind == "images":
             few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
@@ -164,8 +171,6 @@ class Book:
             board.picture(
                 path, dataset.to_units(x) if dataset.kind == "images" else None, self.assembled.run.images_seen
             )
-        while self.picture_at <= self.seconds:
-            self.picture_at *= 2
 
     def follow_conditioning(self) -> None:
         """Append a row to ``RUN/conditioning.jsonl``, unless the generator cannot be followed."""
@@ -214,7 +219,8 @@ class Book:
         except KeyboardInterrupt:
             if not self.stop.asked:
                 raise
-            self.progress.say(f"evaluation at step {self.assembled.run.step} broken off; resume makes it")
+            again = "; resume makes it" if self.settings.minutes is None else ""
+            self.progress.say(f"evaluation at step {self.assembled.run.step} broken off{again}")
             return []
         except Exception as error:  # whatever a measurement meets is no reason to lose a training
             measurements, reason = [], str(error).partition("\n")[0] or type(error).__name__
@@ -228,6 +234,12 @@ class Book:
         for board in self.boards:
             board.scalars({f"evaluation/{m.name}": m.value for m in measurements}, self.assembled.run.images_seen)
         return measurements
+
+    def catch_up(self) -> None:
+        """Make the evaluation that is due where a resumed run stands, if it was broken off there."""
+        every, step = self.settings.evaluate_every, self.assembled.run.step
+        if every is not None and step and step % every == 0 and self._tried < step:
+            self.evaluate(full=self.settings.between_n is None)
 
     def save(self) -> None:
         """Write a checkpoint, and how far the run is."""

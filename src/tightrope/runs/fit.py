@@ -156,6 +156,7 @@ def _train(book: Book, led: Led) -> None:
             book.follow_conditioning()
         if run.step == 0:
             book.sample()
+        book.catch_up()
         progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
         book.start_clock()
         return _minutes(book)

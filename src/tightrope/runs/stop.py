@@ -26,7 +26,9 @@ class Stop:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal raise ``KeyboardInterrupt`` in here: nothing that is done here need be whole."""
+        """Let a signal raise ``KeyboardInterrupt`` in here, one from before too: nothing in here need be whole."""
+        if self.asked:
+            raise KeyboardInterrupt
         self._at_once = True
         try:
             yield

@@ -12,7 +12,7 @@ How they are found depends on the layer, and the answer says which way was taken
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -24,8 +24,11 @@ from tightrope._plumbing.errors import UserError
 from tightrope.layers.kernel import effective_weight
 from tightrope.layers.linear_map import LinearMap, linear_map
 from tightrope.linalg import krylov
+from tightrope.spectra.kernel import values_of
 
 Way = Literal["kernel", "fft", "matrix", "lanczos"]
+
+PATIENCE = 5e9  # multiplications of an iteration that nobody has set a tolerance for
 
 
 @dataclass(frozen=True)
@@ -82,23 +85,33 @@ def singular_values(layer: nn.Module, input_shape: tuple[int, ...], *, memory_li
     """
     if memory_limit_bytes < 0:
         raise UserError(f"Expected memory_limit_bytes >= 0, got {memory_limit_bytes}; 2**27 is the default.")
-    of = linear_map(layer, input_shape)
-    weight = effective_weight(layer).detach()
+    of, weight = map_of(layer, input_shape)
+    return map_spectrum(of, weight, memory_limit_bytes)[0]
+
+
+def map_of(layer: nn.Module, input_shape: tuple[int, ...]) -> tuple[LinearMap, Tensor]:
+    """Geometry and weight that a layer works with, in float32 or float64; both looked at."""
+    of, weight = linear_map(layer, input_shape), effective_weight(layer).detach()
     check_weight(weight)
-    weight = weight if weight.dtype == torch.float64 else weight.float()
+    return of, weight if weight.dtype == torch.float64 else weight.float()
+
+
+@torch.no_grad()
+def map_spectrum(of: LinearMap, weight: Tensor, limit: int) -> tuple[Spectrum, krylov.Bidiagonal | None]:
+    """:func:`singular_values` of a geometry with a weight, and the run that found them where there was one."""
     count = min(of.inputs, of.outputs)
     eps = torch.finfo(weight.dtype).eps * math.sqrt(count)
-    values, way = _complete(of, weight, memory_limit_bytes)
+    values, way = _complete(of, weight, limit)
     if values is not None:
         values = _fill(values, count)
-        return Spectrum(values, count, way, True, eps * float(values.max()))
+        return Spectrum(values, count, way, True, eps * float(values.max())), None
     return _extremes(of, weight, count)
 
 
 def _complete(of: LinearMap, weight: Tensor, limit: int) -> tuple[Tensor | None, Way]:
     repeats = kernel_repeats(of)
     if repeats:
-        values = torch.linalg.svdvals(patch_matrix(of, weight)).reshape(-1)
+        values = values_of(patch_matrix(of, weight)).reshape(-1)
         return values.repeat_interleave(repeats), "kernel"
     if is_block_circulant(of):
         return fourier_values(of, weight).reshape(-1), "fft"
@@ -106,10 +119,19 @@ def _complete(of: LinearMap, weight: Tensor, limit: int) -> tuple[Tensor | None,
     inputs, outputs = of.inputs // of.groups, of.outputs // of.groups
     if inputs * outputs * weight.element_size() > limit:
         return None, "lanczos"
-    one = of.one_group()
-    blocks = weight.reshape(of.groups, *one.weight_shape)
-    values = torch.cat([torch.linalg.svdvals(one.matrix(block)) for block in blocks])
+    values = torch.cat([values_of(matrix) for matrix in dense_matrices(of, weight)])
     return values.repeat_interleave(repeats), "matrix"
+
+
+def dense_matrices(of: LinearMap, weight: Tensor) -> Iterator[Tensor]:
+    """The matrix ``[outputs, inputs]`` of each group, made from unit vectors of its smaller side."""
+    one = of.one_group()
+    for block in weight.reshape(of.groups, *one.weight_shape):
+        if one.inputs <= one.outputs:
+            yield one.matrix(block)
+        else:
+            basis = torch.eye(one.outputs, dtype=weight.dtype, device=weight.device)
+            yield one.adjoint(block, basis.reshape(-1, *one.output_shape)).reshape(one.outputs, one.inputs)
 
 
 def one_line(of: LinearMap, weight: Tensor) -> tuple[LinearMap, Tensor, int]:
@@ -223,8 +245,8 @@ def polyphase(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], pick: Tenso
     return blocks.transpose(2, 3).flatten(3)
 
 
-def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
-    of, weight, _ = one_line(of, weight)
+def vector_functions(of: LinearMap, weight: Tensor) -> tuple[krylov.Vector, krylov.Vector]:
+    """The map and its transpose on flat vectors."""
 
     def apply(x: Tensor) -> Tensor:
         return of.apply(weight, x.reshape(1, *of.input_shape)).reshape(-1)
@@ -232,12 +254,23 @@ def _extremes(of: LinearMap, weight: Tensor, count: int) -> Spectrum:
     def adjoint(y: Tensor) -> Tensor:
         return of.adjoint(weight, y.reshape(1, *of.output_shape)).reshape(-1)
 
-    rng = torch.Generator().manual_seed(0)
-    start = torch.randn(of.inputs, generator=rng, dtype=torch.float64).to(weight)
-    found = krylov.bidiagonalise(apply, adjoint, start, min(80, of.inputs, of.outputs))
+    return apply, adjoint
+
+
+def round_work(of: LinearMap) -> float:
+    """Multiplications of one round of an iteration, orthogonalisation counted as what its memory traffic costs."""
+    cells = math.prod((of.input_shape if of.kind == "transposed" else of.output_shape)[1:])
+    return 2.0 * math.prod(of.weight_shape) * cells + 640.0 * (of.inputs + of.outputs)
+
+
+def _extremes(of: LinearMap, weight: Tensor, count: int) -> tuple[Spectrum, krylov.Bidiagonal]:
+    of, weight, _ = one_line(of, weight)
+    apply, adjoint = vector_functions(of, weight)
+    rounds = 80 if 80 * round_work(of) <= PATIENCE else 40
+    start = krylov.start_vector(of.inputs, weight)
+    found = krylov.bidiagonalise(apply, adjoint, start, min(rounds, of.inputs, of.outputs))
     ritz, residuals, _, _ = found.ritz()
     converged = int((residuals <= 1e-3 * ritz[0]).int().cumprod(0).sum())
     kept = max(converged, 1)
-    nodes, masses = krylov.spectral_density(apply, adjoint, of.inputs, like=weight)
-    error = float(residuals[:kept].max())
-    return Spectrum(ritz[:kept], count, "lanczos", False, error, torch.stack([nodes, masses]))
+    density = torch.stack(krylov.spectral_density(apply, adjoint, of.inputs, found))
+    return Spectrum(ritz[:kept], count, "lanczos", False, float(residuals[:kept].max()), density), found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_module, check_whole
+from tightrope._plumbing.checks import check_module, check_number, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of, undisturbed
 from tightrope.autodiff.call import called
@@ -17,8 +17,8 @@ from tightrope.layers.at_work import observe
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import Layer
 from tightrope.spectra.kernel import condition_number, effective_rank, kernel_singular_values, stable_rank
-from tightrope.spectra.layer import Spectrum, singular_values
-from tightrope.spectra.operator import OperatorNorm, operator_norm
+from tightrope.spectra.layer import Spectrum, map_of, map_spectrum
+from tightrope.spectra.operator import OperatorNorm, map_norm
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ class LayerSpectra(list[LayerSpectrum]):
 
 
 def layer_spectra(
-    network: nn.Module, *sample: Tensor, complete: bool = True, memory_limit_bytes: int = 2**27
+    network: nn.Module,
+    *sample: Tensor,
+    complete: bool = True,
+    memory_limit_bytes: int = 2**27,
+    tolerance: float | None = None,
 ) -> LayerSpectra:
     """Spectra of every layer that one forward on ``sample`` reaches, in the order of ``named_modules``.
 
@@ -88,6 +92,9 @@ def layer_spectra(
         complete: Also all singular values of each layer as a linear map, where they fit the memory limit; operator
             norms come in any case.
         memory_limit_bytes: See :func:`~tightrope.spectra.singular_values`.
+        tolerance: To what residual the norms of layers too large to decompose are iterated, see
+            :func:`~tightrope.spectra.operator_norm`; None for what a fraction of a second gives, usually within 0.1 %
+            of the truth from below. The bounds are proven in any case, and the residual says how far it came.
 
     Returns:
         One entry per layer and distinct input size, that of a weight used as its layer would use it included; and in
@@ -95,6 +102,8 @@ def layer_spectra(
 
     Raises:
         UserError: The network has no layer that the forward reaches.
+
+    **Cost**: 4 s of one core for the largest period critic of HiFi-GAN on 8,192 samples.
 
     Example:
         >>> from tightrope import constraints, spectra
@@ -111,12 +120,14 @@ def layer_spectra(
         raise UserTypeError(f"Expected a sample as a tensor [batch, *shape], got {got}; pass one batch of inputs.")
     if memory_limit_bytes < 0:
         raise UserError(f"Expected memory_limit_bytes >= 0, got {memory_limit_bytes}; 2**27 is the default.")
+    if tolerance is not None:
+        check_number("tolerance", tolerance, 1e-5)
     layers = find_layers(network)
     with undisturbed(network):
         work = observe(network.eval(), lambda: called(given, *sample, who="network"))
     words = constrained_layers(network)
     found = [
-        _one(name, layer, shape, complete, memory_limit_bytes, words.get(name, ""))
+        _one(name, layer, shape, memory_limit_bytes if complete else None, tolerance, words.get(name, ""))
         for name, layer in layers.items()
         for shape in work.shapes.get(name, [])
     ]
@@ -128,14 +139,17 @@ def layer_spectra(
     return LayerSpectra(found, work.not_understood)
 
 
-def _one(name: str, layer: Layer, shape: tuple[int, ...], complete: bool, limit: int, constraint: str) -> LayerSpectrum:
+def _one(
+    name: str, layer: Layer, shape: tuple[int, ...], limit: int | None, tolerance: float | None, constraint: str
+) -> LayerSpectrum:
     kernel = kernel_singular_values(layer)
-    operator = singular_values(layer, shape, memory_limit_bytes=limit) if complete else None
+    of, weight = map_of(layer, shape)
+    operator, run = (None, None) if limit is None else map_spectrum(of, weight, limit)
     if operator is not None and operator.complete:
         top, error = float(operator.values[0]), operator.error
         norm = OperatorNorm(top, top - error, top + error, 0.0, operator.way)
     else:
-        norm = operator_norm(layer, shape)
+        norm = map_norm(of, weight, tolerance, run)
     return LayerSpectrum(name, type_name(layer), shape, kernel, operator, norm, constraint)
 
 

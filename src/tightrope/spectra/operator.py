@@ -8,12 +8,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_number, check_weight
-from tightrope.layers.kernel import effective_weight
-from tightrope.layers.linear_map import LinearMap, linear_map, padding_gain
+from tightrope._plumbing.checks import check_number
+from tightrope.layers.linear_map import LinearMap, padding_gain
 from tightrope.linalg import krylov
-from tightrope.spectra.layer import is_block_circulant, kernel_repeats, one_line, patch_matrix
-from tightrope.spectra.torus import torus_norm
+from tightrope.spectra.kernel import values_of
+from tightrope.spectra.layer import (
+    PATIENCE,
+    dense_matrices,
+    is_block_circulant,
+    kernel_repeats,
+    map_of,
+    one_line,
+    patch_matrix,
+    round_work,
+    vector_functions,
+)
+from tightrope.spectra.torus import sample, torus_bound, torus_norm
 
 _SMALL = 2**21  # entries of a dense matrix that is decomposed rather than iterated on
 _EXPENSIVE = 4e11  # multiplications of a torus bound that is not worth it
@@ -65,31 +75,43 @@ def operator_norm(layer: nn.Module, input_shape: tuple[int, ...], *, tolerance: 
         (True, 2.76)
     """
     check_number("tolerance", tolerance, 1e-5)
-    of, weight = linear_map(layer, input_shape), effective_weight(layer).detach()
-    check_weight(weight)
-    return map_norm(of, weight, tolerance)
+    return map_norm(*map_of(layer, input_shape), tolerance)
 
 
 @torch.no_grad()
-def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> OperatorNorm:
-    """:func:`operator_norm` of a geometry with a weight, without a layer."""
-    of, weight, _ = one_line(of, weight if weight.dtype == torch.float64 else weight.float())
-    slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
-    exact = _exact(of, weight)
+def map_norm(
+    of: LinearMap, weight: Tensor, tolerance: float | None = 1e-5, begun: krylov.Bidiagonal | None = None
+) -> OperatorNorm:
+    """:func:`operator_norm` of a geometry with a weight, without a layer.
+
+    Args:
+        of: The geometry.
+        weight: Its weight.
+        tolerance: See :func:`operator_norm`; None for one run, more only where they are cheap, and an upper bound up to
+            0.2 % above the best one where that is expensive.
+        begun: A first run of the iteration, where there was one.
+    """
+    of, weight, slack = _prepared(of, weight)
+    exact = _exact(of, weight) if begun is None else None
     if exact is not None:
         value, way = exact
         return OperatorNorm(value, value / slack, value * slack, 0.0, way)
-    upper = upper_bound(of, weight)
+    hurried = tolerance is None and _torus_work(_wide(of)) > PATIENCE
+    upper = math.inf if hurried else upper_bound(of, weight)
+    goal = 1e-5 if tolerance is None else tolerance
     found = krylov.top_pair(
-        lambda x: of.apply(weight, x.reshape(1, *of.input_shape)).reshape(-1),
-        lambda y: of.adjoint(weight, y.reshape(1, *of.output_shape)).reshape(-1),
+        *vector_functions(of, weight),
         of.inputs,
         like=weight,
-        tolerance=tolerance,
+        tolerance=goal,
         restarts=8,
-        enough=(1 - tolerance) * upper,
+        enough=(1 - goal) * upper,
+        most=PATIENCE / round_work(of) if tolerance is None else math.inf,
+        begun=begun,
     )
     value = float(found.sigma)
+    if hurried:
+        upper = upper_bound(of, weight, near=1.002 * value)
     upper = max(upper * slack, value)
     return OperatorNorm(value, value / slack, upper, found.residual, "lanczos")
 
@@ -97,35 +119,53 @@ def map_norm(of: LinearMap, weight: Tensor, tolerance: float = 1e-5) -> Operator
 @torch.no_grad()
 def map_upper(of: LinearMap, weight: Tensor) -> float:
     """The upper end of :func:`map_norm` alone, which needs no iteration: exact where that is cheap, else proven."""
-    of, weight, _ = one_line(of, weight if weight.dtype == torch.float64 else weight.float())
-    slack = 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
+    of, weight, slack = _prepared(of, weight)
     exact = _exact(of, weight)
     return slack * (upper_bound(of, weight) if exact is None else exact[0])
 
 
+def _prepared(of: LinearMap, weight: Tensor) -> tuple[LinearMap, Tensor, float]:
+    """Without idle axes, and one more than the share by which rounding may be off."""
+    of, weight, _ = one_line(of, weight if weight.dtype == torch.float64 else weight.float())
+    return of, weight, 1 + 10 * torch.finfo(weight.dtype).eps * math.sqrt(min(of.inputs, of.outputs))
+
+
 def _exact(of: LinearMap, weight: Tensor) -> tuple[float, str] | None:
     if kernel_repeats(of):
-        return float(torch.linalg.matrix_norm(patch_matrix(of, weight), 2).max()), "kernel"
+        return float(values_of(patch_matrix(of, weight)).max()), "kernel"
     if is_block_circulant(of):
         return torus_norm(of, weight, of.input_shape[1:]), "fft"
     if of.inputs * of.outputs // of.groups**2 <= _SMALL:
-        one = of.one_group()
-        blocks = weight.reshape(of.groups, *one.weight_shape)
-        return max(float(torch.linalg.matrix_norm(one.matrix(block), 2)) for block in blocks), "matrix"
+        return max(float(values_of(matrix)[0]) for matrix in dense_matrices(of, weight)), "matrix"
     return None
 
 
-def upper_bound(of: LinearMap, weight: Tensor) -> float:
-    """Proven upper bound on the operator norm of a convolution: the better of torus and patch count."""
-    of = _adjoint(of) if of.kind == "transposed" else of
+def upper_bound(of: LinearMap, weight: Tensor, near: float = 0.0) -> float:
+    """Proven upper bound on the operator norm of a convolution: the better of torus and patch count.
+
+    Args:
+        of: A convolution or its transpose.
+        weight: Its weight.
+        near: A guess of the bound, see :func:`~tightrope.spectra.torus.torus_bound`.
+    """
+    of = _wide(of)
     overlap = math.prod(_overlap(k, s, d) for k, s, d in zip(of.kernel, of.stride, of.dilation, strict=True))
-    bound = math.sqrt(overlap) * float(torch.linalg.matrix_norm(patch_matrix(of, weight), 2).max())
-    sizes = torus(of)
+    bound = math.sqrt(overlap) * float(values_of(patch_matrix(of, weight)).max())
+    gain = padding_gain(of, of.input_shape)
+    if _torus_work(of) <= _EXPENSIVE:
+        bound = min(bound, torus_bound(of, weight, torus(of), near / gain))
+    return gain * bound
+
+
+def _wide(of: LinearMap) -> LinearMap:
+    """The map, or the convolution whose transpose it is."""
+    return _adjoint(of) if of.kind == "transposed" else of
+
+
+def _torus_work(of: LinearMap) -> float:
+    """Multiplications of a torus bound."""
     rows, columns = of.weight_shape[0] // of.groups, of.weight_shape[1] * math.prod(of.stride)
-    work = of.groups * math.prod(sizes) / math.prod(of.stride) * rows * columns * min(rows, columns) * 4
-    if work <= _EXPENSIVE:
-        bound = min(bound, torus_norm(of, weight, sizes))
-    return padding_gain(of, of.input_shape) * bound
+    return 4.0 * of.groups * math.prod(sample(of, torus(of))[0]) * rows * columns * min(rows, columns)
 
 
 def _overlap(k: int, s: int, d: int) -> int:

@@ -14,6 +14,8 @@ from tightrope.spectra.layer import conjugate_pairs, polyphase
 _STEPS = 12  # of the power iteration that says where to look first
 _SMALL = 64  # sides of blocks that are decomposed as they come
 _AT_ONCE = 2**24  # entries of the blocks that are held at a time
+_PER_DEGREE = 32  # frequencies per degree of the Gram matrix, between which it grows by 0.24 % at most
+_LONG = 2e9  # multiplications of Cholesky factors above which not every frequency is looked at
 
 
 def torus_norm(of: LinearMap, weight: Tensor, sizes: tuple[int, ...]) -> float:
@@ -28,16 +30,51 @@ def torus_norm(of: LinearMap, weight: Tensor, sizes: tuple[int, ...]) -> float:
         weight: ``[groups * outputs, inputs, *kernel]``.
         sizes: Cells of the torus per axis, multiples of the stride.
     """
+    return _norm(of, weight, tuple(n // s for n, s in zip(sizes, of.stride, strict=True)), 0.0)
+
+
+def torus_bound(of: LinearMap, weight: Tensor, sizes: tuple[int, ...], near: float = 0.0) -> float:
+    """Upper bound on :func:`torus_norm`, at less cost where the torus is large.
+
+    Where the Gram matrix, a trigonometric polynomial of degree ``d`` in the frequency with values in ``[0, S]``, is
+    looked at on ``M`` frequencies of a circle, one of them reaches ``S cos^2(pi d / 2 M)``, since a polynomial falls off
+    from its largest value no faster than a cosine of its degree (M. Riesz, 1914). So 32 per degree suffice for 0.12 %.
+
+    Args:
+        of, weight, sizes: See :func:`torus_norm`.
+        near: A guess of the bound, best a little above the norm: returned if it is proven, which spares eigenvalues.
+    """
+    fewer, loss = sample(of, sizes)
+    return _norm(of, weight, fewer, near * loss) / loss
+
+
+def sample(of: LinearMap, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], float]:
+    """How many frequencies per axis :func:`torus_bound` looks at, and what share of the norm they reach at least."""
+    coarse = tuple(n // s for n, s in zip(sizes, of.stride, strict=True))
+    side = min(of.weight_shape[0] // of.groups, of.weight_shape[1] * math.prod(of.stride))
+    if of.groups * math.prod(coarse) * side**3 <= _LONG:
+        return coarse, 1.0
+    fewer, reached = [], 1.0
+    for n, k, s, d in zip(coarse, of.kernel, of.stride, of.dilation, strict=True):
+        degree = (k - 1) * d // s
+        fewer.append(min(n, max(1, _PER_DEGREE * degree)))
+        reached *= math.cos(math.pi * degree / (2 * fewer[-1])) if fewer[-1] < n else 1.0
+    return tuple(fewer), reached
+
+
+def _norm(of: LinearMap, weight: Tensor, coarse: tuple[int, ...], known: float) -> float:
+    """Root of the largest eigenvalue at the frequencies of a coarse torus, or ``known`` if none lies above."""
     # along an axis with one tap every frequency has the same singular values
-    sizes = tuple(s if k == 1 else n for n, k, s in zip(sizes, of.kernel, of.stride, strict=True))
-    pick, _ = conjugate_pairs(tuple(n // s for n, s in zip(sizes, of.stride, strict=True)))
+    coarse = tuple(1 if k == 1 else n for n, k in zip(coarse, of.kernel, strict=True))
+    sizes = tuple(n * s for n, s in zip(coarse, of.stride, strict=True))
+    pick, _ = conjugate_pairs(coarse)
     rows, columns = of.weight_shape[0] // of.groups, of.weight_shape[1] * math.prod(of.stride)
     sums = _Sums(of, weight) if rows <= columns and rows > _SMALL else None
     side = max(1, min(rows, columns))
-    largest = 0.0
+    largest = known**2
     for part in pick.split(max(1, _AT_ONCE // (side * max(rows, columns) * of.groups))):
         if sums is not None and sums.products < len(pick) * math.prod(of.stride) * 2:
-            grams = sums.at(part, sizes)
+            grams = sums.at(part, coarse)
         else:
             blocks = polyphase(of, weight, sizes, part.to(weight.device)).flatten(0, 1)
             wide = blocks if rows <= columns else blocks.mH
@@ -94,28 +131,28 @@ class _Sums:
                 self._pairs.setdefault(apart, []).append((i, j))
         self.products = sum(map(len, self._pairs.values()))
         self._kernel = weight.reshape(of.groups, -1, weight.shape[1], len(taps)).permute(3, 0, 1, 2)
-        self._made: dict[tuple[int, ...], Tensor] | None = None
+        self._made: tuple[Tensor, Tensor] | None = None
 
-    def at(self, pick: Tensor, sizes: tuple[int, ...]) -> Tensor:
-        """``[groups * frequencies, rows, rows]`` at frequencies of the coarse torus, as ``polyphase`` numbers them."""
+    def _products(self) -> tuple[Tensor, Tensor]:
+        """``[distances, groups * rows * rows]``, what goes with the cosine and with the sine of each distance."""
         if self._made is None:
             K = self._kernel
-            self._made = {
-                apart: torch.cat([K[i] for i, _ in pairs], -1) @ torch.cat([K[j] for _, j in pairs], -1).mT
-                for apart, pairs in self._pairs.items()
-            }
-        coarse = tuple(n // s for n, s in zip(sizes, self._stride, strict=True))
+            cosine, sine = [], []
+            for apart, pairs in self._pairs.items():
+                one = torch.cat([K[i] for i, _ in pairs], -1) @ torch.cat([K[j] for _, j in pairs], -1).mT
+                cosine.append(one + one.mT if any(apart) else one)
+                sine.append(one.mT - one)
+            self._made = torch.stack(cosine).flatten(1), torch.stack(sine).flatten(1)
+        return self._made
+
+    def at(self, pick: Tensor, coarse: tuple[int, ...]) -> Tensor:
+        """``[groups * frequencies, rows, rows]`` at frequencies of the coarse torus, as ``polyphase`` numbers them."""
+        cosine, sine = self._products()
         frequencies = torch.unravel_index(pick.cpu(), (*coarse[:-1], coarse[-1] // 2 + 1))
-        total: Tensor | None = None
-        for apart, product in self._made.items():
-            turns = sum(
-                w.double() * (a // s) % c / c
-                for w, a, s, c in zip(frequencies, apart, self._stride, coarse, strict=True)
-            )
-            angle = (-2 * math.pi * turns).to(product)  # type: ignore[union-attr]
-            phase = torch.complex(angle.cos(), angle.sin())[:, None, None]
-            term = phase * product[:, None]
-            term = term if not any(apart) else term + term.mH
-            total = term if total is None else total.add_(term)
-        assert total is not None
-        return total.flatten(0, 1)
+        turns = torch.zeros(len(pick), len(self._pairs), dtype=torch.float64)
+        for w, c, s, distances in zip(frequencies, coarse, self._stride, zip(*self._pairs, strict=True), strict=True):
+            turns += w[:, None].double() * (torch.tensor(distances) // s) % c / c
+        angle = (2 * math.pi * turns).to(cosine.device)
+        grams = torch.complex(angle.cos().to(cosine) @ cosine, angle.sin().to(sine) @ sine)
+        rows = self._kernel.shape[2]
+        return grams.reshape(len(pick), self._groups, rows, rows).transpose(0, 1).flatten(0, 1)

@@ -24,13 +24,13 @@ from torch import Tensor, nn
 
 from tightrope import methods
 from tightrope.data import Dataset, Sampler, open_data
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.evaluation.features import FeatureNetwork, classifier, random_convolutions
 from tightrope.methods import Method
 from tightrope.metrics import frechet_distance
 from tightrope.networks import NETWORKS
 from tightrope.perturbations import Augmentation
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import average, paired_ratio
 from tightrope.training import Run, start, train
 
@@ -193,7 +193,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """The distance along training, every seed a line."""
     lines = []
     for name in COSTS:
@@ -203,4 +203,4 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
                 at = [steps * (k + 1) / len(trail) for k in range(len(trail))]
                 lines.append(Line(f"{name}, {row.seed}", torch.tensor(at).numpy(), torch.tensor(trail).numpy()))
     title = "Distance to held-out images along training"
-    return {title: line_chart(lines, title=title, x_label="steps", log=True)} if lines else {}
+    return {title: Chart(lines, title=title, x_label="steps", log=True)} if lines else {}

@@ -17,10 +17,23 @@ from torch import Tensor, nn
 
 from tightrope import conditioning, methods
 from tightrope.data import open_data
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.metrics.transport import wasserstein1
 from tightrope.penalties import Penalty, jacobian_clamping
-from tightrope.studies.design import Cell, Certainty, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import (
+    Cell,
+    Certainty,
+    Claim,
+    Contrast,
+    Part,
+    Picture,
+    Row,
+    Scale,
+    cells,
+    pairs,
+    pick,
+    values,
+)
 from tightrope.studies.findings import average, paired_difference, paired_ratio
 from tightrope.training import start, train
 
@@ -161,7 +174,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Score and distance by seed, with and without clamping."""
     drawn = {}
     for measure in ("score", "w1"):
@@ -169,5 +182,5 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
         lines = [Line(arm, np.asarray([float(r.seed) for r in met]), np.asarray([r.values[measure] for r in met]))
                  for arm, met in found.items() if met]  # fmt: skip
         if lines:
-            drawn[measure] = line_chart(lines, title=measure, x_label="seed")
+            drawn[measure] = Chart(lines, title=measure, x_label="seed")
     return drawn

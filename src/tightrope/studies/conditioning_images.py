@@ -17,10 +17,10 @@ from torch import nn
 
 from tightrope import conditioning, methods
 from tightrope.data import Sampler
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, average, correlation, paired_difference, paired_ratio
 from tightrope.studies.images import checkpoints, drawn, located, summary
 from tightrope.studies.pictures import opened
@@ -255,7 +255,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Score and FD along training, mean over seeds."""
     shown = {}
     for measure, title in (("scores", "Score"), ("fd", "Frechet distance")):
@@ -263,5 +263,5 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
         trails = {name: np.asarray([r.values[measure] for r in met if r.status == "ok"]) for name, met in found.items()}
         lines = [Line(name, np.arange(1.0, t.shape[1] + 1), t.mean(0)) for name, t in trails.items() if len(t)]
         if lines:
-            shown[title] = line_chart(lines, title=title, x_label="checkpoint", log=measure == "fd")
+            shown[title] = Chart(lines, title=title, x_label="checkpoint", log=measure == "fd")
     return shown

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from tightrope import losses, methods
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Method
 from tightrope.perturbations import InstanceNoise
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, average, paired_ratio, within
 from tightrope.studies.planar import both, late, planar, rule, slope_at_data
 from tightrope.studies.planar_stack import planar_stack
@@ -197,13 +197,13 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """W1 along training, mean over seeds, for each distribution."""
     drawn = {}
     for data in ("circle", "line", "gaussian"):
         lines = [_mean(name, found) for name in COSTS if (found := pick(rows, data=data, method=name, budget="steps"))]
         if lines:
-            drawn[f"Distance on {data}"] = line_chart(lines, title=f"W1, {data}", x_label="checkpoint", log=True)
+            drawn[f"Distance on {data}"] = Chart(lines, title=f"W1, {data}", x_label="checkpoint", log=True)
     return drawn
 
 

@@ -18,12 +18,12 @@ from torch import nn
 
 from tightrope import losses, methods
 from tightrope.autodiff import input_gradients
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS
 from tightrope.optimizers.settings import Adam
 from tightrope.perturbations import InstanceNoise
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, paired_difference, paired_ratio, shares
 from tightrope.studies.images import checkpoints, drawn, located, summary
 from tightrope.studies.pictures import judged, real_images
@@ -172,14 +172,14 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """FD along training, mean over seeds, by size."""
     drawn_ = {}
     for pixels in sorted({int(row.cell["pixels"]) for row in rows}):
         found = {name: pick(rows, method=name, pixels=pixels, budget="steps") for name in COSTS}
         lines = [_mean(name, met) for name, met in found.items() if any(row.status == "ok" for row in met)]
         if lines:
-            drawn_[f"Frechet distance, {pixels} pixels"] = line_chart(lines, title="FD", x_label="checkpoint", log=True)
+            drawn_[f"Frechet distance, {pixels} pixels"] = Chart(lines, title="FD", x_label="checkpoint", log=True)
     return drawn_
 
 

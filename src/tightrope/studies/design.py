@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from tightrope._plumbing.errors import UserError
+from tightrope.drawing.charts import Chart
+from tightrope.drawing.planes import Panels
 from tightrope.studies.findings import Finding
 
 Scale = Literal["smoke", "cpu", "paper"]
 SCALES: Final[tuple[Scale, ...]] = ("smoke", "cpu", "paper")
 Setting = str | int | float | bool
 Cell = dict[str, Setting]
+Picture = Chart | Panels | str
+"""A figure of a study: what pages and papers can both draw, or a part of a page as text."""
 Certainty = Literal["paper", "code", "derived", "quoted", "pilot", "memory", "none"]
 """Where the paper's number comes from: its text, its authors' code, a derivation, a text that quotes it, a pilot of
 ours (the paper has none), memory alone, or there is no number."""

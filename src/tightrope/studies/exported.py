@@ -1,8 +1,12 @@
-"""Rows as text: one line of JSON a run, sorted, so that results are committed, compared and merged like sources."""
+"""Rows as text: one line of JSON a run, sorted, so that results are committed, compared and merged like sources.
+
+Many rows go into several files, ``NAME.jsonl``, ``NAME.2.jsonl`` and so on, which are read as one.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,48 +20,87 @@ from tightrope.studies.registry import Study
 from tightrope.studies.store import Store
 from tightrope.studies.versions import own_code
 
+MOST_BYTES = 190 << 10
+"""Of one file of rows; a single row may be longer."""
+
 FIELDS = ("scale", "cell", "seed", "status", "values", "note", "cpu_seconds", "code", "library")
 
 
 def path_of(study: Study, results: Path) -> Path:
-    """The file of a study's rows."""
+    """The file of a study's rows; there may be further parts, see :func:`parts_of`."""
     return results / f"{study.name.rpartition('.')[2]}.jsonl"
 
 
-def read(path: Path) -> dict[Scale, list[Row]]:
-    """The rows of a file by scale; none where there is no file.
+def parts_of(path: Path) -> list[Path]:
+    """The files that hold a study's rows, in their order; none where there are none.
 
     Raises:
-        UserError: A line is no row; the sentence says which.
+        UserError: One of them is missing.
     """
-    found: dict[Scale, list[Row]] = {scale: [] for scale in SCALES}
-    if not path.exists():
-        return found
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            known: dict[str, Any] = json.loads(line)
-            if set(known) != set(FIELDS) or known["status"] not in ("ok", "diverged"):
-                raise UserError(f"it holds {', '.join(known)}")
-            found[known.pop("scale")].append(Row(**known))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"Expected a row of a study in line {number} of {path}, got something else ({error}); restore the file "
-                "from version control."
-            ) from error
-    return found
+    found = _further(path) | ({1: path} if path.exists() else {})
+    if missing := set(range(1, max(found, default=0))) - set(found):
+        lost = _part(path, min(missing))
+        raise UserError(f"Expected {lost.name} in {path.parent} beside later parts; restore it from version control.")
+    return [found[number] for number in sorted(found)]
+
+
+def _part(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def _further(path: Path) -> dict[int, Path]:
+    """Number -> file of the parts that are there, the first aside."""
+    form = re.compile(rf"{re.escape(path.stem)}\.([2-9]|[1-9][0-9]+){re.escape(path.suffix)}")
+    return {int(match[1]): file for file in path.parent.glob("*") if (match := form.fullmatch(file.name))}
+
+
+def read(path: Path) -> dict[Scale, list[Row]]:
+    """The rows of a file and its further parts by scale; none where there is no file.
+
+    Raises:
+        UserError: A line is no row, or a part is missing; the sentence says which.
+    """
+    found: dict[Scale, dict[tuple[str, int], Row]] = {scale: {} for scale in SCALES}
+    for part in parts_of(path):
+        for number, line in enumerate(part.read_text(encoding="utf-8").splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                known: dict[str, Any] = json.loads(line)
+                if set(known) != set(FIELDS) or known["status"] not in ("ok", "diverged"):
+                    raise UserError(f"it holds {', '.join(known)}")
+                rows, row = found[known.pop("scale")], Row(**known)
+                rows.setdefault((canonical(row.cell), row.seed), row)  # twice only while files are written: see write
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise UserError(
+                    f"Expected a row of a study in line {number} of {part}, got something else ({error}); restore the "
+                    "file from version control."
+                ) from error
+    return {scale: list(rows.values()) for scale, rows in found.items()}
 
 
 def write(path: Path, rows: Mapping[Scale, Iterable[Row]]) -> Path:
-    """Write rows; crashed ones are left out, since they are no results."""
-    lines = []
+    """Write rows, at most :data:`MOST_BYTES` into one file; crashed ones are left out, since they are no results.
+
+    The first file holds all of them until the others are as they will be, so that at no moment one is in none.
+    """
+    parts = [b""]
     for scale in SCALES:
         done = [row for row in rows.get(scale, ()) if row.status in ("ok", "diverged")]
         for row in sorted(done, key=lambda row: (canonical(row.cell), row.seed)):
             shown = {name: scale if name == "scale" else getattr(row, name) for name in FIELDS}
-            lines.append(json.dumps(shown, allow_nan=False, ensure_ascii=False))
-    return write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+            line = f"{json.dumps(shown, allow_nan=False, ensure_ascii=False)}\n".encode()
+            if parts[-1] and len(parts[-1]) + len(line) > MOST_BYTES:
+                parts.append(b"")
+            parts[-1] += line
+    stale = {number: file for number, file in _further(path).items() if number > len(parts)}
+    if stale or len(parts) > 1:
+        write_atomically(path, b"".join(parts))
+    for number, part in enumerate(parts[1:], 2):
+        write_atomically(_part(path, number), part)
+    for number in sorted(stale, reverse=True):
+        stale[number].unlink()
+    return write_atomically(path, parts[0])
 
 
 def restore(study: Study, store: Store, results: Path) -> int:

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from tightrope import methods
 from tightrope.critics import generalisation_scores
 from tightrope.data import open_data
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.networks import GroupSort
 from tightrope.optimizers.settings import Adam
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick
 from tightrope.studies.findings import paired_difference, paired_ratio
 
 PAPER, WHEN = "1911.13060", "2026-11-27"
@@ -125,7 +125,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Held-out over training estimate, seed by seed."""
     shown = {}
     for data in ("digits", "ring"):
@@ -134,6 +134,6 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
         lines = [Line(name, np.asarray([float(r.seed) for r in met]), np.asarray([r.values["ratio"] for r in met]))
                  for name, met in found.items() if met]  # fmt: skip
         if lines:
-            shown[f"Held-out over training estimate, {data}"] = line_chart(lines, title="1: no overfitting",
+            shown[f"Held-out over training estimate, {data}"] = Chart(lines, title="1: no overfitting",
                                                                            x_label="seed")  # fmt: skip
     return shown

@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tightrope.drawing.planes import COLOURS, Plane
-from tightrope.report.render import piece
-from tightrope.studies.design import Cell, Certainty, Claim, Part, Row, Scale, cells, pick, values
+from tightrope.drawing.planes import COLOURS, Panels, Plane
+from tightrope.studies.design import Cell, Certainty, Claim, Part, Picture, Row, Scale, cells, pick, values
 from tightrope.studies.dirac_forms import ALT, ALT5, SIM, SLOPE, measured
 from tightrope.studies.findings import Finding, exactly
 
@@ -226,29 +225,29 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """The paper's figures 2 and 3 as trajectories, figure 4 as paths of eigenvalues."""
-    drawn: dict[str, str] = {}
+    drawn: dict[str, Picture] = {}
     for order in (SIM, ALT, ALT5):
         pictures = [_trajectory(row) for row in pick(rows, part="path", order=order)]
         if pictures:
-            drawn[f"Trajectories, {order}"] = piece("grid", pictures)
+            drawn[f"Trajectories, {order}"] = Panels(pictures)
     loci = [_locus(row) for row in pick(rows, part="sweep")]
-    return drawn | ({"Eigenvalues as the weight grows": piece("grid", loci)} if loci else {})
+    return drawn | ({"Eigenvalues as the weight grows": Panels(loci)} if loci else {})
 
 
-def _trajectory(row: Row) -> tuple[str, str]:
+def _trajectory(row: Row) -> tuple[Plane, str]:
     name = f"{row.cell['variant']} {row.cell['weight']:g}"
     plane = Plane((-2, 2), (-2, 2), name, "generator", "critic", 300)
     points = list(zip(row.values["theta"], row.values["psi"], strict=True))
     plane.path(points, COLOURS[0], width=0.8)
     plane.dots(points[:1], COLOURS[1], radius=3.5, names=["start"])
     plane.dots(points[-1:], COLOURS[2], radius=3.5, names=["end"])
-    return plane.render(), f"{name}: ends at a distance of {row.values['end']:.3g}"
+    return plane, f"{name}: ends at a distance of {row.values['end']:.3g}"
 
 
-def _locus(row: Row) -> tuple[str, str]:
+def _locus(row: Row) -> tuple[Plane, str]:
     points = list(zip(row.values["real"], row.values["imaginary"], strict=True))
     plane = Plane((-2.2, 0.3), (-1.2, 1.2), str(row.cell["variant"]), "real part", "imaginary part", 300)
     plane.dots(points, COLOURS[0], radius=1.6)
-    return plane.render(), f"{row.cell['variant']}: from 0 to twice the critical weight"
+    return plane, f"{row.cell['variant']}: from 0 to twice the critical weight"

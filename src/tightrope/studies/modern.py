@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tightrope import losses, methods
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, average, paired_difference
 from tightrope.studies.images import checkpoints, drawn, summary
 from tightrope.studies.pictures import opened
@@ -234,7 +234,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """FD along training, mean over seeds, at either budget."""
     shown = {}
     for budget, words in (("steps", "equal steps"), ("time", "equal processor time")):
@@ -242,9 +242,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
                  for name in ("r3gan", *RIVALS)}  # fmt: skip
         lines = [_mean(name, met) for name, met in found.items() if any(row.status == "ok" for row in met)]
         if lines:
-            shown[f"Frechet distance at {words}"] = line_chart(
-                lines, title=words, x_label="share of training", log=True
-            )
+            shown[f"Frechet distance at {words}"] = Chart(lines, title=words, x_label="share of training", log=True)
     return shown
 
 

@@ -11,8 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from tightrope.drawing.charts import Line, Reference, line_chart
-from tightrope.studies.design import Cell, Certainty, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.drawing.charts import Chart, Line, Reference
+from tightrope.studies.design import (
+    Cell,
+    Certainty,
+    Claim,
+    Contrast,
+    Part,
+    Picture,
+    Row,
+    Scale,
+    cells,
+    pairs,
+    pick,
+    values,
+)
 from tightrope.studies.findings import Finding, average, paired_difference, paired_ratio, within
 from tightrope.studies.known import fitted
 
@@ -139,7 +152,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Estimate, steepest slope and stable rank, seed by seed."""
     drawn = {}
     titles = {"ratio": "Share of the distance found", "steepest": "Steepest slope", "rank": "Stable rank"}
@@ -148,6 +161,6 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
         lines = [Line(name, np.asarray([float(r.seed) for r in met]), np.asarray([r.values[measure] for r in met]))
                  for name, met in found.items() if met and all(r.status == "ok" for r in met)]  # fmt: skip
         if lines:
-            drawn[title] = line_chart(lines, title=title, x_label="seed", log=measure != "rank",
+            drawn[title] = Chart(lines, title=title, x_label="seed", log=measure != "rank",
                                       references=[Reference("1", 1.0)])  # fmt: skip
     return drawn

@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from tightrope import methods
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick
 from tightrope.studies.findings import Finding, paired_difference, paired_ratio
 from tightrope.studies.images import checkpoints, drawn, kernel_values, summary
 from tightrope.training import Run
@@ -229,7 +229,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """FD, distance of singular values from 1, and signal to noise along training, mean over seeds."""
     shown = {}
     for measure, title in (("fd", "Frechet distance"), ("error", "Distance of singular values from 1"),
@@ -237,7 +237,7 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
         lines = [_mean(f"{arm['arm']}, {arm['activation']}", measure, met)
                  for arm in (HARD, GP, SOFT) if (met := pick(rows, **arm))]  # fmt: skip
         if lines:
-            shown[title] = line_chart(lines, title=title, x_label="checkpoint", log=measure == "fd")
+            shown[title] = Chart(lines, title=title, x_label="checkpoint", log=measure == "fd")
     return shown
 
 

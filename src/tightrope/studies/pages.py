@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from tightrope.drawing.numbers import duration, number
+from tightrope.drawing.planes import Panels
 from tightrope.report.render import Cell as TableCell
 from tightrope.report.render import charts, piece, render, table
 from tightrope.report.sections import Section
-from tightrope.studies.design import Row, canonical
+from tightrope.studies.design import Picture, Row, canonical
 from tightrope.studies.judging import Judged
 from tightrope.studies.registry import Study
 from tightrope.studies.tables import CERTAIN, command, counts, estimate, power
@@ -31,7 +32,7 @@ def study_page(study: Study, judged: Sequence[Judged], rows: Sequence[Row], note
     """
     spent = sum(row.cpu_seconds for row in rows)
     figures = study.figures(rows) if rows else {}
-    drawn = [piece("titled", title, charts(Markup(picture))) for title, picture in figures.items()]
+    drawn = [piece("titled", title, _on_page(picture)) for title, picture in figures.items()]
     sections = [
         Section("claims", "Claims and verdicts", _claims(judged)),
         *([Section("figures", "Figures", Markup("").join(drawn))] if drawn else []),
@@ -43,6 +44,10 @@ def study_page(study: Study, judged: Sequence[Judged], rows: Sequence[Row], note
         *notes,
     ]
     return render("study.html", title=f"Study: {study.name}", subtitle=study.summary, notes=lines, sections=sections)
+
+
+def _on_page(picture: Picture) -> Markup:
+    return piece("grid", picture.drawn()) if isinstance(picture, Panels) else charts(Markup(picture))
 
 
 def ledger_page(judged: Sequence[Judged], papers: Mapping[str, str]) -> str:

@@ -22,14 +22,26 @@ from torch import nn
 
 from tightrope import constraints, methods
 from tightrope.data.toy import TOYS
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Alternating, Method, Projection
 from tightrope.metrics.transport import wasserstein1
 from tightrope.networks import NETWORKS
 from tightrope.networks.mlp import critic as mlp_critic
 from tightrope.networks.mlp import generator as mlp_generator
 from tightrope.optimizers.settings import Adam, RMSprop
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pairs_or_diverged, pick
+from tightrope.studies.design import (
+    Cell,
+    Claim,
+    Contrast,
+    Part,
+    Picture,
+    Row,
+    Scale,
+    cells,
+    pairs,
+    pairs_or_diverged,
+    pick,
+)
 from tightrope.studies.findings import paired_ratio, share, worse
 from tightrope.studies.pictures import train_images
 from tightrope.studies.planar import POINTS, late
@@ -188,13 +200,13 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """W1 against compute, mean over seeds, for each distribution."""
     drawn = {}
     for data in PLANES:
         lines = [_mean(pace, found) for pace in PACES if (found := pick(rows, part="pace", data=data, pace=pace))]
         if lines:
-            drawn[f"Pace on {data}"] = line_chart(lines, title=f"W1, {data}", x_label="share of compute", log=True)
+            drawn[f"Pace on {data}"] = Chart(lines, title=f"W1, {data}", x_label="share of compute", log=True)
     return drawn
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
-from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Row, Scale, canonical, matches
+from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, Picture, Row, Scale, canonical, matches
 
 STUDIES: Final[tuple[str, ...]] = (
     "wgan",
@@ -63,7 +63,7 @@ class Study:
     grid: Grid
     run_one: Callable[[Cell, int, Scale], Mapping[str, Any]]
     run_stack: Callable[[Cell, Sequence[int], Scale], Sequence[Mapping[str, Any]]] | None
-    figures: Callable[[Sequence[Row]], Mapping[str, str]]
+    figures: Callable[[Sequence[Row]], Mapping[str, Picture]]
 
     def runs(self, scale: Scale, seeds: int | None = None) -> Iterator[tuple[Part, Cell, int]]:
         """Every run of a scale: part, cell and seed; pairs stand together, or stacked seeds."""

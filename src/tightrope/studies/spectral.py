@@ -23,14 +23,14 @@ from torch import nn
 
 from tightrope import constraints, losses, penalties
 from tightrope.data import Sampler
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Alternating, Constraint, Method, Projection
 from tightrope.networks import NETWORKS
 from tightrope.networks.layers import Head
 from tightrope.optimizers.settings import Adam
 from tightrope.penalties import Penalty
 from tightrope.spectra import evenly_picked, stable_rank_fraction
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, average, paired_difference, paired_ratio
 from tightrope.studies.images import checkpoints, drawn, kernel_values, located, summary
 from tightrope.studies.pictures import opened
@@ -315,7 +315,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """FD by arm at each setting, the largest singular values under SN, and squared spectra of the last map."""
     shown = {}
     for setting in SETTINGS:
@@ -323,18 +323,16 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
         lines = [Line(arm, np.arange(1.0, 1 + len(met[0].values["fd"])), np.mean([r.values["fd"] for r in met], 0))
                  for arm, met in found.items() if met]  # fmt: skip
         if lines:
-            shown[f"Frechet distance, setting {setting}"] = line_chart(
-                lines, title="FD", x_label="checkpoint", log=True
-            )
+            shown[f"Frechet distance, setting {setting}"] = Chart(lines, title="FD", x_label="checkpoint", log=True)
         last = [Line(arm, np.arange(1.0, 1 + len(met[0].values["squares"][-1])),
                      np.mean([r.values["squares"][-1] for r in met], 0))
                 for arm, met in found.items() if met]  # fmt: skip
         if last:
-            shown[f"Squared singular values of the last map, setting {setting}"] = line_chart(
+            shown[f"Squared singular values of the last map, setting {setting}"] = Chart(
                 last, title="over the largest", x_label="singular value, every so many")  # fmt: skip
         if met := found["sn"]:
             tops = np.mean([row.values["sigma"] for row in met], 0).T
             layers = [Line(f"layer {k}", np.arange(1.0, 1 + len(top)), top) for k, top in enumerate(tops, 1)]
-            shown[f"Largest singular values under SN, setting {setting}"] = line_chart(
+            shown[f"Largest singular values under SN, setting {setting}"] = Chart(
                 layers, title="sigma", x_label="checkpoint")  # fmt: skip
     return shown

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 
 from tightrope import losses, methods
 from tightrope._plumbing.errors import UserError
-from tightrope.drawing.charts import Line, Reference, line_chart
+from tightrope.drawing.charts import Chart, Line, Reference
 from tightrope.methods import Alternating, Method
 from tightrope.networks.initialise import initialise_
 from tightrope.optimizers.settings import Adam
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, average, paired_difference
 from tightrope.studies.pictures import rank
 from tightrope.training import start, train
@@ -212,7 +212,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Divergence of bigrams along training, mean over seeds, with floor and independent characters."""
     lines, marks = [], list[Reference]()
     for arm in COSTS:
@@ -223,5 +223,5 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
                      for name in ("floor", "independent")]  # fmt: skip
     if not lines:
         return {}
-    return {"Divergence of bigrams": line_chart(lines, title="JS of bigrams", x_label="checkpoint", log=True,
+    return {"Divergence of bigrams": Chart(lines, title="JS of bigrams", x_label="checkpoint", log=True,
                                                 references=marks)}  # fmt: skip

@@ -20,13 +20,13 @@ from torch.nn.functional import softplus
 
 from tightrope import constraints, losses, methods, penalties
 from tightrope.data.toy import TOYS
-from tightrope.drawing.charts import Line, Reference, line_chart
+from tightrope.drawing.charts import Chart, Line, Reference
 from tightrope.methods import Alternating, Method, Projection
 from tightrope.methods.game import critic_objective
 from tightrope.networks.mlp import critic as mlp_critic
 from tightrope.optimizers.settings import Adam, RMSprop
 from tightrope.penalties import Penalty
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, average, paired_difference, shares, within
 from tightrope.studies.pictures import train_images
 
@@ -308,19 +308,19 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Estimates between lines, gradients through layers, distance and estimate along training."""
     drawn = {}
     made = [_series(name, pick(rows, part="lines", critic=name)) for name in ("gp", "clip", "logistic")]
     if lines := [line for line in made if line is not None]:
-        drawn["Parallel lines"] = line_chart(lines, title="Estimate", x_label="distance",
+        drawn["Parallel lines"] = Chart(lines, title="Estimate", x_label="distance",
                                              references=[Reference("log 2", math.log(2))])  # fmt: skip
     for key, title in (("fd", "Frechet distance"), ("estimate", "The critic's estimate")):
         found = {arm: pick(rows, part="images", arm=arm, budget="steps") for arm in STEP_COST}
         lines = [Line(arm, np.arange(1.0, 1 + len(met[0].values[key])), np.mean([r.values[key] for r in met], 0))
                  for arm, met in found.items() if met]  # fmt: skip
         if lines:
-            drawn[title] = line_chart(lines, title=f"{title}, MLP generator", x_label="checkpoint", log=key == "fd")
+            drawn[title] = Chart(lines, title=f"{title}, MLP generator", x_label="checkpoint", log=key == "fd")
     return drawn
 
 

@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from tightrope import constraints, losses, methods
-from tightrope.drawing.charts import Line, line_chart
+from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Alternating, Method, Projection
 from tightrope.networks import NETWORKS
 from tightrope.optimizers.settings import Adam, RMSprop
-from tightrope.studies.design import Cell, Claim, Contrast, Part, Row, Scale, cells, pairs, pick, values
+from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
 from tightrope.studies.findings import Finding, average, paired_difference, share
 from tightrope.studies.images import checkpoints, drawn, summary
 
@@ -140,7 +140,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def figures(rows: Sequence[Row]) -> Mapping[str, str]:
+def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """FD and the critic's estimate along training, mean over seeds, without batch norm."""
     shown = {}
     for measure, title in (("fd", "Frechet distance"), ("estimate", "The critic's estimate")):
@@ -148,5 +148,5 @@ def figures(rows: Sequence[Row]) -> Mapping[str, str]:
         trails = {arm: np.asarray([r.values[measure] for r in met if r.status == "ok"]) for arm, met in found.items()}
         lines = [Line(arm, np.arange(1.0, t.shape[1] + 1), t.mean(0)) for arm, t in trails.items() if len(t)]
         if lines:
-            shown[title] = line_chart(lines, title=title, x_label="checkpoint", log=measure == "fd")
+            shown[title] = Chart(lines, title=title, x_label="checkpoint", log=measure == "fd")
     return shown

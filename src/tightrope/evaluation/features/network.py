@@ -236,8 +236,16 @@ def shrink(x: Tensor, side: int) -> Tensor:
     Args:
         x: Samples [n, c, h, w] or [n, c, length].
         side: Largest height and width.
+
+    Raises:
+        UserError: They are of another shape.
     """
     x = x.unsqueeze(2) if x.ndim == 3 else x
+    if x.ndim != 4:
+        raise UserError(
+            f"Expected images [n, channels, height, width], or [n, channels, length], got shape {list(x.shape)}; "
+            "points need other features, such as those of open_features('pixels', shape)."
+        )
     factors = [math.ceil(size / side) for size in x.shape[2:]]
     if max(factors) == 1:
         return x
