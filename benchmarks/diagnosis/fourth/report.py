@@ -19,13 +19,13 @@ from benchmarks.diagnosis.third.report import (
     found_at,
     harm,
     last,
-    load,
     ratio,
     right,
     share,
     sure,
     wrong,
 )
+from benchmarks.diagnosis.third.rows import load
 
 Far = dict[tuple[str, int], float]
 
@@ -167,8 +167,8 @@ def calibration(rows: list[Row]) -> list[str]:
 def main() -> None:
     """Write all tables below the words of the page."""
     folder, page = Path(sys.argv[1]), Path(sys.argv[2])
-    rows = [row for access in ("full", "real_z") for row in load(str(folder / f"fourth_{access}.jsonl"))]
-    plain = load(str(folder / "fourth_none.jsonl"))
+    rows = [row for access in ("full", "real_z") for row in load(folder / f"fourth_{access}.jsonl")]
+    plain = load(folder / "fourth_none.jsonl")
     far = distances([*plain, *rows])
     styles, causes = defaultdict(list), defaultdict(list)
     for row in rows:

@@ -8,7 +8,6 @@ last one; a sentence is kept of the first finding of the last reading.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from benchmarks.diagnosis.fourth.desk import play
 from benchmarks.diagnosis.fourth.plan import unwatched, watched
 from benchmarks.diagnosis.fourth.steps import STEPS
+from benchmarks.diagnosis.third.rows import append, load
 
 
 def short(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -46,10 +46,7 @@ def main() -> None:
     begun = time.monotonic()
     jobs = [(c, s, "none") for c, s in unwatched()] if args.which == "none" else watched()
     files = {access: args.folder / f"fourth_{access}.jsonl" for access in ("none", "full", "real_z")}
-    done = set()
-    for file in files.values():
-        lines = file.read_text().splitlines() if file.exists() else []
-        done |= {(r["key"], r["seed"], r["access"]) for r in map(json.loads, lines)}
+    done = {(r["key"], r["seed"], r["access"]) for file in files.values() for r in load(file)}
     for case, seed, access in jobs:
         if (case.key, seed, access) in done:
             continue
@@ -70,8 +67,7 @@ def main() -> None:
         }
         if access != "none":
             row |= {"cost": round(result.cost, 3), "readings": short(result.readings)}
-        with files[access].open("a") as out:
-            out.write(json.dumps(row) + "\n")
+        append(files[access], row)
 
 
 if __name__ == "__main__":
