@@ -8,6 +8,9 @@ Frechet's between the classifier's features. The smoke scale takes the embedded 
 A first registration trained by ``sn_gan`` at rate 2e-4. Its first run, without augmentation, had learnt nothing after
 5,000 steps (18.5, where noise has 23 and real images 0.4), so it was given up before any augmented run; R1 with Adam at
 5e-4 stood at 12.6 after 250 steps of a pilot (seed 1).
+
+The first look, at five pairs, left the distance undecided (0.77 [0.58, 1.02]). The second, at all ten, is judged with
+both p-values doubled, so that two looks together are wrong no more often than one (Bonferroni).
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from tightrope.metrics import frechet_distance
 from tightrope.networks import NETWORKS
 from tightrope.perturbations import Augmentation
 from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
-from tightrope.studies.findings import average, paired_ratio
+from tightrope.studies.findings import Finding, average, paired_ratio
 from tightrope.training import Run, start, train
 
 PAPER, WHEN = "2006.10738", "2026-11-27"
@@ -56,7 +59,7 @@ def _parts(seeds: Sequence[int], *shape: Any, seconds: float) -> tuple[Part, ...
 
 GRID = {
     "smoke": _parts((9210,), "digits", 8, 60, "random", 8, 16, 100, seconds=5),
-    "cpu": _parts(range(9210, 9215), "mammals", 64, 500, "classifier", 16, 5000, 1000, seconds=500),
+    "cpu": _parts(range(9210, 9220), "mammals", 64, 500, "classifier", 16, 5000, 1000, seconds=500),
     "paper": _parts(range(9210, 9220), "mammals", 64, 500, "classifier", 64, 100_000, 10_000, seconds=100_000),
 }
 
@@ -175,16 +178,29 @@ def _overfitting(run: Run, known: Material, seed: int) -> float:
 
 
 NONE, DIFF = {"augment": "none"}, {"augment": "diff"}
+FIRST_LOOK = 5
+"""Pairs at which the distance had been judged once already."""
 HELPS = Contrast(
     DIFF,
     NONE,
     differs=("augment",),
     alone="the claim is what 500 images allow, not how soon; an augmented step costs a fifth more",
 )
+
+
+def _distance(rows: Sequence[Row]) -> Finding:
+    """Judge the ratio of distances; from the second look on with p-values doubled."""
+    treated, control = pairs(rows, "frechet", HELPS)
+    found = paired_ratio(treated, control, "distance, diff over none", below=1.0)
+    if len(treated) <= FIRST_LOOK:
+        return found
+    return replace(found, p_for=min(1.0, 2 * found.p_for), p_against=min(1.0, 2 * found.p_against))
+
+
 CLAIMS = (
     Claim("augment-distance", PAPER, "section 4, few images",
-          "On 500 photographs DiffAugment ends at a smaller distance to held-out images than none, at equal steps.",
-          WHEN, lambda rows: paired_ratio(*pairs(rows, "frechet", HELPS), "distance, diff over none", below=1.0),
+          "On 500 photographs DiffAugment ends at a smaller distance to held-out images than none, at equal steps "
+          "(second look: p-values doubled).", WHEN, _distance,
           (NONE, DIFF), (HELPS,), seeds=3, published="no number applies at this size", certainty="none"),
     Claim("augment-named", PAPER, "not of the paper",
           "A classifier of the twelve classes names the class asked for in at least 30 % of DiffAugment's samples.",

@@ -3,12 +3,16 @@
 Fashion-MNIST at 16 pixels, DCGAN of width 16 with batch norm in both networks (the critics of WGAN-GP: none), latents
 of 32 numbers, the published bounds 1 and 20, 160 generator steps at 5e-4: early in training, where the bounds bind.
 Beside it the ring of eight modes in the plane, where clamping should hurt, and decoders of autoencoders as a control.
+
+Of the claims at six seeds four were undecided, and two were not tested because the check at the first checkpoint failed
+(every gain lies outside there, with clamping and without). They are registered again as part ``many``, on forty seeds
+that no run had seen, with the mean along training as the check; those whose names end in ``-many`` are they.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,7 +83,8 @@ GRID = {
               _setups(3, 7690, (2e-4, 1e-3), (8,), data="digits", checkpoints=2)),
     "cpu": (_pairs(160, range(7600, 7606)), _ring(600, range(7600, 7608), 64),
             _setups(160, 7690, (2e-4, 5e-4, 1e-3, 2e-3), (8, 16)), _critic(60, range(7600, 7605)),
-            Part(_arms("again", ("plain", "clamped"), 160), tuple(range(7620, 7626)), seconds=4)),
+            Part(_arms("again", ("plain", "clamped"), 160), tuple(range(7620, 7626)), seconds=4),
+            Part(_arms("many", ("plain", "clamped", "vae"), 160), tuple(range(7640, 7680)), seconds=4)),
     "paper": (_pairs(100_000, range(7600, 7632), width=64, latent=100), _critic(20_000, range(7600, 7610), width=64),
               _setups(50_000, 7690, (1e-4, 2e-4, 5e-4, 1e-3, 2e-3), (32, 64)), _ring(20_000, range(7600, 7610), 128)),
 }  # fmt: skip
@@ -171,6 +176,8 @@ FEWER, BECAUSE, ALONE = (Contrast(a, b, differs=("arm",), budget="time") for a, 
                          ((ONE_CLAMPED, FIVE), (ONE_CLAMPED, ONE), (ONE, FIVE)))  # fmt: skip
 AGAIN = Contrast(_arm("again", "clamped"), _arm("again", "plain"), differs=("arm",),
                  alone="at equal time it is the claim conditioning-quality-time")  # fmt: skip
+MANY = Contrast(_arm("many", "clamped"), _arm("many", "plain"), differs=("arm",), alone=AGAIN.alone)
+MANY_CONTROL = Contrast(_arm("many", "vae"), _arm("many", "plain"), differs=("arm",))
 RING = Contrast({"part": "ring", "arm": "clamped"}, {"part": "ring", "arm": "plain"}, differs=("arm",))
 
 
@@ -180,10 +187,15 @@ def _binds(rows: Sequence[Row]) -> str:
     return "" if a < b else f"at the first checkpoint {a:.2f} of the gains lie outside with clamping, {b:.2f} without"
 
 
-def _binds_along(rows: Sequence[Row]) -> str:
+def _binds_along(contrast: Contrast) -> Callable[[Sequence[Row]], str]:
     """The check of the claims registered again: the share of gains outside the bounds, mean along training."""
-    a, b = (np.mean([row.values["outside"] for row in pick(rows, **arm)]) for arm in (AGAIN.treated, AGAIN.control))
-    return "" if a < b else f"along training {a:.2f} of the gains lie outside with clamping, {b:.2f} without"
+
+    def check(rows: Sequence[Row]) -> str:
+        a, b = (np.mean([row.values["outside"] for row in pick(rows, **arm)])
+                for arm in (contrast.treated, contrast.control))  # fmt: skip
+        return "" if a < b else f"along training {a:.2f} of the gains lie outside with clamping, {b:.2f} without"
+
+    return check
 
 
 def _less(measure: str, contrast: Contrast, quantity: str, below: float = 0.0) -> Any:
@@ -201,11 +213,15 @@ def _inside(rows: Sequence[Row]) -> Finding:
     return paired_difference(a, b, "share of gains outside the bounds, clamped less plain", below=0.0)
 
 
-def _steadier(rows: Sequence[Row]) -> Finding:
+def _steadier(contrast: Contrast) -> Callable[[Sequence[Row]], Finding]:
     """Distances of log FD from the arm's median (Brown and Forsythe), paired by seed."""
-    arms = pairs(rows, "log_fd", STEPS)
-    a, b = ([abs(one - float(np.median(arm))) for one in arm] for arm in arms)
-    return paired_difference(a, b, "distance of log FD from the arm's median, clamped less plain", below=0.0)
+
+    def judge(rows: Sequence[Row]) -> Finding:
+        arms = pairs(rows, "log_fd", contrast)
+        a, b = ([abs(one - float(np.median(arm))) for one in arm] for arm in arms)
+        return paired_difference(a, b, "distance of log FD from the arm's median, clamped less plain", below=0.0)
+
+    return judge
 
 
 def _predicts(rows: Sequence[Row]) -> Finding:
@@ -235,11 +251,12 @@ CLAIMS = (
               _less("log_fd", STEPS, "log FD, clamped less plain"), _binds),
     _compared("quality-time", "section 4", "Clamping lowers FD at equal processor time.", TIME,
               _less("log_fd", TIME, "log FD, clamped less plain")),
-    _compared("variance", "abstract", "Clamping lowers the variance of FD between runs.", STEPS, _steadier, _binds),
+    _compared("variance", "abstract", "Clamping lowers the variance of FD between runs.", STEPS,
+              _steadier(STEPS), _binds),
     _compared("images-score-again", "section 4", "Clamping lowers the score by 0.5 (another check, new seeds).", AGAIN,
-              _less("score", AGAIN, "score, clamped less plain", -0.5), _binds_along),
+              _less("score", AGAIN, "score, clamped less plain", -0.5), _binds_along(AGAIN)),
     _compared("images-quality-again", "section 4", "Clamping lowers FD at equal steps (another check, new seeds).",
-              AGAIN, _less("log_fd", AGAIN, "log FD, clamped less plain"), _binds_along),
+              AGAIN, _less("log_fd", AGAIN, "log FD, clamped less plain"), _binds_along(AGAIN)),
     _about("predicts-within", "abstract", "In one setup runs of a lower score have a lower FD.", _predicts, **PLAIN),
     _about("predicts-pooled", "abstract", "Over setups those of a lower score have a lower FD.", _predicts,
            part="setup"),
@@ -252,6 +269,16 @@ CLAIMS = (
     _compared("critic-alone", "our reading", "At equal time one critic step without clamping beats five.",
               ALONE, _less("log_fd", ALONE, "log FD, one step less five")),
     _compared("ring", "negative control", "Clamping hurts where modes lie apart: W1 on the ring grows.", RING, _hurts),
+    _compared("score-many", "section 4", "Clamping at the published bounds lowers the score by 0.5 (new seeds).", MANY,
+              _less("score", MANY, "score, clamped less plain", -0.5), _binds_along(MANY)),
+    _compared("quality-many", "section 4", "Clamping lowers FD at equal steps (new seeds).", MANY,
+              _less("log_fd", MANY, "log FD, clamped less plain"), _binds_along(MANY)),
+    _compared("variance-many", "abstract", "Clamping lowers the variance of FD between runs (new seeds).", MANY,
+              _steadier(MANY), _binds_along(MANY)),
+    _about("predicts-many", "abstract", "In one setup runs of a lower score have a lower FD (new seeds).", _predicts,
+           **_arm("many", "plain")),
+    _compared("vae-many", "section 3", "Decoders of autoencoders have a lower score than GANs' generators (new seeds).",
+              MANY_CONTROL, _less("score", MANY_CONTROL, "score, decoder less generator")),
 )  # fmt: skip
 
 

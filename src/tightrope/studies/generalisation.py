@@ -4,6 +4,9 @@ Fresh critics between a frozen pair: the ring of eight Gaussians against N(0, I/
 samples, and digits, 400 and 800, against a Gaussian fitted to the training images. The paper's metric has no formula in
 the text available to us; ``critics.generalisation_scores`` is our reading, which keeps overfitting (held-out over
 training estimate) and level (held-out estimate per slope) apart. One network, rate and number of steps for all.
+
+Of a first registration with six seeds (7800 to 7805) two claims were undecided; their rows were seen before this one,
+which judges the same claims by the same criteria on thirty seeds that were not (7810 to 7839).
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ def _parts(steps: int, seeds: Sequence[int]) -> tuple[Part, ...]:
     return (Part(made, tuple(seeds), seconds=steps * 0.006),)
 
 
-GRID = {"smoke": _parts(5, (7800,)), "cpu": _parts(500, range(7800, 7806)), "paper": _parts(5000, range(7800, 7820))}
+GRID = {"smoke": _parts(5, (7800,)), "cpu": _parts(500, range(7810, 7840)), "paper": _parts(5000, range(7800, 7820))}
 
 
 @functools.cache
