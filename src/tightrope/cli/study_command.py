@@ -261,7 +261,7 @@ def _one_report(study: Study, options: ReportOptions) -> list[Judged]:
 
 
 def _figures(study: Study, rows: Sequence[Row], folder: Path, kind: str) -> list[Path]:
-    """Every figure of a study that matplotlib can draw; parts of a page given as text are left out."""
+    """Every figure of a study that the extra plots can draw; parts of a page given as text are left out."""
     from tightrope.cli.pages import folder_for
     from tightrope.drawing.paper import write_figure
 
