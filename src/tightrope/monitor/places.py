@@ -80,7 +80,7 @@ def _on_some_line(x: Tensor, real: Tensor, fake: Tensor) -> bool:
     hits = 0
     for p in points:
         to_real, to_fake = (p - r).square().sum(1)[:, None], (p - f).square().sum(1)[None]
-        inner = (to_real + squares - to_fake) / 2  # <p - r, f - r>
+        inner = (to_real + squares - to_fake) / 2  # inner product of p - r and f - r
         left = to_real - inner.square() / squares.clamp(min=1e-12)
         hits += bool((left < 1e-3 * squares).any())
     return 2 * hits >= len(points)
