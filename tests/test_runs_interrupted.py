@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -130,9 +131,16 @@ def test_sigterm_ends_the_reading_of_data_as_sigint_does(tmp_path: Path, monkeyp
         if signal.getsignal(number) == signal.SIG_IGN:  # tests under nohup, or behind a shell's &: it stays ignored
             continue
 
-        def killed(*arguments: Any, number: int = number, **named: Any) -> Any:
-            assert signal.getsignal(number) is signal.default_int_handler  # else it would end the tests
-            os.kill(os.getpid(), number)
+        reading, lock = [True], threading.Lock()
+
+        def killed(
+            *arguments: Any, number: int = number, reading: list[bool] = reading, lock: Any = lock, **named: Any
+        ) -> Any:
+            with lock:  # one signal, and none from a thread that decodes on after the end
+                if reading:
+                    reading.clear()
+                    assert signal.getsignal(number) is signal.default_int_handler  # else it would end the tests
+                    os.kill(os.getpid(), number)
             time.sleep(0.02)
             return real(*arguments, **named)
 
@@ -142,6 +150,8 @@ def test_sigterm_ends_the_reading_of_data_as_sigint_does(tmp_path: Path, monkeyp
         try:
             assert main() == 130
         finally:
+            with lock:
+                reading.clear()
             for other, handler in before.items():
                 signal.signal(other, handler)
         assert not list((tmp_path / "cache").glob(".building-*"))
