@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -83,11 +85,12 @@ def functional(sign: float = 1.0, fake_half: float = 1.0, weight: float = 10.0, 
 
     for real, z in s.updates(steps):
         fake = s.g(z).detach()
-        for net, optimizer, loss, given in (
+        players: tuple[tuple[nn.Module, Any, Callable[..., Tensor], tuple[Tensor, ...]], ...] = (
             (s.d, s.opt_d, of_critic, (real, fake)),
             (s.g, s.opt_g, of_generator, (z,)),
-        ):
-            found = grad(loss)({name: p.detach() for name, p in net.named_parameters()}, *given)  # type: ignore[operator]
+        )
+        for net, optimizer, loss, given in players:
+            found = grad(loss)({name: p.detach() for name, p in net.named_parameters()}, *given)
             for name, g in found.items():
                 net.get_parameter(name).grad = g
             optimizer.step()
@@ -265,8 +268,8 @@ def test_places():
     real, fake = torch.randn(8, 5), torch.randn(8, 5)
 
     def call(x: Tensor, role: str) -> Judged:
-        one = type("Call", (), {"x": x})()
-        return Judged(one, role, exact=True)  # type: ignore[arg-type]
+        one: Any = SimpleNamespace(x=x)
+        return Judged(one, role, exact=True)
 
     found = [call(real, "real"), call(fake, "fake")]
     for x, place in ((0.3 * real + 0.7 * fake, "interpolated"), (1.5 * real - 0.5 * fake, "extrapolated"),

@@ -81,8 +81,8 @@ def test_every_layer_of_a_critic_of_sound(
     monkeypatch.setattr(operator, "_SMALL", 0)
     monkeypatch.setattr(operator, "PATIENCE", patience)
     monkeypatch.setattr(torus, "_SMALL", 1)
-    for options in ({"memory_limit_bytes": 0}, {"complete": False}):
-        hurried = spectra.layer_spectra(network, x, **options)  # type: ignore[arg-type]
+    for complete_too, limit in ((True, 0), (False, 2**27)):
+        hurried = spectra.layer_spectra(network, x, complete=complete_too, memory_limit_bytes=limit)
         for found, truth in zip(hurried, truths(network, hurried), strict=True):
             top, norm = float(truth[0]), found.norm
             assert norm.way == "lanczos"

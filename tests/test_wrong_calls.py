@@ -308,3 +308,14 @@ def test_unusual_calls_stay_right():
     torch.testing.assert_close(spectra.effective_rank(torch.tensor([1, 1])), torch.tensor(2.0))
     state = run(latent=np.int64(3), batch_size=np.int64(4))
     assert (state.latent, state.batch_size, state.sample_shape) == (3, 4, (2,))
+
+
+def test_an_error_of_the_users_own_is_not_taken_for_one_of_torch():
+    """Words of torch's are looked for as words: 'beta tensor' is no tensor on the device meta."""
+
+    def own(x):
+        raise RuntimeError("the beta tensor has the wrong sign")
+
+    with pytest.raises(RuntimeError, match="beta tensor") as met:
+        penalties.r1(own, X)
+    assert "device meta" not in str(met.value)

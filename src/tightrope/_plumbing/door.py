@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -201,7 +202,8 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
         raise problem  # Python's own sentence about a call that does not fit the signature
     if type(problem).__module__.startswith("tightrope"):  # one of ours, such as NonFiniteError, which callers catch
         raise problem
-    known = next((sentence for words, sentence in _SAID_BY_TORCH.items() if words in str(problem)), None)
+    said = str(problem)
+    known = next((sentence for words, sentence in _SAID_BY_TORCH.items() if re.search(words, said)), None)
     if known is not None:
         raise UserError(known) from problem
     found = next(((name, value) for name, value in given if _unusual(value, whole="label" in name)), None)
@@ -231,18 +233,18 @@ def _is_to_blame(value: Any, problem: Exception) -> bool:
 
 
 _SAID_BY_TORCH = {
-    "nference tensor": "Expected networks and samples made outside of torch.inference_mode(), got some made inside, "
-    "which have no gradients; build or load them outside, or use x.clone().",
-    "uninitialized parameter": "Expected layers whose sizes are known, got lazy ones; call the network once before.",
-    "eta tensor": "Expected networks and samples that hold values, got some on the device meta; use "
+    r"\b[Ii]nference tensor": "Expected networks and samples made outside of torch.inference_mode(), got some "
+    "made inside, which have no gradients; build or load them outside, or use x.clone().",
+    r"\buninitialized parameter": "Expected layers whose sizes are known, got lazy ones; call the network once before.",
+    r"\b[Mm]eta tensor": "Expected networks and samples that hold values, got some on the device meta; use "
     "network.to_empty(device='cpu') and load weights.",
     **dict.fromkeys(
         ("support double backward", "donated buffers"),
         "Expected networks that can be differentiated twice, got one compiled by torch.compile; pass the network it "
         "was made from (network._orig_mod), or compile with backend='eager'.",
     ),
-    "call `fabric.backward": "Expected networks of which gradients may be taken here, got ones that Fabric set up with "
-    "mixed precision; pass network.module inside of `with fabric.autocast():`.",
+    r"call `fabric\.backward": "Expected networks of which gradients may be taken here, got ones that Fabric set up "
+    "with mixed precision; pass network.module inside of `with fabric.autocast():`.",
     "When use_reentrant=True": "Expected activation checkpoints that gradients can be taken through, got reentrant "
     "ones; pass use_reentrant=False to torch.utils.checkpoint.checkpoint.",
     "number of tensors was saved": "Expected activation checkpoints that compute again what they computed before, got "
@@ -250,7 +252,7 @@ _SAID_BY_TORCH = {
     "supported on ScriptModules": "Expected a network in Python, got TorchScript, whose code is fixed; pass the module "
     "that it was made from.",
 }
-"""Kinds of networks that hardly any function is written for, by what torch says of them."""
+"""Kinds of networks that hardly any function is written for, by patterns of what torch says of them."""
 
 _MADE = {
     "a Method": "methods.build('r1') is one",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.optional import optional
 
 __all__ = ["PREFIX", "download"]
 
@@ -34,13 +35,7 @@ def download(source: str) -> Path:
             f"Expected names of letters, digits, dots, dashes and underscores in hub:owner/name/configuration, got "
             f"{source}; leave out what else is in it, such as .. and empty parts."
         )
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise UserError(
-            "Reading from the Hugging Face hub needs huggingface_hub, which is not installed; "
-            "run pip install 'tightrope[hub]'."
-        ) from error
+    huggingface_hub = optional("huggingface_hub", "hub", "the Hugging Face hub")
     pattern = f"{configuration}/*.parquet" if configuration else "*.parquet"  # * matches / as well
     for revision in (None, CONVERTED):
         folder = _snapshot(huggingface_hub, f"{owner}/{name}", revision, pattern, source)

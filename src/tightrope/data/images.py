@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.optional import optional
 from tightrope.data.files import UnreadableError, require_memory
 from tightrope.data.source import Pixels
 
@@ -72,12 +72,7 @@ def require_pillow() -> None:
     Raises:
         UserError: with the command that installs it.
     """
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            "Decoding and resizing images needs Pillow, which is not installed; run pip install 'tightrope[images]'."
-        ) from error
+    optional("PIL.Image", "images", "decoding and resizing images", package="Pillow")
 
 
 def decode(data: bytes, *, alpha: bool = False) -> Picture:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.optional import optional
 from tightrope.data.files import UnreadableError, common, damaged, require_memory
 from tightrope.data.labels import encode
 from tightrope.data.source import ImageSource, Pixels, identity
@@ -108,17 +109,14 @@ def _missing(files: Sequence[Path]) -> list[str]:
 
 def _open(file: Path, data: bytes | None = None) -> Any:
     """A parquet file, or the content of one."""
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UserError(
-            "Reading parquet files needs pyarrow, which is not installed; run pip install 'tightrope[images]'."
-        ) from error
+    reader = optional("pyarrow.parquet", "images", "parquet files").ParquetFile
+    import pyarrow
+
     if data is None and not file.is_file():
         raise UserError(f"Expected a parquet file, but {file} is none that can be read; remove it.")
     sentence = f"Expected a parquet file, but {file} is not one or is cut off; download it again."
     with damaged(sentence):
-        parquet = pyarrow.parquet.ParquetFile(file if data is None else pyarrow.BufferReader(data))
+        parquet = reader(file if data is None else pyarrow.BufferReader(data))
         groups = [parquet.metadata.row_group(index).num_rows for index in range(parquet.num_row_groups)]
         if min(groups, default=0) < 0 or sum(groups) != parquet.metadata.num_rows:
             raise UserError(sentence)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.optional import optional
 from tightrope.drawing.charts import Chart, Line
 from tightrope.drawing.planes import COLOURS, Mark, Panels, Plane
 
@@ -34,20 +35,6 @@ _LOOK = {
 }
 
 
-def require_plots() -> Any:
-    """The package that draws for papers.
-
-    Raises:
-        UserError: It is not installed.
-    """
-    try:
-        return importlib.import_module("matplotlib")
-    except ImportError as error:
-        raise UserError(
-            "Expected the package matplotlib for figures of a paper, got none; run pip install 'tightrope[plots]'."
-        ) from error
-
-
 def write_figure(picture: Chart | Panels, path: Path) -> Path:
     """Draw one figure into a file whose ending names the kind.
 
@@ -64,7 +51,7 @@ def write_figure(picture: Chart | Panels, path: Path) -> Path:
     kind = path.suffix.removeprefix(".")
     if kind not in KINDS:
         raise UserError(f"Expected a file that ends in .svg, .pdf or .png, got {path.name}; rename it.")
-    matplotlib, stream = require_plots(), io.BytesIO()
+    matplotlib, stream = optional("matplotlib", "plots", "figures of a paper"), io.BytesIO()
     with matplotlib.rc_context(_LOOK):
         figure = importlib.import_module("matplotlib.figure").Figure(layout="constrained")
         if isinstance(picture, Chart):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
 import tempfile
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from tightrope._plumbing import rich
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import write_atomically
+from tightrope._plumbing.optional import optional
 from tightrope.drawing.png import encode_png
 
 if TYPE_CHECKING:
@@ -104,13 +104,7 @@ def require_film() -> Any:
     Raises:
         UserError: It is not installed.
     """
-    try:
-        return importlib.import_module("imageio_ffmpeg")
-    except ImportError as error:
-        raise UserError(
-            "Expected the package imageio-ffmpeg for an .mp4, got none; run pip install 'tightrope[video]', or write a "
-            ".webp."
-        ) from error
+    return optional("imageio_ffmpeg", "video", "an .mp4", package="imageio-ffmpeg", otherwise="write a .webp")
 
 
 def _film(path: Path, sheets: Iterator[Array], seconds: float) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -183,8 +184,9 @@ class _Shifted(Hook):
     def __init__(self, shift: float) -> None:
         self.shift = shift
 
-    def __call__(self, module: nn.Module, given: object, output: object) -> object:  # type: ignore[override]
+    def __call__(self, *given: Any) -> Any:
         """The output, shifted; of several tensors, as recurrent layers give, the first."""
+        output = given[-1]
         if isinstance(output, Tensor):
             return output + self.shift
         if type(output) is tuple and output and isinstance(output[0], Tensor):

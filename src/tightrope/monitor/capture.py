@@ -136,8 +136,8 @@ class Hook:
     def __init__(self, function: Callable[..., None]) -> None:
         self.function = function
 
-    def __call__(self, *given: Any) -> None:
-        """Call the function."""
+    def __call__(self, *given: Any) -> Any:
+        """Call the function, and give torch nothing back."""
         self.function(*given)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hook:

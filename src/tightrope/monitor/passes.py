@@ -48,19 +48,10 @@ def of_critic(found: Sequence[Judged], made: Sequence[Call], after: int) -> Call
         e.task for one in found if one.role in ("fake", "joint") for arrived in one.call.events for e in arrived
     }
     if not any(kinds.get(task) == "critic" for task in of_fakes):
-        first = (
-            min(
-                (e.at, e.task)
-                for call in made
-                for arrived in call.events
-                for e in arrived
-                if e.at > after and kinds.get(e.task) == "generator"
-            )
-            if "generator" in kinds.values()
-            else None
-        )
-        if first is not None:  # halves backpropagated one by one, generated samples not detached: its fake half
-            kinds[first[1]] = "critic"
+        arrived = [e for call in made for part in call.events for e in part]
+        of_generator = [(e.at, e.task) for e in arrived if e.at > after and kinds.get(e.task) == "generator"]
+        if of_generator:  # halves backpropagated one by one, generated samples not detached: its fake half
+            kinds[min(of_generator)[1]] = "critic"
     return lambda e: kinds.get(e.task) != "generator"
 
 

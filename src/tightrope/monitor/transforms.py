@@ -11,18 +11,21 @@ from torch import Tensor
 from tightrope.autodiff import in_functional_transform
 
 try:
-    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+    from torch._functorch import pyfunctorch
 except ImportError:  # torch without it: nothing inside of transforms is seen
-    temporarily_clear_interpreter_stack = None  # type: ignore[assignment]
+    _cleared: Any = None
+else:
+    _cleared = getattr(pyfunctorch, "temporarily_clear_interpreter_stack", None)
 
 _C: Any = torch._C._functorch
 
 
 def outside() -> AbstractContextManager[Any]:
     """A place where plain values are computed with as if there were no transform."""
-    if temporarily_clear_interpreter_stack is None or not in_functional_transform():
+    if _cleared is None or not in_functional_transform():
         return nullcontext()
-    return temporarily_clear_interpreter_stack()
+    stack: AbstractContextManager[Any] = _cleared()
+    return stack
 
 
 def depth(tensor: Tensor) -> int:
@@ -39,7 +42,7 @@ def visible(tensors: list[Tensor]) -> bool:
     """Whether calls with these tensors can be captured here."""
     if not in_functional_transform():
         return True
-    known = temporarily_clear_interpreter_stack is not None and not torch.compiler.is_compiling()
+    known = _cleared is not None and not torch.compiler.is_compiling()
     return known and all(depth(t) >= 0 for t in tensors)
 
 

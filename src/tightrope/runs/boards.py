@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.optional import optional
 from tightrope.runs.config import Config
 
 PACKAGES = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}
@@ -40,12 +40,7 @@ def module_of(name: str) -> Any:
     Raises:
         UserError: Its package is not installed.
     """
-    try:
-        return importlib.import_module(PACKAGES[name])
-    except ImportError as error:
-        raise UserError(
-            f"Expected the {name} package for --{name}, got none; run pip install 'tightrope[{name}]'."
-        ) from error
+    return optional(PACKAGES[name], name, f"--{name}", package=name)
 
 
 class TensorBoard:

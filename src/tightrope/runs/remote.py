@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 from typing import Any
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.optional import optional
 
 PREFIX = "hub:"
 NAMED = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}")
@@ -46,10 +46,7 @@ def library() -> Any:
     Raises:
         UserError: It is not installed.
     """
-    try:
-        return importlib.import_module("huggingface_hub")
-    except ImportError as error:
-        raise UserError("Expected the package huggingface_hub, got none; run pip install 'tightrope[hub]'.") from error
+    return optional("huggingface_hub", "hub", "the Hugging Face hub")
 
 
 def failed(doing: str, error: Exception) -> UserError:

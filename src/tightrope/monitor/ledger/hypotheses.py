@@ -132,9 +132,11 @@ def _zero_one_critic(r: Tensor, f: Tensor) -> Tensor:
 
 def _logs(r: Tensor, f: Tensor, *, clamped: bool) -> tuple[Tensor, Tensor, Tensor]:
     """``-log s`` of real and of fake scores and ``-log(1 - s)`` of fake ones, where ``s`` is no probability."""
-    if clamped:
-        return tuple(-s.clamp(min=1e-8).log().mean() for s in (r, f, 1 - f))  # type: ignore[return-value]
-    return tuple(-(s.abs() + 1e-12).log().mean() for s in (r, f, 1 - f))  # type: ignore[return-value]
+
+    def of(s: Tensor) -> Tensor:
+        return -(s.clamp(min=1e-8) if clamped else s.abs() + 1e-12).log().mean()
+
+    return of(r), of(f), of(1 - f)
 
 
 def _logged(player: str) -> Iterator[Hypothesis]:
