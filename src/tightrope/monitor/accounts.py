@@ -162,9 +162,11 @@ def critic_account(
         return [*(c for one in points for c in _all_costs(module, one, leaves)), *squashed]
 
     def leaked() -> list[Column]:
+        early = [one.call for one in found if own_step < one.call.at <= last_step and one.call.attached]
+        early = [call for call in early if not call.stepped(module)]
         rest = entries(
-            [c for c in calls if c.attached],
-            lambda e: e.at > last_step and (not mine(e) or len(own) < len(calls)),
+            [*early, *(c for c in calls if c.attached)],
+            lambda e: own_step < e.at <= last_step or (e.at > last_step and (not mine(e) or len(own) < len(calls))),
         )
         if not rest:
             return []

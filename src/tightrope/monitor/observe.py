@@ -45,6 +45,7 @@ class Observer:
         self.window = Window(0)
         self.marks: list[StepMark] = []
         self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
+        self._places: dict[int, int] = {}
         self._sides: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None] = {}
         self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
         history.counters = {name: player.counters for name, player in players.items()}
@@ -101,7 +102,8 @@ class Observer:
 
     def _part(self) -> None:
         """Take calls on real and generated samples at once apart."""
-        self._quiet(lambda: part(self.players["critic"].listener, self._sides))
+        critic, made = self.players["critic"].listener, self.players["generator"].listener.calls
+        self._quiet(lambda: part(critic, made, self._places, self._sides))
 
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""

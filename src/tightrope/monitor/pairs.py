@@ -7,6 +7,7 @@ conditional one, is no such pair. A pair then counts as two calls, each with its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -59,11 +60,42 @@ def sides(module: nn.Module, call: Call) -> tuple[tuple[int, ...], tuple[int, ..
     return tuple(sorted(first)), tuple(sorted(second))
 
 
-def part(listener: Listener, known: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None]) -> None:
+def judged_input(call: Call, made: Sequence[Call], known: dict[int, int]) -> Call:
+    """The call with the input that is judged as its first: the generator's sample, at the place where samples are.
+
+    Args:
+        call: A critic's, of a condition and a sample perhaps.
+        made: The generator's.
+        known: Place of the samples by number of inputs in floating point, found once.
+    """
+    tensors = [t for t in (*call.args, *call.kwargs.values()) if isinstance(t, Tensor) and t.is_floating_point()]
+    if call.half is not None or call.part or len(tensors) != len(call.inputs) or len(tensors) < 2:
+        return call
+    if len(tensors) not in known:
+        for y in (y for one in made for y in one.outputs if y.dim() > 1):
+            hits = [k for k, t in enumerate(tensors) if t.shape == y.shape and torch.equal(t, y.to(t.dtype))]
+            if len(hits) == 1:
+                known[len(tensors)] = hits[0]
+                break
+    k = known.get(len(tensors), 0)
+    if tensors[k] is call.x or (call.x is not None and tensors[k].data_ptr() == call.x.data_ptr()):
+        return call
+    leaf, attached = call.inputs[k]
+    return replace(call, x=tensors[k], leaf=leaf, attached=attached, half=Half(call, tuple(range(len(call.outputs)))))
+
+
+def part(
+    listener: Listener,
+    made: Sequence[Call],
+    known_places: dict[int, int],
+    known: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None],
+) -> None:
     """Put halves in the place of calls that are pairs.
 
     Args:
         listener: The critic's.
+        made: The generator's calls.
+        known_places: As of :func:`judged_input`.
         known: Sides by number of outputs, found once.
     """
     calls: list[Call] = []
@@ -75,7 +107,7 @@ def part(listener: Listener, known: dict[int, tuple[tuple[int, ...], tuple[int, 
             except (CannotReplayError, RuntimeError):
                 known[len(call.outputs)] = None
         found = known.get(len(call.outputs)) if inputs else None
-        calls += [call] if found is None else [_half(call, x, k, picked) for k, (x, picked) in
+        calls += [judged_input(call, made, known_places)] if found is None else [_half(call, x, k, picked) for k, (x, picked) in
                                                enumerate(zip(inputs, found, strict=True))]  # fmt: skip
     listener.calls = calls
 

@@ -165,17 +165,22 @@ def _unheard(history: History) -> Iterator[Finding]:
         lambda w: w.numbers.get("critic_heard", 1.0) == 0.0 and len(w.critic.accounts) == min(w.critic.steps, 2)
         and all(a.share == float("inf") and a.left <= a.error for a in w.critic.accounts)
     )  # fmt: skip
+    zero = history.where(lambda w: 0 < w.critic.steps == w.critic.zero_gradient and not w.critic.frozen)
+    if len(zero) < len(history.windows) or history.counters["critic"].steps < 50:
+        zero = Seen([], zero.among)  # a critic that starts later is no fault
     for seen, words in (
+        (zero, "its gradient has been 0 at every step so far (does it start too late?)"),
         (dead, "none of its parameters has a gradient"),
         (deaf, "none of its gradient comes from the scores of real and generated samples, all of it from a penalty"),
     ):
         if seen and seen.now:
             called = any(w.critic.no_grad_calls for w in seen.hits)
-            yield exact(
+            said = exact(
                 "critic_called_without_grad" if called else "critic_no_gradient", seen,
                 f"The critic steps, and {words}" + (": it was called under no_grad." if called else "."),
                 damage="why it fails",
             )  # fmt: skip
+            yield Finding(**{**vars(said), "confidence": "medium"}) if seen is zero else said
 
 
 def shares(history: History) -> Iterator[Finding]:

@@ -104,8 +104,8 @@ def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
     share = history.points / steps if steps else 1.0
     acting = [part for w in history.windows if (part := _of(w, "claim")) is not None]
     asked = [w for w in history.windows if w.numbers.get("points", 0) > 0]
-    rare = 0 < share < 1 / 40 and len(asked) < 0.5 * len(history.windows)
-    if steps >= 100 and rare and not history.transformed:
+    rare = 0 < share < 1 / 24 and len(asked) < 0.5 * len(history.windows)
+    if steps >= 50 and rare and not history.transformed:
         yield Finding(
             "penalty_too_lazy",
             f"The penalty {name} acts in {history.points} of {steps} steps of the critic, one in {1 / share:.3g}; one "
