@@ -15,7 +15,7 @@ from tightrope.monitor.capture import few_of
 from tightrope.monitor.cycle import phases
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
-from tightrope.monitor.pairs import part
+from tightrope.monitor.pairs import Pairs
 from tightrope.monitor.passes import BOTH, classes, turned
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
 from tightrope.monitor.readings import Reader
@@ -45,8 +45,7 @@ class Observer:
         self.window = Window(0)
         self.marks: list[StepMark] = []
         self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
-        self._places: dict[int, int] = {}
-        self._sides: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None] = {}
+        self._pairs = Pairs()
         self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
         history.counters = {name: player.counters for name, player in players.items()}
 
@@ -102,12 +101,12 @@ class Observer:
 
     def _part(self) -> None:
         """Take calls on real and generated samples at once apart."""
-        critic, made = self.players["critic"].listener, self.players["generator"].listener.calls
-        self._quiet(lambda: part(critic, made, self._places, self._sides))
+        critic, generator = self.players["critic"].listener, self.players["generator"].listener
+        self._quiet(lambda: self._pairs.part(critic, generator.calls))
 
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""
-        everyone = [call for player in self.players.values() for call in player.listener.calls]
+        everyone = [c for player in self.players.values() for c in player.listener.calls]
         times = sorted(e.at for call in everyone for arrived in call.events for e in arrived)
         found = []
         for name, player in self.players.items():
@@ -337,8 +336,8 @@ class Observer:
 
 
 def _several_processes() -> bool:
-    distributed = torch.distributed
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    group = torch.distributed
+    return group.is_available() and group.is_initialized() and group.get_world_size() > 1
 
 
 @contextmanager

@@ -107,8 +107,10 @@ def part(
             except (CannotReplayError, RuntimeError):
                 known[len(call.outputs)] = None
         found = known.get(len(call.outputs)) if inputs else None
-        calls += [judged_input(call, made, known_places)] if found is None else [_half(call, x, k, picked) for k, (x, picked) in
-                                               enumerate(zip(inputs, found, strict=True))]  # fmt: skip
+        if found is None:
+            calls.append(judged_input(call, made, known_places))
+        else:
+            calls += [_half(call, x, k, found[k]) for k, x in enumerate(inputs)]
     listener.calls = calls
 
 
