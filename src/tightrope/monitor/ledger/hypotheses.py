@@ -191,8 +191,8 @@ def alternatives(claim: Claim | None, player: str, probabilities: bool) -> Itera
         yield Hypothesis("flipped", f"minus the {claim.name} loss", _negated(own))
         kind = "double_sigmoid" if claim.name in ("non_saturating", "minimax") else "probability"
         yield Hypothesis(kind, f"{claim.name} of sigmoid(scores)", _squashed(own))
-        if not probabilities and claim.name in ("non_saturating", "minimax"):
-            yield from _logged(player)
+    if not probabilities:
+        yield from _logged(player)
     for name, loss in LOSSES.items():
         function = _player(loss, player)
         if claim is None or name != claim.name:

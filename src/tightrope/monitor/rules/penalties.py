@@ -269,12 +269,13 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
 _WORDS = {
     "extrapolated": "at points on lines through real and generated rows, and not between them",
     "elsewhere": "at points that lie on no line between real and generated rows",
+    "mixed": "at points whose entries are mixed by a factor each, on no line between a real and a generated row",
 }
 
 
 def _others(name: str) -> set[str]:
     """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
-    return {"real", "fake", "interpolated", "extrapolated", "elsewhere"} - {PLACES[name]}
+    return {"real", "fake", "interpolated", "extrapolated", "mixed", "elsewhere"} - {PLACES[name]}
 
 
 def _strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
