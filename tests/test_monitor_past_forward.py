@@ -274,8 +274,11 @@ def test_places():
 
     found = [call(real, "real"), call(fake, "fake")]
     mixed = fake + torch.rand_like(real) * (real - fake)
-    for x, place in ((mixed, "mixed"), (0.3 * real + 0.7 * fake, "interpolated"),
-                     (1.5 * real - 0.5 * fake, "extrapolated"), (torch.randn(8, 5), "elsewhere"), (0.3 * real + 0.7 * fake.flip(0), "other")):  # fmt: skip
+    places = {
+        "mixed": mixed, "interpolated": 0.3 * real + 0.7 * fake, "extrapolated": 1.5 * real - 0.5 * fake,
+        "elsewhere": torch.randn(8, 5), "other": 0.3 * real + 0.7 * fake.flip(0),
+    }  # fmt: skip
+    for place, x in places.items():
         assert where(call(x, "points"), found) == place
 
 
