@@ -160,7 +160,8 @@ class Reader:
     def _deaf(self, window: Window, split: dict[str, Entries]) -> None:
         """Of several critics in a View, the scores that only one of the players hears."""
         heard = {name: self._outputs([one.call for one, _ in entries]) for name, entries in split.items()}
-        if isinstance(self.players["critic"].network, View) and all(heard.values()):
+        network = self.players["critic"].network
+        if isinstance(network, View) and network.call is None and all(heard.values()):  # else it returns more at a time
             every = sorted({k for outputs in heard.values() for k in outputs})
             for name, outputs in heard.items():
                 window.numbers[f"{name}_deaf"] = len(every) - len(outputs)
