@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -138,10 +139,8 @@ def consistency(
 def _augmented(augment: Callable[..., Any], x: Tensor, rng: Rng | None) -> Any:
     """``augment(x, rng=rng)``, or ``augment(x)`` of one that takes no ``rng``, as modules of other libraries do."""
     taken: Iterable[inspect.Parameter] = ()
-    try:
+    with contextlib.suppress(ValueError):  # of a builtin, which does not tell
         taken = inspect.signature(augment.forward if isinstance(augment, nn.Module) else augment).parameters.values()
-    except ValueError:  # a builtin, which does not tell
-        pass
     if any(p.name == "rng" or p.kind is p.VAR_KEYWORD for p in taken):
         return augment(x, rng=rng)
     before = None if rng is None else torch.get_rng_state()
