@@ -281,8 +281,11 @@ class Listener:
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
             cleared=not inside and cleared(self.module),
             values=few_of(self.module) if self.by_hand and not inside else None,
-            inputs=tuple((t.requires_grad and t.is_leaf, t.requires_grad and not t.is_leaf)
-                         for t in tensors_in((args, kwargs)) if t.is_floating_point()),
+            inputs=tuple(
+                (t.requires_grad and t.is_leaf, t.requires_grad and not t.is_leaf)
+                for t in tensors_in((args, kwargs))
+                if t.is_floating_point()
+            ),
         )
         call.remember(*tensors_in((call.args, call.kwargs)))
         return call
