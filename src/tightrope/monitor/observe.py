@@ -101,8 +101,8 @@ class Observer:
 
     def _part(self) -> None:
         """Take calls on real and generated samples at once apart."""
-        critic, generator = self.players["critic"].listener, self.players["generator"].listener
-        self._quiet(lambda: self._pairs.part(critic, generator.calls))
+        made = self.players["generator"].listener.calls
+        self._quiet(lambda: self._pairs.part(self.players["critic"].listener, made))
 
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""
@@ -229,6 +229,7 @@ class Observer:
             bookkeeping.weights(player, self.window)
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
+        seen.old_gradient += seen.steps == 1 and player.untouched(with_gradient)
         if with_gradient:
             sizes = torch.stack([p.grad.detach().abs().max().float() for p in with_gradient if p.grad is not None])
             largest = float(sizes.max())
@@ -304,7 +305,10 @@ class Observer:
         found = judged(pending, made, None, self.marks)
         try:
             refuse_foreign_hooks(critic.module)
-            self._quiet(lambda: self._turning(turned(critic.module, found, made, since)))
+            told: list[tuple[float, float] | None] = []
+            self._quiet(lambda: told.append(turned(critic.module, found, made, since)))
+            if told[0] is not None:
+                self.window.numbers["turned"], self.window.numbers["turned_left"] = told[0]
         except (CannotReplayError, RuntimeError):
             return
 
@@ -318,10 +322,6 @@ class Observer:
             return
         entries = phases(found, made, [*self.marks, StepMark("generator", 2**62)])["generator"]
         self._quiet(lambda: self.reader.shares(self.window, of_generator(entries, kinds), since))
-
-    def _turning(self, found: tuple[float, float] | None) -> None:
-        if found is not None:
-            self.window.numbers["turned"], self.window.numbers["turned_left"] = found
 
     def _quiet(self, work: Callable[[], None]) -> None:
         """Do something with the networks that the hooks must not take for training."""

@@ -84,34 +84,34 @@ def judged_input(call: Call, made: Sequence[Call], known: dict[int, int]) -> Cal
     return replace(call, x=tensors[k], leaf=leaf, attached=attached, half=Half(call, tuple(range(len(call.outputs)))))
 
 
-def part(
-    listener: Listener,
-    made: Sequence[Call],
-    known_places: dict[int, int],
-    known: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None],
-) -> None:
-    """Put halves in the place of calls that are pairs.
+class Pairs:
+    """What was found of a critic's calls: sides by number of outputs, and the place of samples by number of inputs."""
 
-    Args:
-        listener: The critic's.
-        made: The generator's calls.
-        known_places: As of :func:`judged_input`.
-        known: Sides by number of outputs, found once.
-    """
-    calls: list[Call] = []
-    for call in listener.calls:
-        inputs = given(call)
-        if inputs and len(call.outputs) not in known:
-            try:
-                known[len(call.outputs)] = sides(listener.module, call)
-            except (CannotReplayError, RuntimeError):
-                known[len(call.outputs)] = None
-        found = known.get(len(call.outputs)) if inputs else None
-        if found is None:
-            calls.append(judged_input(call, made, known_places))
-        else:
-            calls += [_half(call, x, k, found[k]) for k, x in enumerate(inputs)]
-    listener.calls = calls
+    def __init__(self) -> None:
+        self.sides: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None] = {}
+        self.places: dict[int, int] = {}
+
+    def part(self, listener: Listener, made: Sequence[Call]) -> None:
+        """Put halves in the place of calls that are pairs, and the sample first where a condition is given with it.
+
+        Args:
+            listener: The critic's.
+            made: The generator's calls.
+        """
+        calls: list[Call] = []
+        for call in listener.calls:
+            inputs = given(call)
+            if inputs and len(call.outputs) not in self.sides:
+                try:
+                    self.sides[len(call.outputs)] = sides(listener.module, call)
+                except (CannotReplayError, RuntimeError):
+                    self.sides[len(call.outputs)] = None
+            found = self.sides.get(len(call.outputs)) if inputs else None
+            if found is None:
+                calls.append(judged_input(call, made, self.places))
+            else:
+                calls += [_half(call, x, k, found[k]) for k, x in enumerate(inputs)]
+        listener.calls = calls
 
 
 def _half(call: Call, x: Tensor, k: int, picked: tuple[int, ...]) -> Call:

@@ -275,4 +275,4 @@ class Pools:
         shares = torch.bincount(self.classes.clamp(min=0)).double() / len(self.classes)
         window.numbers["label_accuracy"] = float((near == self.classes).double().mean())
         window.numbers["label_chance"] = float(shares.square().sum())
-        window.numbers["label_pool"] = len(self.pool)
+        window.numbers["label_pool"], window.numbers["label_axes"] = len(self.pool), self.pool.shape[1]
