@@ -53,8 +53,11 @@ def run(words: list[str]) -> int:
 
 
 def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> int:
+    from tightrope import runs
+    from tightrope.cli.finish import finish, time_around
     from tightrope.runs.estimate import estimate
 
+    around = time_around()
     leads = distributed.leads(ranks)
 
     def found() -> tuple[Config, Dataset]:
@@ -68,11 +71,10 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
         if leads:
             say_json(config.to_json())
         return 0
-    from tightrope import runs
-    from tightrope.cli.finish import finish
-
     folder = options.out or Path("runs") / f"{config.data.name.replace(':', '-')}-{config.method.name}-{options.seed}"
-    return finish(folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet), quiet=options.quiet)
+    return finish(
+        folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet, **around), quiet=options.quiet
+    )
 
 
 def resolved(options: Any, words: list[str], command: str, *, show: bool, notes: bool = True) -> tuple[Config, Dataset]:

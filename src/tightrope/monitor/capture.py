@@ -66,6 +66,7 @@ class Call:
         outputs: Tensors returned, detached.
         events: For each of them the gradients that arrived; at one that another is made of, also by way of that one.
         ends: For each of them whether no other is made of it.
+        nest: These tensors nested as they were returned; None of parts.
     """
 
     player: str
@@ -88,6 +89,7 @@ class Call:
     outputs: list[Tensor] = field(default_factory=list)
     events: list[list[Event]] = field(default_factory=list)
     ends: list[bool] = field(default_factory=list)
+    nest: Any = None
     _versions: list[tuple[Tensor, int]] = field(default_factory=list)
 
     def intact(self) -> bool:
@@ -117,12 +119,19 @@ def tensors_in(thing: Any) -> Iterator[Tensor]:
 
 def without_graph(thing: Any) -> Any:
     """The same nest with detached tensors; storages and version counters are shared."""
+    return _with_others(thing, plain)
+
+
+def _with_others(thing: Any, other: Callable[[Tensor], Tensor]) -> Any:
+    """The same nest with another tensor in the place of each, in the order of :func:`tensors_in`."""
     if isinstance(thing, Tensor):
-        return plain(thing)
+        return other(thing)
     if isinstance(thing, (list, tuple)) and type(thing) in (list, tuple):
-        return type(thing)(without_graph(part) for part in thing)
+        return type(thing)([_with_others(part, other) for part in thing])
+    if isinstance(thing, tuple) and hasattr(thing, "_fields"):
+        return type(thing)(*[_with_others(part, other) for part in thing])
     if isinstance(thing, dict):
-        return {key: without_graph(part) for key, part in thing.items()}
+        return {key: _with_others(part, other) for key, part in thing.items()}
     return thing
 
 
@@ -280,6 +289,8 @@ class Listener:
         call.ends = not_used_by_others(given)
         for tensor in given:
             self.returned(call, tensor)
+        kept = iter(call.outputs)
+        call.nest = _with_others(output, lambda t: next(kept, t) if t.is_floating_point() else plain(t))
         call.remember(*call.outputs)
         self.calls.append(call)
 

@@ -220,6 +220,7 @@ class Observer:
             bookkeeping.weights(player, self.window)
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
+        seen.old_gradient += seen.steps == 1 and player.untouched(with_gradient)
         if with_gradient:
             sizes = torch.stack([p.grad.detach().abs().max().float() for p in with_gradient if p.grad is not None])
             largest = float(sizes.max())

@@ -144,17 +144,39 @@ def connection(history: History) -> Iterator[Finding]:
             damage="why it fails", through_critic=0,
         )  # fmt: skip
     yield from _unheard(history)
+    yield from _parts(history)
+
+
+def _parts(history: History) -> Iterator[Finding]:
+    """Of several critics, those whose scores one player's loss leaves out."""
+    for player, cause, words in (
+        ("critic", "critic_no_gradient", "no gradient in the critic's own step: those critics are not trained"),
+        ("generator", "generator_loss_other", "no gradient in the generator's step: it does not learn from them"),
+    ):
+        seen = history.where(lambda w, p=player: w.numbers.get(f"{p}_deaf", 0.0) > 0)  # type: ignore[misc]
+        if len(seen) >= 2 and seen.now:
+            numbers = seen.last.numbers
+            yield exact(
+                cause, seen,
+                f"{numbers[f'{player}_deaf']:.0f} of {numbers['several']:.0f} critics' scores have {words}.",
+                deaf=numbers[f"{player}_deaf"], expected=0,
+            )  # fmt: skip
 
 
 def _unheard(history: History) -> Iterator[Finding]:
     """The critic steps, and its losses are no part of that: no gradient at all, or a penalty's alone."""
     dead = history.where(lambda w: 0 < w.critic.steps == w.critic.no_gradient and not w.critic.frozen)
+    old = history.where(
+        lambda w: 0 < w.critic.steps == w.critic.old_gradient and not w.critic.accounts
+        and w.numbers.get("critic_calls", 0.0) > 0 and "critic_heard" not in w.numbers
+    )  # fmt: skip
     deaf = history.where(
         lambda w: w.numbers.get("critic_heard", 1.0) == 0.0 and len(w.critic.accounts) == min(w.critic.steps, 2)
         and all(a.share == float("inf") and a.left <= a.error for a in w.critic.accounts)
     )  # fmt: skip
     for seen, words in (
         (dead, "none of its parameters has a gradient"),
+        (old, "what it steps with is an old gradient: none has come to it since its step before"),
         (deaf, "none of its gradient comes from the scores of real and generated samples, all of it from a penalty"),
     ):
         if seen and seen.now:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.columns import COSTS
-from tightrope.monitor.ledger.parameters import Account
+from tightrope.monitor.ledger.parameters import IDLE, Account
 from tightrope.monitor.rules._said import exact
 from tightrope.monitor.rules.slow import stuck
 from tightrope.monitor.window import Window
@@ -139,7 +139,11 @@ def _missing(window: Window) -> bool:
     accounts = window.critic.accounts
     if any(a.kind == "zero" for a in accounts):  # the penalty's step has nothing to apply
         return all(a.kind in ("zero", "losses") and a.left <= a.error for a in accounts)
-    return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts)
+    return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts if a.name != IDLE)
+
+
+def _idles(window: Window) -> bool:
+    return any(a.name == IDLE for a in window.critic.accounts)
 
 
 def _alone(window: Window) -> bool:
@@ -151,7 +155,8 @@ def _alone(window: Window) -> bool:
 
 def _absent(history: History, name: str) -> Iterator[Finding]:
     """Nothing of it in the gradient. Without any call at a penalty's points, lazy ones get time to appear."""
-    asked = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
+    anything = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
+    asked = Seen([w for w in anything.hits if not _idles(w)], anything.among)
     acted = history.where(lambda w: _of(w, "claim") is not None or _of(w, "kind") is not None)
     gone = Seen([w for w in asked.hits if acted and w.step > acted.last.step], asked.among)
     if len(gone) >= 3:
@@ -170,6 +175,15 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
             f"which the losses alone explain{why}.", weight=0.0, expected=1.0, create_graph=graph,
         )  # fmt: skip
         yield replace(found, candidates=("penalty_absent", "penalty_detached")) if graph else found
+        return
+    if len(anything) >= 3 and not acted:
+        found = exact(
+            "penalty_absent", anything, "The gradient at the penalty's points is computed, and nothing of it is in the "
+            "critic's gradient; slopes there are below 1, so that a penalty on larger ones alone would give nothing "
+            "either.", weight=0.0, expected=1.0,
+        )  # fmt: skip
+        long = len(anything) >= 8 and history.step >= 34
+        yield replace(found, confidence="medium" if long else "low", candidates=("penalty_absent", "penalty_detached"))
         return
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
@@ -269,12 +283,13 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
 _WORDS = {
     "extrapolated": "at points on lines through real and generated rows, and not between them",
     "elsewhere": "at points that lie on no line between real and generated rows",
+    "mixed": "at points whose entries are mixed by a factor each, on no line between a real and a generated row",
 }
 
 
 def _others(name: str) -> set[str]:
     """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
-    return {"real", "fake", "interpolated", "extrapolated", "elsewhere"} - {PLACES[name]}
+    return {"real", "fake", "interpolated", "extrapolated", "mixed", "elsewhere"} - {PLACES[name]}
 
 
 def _strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
