@@ -63,6 +63,8 @@ class Call:
         values: A few of the network's weights, where it is stepped without an optimiser.
         cleared: The network's own ``.grad`` was empty or zero.
         part: Not the network was called but parts of it, the first of them with this input.
+        inputs: Of every input in floating point, whether it is a leaf that requires a gradient, and ``attached``.
+        half: Of one of two inputs that are judged apart, the call and its outputs, as of ``pairs.Half``.
         outputs: Tensors returned, detached.
         events: For each of them the gradients that arrived; at one that another is made of, also by way of that one.
         ends: For each of them whether no other is made of it.
@@ -86,6 +88,8 @@ class Call:
     cleared: bool = False
     part: bool = False
     values: Tensor | None = None
+    inputs: tuple[tuple[bool, bool], ...] = ()
+    half: Any = None
     outputs: list[Tensor] = field(default_factory=list)
     events: list[list[Event]] = field(default_factory=list)
     ends: list[bool] = field(default_factory=list)
@@ -277,6 +281,11 @@ class Listener:
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
             cleared=not inside and cleared(self.module),
             values=few_of(self.module) if self.by_hand and not inside else None,
+            inputs=tuple(
+                (t.requires_grad and t.is_leaf, t.requires_grad and not t.is_leaf)
+                for t in tensors_in((args, kwargs))
+                if t.is_floating_point()
+            ),
         )
         call.remember(*tensors_in((call.args, call.kwargs)))
         return call

@@ -15,6 +15,7 @@ from tightrope.monitor.capture import few_of
 from tightrope.monitor.cycle import phases
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.pairs import part
 from tightrope.monitor.passes import BOTH, classes, turned
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
 from tightrope.monitor.readings import Reader
@@ -44,6 +45,7 @@ class Observer:
         self.window = Window(0)
         self.marks: list[StepMark] = []
         self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
+        self._sides: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None] = {}
         self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
         history.counters = {name: player.counters for name, player in players.items()}
 
@@ -83,6 +85,7 @@ class Observer:
         cleared = [call.cleared for call in self.players["critic"].listener.calls if self._after_critic(call.at)]
         if cleared:
             self.window.numbers["critic_cleared"] = float(any(cleared))
+        self._part()
         self._quiet(lambda: self.reader.read(self.window, self.marks, real, z, labels))
         self._want_parts()
         self.history.add(self.window)
@@ -95,6 +98,10 @@ class Observer:
         if silent or (self.window.generator.steps and not made):
             for player in self.players.values():
                 player.listener.parts.wanted = True
+
+    def _part(self) -> None:
+        """Take calls on real and generated samples at once apart."""
+        self._quiet(lambda: part(self.players["critic"].listener, self._sides))
 
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""
@@ -212,6 +219,7 @@ class Observer:
         player.trainable |= {id(p) for p in player.module.parameters() if p.requires_grad}
         names = {id(p): name for name, p in player.module.named_parameters()}
         seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
+        self._part()
         if player.name == "generator":
             self._turned()
             self._shares()

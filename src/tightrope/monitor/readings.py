@@ -63,6 +63,7 @@ class Reader:
         self._try("coupling", lambda: self._coupling(window, found, split))
         self._try("shares", lambda: self.shares(window, split["generator"]))
         self._try("data", lambda: self.pools.read(window, found, real, z, labels, generator.listener.calls))
+        self.samples.noise = self.pools.noise
         self._try("samples", lambda: self.samples.read(window, found, real))
         self._try("rows", lambda: self.recent.take(found, self._outputs(critic_calls)))
         window.numbers["critic_calls"] = len(found)

@@ -28,6 +28,7 @@ def shares(module: nn.Module, entries: Entries, made: Sequence[Call], chosen: Ch
         ``other_share``, ``slope`` and ``cut``; nothing where calls cannot be made again, or samples were changed on
         their way to the critic.
     """
+    entries = [(one, events) for one, events in entries if one.call.half is None or one.call.attached]
     judged = [(one, events) for one, events in entries if one.call.attached]
     if not judged or len(judged) != len(entries) or not all(one.exact and one.source in made for one, _ in judged):
         return {}

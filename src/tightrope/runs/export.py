@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tightrope import constraints
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.files import make_folder, write_atomically
+from tightrope._plumbing.files import make_folder, saving, write_atomically
 from tightrope._plumbing.version import __version__
 from tightrope.methods.citations import bibtex
 from tightrope.runs import rows as records
@@ -51,7 +51,8 @@ def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None =
     """
     plain = constraints.export(generator.generator).eval().cpu()
     if out.suffix.lower() == ".pt2":
-        program = _program(plain, _inputs(generator))
+        with saving(out):  # torch 2.6 writes files of its own
+            program = _program(plain, _inputs(generator))
         whole = io.BytesIO()  # torch ends the process where the disk is full
         torch.export.save(program, whole)
         return write_atomically(out, whole.getvalue())
@@ -84,6 +85,8 @@ def _program(network: nn.Module, inputs: dict[str, Tensor]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             return torch.export.export(network, tuple(inputs.values()), dynamic_shapes=free, strict=False)
+    except OSError:
+        raise
     except Exception as error:  # whatever the tracer meets in a network of the caller's own
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(
@@ -96,7 +99,8 @@ def _onnx(network: nn.Module, generator: TrainedGenerator, out: Path) -> Path:
     if importlib.util.find_spec("onnxscript") is None:
         raise UserError("Expected the package onnxscript, got none; run pip install 'tightrope[onnx]'.")
     inputs = _inputs(generator)
-    program = _program(network, inputs)
+    with saving(out):
+        program = _program(network, inputs)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _errors_only("torch.onnx"):
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.onnx"

@@ -210,6 +210,8 @@ def _mismatch(window: Window) -> bool:
     if "sampled_std" not in numbers or "latent_std" not in numbers:
         return False
     a, b = max(numbers["latent_std"], 1e-12), max(numbers["sampled_std"], 1e-12)
+    if numbers.get("latent_noise", 1.0) == 0.0:  # data: those of samples are others, of other means and spreads
+        return False
     return max(a / b, b / a) > 1.25 + _slack(numbers) or _apart(numbers)
 
 
