@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ SLOWER: Final = 4
 """How many times a study's own guess of its runs a job may take."""
 FOLDER: Final = "runs/slurm"
 """Of jobs and their logs; every machine must see it."""
+KNOCK_SECONDS: Final = 10.0
+"""How long the head of a Ray cluster may take to answer."""
 ASK_SECONDS = 5.0
 """Between two looks at Slurm's queue."""
 LINGER_SECONDS = 60.0
@@ -75,10 +78,11 @@ def submitter(executor: Literal["ray", "slurm"]) -> Submit:
 
 def _ray(ray: Any) -> Submit:
     if not ray.is_initialized():
+        address = os.environ.get("RAY_ADDRESS", "")
         try:
+            _knock(address)
             ray.init(log_to_driver=False, logging_level="warning")
-        except ConnectionError as error:
-            address = os.environ.get("RAY_ADDRESS", "")
+        except (OSError, RuntimeError) as error:
             raise UserError(
                 f"Expected a Ray cluster at RAY_ADDRESS={address}, got no answer ({_first_line(error)}); start one "
                 "with ray start --head, or unset RAY_ADDRESS for one on this machine."
@@ -100,6 +104,13 @@ def _ray(ray: Any) -> Submit:
             ray.cancel(self.handle, force=True)
 
     return lambda *given: Task(function.remote(*given))
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody listens; Ray itself would try for eight minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _slurm(submitit: Any) -> Submit:
