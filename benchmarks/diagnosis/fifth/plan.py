@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from benchmarks.diagnosis.fifth import faults_a, faults_b, faults_c, oddities
+from benchmarks.diagnosis.fifth import faults_a, faults_b, faults_c, faults_d, oddities
 from benchmarks.diagnosis.fifth.steps import STEPS
 from benchmarks.diagnosis.fourth.plan import mixed
 from benchmarks.diagnosis.third.case import Case
@@ -22,7 +22,7 @@ def together(*modules: object) -> tuple[Case, ...]:
     return tuple(case for cases in named for case in cases)
 
 
-FAULTS = together(faults_a, faults_b, faults_c)
+FAULTS = together(faults_a, faults_b, faults_c, faults_d)
 ODDITIES = together(oddities)
 CASES = {case.key: case for case in (*TWINS, *FAULTS, *ODDITIES)}
 

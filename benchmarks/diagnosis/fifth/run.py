@@ -1,6 +1,6 @@
 """Run the set: ``python -m benchmarks.diagnosis.fifth.run {none|watched} FOLDER [--seconds N]``.
 
-One row per run in ``FOLDER/fifth_{none|full|real_z}.jsonl`` and their further parts, never repeated, in the frozen order.
+One row per run in ``FOLDER/fifth_{none|full|real_z}.jsonl`` and further parts, never repeated, in order.
 """
 
 from __future__ import annotations

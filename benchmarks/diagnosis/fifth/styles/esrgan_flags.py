@@ -41,11 +41,11 @@ class Discriminator(nn.Module):
 
 def main():
     torch.manual_seed(seed)
-    warmup_batches, lambda_adv, lambda_pixel, batch_size = 5, 1.0, 0.03, 16
+    warmup_batches, lambda_adv, lambda_pixel, batch_size = 5, 0.3, 1.0, 16
     generator, discriminator = GeneratorRRDB(), Discriminator()
     bce, l1 = nn.BCEWithLogitsLoss(), nn.L1Loss()
     optimizer_G = torch.optim.Adam(generator.parameters(), lr=2e-3, betas=(0.9, 0.999))
-    optimizer_D = torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.9, 0.999))
+    optimizer_D = torch.optim.Adam(discriminator.parameters(), lr=5e-4, betas=(0.9, 0.999))
     mean, std = 100.0, 70.0
     hr = (data.flags(1024)[0] - mean) / std
     hr_held = (data.flags(400, "held")[0] - mean) / std

@@ -10,11 +10,11 @@ class Args:
     length: int = 8
     latent: int = 16
     hidden: int = 64
-    batch: int = 64
+    batch: int = 32
     temperature: float = 0.7
     final_temperature: float = 0.4
-    gen_lr: float = 5e-3
-    dis_lr: float = 3e-3
+    gen_lr: float = 2e-3
+    dis_lr: float = 4e-3
     clip_norm: float = 5.0
     d_steps: int = 1
 
