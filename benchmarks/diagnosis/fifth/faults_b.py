@@ -167,6 +167,8 @@ INFOGAN = (
         "optim_d = torch.optim.Adam(itertools.chain(d.parameters(), g.parameters())",
         "        probs_fake, _ = d(fake_x.detach())\n",
         "        probs_fake, _ = d(g(z))\n",
+        "        probs_fake, h = d(fake_x)\n",
+        "        probs_fake, h = d(g(z))\n",
     ),
     f(
         "front_only",

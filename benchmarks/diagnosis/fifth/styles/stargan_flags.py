@@ -85,7 +85,7 @@ class Solver:
             self.G,
             View(self.D, scores=lambda out: out[0].mean((2, 3))),
             loss="wasserstein",
-            penalty=("gp", 640.0 / 64),
+            penalty=("gp", 10.0),
             optimizers=(self.g_optimizer, self.d_optimizer),
             sample=self.translate,
             held_out=self.held,
