@@ -6,6 +6,7 @@ nothing is recomputed through the network, so this is exact whatever the critic 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,8 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
         first = compare.best(claims(claim, player, probabilities))
         if first is None:
             return Fit("unknown", "the claimed loss says nothing of this player")
+        if not math.isfinite(first.residual):
+            return Fit("unknown", "the claimed loss is not finite at these scores")
         if first.silent:
             return Fit("unknown", "the claimed loss is flat here", residual=first.residual)
         if first.factor > 0 and first.residual <= max(limit, CLEARLY):
