@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -47,7 +47,7 @@ class TrainedGenerator:
     latent: int
     classes: tuple[str, ...]
     shape: tuple[int, ...]
-    config: Config
+    config: Config = field(repr=False)
     step: int | None = None
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
