@@ -16,6 +16,8 @@ from tightrope.losses import least_squares
 from tightrope.monitor import Monitor
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.scores import Fit, Scored, fit
+from tightrope.monitor.noise import like_noise, noise_columns
+from tightrope.monitor.pairs import sides
 from tightrope.monitor.window import Window
 
 
@@ -126,6 +128,30 @@ def test_of_a_condition_and_a_sample_the_sample_is_judged(flipped: bool) -> None
     assert {len(call.outputs) for call in monitor.players["critic"].listener.calls} <= {1}
 
 
+def test_outputs_that_depend_on_both_inputs_are_no_halves() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(2, 16), nn.Linear(16, 1)
+
+        def forward(self, condition: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            h = self.first(condition).relu()
+            return self.last(h), self.last(h + self.first(x))  # the second is of both
+
+    torch.manual_seed(0)
+    generator, critic = mlp(2, 16, 2), Mixed()
+    monitor = Monitor(generator, critic, "hinge")
+    listener = monitor.players["critic"].listener
+    critic(torch.randn(8, 2), generator(torch.randn(8, 2)))
+    assert sides(critic, listener.calls[0]) is None
+    monitor.close()
+    generator, critic = mlp(2, 16, 2), Pair(nn.Linear(2, 16), nn.Linear(16, 1))
+    monitor = Monitor(generator, critic, "hinge")
+    critic(torch.randn(8, 2), generator(torch.randn(8, 2)))
+    assert sides(critic, monitor.players["critic"].listener.calls[0]) == ((0, 2), (1, 3))
+    monitor.close()
+
+
 SMOOTH = torch.nn.functional.avg_pool2d
 
 
@@ -144,8 +170,6 @@ SMOOTH = torch.nn.functional.avg_pool2d
     ],
 )
 def test_noise_is_told_from_data(x: Callable[[], Tensor], noise: bool) -> None:
-    from tightrope.monitor.noise import like_noise, noise_columns
-
     torch.manual_seed(0)
     assert [like_noise(x()) for _ in range(20)].count(noise) >= 19
     mixed = torch.cat([torch.randn(32, 5), torch.eye(3)[torch.randint(3, (32,))]], 1)
