@@ -187,6 +187,8 @@ CLAIMS = (
               "circle", "gp5", _near_one("circle", "gp5")),
     _measured("slope-gp1-gaussian", "With WGAN-GP the slope on the Gaussian stays between 0.5 and 1.5.", "gaussian",
               "gp1", _near_one("gaussian", "gp1")),
+    _elsewhere("four-lines", "section 5, 2-D problems", "On four segments R1 ends at a smaller W1 than none.",
+               "runs on that distribution"),
     _elsewhere("cifar10", "appendix", "On CIFAR-10, gamma 10 and one critic step, R1 reaches a better score than none.",
                "CIFAR-10 at 32 pixels on a GPU"),
     _elsewhere("imagenet", "section 6.3", "ImageNet at 128 pixels, 1,000 classes, trains with R1 and without tricks.",
