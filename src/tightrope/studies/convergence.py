@@ -189,6 +189,8 @@ CLAIMS = (
               "gp1", _near_one("gaussian", "gp1")),
     _elsewhere("four-lines", "section 5, 2-D problems", "On four segments R1 ends at a smaller W1 than none.",
                "runs on that distribution"),
+    _elsewhere("grid", "section 5, 2-D problems", "On 25 Gaussians R1 ends at less than 0.8 of the W1 of none.",
+               "runs on that distribution"),
     _elsewhere("cifar10", "appendix", "On CIFAR-10, gamma 10 and one critic step, R1 reaches a better score than none.",
                "CIFAR-10 at 32 pixels on a GPU"),
     _elsewhere("imagenet", "section 6.3", "ImageNet at 128 pixels, 1,000 classes, trains with R1 and without tricks.",
