@@ -35,7 +35,10 @@ def called(network: Any, x: Tensor, *more: Any, who: str = "critic", what: str =
         first = str(problem).splitlines()[0] if str(problem) else ""
         if isinstance(problem, UserError) or not _UNFIT.search(first):
             raise
+        remedy = f"pass {what} as it was built for, and labels if it wants some"
+        if "required positional argument" in first:
+            remedy = f"say how it is called: View({who}, call=lambda {who}, x: {who}(x, ...)), or pass labels"
         raise UserError(
-            f"The {who} does not take {what} of shape {list(x.shape)}, {x.dtype}, on {x.device.type} ({first}); pass "
-            f"{what} as it was built for, and labels if it wants some."
+            f"The {who} does not take {what} of shape {list(x.shape)}, {x.dtype}, on {x.device.type} ({first}); "
+            f"{remedy}."
         ) from problem

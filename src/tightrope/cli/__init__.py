@@ -106,7 +106,10 @@ def _command(words: list[str], *, alone: bool) -> int:
         say(f"tightrope {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
+        from tightrope._plumbing.words import closest
+
+        near = closest(words[0], COMMANDS)
+        return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}{near}; see tightrope --help.")
     if nul := [word for word in words if "\0" in word]:
         return _fail(f"Expected words without zero characters, got {nul[0]!r}; leave them out.")
     if _rank() and words[0] not in SHARED:

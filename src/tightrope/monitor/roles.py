@@ -127,6 +127,8 @@ def _conclude(group: Sequence[Judged]) -> None:
 
 def _takes_a_pair(call: Call) -> bool:
     """Whether two inputs of one call could be what is judged."""
+    if call.half is not None:
+        return False
     given = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor) and a.is_floating_point()]
     return call.x is not None and sum(a.shape == call.x.shape and a.dim() > 1 for a in given) > 1
 

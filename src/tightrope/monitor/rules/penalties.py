@@ -8,7 +8,7 @@ from dataclasses import replace
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.columns import COSTS
-from tightrope.monitor.ledger.parameters import Account
+from tightrope.monitor.ledger.parameters import IDLE, Account
 from tightrope.monitor.rules._said import exact
 from tightrope.monitor.rules.slow import stuck
 from tightrope.monitor.window import Window
@@ -22,7 +22,6 @@ def weights(history: History) -> Iterator[Finding]:
     """All about the claimed penalty; of several at once whether they are there, and the weight of those alike."""
     claimed = history.claims.penalties
     if not claimed:
-        yield from _unclaimed(history)
         return
     yield from _batch_norm(history)
     if len(claimed) > 1:
@@ -104,8 +103,8 @@ def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
     share = history.points / steps if steps else 1.0
     acting = [part for w in history.windows if (part := _of(w, "claim")) is not None]
     asked = [w for w in history.windows if w.numbers.get("points", 0) > 0]
-    rare = 0 < share < 1 / 40 and len(asked) < 0.5 * len(history.windows)
-    if steps >= 100 and rare and not history.transformed:
+    rare = 0 < share < 1 / 24 and len(asked) < 0.5 * len(history.windows)
+    if steps >= 50 and rare and not history.transformed:
         yield Finding(
             "penalty_too_lazy",
             f"The penalty {name} acts in {history.points} of {steps} steps of the critic, one in {1 / share:.3g}; one "
@@ -139,7 +138,11 @@ def _missing(window: Window) -> bool:
     accounts = window.critic.accounts
     if any(a.kind == "zero" for a in accounts):  # the penalty's step has nothing to apply
         return all(a.kind in ("zero", "losses") and a.left <= a.error for a in accounts)
-    return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts)
+    return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts if a.name != IDLE)
+
+
+def _idles(window: Window) -> bool:
+    return any(a.name == IDLE for a in window.critic.accounts)
 
 
 def _alone(window: Window) -> bool:
@@ -151,7 +154,8 @@ def _alone(window: Window) -> bool:
 
 def _absent(history: History, name: str) -> Iterator[Finding]:
     """Nothing of it in the gradient. Without any call at a penalty's points, lazy ones get time to appear."""
-    asked = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
+    anything = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
+    asked = Seen([w for w in anything.hits if not _idles(w)], anything.among)
     acted = history.where(lambda w: _of(w, "claim") is not None or _of(w, "kind") is not None)
     gone = Seen([w for w in asked.hits if acted and w.step > acted.last.step], asked.among)
     if len(gone) >= 3:
@@ -170,6 +174,15 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
             f"which the losses alone explain{why}.", weight=0.0, expected=1.0, create_graph=graph,
         )  # fmt: skip
         yield replace(found, candidates=("penalty_absent", "penalty_detached")) if graph else found
+        return
+    if len(anything) >= 3 and not acted:
+        found = exact(
+            "penalty_absent", anything, "The gradient at the penalty's points is computed, and nothing of it is in the "
+            "critic's gradient; slopes there are below 1, so that a penalty on larger ones alone would give nothing "
+            "either.", weight=0.0, expected=1.0,
+        )  # fmt: skip
+        long = len(anything) >= 8 and history.step >= 34
+        yield replace(found, confidence="medium" if long else "low", candidates=("penalty_absent", "penalty_detached"))
         return
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
@@ -269,12 +282,13 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
 _WORDS = {
     "extrapolated": "at points on lines through real and generated rows, and not between them",
     "elsewhere": "at points that lie on no line between real and generated rows",
+    "mixed": "at points whose entries are mixed by a factor each, on no line between a real and a generated row",
 }
 
 
 def _others(name: str) -> set[str]:
     """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
-    return {"real", "fake", "interpolated", "extrapolated", "elsewhere"} - {PLACES[name]}
+    return {"real", "fake", "interpolated", "extrapolated", "mixed", "elsewhere"} - {PLACES[name]}
 
 
 def _strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
@@ -330,14 +344,3 @@ def _batch_norm(history: History) -> Iterator[Finding]:
             f"A gradient penalty is claimed, and the critic has batch normalisation ({', '.join(layers[:3])}): its "
             "gradient per sample is not defined.", needed=1, layers=layers[:20], expected="none", damage="why it fails",
         )  # fmt: skip
-
-
-def _unclaimed(history: History) -> Iterator[Finding]:
-    """A penalty that nobody spoke of, if penalties were spoken of at all."""
-    seen = history.where(lambda w: _of(w, "kind") is not None)
-    if seen and history.claims.said:
-        part = _of(seen.last, "kind")
-        assert part is not None
-        found = exact("penalty_other_kind", seen, f"A penalty on {part.name} of weight {part.weight:.3g} acts that was "
-                      "not claimed.", weight=part.weight)  # fmt: skip
-        yield Finding(**{**vars(found), "confidence": "low"})
