@@ -27,6 +27,8 @@ def called(network: Any, x: Tensor, *more: Any, who: str = "critic", what: str =
     if isinstance(network, type) or not callable(network):
         got = f"the class {network.__name__}" if isinstance(network, type) else f"a {type(network).__name__}"
         raise UserTypeError(f"Expected the {who} as a module or a function, got {got}; pass the built network itself.")
+    if type(network).__name__ == "ExportedProgram":
+        raise UserTypeError(f"Expected the {who} as a module, got an ExportedProgram; pass its .module().")
     try:
         return network(x, *more)
     except (RuntimeError, TypeError, IndexError) as problem:

@@ -13,14 +13,14 @@ from tightrope.training import distributed
 from tightrope.training.nonfinite import NonFiniteError
 
 
-def time_around() -> dict[str, float]:
+def time_around() -> tuple[float, float]:
     """When the budget of time began, and what the report and the end of the process need, by how long it took to load.
 
     To be called when everything is imported and before data are read. The report takes about an eighth of the time
     that loading took; half of it is kept, and more than a second.
     """
     loading = time.monotonic() - began()
-    return {"began": began(), "closing": 1.0 + loading / 2}
+    return began(), 1.0 + loading / 2
 
 
 def finish(folder: Path, training: Callable[[], runs.Outcome], *, quiet: bool) -> int:

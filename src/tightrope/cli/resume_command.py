@@ -58,7 +58,7 @@ def run(words: list[str]) -> int:
     from tightrope.runs.change import CADENCE, SIZES
     from tightrope.training import distributed
 
-    around = time_around()
+    start, closing = time_around()
     given = {name: getattr(options, name) for name in (*CADENCE, *SIZES)}
     given |= vars(options.hyperparameters) if hasattr(options, "hyperparameters") else {}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -74,7 +74,8 @@ def run(words: list[str]) -> int:
             data=options.data,
             changes=changes,
             quiet=options.quiet,
-            **around,
+            began=start,
+            closing=closing,
         )
 
     with distributed.joined(config.training.device) as ranks:

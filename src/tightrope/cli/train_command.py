@@ -57,7 +57,7 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
     from tightrope.cli.finish import finish, time_around
     from tightrope.runs.estimate import estimate
 
-    around = time_around()
+    start, closing = time_around()
     leads = distributed.leads(ranks)
 
     def found() -> tuple[Config, Dataset]:
@@ -73,7 +73,9 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
         return 0
     folder = options.out or Path("runs") / f"{config.data.name.replace(':', '-')}-{config.method.name}-{options.seed}"
     return finish(
-        folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet, **around), quiet=options.quiet
+        folder,
+        lambda: runs.begin(folder, config, dataset, quiet=options.quiet, began=start, closing=closing),
+        quiet=options.quiet,
     )
 
 

@@ -148,7 +148,7 @@ def critic_account(
         for one in points:
             factor = _asked_with(one.call)
             if factor > 1.5:
-                for name, _ in penalties:
+                for name, _ in penalties or (("gp", 10.0), ("gp1", 10.0)):
                     vector = gradients_at(module, one.call, [COSTS[name][1]], leaves.parameters, factor)[0]
                     columns.append(Column("scale", f"its gradient times {factor:.4g}", vector, at=one.call.at))
         return columns
@@ -171,6 +171,8 @@ def critic_account(
 
     groups = [claimed, scaled, leaked, lambda: _before(leaves), others, lambda: _decay(leaves)]
     found_so = account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
+    if found_so.kind == "losses" and points and not penalties and not _idle(module, points, leaves, (("gp", 10.0),)):
+        return replace(found_so, expected=1.0)
     if found_so.kind == "losses" and found_so.expected and points and _idle(module, points, leaves, penalties):
         return replace(found_so, name=IDLE)
     return found_so

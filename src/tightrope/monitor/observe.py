@@ -15,7 +15,7 @@ from tightrope.monitor.capture import few_of
 from tightrope.monitor.cycle import phases
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
-from tightrope.monitor.pairs import part
+from tightrope.monitor.pairs import Pairs
 from tightrope.monitor.passes import BOTH, classes, turned
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
 from tightrope.monitor.readings import Reader
@@ -45,7 +45,7 @@ class Observer:
         self.window = Window(0)
         self.marks: list[StepMark] = []
         self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
-        self._sides: dict[int, tuple[tuple[int, ...], tuple[int, ...]] | None] = {}
+        self._pairs = Pairs()
         self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
         history.counters = {name: player.counters for name, player in players.items()}
 
@@ -101,11 +101,12 @@ class Observer:
 
     def _part(self) -> None:
         """Take calls on real and generated samples at once apart."""
-        self._quiet(lambda: part(self.players["critic"].listener, self._sides))
+        made = self.players["generator"].listener.calls
+        self._quiet(lambda: self._pairs.part(self.players["critic"].listener, made))
 
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""
-        everyone = [call for player in self.players.values() for call in player.listener.calls]
+        everyone = [c for player in self.players.values() for c in player.listener.calls]
         times = sorted(e.at for call in everyone for arrived in call.events for e in arrived)
         found = []
         for name, player in self.players.items():
@@ -304,7 +305,10 @@ class Observer:
         found = judged(pending, made, None, self.marks)
         try:
             refuse_foreign_hooks(critic.module)
-            self._quiet(lambda: self._turning(turned(critic.module, found, made, since)))
+            told: list[tuple[float, float] | None] = []
+            self._quiet(lambda: told.append(turned(critic.module, found, made, since)))
+            if told[0] is not None:
+                self.window.numbers["turned"], self.window.numbers["turned_left"] = told[0]
         except (CannotReplayError, RuntimeError):
             return
 
@@ -319,10 +323,6 @@ class Observer:
         entries = phases(found, made, [*self.marks, StepMark("generator", 2**62)])["generator"]
         self._quiet(lambda: self.reader.shares(self.window, of_generator(entries, kinds), since))
 
-    def _turning(self, found: tuple[float, float] | None) -> None:
-        if found is not None:
-            self.window.numbers["turned"], self.window.numbers["turned_left"] = found
-
     def _quiet(self, work: Callable[[], None]) -> None:
         """Do something with the networks that the hooks must not take for training."""
         listeners = [player.listener for player in self.players.values()]
@@ -336,8 +336,8 @@ class Observer:
 
 
 def _several_processes() -> bool:
-    distributed = torch.distributed
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    group = torch.distributed
+    return group.is_available() and group.is_initialized() and group.get_world_size() > 1
 
 
 @contextmanager

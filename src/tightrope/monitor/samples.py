@@ -88,10 +88,10 @@ class Samples:
             numbers["average_moved"] = float((average - self.ema_before).norm()) / gone
         numbers["average_is_live"] = float(torch.equal(now, average))
         self.ema_before = average
-        pairs = dict(self.ema.named_buffers())
+        pairs = {name.removeprefix("module."): buffer for name, buffer in self.ema.named_buffers()}
         worst = 0.0
         for name, buffer in live.named_buffers():
-            other = pairs.get(name)
+            other = pairs.get(name.removeprefix("module."))
             if other is not None and buffer.is_floating_point() and other.shape == buffer.shape:
                 size = float(buffer.float().norm()) + 1e-12
                 worst = max(worst, float((buffer.float() - other.float()).norm()) / size)

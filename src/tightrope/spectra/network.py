@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing import rich
-from tightrope._plumbing.checks import check_module, check_number, check_whole
+from tightrope._plumbing.checks import check_module, check_number, check_whole, refuse_frozen_code
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of, undisturbed
 from tightrope.autodiff.call import called
@@ -137,6 +137,7 @@ def layer_spectra(
         raise UserError(f"Expected memory_limit_bytes >= 0, got {memory_limit_bytes}; 2**27 is the default.")
     if tolerance is not None:
         check_number("tolerance", tolerance, 1e-5)
+    refuse_frozen_code(network, "spectra of its layers")
     layers = find_layers(network)
     with undisturbed(network):
         work = observe(network.eval(), lambda: called(given, *sample, who="network"))

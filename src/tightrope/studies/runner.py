@@ -123,7 +123,7 @@ def work(order: Order, each: Callable[[int], object] = lambda count: None) -> in
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with alive(store), _stoppable():
+        with alive(store), stoppable():
             while time.time() < order.until:
                 taken = take(study, store, order)
                 if taken:
@@ -245,7 +245,7 @@ def alive(store: Store) -> Iterator[None]:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """SIGTERM stops as Ctrl-C does: what was claimed is given back."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -29,9 +29,14 @@ def refuse_foreign_hooks(module: nn.Module) -> None:
     """
     for name, inside in module.named_modules():
         hooks = [*inside._forward_pre_hooks.values(), *inside._forward_hooks.values()]
-        foreign = [hook for hook in hooks if not isinstance(hook, (Hook, *HOOKS))]
+        foreign = [hook for hook in hooks if not isinstance(hook, (Hook, *HOOKS)) and not _of_export(hook)]
         if foreign or any(isinstance(value, torch.Generator) for value in vars(inside).values()):
             raise CannotReplayError(f"{name or type(module).__name__} has hooks or random streams of its own")
+
+
+def _of_export(hook: object) -> bool:
+    """Whether it is one by which a program of torch.export looks at its inputs, which changes nothing."""
+    return str(getattr(hook, "__module__", "")).startswith(("torch.export.", "torch._export."))
 
 
 @contextmanager

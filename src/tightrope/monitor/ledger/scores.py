@@ -91,6 +91,7 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
     other = _refuted(compare, claim, player, probabilities, first, limit)
     if other.kind == "none" and claim is not None and first is not None:
         usual = _usual(scored, claim, player, inside, limit, probabilities)
+        usual = usual or _family(scored, claim, player, inside, limit)
         if usual is not None:
             return first.fit(usual[0], first, name=usual[1], explained=0.0)
     return other
@@ -249,7 +250,30 @@ def _usual(
     if real is not None and fake is not None and abs(real - fake) > 0.2:
         kind, words = ("claim", "targets") if real > fake else ("flipped", "exchanged targets")
         return kind, f"{words} {real:.3g} and {fake:.3g}"
+    if real is not None and fake is not None:
+        return "half flipped", f"targets {real:.3g} and {fake:.3g}, of both sides alike"
     return None if squares else _soft(sides)
+
+
+def _family(
+    scored: Scored, claim: Claim, player: str, inside: tuple[Tensor, Tensor], limit: float
+) -> tuple[str, str] | None:
+    """A loss of another family with targets of its own: squares for cross-entropy, or the reverse."""
+    targets = {}
+    for name in ("least_squares", "non_saturating"):
+        sides = [(scored.real, scored.at_real, inside[0]), (scored.fake, scored.at_fake, inside[1])]
+        found = [_line(torch.sigmoid(s[used]) if name == "non_saturating" else s[used], g[used], limit)
+                 for s, g, used in (sides if player == "critic" else sides[1:])]  # fmt: skip
+        if all(t is not None and -0.25 < t < 1.25 for t in found):
+            targets[name] = [t for t in found if t is not None]
+    if len(targets) != 1:
+        return None
+    (name, found_so) = next(iter(targets.items()))
+    if (player == "critic" and found_so[0] - found_so[1] < 0.3) or (player == "generator" and found_so[0] < 0.6):
+        return None
+    own = {"least_squares": "least_squares", "non_saturating": "non_saturating", "minimax": "non_saturating"}
+    words = " and ".join(f"{t:.3g}" for t in found_so)
+    return None if own.get(claim.name) == name else ("loss", f"{name} with targets {words}")
 
 
 def _line(x: Tensor, y: Tensor, limit: float) -> float | None:

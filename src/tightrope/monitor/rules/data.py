@@ -60,6 +60,16 @@ def _range(history: History) -> Iterator[Finding]:
             f"from {low:.3g} to {high:.3g}, it gives {words}.", needed=1, damage="why it fails",
             outside=numbers["outside"], expected=0.0, generator=[ends.low, ends.high],
         )  # fmt: skip
+    elif len(tiny := history.where(_tiny)) >= 5 and len(tiny) == len(tiny.among):
+        numbers = tiny.last.numbers
+        yield Finding(
+            "data_range",
+            f"The generator gives values in {numbers['shown_fake_low']:.3g}..{numbers['shown_fake_high']:.3g}, and the "
+            f"data's deviation is {numbers['shown_real_std'] / max(numbers['shown_fake_std'], 1e-12):.3g} times that "
+            "of samples: they are in units, as in a file.",
+            {"real_std": numbers["shown_real_std"], "fake_std": numbers["shown_fake_std"], "expected": "alike"},
+            tiny.since, "medium", "why it fails",
+        )  # fmt: skip
     elif ends.kind in ("bounded", "probability"):
         width = ends.high - ends.low
         small = history.where(
@@ -73,6 +83,13 @@ def _range(history: History) -> Iterator[Finding]:
                 f"part of the generator's {ends.low:.3g}..{ends.high:.3g}.", damage="why it fails",
                 real=[numbers["shown_real_low"], numbers["shown_real_high"]],
             )  # fmt: skip
+
+
+def _tiny(window: Window) -> bool:
+    """Samples inside of -1..1, as heads that are bounded one by one give, beside data of twenty times the spread."""
+    low, high = window.numbers.get("shown_fake_low", -2.0), window.numbers.get("shown_fake_high", 2.0)
+    real, fake = window.numbers.get("shown_real_std", 0.0), window.numbers.get("shown_fake_std", 1.0)
+    return low >= -1.0 and high <= 1.0 and real > 20 * max(fake, 0.05)
 
 
 def batches(history: History) -> Iterator[Finding]:
@@ -235,10 +252,7 @@ def labels(history: History) -> Iterator[Finding]:
             f"{100 * share:.3g} % of the real samples are judged under another label than they were passed with.",
             damage="why it fails", share=share, expected=0.0,
         )  # fmt: skip
-    seen = history.where(
-        lambda w: w.numbers.get("label_pool", 0) >= 300 and w.numbers["label_chance"] < 0.6
-        and w.numbers["label_accuracy"] < w.numbers["label_chance"] + 3 * (0.25 / w.numbers["label_pool"]) ** 0.5
-    )  # fmt: skip
+    seen = history.where(_by_chance)
     if len(seen) >= 2 and seen.last is history.windows[-1]:
         numbers = seen.last.numbers
         photographs = numbers.get("label_axes", 0) > PHOTOGRAPH
@@ -252,6 +266,15 @@ def labels(history: History) -> Iterator[Finding]:
             "low" if photographs else "medium",
             candidates=("labels_unrelated",), damage="unknown" if photographs else "why it fails",
         )  # fmt: skip
+
+
+def _by_chance(window: Window) -> bool:
+    """Whether neighbours share labels no more often than by chance; the smaller the pool, the nearer to it."""
+    pool, chance = window.numbers.get("label_pool", 0.0), window.numbers.get("label_chance", 1.0)
+    if pool < 200 or chance >= 0.6:
+        return False
+    error = (0.25 / pool) ** 0.5 if pool >= 300 else (chance * (1 - chance) / pool) ** 0.5
+    return window.numbers["label_accuracy"] < chance + (3 if pool >= 300 else 2) * error
 
 
 def evaluation(history: History) -> Iterator[Finding]:

@@ -22,7 +22,6 @@ def weights(history: History) -> Iterator[Finding]:
     """All about the claimed penalty; of several at once whether they are there, and the weight of those alike."""
     claimed = history.claims.penalties
     if not claimed:
-        yield from _unclaimed(history)
         return
     yield from _batch_norm(history)
     if len(claimed) > 1:
@@ -104,8 +103,8 @@ def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
     share = history.points / steps if steps else 1.0
     acting = [part for w in history.windows if (part := _of(w, "claim")) is not None]
     asked = [w for w in history.windows if w.numbers.get("points", 0) > 0]
-    rare = 0 < share < 1 / 40 and len(asked) < 0.5 * len(history.windows)
-    if steps >= 100 and rare and not history.transformed:
+    rare = 0 < share < 1 / 24 and len(asked) < 0.5 * len(history.windows)
+    if steps >= 50 and rare and not history.transformed:
         yield Finding(
             "penalty_too_lazy",
             f"The penalty {name} acts in {history.points} of {steps} steps of the critic, one in {1 / share:.3g}; one "
@@ -345,14 +344,3 @@ def _batch_norm(history: History) -> Iterator[Finding]:
             f"A gradient penalty is claimed, and the critic has batch normalisation ({', '.join(layers[:3])}): its "
             "gradient per sample is not defined.", needed=1, layers=layers[:20], expected="none", damage="why it fails",
         )  # fmt: skip
-
-
-def _unclaimed(history: History) -> Iterator[Finding]:
-    """A penalty that nobody spoke of, if penalties were spoken of at all."""
-    seen = history.where(lambda w: _of(w, "kind") is not None)
-    if seen and history.claims.said:
-        part = _of(seen.last, "kind")
-        assert part is not None
-        found = exact("penalty_other_kind", seen, f"A penalty on {part.name} of weight {part.weight:.3g} acts that was "
-                      "not claimed.", weight=part.weight)  # fmt: skip
-        yield Finding(**{**vars(found), "confidence": "low"})
