@@ -214,6 +214,7 @@ def first(data, n: int) -> Tensor:
 
 def draw(path: Path, results: Mapping[str, dict]) -> None:
     """One row of panels per metric, one column per series."""
+
     def panel(metric: str, series: str) -> Panel:
         lines = {name: [step[metric] for step in one["steps"][series]] for name, one in results.items()}
         ticks = ["0", *(f"{level:g}" for level in SERIES[series])]

@@ -1,7 +1,7 @@
 """Reference curves: what reference runs and sick ones of each loss log, drawn, and kept as bands for reports.
 
-    python -m benchmarks.checks.reference_curves runs --out FOLDER     # trains: five methods, some seeds each, and a sick one
-    python -m benchmarks.checks.reference_curves write --out FOLDER    # docs/results/curves/*.svg, report/reference.json
+    python -m benchmarks.checks.reference_curves runs --out FOLDER   # trains: five methods, seeds, and a sick one
+    python -m benchmarks.checks.reference_curves write --out FOLDER  # docs/results/curves/*.svg, report/reference.json
 
 Digits (8 by 8 grey), the networks ``mlp`` of width 64, batches of 64; everything else is the method's own default but
 the rates, which are raised so that 300 generator steps suffice. A band reaches from the smallest to the largest value
