@@ -57,7 +57,12 @@ class Row:
 
     def __str__(self) -> str:
         target = "" if self.target is None else f"   {self.bound} {self.target:g}: {'yes' if self.reached else 'NO'}"
-        return f"{self.case:<44} {self.median:.2f} ({self.low:.2f} to {self.high:.2f}){target}"
+        return f"{self.case:<44} {figure(self.median)} ({figure(self.low)} to {figure(self.high)}){target}"
+
+
+def figure(value: float) -> str:
+    """A ratio in print: two decimals, or two digits where there are more zeros than that."""
+    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
 
 
 def interleaved(
