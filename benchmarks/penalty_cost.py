@@ -58,7 +58,7 @@ def agree(critic: nn.Module) -> None:
 
 
 def main() -> None:
-    parser = options(__doc__, rounds=6)
+    parser = options(__doc__, rounds=20)
     parser.add_argument("--batch", type=int, default=64)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -71,7 +71,7 @@ def main() -> None:
         agree(runs["plain"].critic)
         real = torch.rand(given.batch, *SHAPE) * 2 - 1
         steps = {name: partial(critic_step, run, real) for name, run in runs.items()}
-        spent = interleaved(steps, rounds=given.rounds if network == "sn_resnet" else 2 * given.rounds)
+        spent = interleaved(steps, rounds=given.rounds)
         title = f"{TITLES[network]} {precision}"
         rows += [
             dearer(f"{title}, WGAN-GP over plain", spent, "gp", "plain", gp),

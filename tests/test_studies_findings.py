@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tightrope._plumbing.errors import UserError
+from tightrope.studies import augmentation, conditioning_images
 from tightrope.studies.design import Contrast, Row, pairs, pairs_or_diverged
 from tightrope.studies.findings import (
     ALPHA,
@@ -129,3 +130,30 @@ def test_the_sign_test_of_diverged_pairs_holds_its_level(n: int):
         found = worse(treated, [1.0] * n, "share")
         wrong += math.comb(n, hits) / 2**n * (found.p_for <= ALPHA)
     assert wrong <= ALPHA
+
+
+def of_arms(measure: str, key: str, arms: dict[str, list[float]], **more: object) -> list[Row]:
+    return [
+        Row({key: arm, "steps": 10, **more}, seed, values={measure: value})
+        for arm, numbers in arms.items()
+        for seed, value in enumerate(numbers)
+    ]
+
+
+def test_a_second_look_at_augmentation_doubles_the_p_values() -> None:
+    few = {"diff": [0.6, 0.7, 0.8, 0.65, 0.75], "none": [1.0, 1.1, 0.9, 1.05, 0.95]}
+    many = {arm: 2 * numbers for arm, numbers in few.items()}
+    for arms, factor in ((few, 1), (many, 2)):
+        plain = paired_ratio(arms["diff"], arms["none"], "distance, diff over none", below=1.0)
+        judged = augmentation._distance(of_arms("frechet", "augment", arms))
+        assert judged.p_for == pytest.approx(factor * plain.p_for)
+        assert judged.p_against == pytest.approx(min(1.0, factor * plain.p_against))
+        assert judged.estimate == plain.estimate
+
+
+@pytest.mark.parametrize(("clamped", "said"), [(0.1, "reproduced"), (10.0, "contradicted")])
+def test_runs_are_steadier_by_their_distance_from_the_median_and_not_by_their_level(clamped: float, said: str) -> None:
+    spread = [-1.0, 0.5, -0.25, 0.75, 1.25, -1.5, 2.0, -2.0]
+    arms = {"clamped": [50.0 + clamped * one for one in spread], "plain": spread}
+    contrast = Contrast({"arm": "clamped"}, {"arm": "plain"}, differs=("arm",))
+    assert verdict(conditioning_images._steadier(contrast)(of_arms("log_fd", "arm", arms))) == said

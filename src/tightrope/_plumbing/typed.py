@@ -20,6 +20,11 @@ LARGEST_FILE = 64 << 20
 DEEPEST = 32
 """Levels of a JSON file that are read: what shows or compares them goes down by itself."""
 
+MANY = 2**31
+"""Upper bounds from here on are those of the machine, which nobody comes near who means what he types."""
+
+_BOUNDS = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
+
 _WORDS = {
     bool: "True or False",
     int: "a whole number",
@@ -58,8 +63,9 @@ def in_words(hint: Any) -> str:
     """What a type holds, such as ``a whole number of at least 1``."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        least = next((meta.ge for meta in arguments[1:] if getattr(meta, "ge", None) is not None), None)
-        return in_words(arguments[0]) + (f" of at least {least:g}" if least is not None else "")
+        bounds = {key: getattr(meta, key) for meta in arguments[1:] for key in _BOUNDS if hasattr(meta, key)}
+        told = [f"{_BOUNDS[key]} {value:g}" for key, value in bounds.items() if value is not None and value < MANY]
+        return " ".join([in_words(arguments[0]), " and ".join(told)]).rstrip()
     if origin in (Union, types.UnionType):
         return " or ".join(in_words(one) for one in arguments if one is not type(None))
     if origin is Literal:
