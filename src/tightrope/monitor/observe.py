@@ -21,7 +21,7 @@ from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum
 from tightrope.monitor.readings import Reader
 from tightrope.monitor.roles import Judged, StepMark, judged
 from tightrope.monitor.shares import of_generator
-from tightrope.monitor.steps import by_hand
+from tightrope.monitor.steps import by_hand, several_processes
 from tightrope.monitor.window import PlayerWindow, Window
 
 SAID = 1e-2
@@ -241,7 +241,7 @@ class Observer:
                  if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
         if not explain:
             seen.silent = "no step is taken"
-        elif _several_processes():
+        elif several_processes():
             seen.silent = "several processes average their gradients"
         elif not player.fresh:
             seen.silent = "gradients are accumulated over several updates"
@@ -333,11 +333,6 @@ class Observer:
         finally:
             for listener in listeners:
                 listener.busy = False
-
-
-def _several_processes() -> bool:
-    group = torch.distributed
-    return group.is_available() and group.is_initialized() and group.get_world_size() > 1
 
 
 @contextmanager

@@ -151,6 +151,7 @@ class Pools:
         self._judged_as(window, found, real, labels)
         if shown and shown[-1].call.x is not None and (used := _labels_of(shown[-1].call)) is not None:
             self._labels(window, shown[-1].call.x, used)
+            window.numbers["labels_told"] = float(labels is not None)
         elif real is not None and labels is not None:
             self._labels(window, real, labels)
 

@@ -87,7 +87,7 @@ def claim_of(loss: Any) -> Claim | None:
             given.paired,
         )
     if callable(loss):
-        return Claim(getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1))
+        return Claim(getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1), paired=True)  # for all we know
     raise UserError(f"Expected loss as a name, a Loss or a function, got a {type(loss).__name__}; see losses.LOSSES.")
 
 

@@ -6,6 +6,7 @@ nothing is recomputed through the network, so this is exact whatever the critic 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,8 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
     if player == "generator" and not bool(scored.at_real.any()):  # real scores that the generator's loss only compares
         inside = torch.zeros_like(inside[0]), inside[1]
     found = torch.cat([scored.at_real[inside[0]], scored.at_fake[inside[1]]])
+    if found.numel() == 1 and claim is not None:
+        return _by_sign(scored, claim, player, inside, found, probabilities)
     if found.numel() < 2 or not bool(torch.isfinite(found).all()):
         return Fit("unknown", "too few usable scores")
     limit = HALF_ROUNDING if scored.half else ROUNDING
@@ -84,6 +87,8 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
         first = compare.best(claims(claim, player, probabilities))
         if first is None:
             return Fit("unknown", "the claimed loss says nothing of this player")
+        if not math.isfinite(first.residual):
+            return Fit("unknown", "the claimed loss is not finite at these scores")
         if first.silent:
             return Fit("unknown", "the claimed loss is flat here", residual=first.residual)
         if first.factor > 0 and first.residual <= max(limit, CLEARLY):
@@ -95,6 +100,23 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
         if usual is not None:
             return first.fit(usual[0], first, name=usual[1], explained=0.0)
     return other
+
+
+def _by_sign(
+    scored: Scored,
+    claim: Claim,
+    player: str,
+    inside: tuple[Tensor, Tensor],
+    found: Tensor,
+    probabilities: bool,
+) -> Fit:
+    """Of a critic that returns one number for a batch: whether it is pushed the way that the claim says."""
+    first = _Comparison(scored, inside, found, ROUNDING).best(claims(claim, player, probabilities))
+    if first is None or first.silent or not math.isfinite(first.factor) or first.factor == 0.0:
+        return Fit("unknown", "too few usable scores")
+    if first.factor > 0:
+        return first.fit("claim", first, name=f"{claim.name}, by its sign alone")
+    return first.fit("flipped", first, name=f"minus the {claim.name} loss, by its sign alone", explained=0.0)
 
 
 def _refuted(

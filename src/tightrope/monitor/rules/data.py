@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
@@ -255,16 +256,17 @@ def labels(history: History) -> Iterator[Finding]:
     seen = history.where(_by_chance)
     if len(seen) >= 2 and seen.last is history.windows[-1]:
         numbers = seen.last.numbers
-        photographs = numbers.get("label_axes", 0) > PHOTOGRAPH
+        photographs, said_so = numbers.get("label_axes", 0) > PHOTOGRAPH, numbers.get("labels_told", 1.0) == 1.0
         caution = "; of photographs the nearest in pixels seldom shows the same, so this may be sound"
+        unsaid = "; nobody said that the whole numbers given to the critic are labels (labels=)"
         yield Finding(
             "labels_unrelated",
             f"The nearest neighbour of a real sample has its label in {100 * numbers['label_accuracy']:.3g} % of "
             f"cases; by chance it would in {100 * numbers['label_chance']:.3g} %"
-            + f"{caution * photographs}.",
+            + f"{caution * photographs}{unsaid * (not said_so)}.",
             {"accuracy": numbers["label_accuracy"], "chance": numbers["label_chance"]}, seen.since,
-            "low" if photographs else "medium",
-            candidates=("labels_unrelated",), damage="unknown" if photographs else "why it fails",
+            "low" if photographs or not said_so else "medium", candidates=("labels_unrelated",),
+            damage="unknown" if photographs or not said_so else "why it fails",
         )  # fmt: skip
 
 
@@ -321,12 +323,15 @@ def averages(history: History) -> Iterator[Finding]:
     buffers = history.where(lambda w: w.numbers.get("average_buffers", 0.0) > 0.9, 8)
     averaged = history.where(lambda w: w.numbers.get("average_buffers_moved", 0.0) > 0, 8)  # they lag, and rightly so
     if len(buffers) >= 2 and buffers.now and not averaged:
-        value = buffers.last.numbers["average_buffers"]
-        yield exact(
+        value, drawn = buffers.last.numbers["average_buffers"], history.series("sampled_in_training_mode")
+        unused = bool(drawn) and drawn[-1][1] == 1.0  # batch norm then takes the statistics of the batch
+        found = exact(
             "average_buffers_not_copied", buffers,
-            f"Buffers of the average stand still, and differ from the live network's by {value:.3g} of their size.",
+            f"Buffers of the average stand still, and differ from the live network's by {value:.3g} of their size"
+            + ("; samples are drawn in training mode, which does not use them." if unused else "."),
             difference=value, expected=0.0,
         )  # fmt: skip
+        yield replace(found, confidence="low", damage="harmless") if unused else found
     mode = history.where(lambda w: w.numbers.get("other_mode", 0.0) > 0.3, 34)
     if len(mode) >= 2 and mode.now:
         value = mode.last.numbers["other_mode"]
