@@ -196,6 +196,9 @@ def _unheard(history: History) -> Iterator[Finding]:
     zero = history.where(lambda w: 0 < w.critic.steps == w.critic.zero_gradient and not w.critic.frozen)
     if len(zero) < len(history.windows) or history.counters["critic"].steps < 50:
         zero = Seen([], zero.among)  # a critic that starts later is no fault
+    reach = history.ends.get("critic")
+    if reach is not None and reach.kind in ("rectified", "above"):  # which is why, and is said
+        zero = Seen([], zero.among)
     for seen, words in (
         (zero, "its gradient has been 0 at every step so far (does it start too late?)"),
         (dead, "none of its parameters has a gradient"),
