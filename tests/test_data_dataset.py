@@ -250,3 +250,14 @@ SHUFFLED_8 = [2, 4, 6, 5, 1, 7, 0, 3]
 def test_records_of_wrong_parts_are_refused(make, match):
     with pytest.raises(UserError, match=match):
         make()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
+def test_numbers_of_numpy_draw_what_those_of_python_do(kind):
+    """Their products run over at the end of their range."""
+    data = images(300, shape=(1, 1, 1))
+    plain, other = Sampler(data, 200, seed=3), Sampler(data, kind(200), seed=kind(3))
+    for k in (0, 2, 100):
+        np.testing.assert_array_equal(other.indices(kind(k)), plain.indices(k))
+    for _ in range(3):
+        np.testing.assert_array_equal(other.next().x, plain.next().x)

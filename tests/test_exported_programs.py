@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tightrope import conditioning, constraints, critics, losses, methods, penalties, spectra, training
+from tightrope import conditioning, constraints, critics, losses, methods, optimizers, penalties, spectra, training
 from tightrope._plumbing.errors import UserError
 from tightrope.monitor import Monitor
 from tightrope.training.average import averaged_copy, update_average_
@@ -108,3 +108,8 @@ def test_a_monitor_watches_a_program() -> None:
         monitor.step(real)
     found = monitor.diagnose()
     assert [finding.cause for finding in found] == ["penalty_weight_wrong"] and not found.not_checked
+
+
+def test_an_optimiser_wants_parameters_not_a_script() -> None:
+    with pytest.raises(UserError, match="pass network"):
+        optimizers.ExtraAdam(torch.jit.trace(plain(), X))

@@ -46,6 +46,10 @@ def test_a_loss_with_targets_travels():
     assert float(loss.critic(torch.ones(3), torch.zeros(3))) == 0.0
 
 
+def test_targets_may_come_without_their_name():
+    assert losses.least_squares((0.0, 1.0)).targets == losses.least_squares(targets=(0.0, 1.0)).targets
+
+
 @pytest.mark.parametrize("targets", [(1.0, 1.0), (0.0,), 1.0, (0.0, math.nan), "01", (0.0, "one"), (1, 2, 3, 4)])
 def test_targets_that_are_none_are_refused(targets: object):
     with pytest.raises(UserError, match=r"[Ee]xpected"):

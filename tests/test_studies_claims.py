@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 from dataclasses import replace
@@ -284,3 +285,19 @@ def test_committed_rows_are_judged_without_running(name: str, tmp_path: Path) ->
     for one in judge(study, found):
         assert one.finding is None or isinstance(one.finding.estimate, Interval)
         assert (one.finding is None) == (one.verdict == "not tested")
+
+
+@pytest.mark.slow
+def test_the_committed_ledger_is_what_the_committed_rows_give(tmp_path: Path) -> None:
+    """Anybody rebuilds it without running anything, and no line of it is written by hand."""
+    docs = Path(__file__).parents[1] / "docs"
+    if not (docs / "results" / "studies").is_dir():
+        pytest.skip("the tests run without the checkout's docs")
+    results = shutil.copytree(
+        docs / "results" / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("*.html")
+    )
+    places = ["--results", str(results), "--store", str(tmp_path / "none.sqlite"), "--ledger", str(tmp_path / "l.md")]
+    assert main(["study", "report", "--all", *places]) == 0
+    assert (tmp_path / "l.md").read_text() == (docs / "ledger.md").read_text()
+    pages = {path.name for path in (docs / "results" / "studies").glob("*.html")}
+    assert {path.name for path in results.glob("*.html")} == pages

@@ -119,13 +119,14 @@ def critic_account(
     """
     if not any(e.at > last_step for one in found for arrived in one.call.events for e in arrived):
         last_step = own_step  # both backward passes ran before either player stepped
-    calls = [one.call for one in found if one.call.at > last_step]
+    later = [one for one in found if one.call.at > last_step or _backward_after(one.call, last_step)]
+    calls = [one.call for one in later]
     apart = any(
         one.role in ("fake", "joint") and not one.call.attached and any(one.call is c for c in calls) for one in found
     )
     asked = [one.call for one in found if one.role == "points"]
     own = [call for call in calls if not (apart and call.attached) and all(call is not a for a in asked)]
-    mine = of_critic([one for one in found if one.call.at > last_step], made, last_step)
+    mine = of_critic(later, made, last_step)
     since = entries(own, lambda e: e.at > last_step and mine(e))
     points = [one for one in found if one.call.at > last_step and _asked(one.call)]
     if not since and not points:
@@ -176,6 +177,11 @@ def critic_account(
     if found_so.kind == "losses" and found_so.expected and points and _idle(module, points, leaves, penalties):
         return replace(found_so, name=IDLE)
     return found_so
+
+
+def _backward_after(call: Call, step: int) -> bool:
+    """Whether a backward pass came to a call after a step, be it that the call came before."""
+    return any(e.at > step for arrived in call.events for e in arrived)
 
 
 def _idle(module: nn.Module, points: Sequence[Judged], leaves: Leaves, penalties: Sequence[tuple[str, float]]) -> bool:

@@ -26,7 +26,7 @@ from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, se
 from tightrope.runs.config import Config, check, read_config, write_config
 from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
-from tightrope.runs.folder import checkpoint_steps, met_before, refuse_strangers
+from tightrope.runs.folder import checkpoint_steps, met_before, refuse_no_files, refuse_strangers
 from tightrope.runs.lock import locked
 from tightrope.training import distributed
 from tightrope.training.ranks import Ranks
@@ -139,6 +139,7 @@ def resume(
     """
     clock = Clock(time.monotonic() if began is None else began, closing)
     stored = config = read_config(folder)
+    refuse_no_files(folder)
     if more_steps is not None:
         if steps is not None:
             raise UserError("Expected a new total of steps or steps beyond it, got both; leave one out.")

@@ -104,7 +104,8 @@ DATA = (
     Cause(
         "labels_unrelated", "Labels do not belong to the samples",
         "Samples and labels are drawn apart or permuted: neighbours in data do not share labels.",
-        "Nearest-neighbour accuracy at the chance level, from 200 rows on.", "Look at ten samples with their labels.",
+        "Nearest-neighbour accuracy at the chance level, from 200 rows on; of photographs, or of whole numbers that "
+        "nobody called labels, a remark.", "Look at ten samples with their labels.",
         "Index samples and labels with the same permutation.", "bookkeeping",
     ),
     Cause(

@@ -1,7 +1,7 @@
 """WGAN-GP in plain PyTorch, none of this library's losses or penalties: is a negative estimate the method's or ours?
 
-    OMP_NUM_THREADS=1 python benchmarks/plain_wgan_gp.py circle --optimizer adam --offset 3 --steps 900
-    OMP_NUM_THREADS=1 python benchmarks/plain_wgan_gp.py gaussian --optimizer rmsprop --steps 3000
+    OMP_NUM_THREADS=1 python benchmarks/checks/plain_wgan_gp.py circle --optimizer adam --offset 3 --steps 900
+    OMP_NUM_THREADS=1 python benchmarks/checks/plain_wgan_gp.py gaussian --optimizer rmsprop --steps 3000
 
 Networks of three hidden layers of 64, leaky ReLU 0.2, He initialisation, batch 128, five critic steps, penalty weight
 10; Adam (1e-4, 0, .9) or RMSProp 5e-4. Prints the critic's estimate and the exact Wasserstein-1 distance of 512 points.

@@ -1,6 +1,6 @@
 """Does each metric move the way it should? Real images made worse step by step, and every metric at each step.
 
-    OMP_NUM_THREADS=1 python benchmarks/metric_sanity.py --data ../shared/data [--n 5000] [--only cifar10]
+    OMP_NUM_THREADS=1 python benchmarks/checks/metric_sanity.py --data ../shared/data [--n 5000] [--only cifar10]
 
 Reference: n test images. Samples: n training images, then the same number made worse in five series (`SERIES`): noise,
 blur, classes left out, a few images repeated, and images copied from a training set of n others. CIFAR-10 is measured
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from pictures import Panel, write_panels
 from tightrope.evaluation.features import FeatureNetwork
 from tightrope.metrics import (
     class_coverage,
@@ -211,7 +214,6 @@ def first(data, n: int) -> Tensor:
 
 def draw(path: Path, results: Mapping[str, dict]) -> None:
     """One row of panels per metric, one column per series."""
-    from pictures import Panel, write_panels
 
     def panel(metric: str, series: str) -> Panel:
         lines = {name: [step[metric] for step in one["steps"][series]] for name, one in results.items()}
@@ -238,10 +240,10 @@ def rounded(value: Any) -> Any:
 def main() -> None:
     here = Path(__file__).resolve()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=here.parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=here.parents[3] / "shared" / "data")
     parser.add_argument("--n", type=int, default=5000)
     parser.add_argument("--only", choices=SETS, nargs="+", default=list(SETS))
-    parser.add_argument("--out", type=Path, default=here.parents[1] / "docs" / "results" / "metric_sanity.json")
+    parser.add_argument("--out", type=Path, default=here.parents[2] / "docs" / "results" / "metric_sanity.json")
     options = parser.parse_args()
     if not options.data.is_dir():
         print(f"Left out: expected the data sets in {options.data}, found no such folder; give --data.")

@@ -1,8 +1,8 @@
 """Hash the weights that every method reaches in 40 steps, so that two versions of the code can be compared bit for bit.
 
-    OMP_NUM_THREADS=1 python benchmarks/fingerprints.py > before.json
+    OMP_NUM_THREADS=1 python benchmarks/checks/fingerprints.py > before.json
     (change the code)
-    OMP_NUM_THREADS=1 python benchmarks/fingerprints.py --against before.json
+    OMP_NUM_THREADS=1 python benchmarks/checks/fingerprints.py --against before.json
 
 Digits through a small DCGAN and the ring through an MLP, one thread, fixed seeds. Two machines may differ.
 """

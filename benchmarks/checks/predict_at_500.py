@@ -1,6 +1,6 @@
 """How often ``predict`` at step 500 tells the outcome at step 5,000, on small 2-D GANs from initialisation.
 
-    OMP_NUM_THREADS=1 python benchmarks/predict_at_500.py [--arms r1] [--rates 1e-3] [--out FILE]
+    OMP_NUM_THREADS=1 python benchmarks/checks/predict_at_500.py [--arms r1] [--rates 1e-3] [--out FILE]
 
 Fixed before the first run: 48 runs: unregularised, R1 (gamma 1), R3GAN (gamma 0.1) and WGAN-GP with one critic step,
 each with RMSProp at 1e-3 and 1e-2, on circle, segments and gaussian with two seeds; MLPs with one hidden layer of 8

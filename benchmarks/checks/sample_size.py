@@ -1,6 +1,6 @@
 """How many samples are enough: each metric of real images, and of slightly noisy ones, by the number of samples.
 
-    OMP_NUM_THREADS=1 python benchmarks/sample_size.py --data ../shared/data [--repeats 5]
+    OMP_NUM_THREADS=1 python benchmarks/checks/sample_size.py --data ../shared/data [--repeats 5]
 
 CIFAR-10 in ResNet-20 features: random subsets of n training images, as they are and with noise of 2 % of the range,
 against as many test images. The mean over subsets shows the bias of a size, their standard deviation the spread.
@@ -55,9 +55,9 @@ def every(real: torch.Tensor, fake: torch.Tensor, logits: torch.Tensor) -> dict[
 def main() -> None:
     here = Path(__file__).resolve()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=here.parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=here.parents[3] / "shared" / "data")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=here.parents[1] / "docs" / "results" / "sample_size.json")
+    parser.add_argument("--out", type=Path, default=here.parents[2] / "docs" / "results" / "sample_size.json")
     options = parser.parse_args()
     if not options.data.is_dir():
         print(f"Left out: expected the data sets in {options.data}, found no such folder; give --data.")

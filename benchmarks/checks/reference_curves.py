@@ -1,7 +1,7 @@
 """Reference curves: what reference runs and sick ones of each loss log, drawn, and kept as bands for reports.
 
-    python -m benchmarks.reference_curves runs --out FOLDER     # trains: five methods, some seeds each, and a sick one
-    python -m benchmarks.reference_curves write --out FOLDER    # docs/results/curves/*.svg, report/reference.json
+    python -m benchmarks.checks.reference_curves runs --out FOLDER   # trains: five methods, seeds, and a sick one
+    python -m benchmarks.checks.reference_curves write --out FOLDER  # docs/results/curves/*.svg, report/reference.json
 
 Digits (8 by 8 grey), the networks ``mlp`` of width 64, batches of 64; everything else is the method's own default but
 the rates, which are raised so that 300 generator steps suffice. A band reaches from the smallest to the largest value
@@ -25,7 +25,7 @@ from tightrope.report.quantities import label
 from tightrope.report.reference import PATH, SHOWN
 from tightrope.runs.record import read_run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STEPS, EVERY, POINTS, BESIDE = 300, 5, 20, 4
 SEEDS = (0, 1, 2)
 REFERENCE: dict[str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 """Predicted against observed: verdict and contraction rate of at least 200 random games, optimisers and step sizes.
 
-    OMP_NUM_THREADS=1 python benchmarks/random_games.py [--first 1000] [--games 200] [--out FILE]
+    OMP_NUM_THREADS=1 python benchmarks/checks/random_games.py [--first 1000] [--games 200] [--out FILE]
 
 Fixed before the first run: seeds from 1000 on until 200 games are counted; a game is left out if its predicted factor
 is within 2 % of one (the boundary), outside [0.3, 3] (too fast to measure) or its motion too short to fit. The games
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from random_games import compare
 
 
