@@ -4,9 +4,9 @@
 
 Peaks: matrix products and convolutions of the shapes that the networks use, forwards, both layouts; the peak of a
 precision is the fastest convolution of the same round. Steps: critic steps with their optimiser, fakes from a tiny
-generator. Operations are the library's own count (`training/cost.py`: multiplications and additions of matrix products
-and convolutions as they are executed, forwards and backwards), which must agree with a second count of the whole step
-before anything is timed. A 3x3 convolution followed by pooling is executed as a 4x4 one of stride 2; what the step
+generator. Operations are those of the whole step as it is executed, forwards and backwards, by torch's table of
+formulas (matrix products and convolutions); the library's count from steps on a few images (`training/cost.py`) is told
+over them. A 3x3 convolution followed by pooling is executed as a 4x4 one of stride 2; what the step
 would take as published is told beside it. The table has processor time and operations of one bf16 SN ResNet-32 step.
 """
 
@@ -98,17 +98,14 @@ def peaks(batch: int) -> tuple[dict[str, Callable[[], object]], dict[str, float]
     return calls, flops
 
 
-def executed(run: Run, batch: int) -> float:
-    """The library's count for a critic step, which must be that of a whole step of ``batch`` images."""
+def executed(run: Run, batch: int) -> tuple[float, float]:
+    """Operations of a whole step, and the library's count of it from steps on a few images over that."""
     run = copy.deepcopy(run)
-    counted = cost.count(
-        run, cost.parts(run.method)[0], lambda n: (torch.rand(n, *SHAPE) * 2 - 1, None), batch, rows=batch // 2
-    )
+    counted = cost.count(run, cost.parts(run.method)[0], lambda n: (torch.rand(n, *SHAPE) * 2 - 1, None), batch, rows=4)
     with Operations() as seen:
         critic_step(run, torch.rand(batch, *SHAPE) * 2 - 1)
     whole = sum(entry[2] for entry in seen.found.values())
-    assert abs(counted.flops / whole - 1) < 0.01, f"{counted.flops:.4g} and {whole:.4g} operations"
-    return whole
+    return whole, counted.flops / whole
 
 
 def as_published(run: Run, batch: int) -> float:
@@ -160,7 +157,8 @@ def main() -> None:
     real = torch.rand(given.batch, *SHAPE) * 2 - 1
     calls, flops = peaks(given.batch)
     runs = {(t, p): begun(*names, p, given.batch) for t, names in STEPS.items() for p in PRECISIONS}
-    counts = {key: executed(run, given.batch) for key, run in runs.items()}
+    both = {key: executed(run, given.batch) for key, run in runs.items()}
+    counts = {key: whole for key, (whole, _) in both.items()}
     published = {p: as_published(runs["SN ResNet-32", p], given.batch) for p in PRECISIONS}
     steps = {f"{t}, {p}": partial(critic_step, run, real) for (t, p), run in runs.items()}
     spent = interleaved(calls | steps, rounds=given.rounds, warm_up=2)
@@ -182,9 +180,9 @@ def main() -> None:
     peak = {p: statistics.median(best[p]) for p in PRECISIONS}
     table, told = by_operation(runs["SN ResNet-32", "bf16"], real, peak["bf16"], given.rounds)
     fastest = {key: statistics.median(values) / 1e9 for key, values in rates.items()}
-    said = (
-        "Peaks, GFLOP/s (median): " + "; ".join(f"{key} {rate:.0f}" for key, rate in fastest.items()) + ".\n\n" + told
-    )
+    said = "Peaks, GFLOP/s (median): " + "; ".join(f"{key} {rate:.0f}" for key, rate in fastest.items())
+    said += f".\n\n{told} The library's count over the executed operations: "
+    said += ", ".join(f"{title} {precision} {over:.2f}" for (title, precision), (_, over) in both.items()) + "."
     claim = f"Share of the measured convolution peak in a critic step of batch {given.batch}"
     record(given.out, claim, "the fastest convolution of the same round", rows, said=said, table=table, details=fastest)
 
