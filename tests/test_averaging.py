@@ -121,3 +121,15 @@ def test_an_average_of_a_network_that_is_narrowed_inside(dtype: torch.dtype, nam
     torch.testing.assert_close(found, generator(z), atol=0.05, rtol=0.05)
     whole = copy.deepcopy(inner).float().eval()
     torch.testing.assert_close(found, whole(z.to(dtype).float()))
+
+
+def test_buffers_that_are_no_statistics_are_copied() -> None:
+    """The mean of two counters or tables is none, whatever their dtype."""
+    generator = nn.Linear(3, 2)
+    generator.register_buffer("count", torch.zeros(()))
+    generator.register_buffer("table", torch.zeros(4, dtype=torch.float64))
+    average = averaged_copy(generator)
+    generator.count += 10
+    generator.table += 7
+    update_average_(average, generator, 0.9)
+    assert float(average.count) == 10 and bool((average.table == 7).all())

@@ -21,7 +21,7 @@ from tightrope.studies.registry import STUDIES, Study, check, load
 from tightrope.studies.rehearsal import rehearse, shrunk
 from tightrope.studies.runner import compute
 from tightrope.studies.statistics import Interval
-from tightrope.studies.tables import ledger_markdown
+from tightrope.studies.tables import as_latex, ledger_markdown
 
 
 @pytest.fixture
@@ -133,6 +133,17 @@ def test_the_ledger_says_what_is_known_and_what_is_not(example: Study) -> None:
     text = ledger_markdown(judged, {"0000.00000": "A paper"})
     assert "3 claims: 2 reproduced, 0 contradicted, 0 undecided, 1 not tested" in text
     assert "**not tested**: needs a larger machine" in text and "tightrope study run example_study" in text
+
+
+def test_a_table_for_latex_holds_what_latex_knows(example: Study) -> None:
+    first, *others = judge(example, {"cpu": rows_of(example)})
+    assert first.finding is not None
+    small = replace(first.finding, estimate=Interval(-4.2e-7, -5.1e-7, 1234567.0, 8))
+    claim = replace(first.claim, sentence="50 % of a_b & c^2 < 1")
+    text = as_latex([replace(first, finding=small, claim=claim), *others])
+    assert text.isascii()
+    assert r"50 \% of a\_b \& c\textasciicircum{}2 \textless{} 1" in text
+    assert r"$-$4.2$\cdot$10$^{-7}$ [$-$5.1$\cdot$10$^{-7}$, 1.23$\cdot$10$^{6}$]" in text
 
 
 def test_the_command_runs_reports_and_fails_on_what_is_missing(

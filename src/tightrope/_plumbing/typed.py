@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -55,24 +56,32 @@ def converted(value: Any, hint: Any, where: str, *, words: bool = False, remedy:
         found = msgspec.convert(plain, hint, strict=not words, dec_hook=_own_types)
         json.dumps(found, allow_nan=False, default=str)
     except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
-        raise UserError(f"Expected {where} as {in_words(hint)}, got {_shown(value)}; {remedy}.") from None
+        told = in_words(hint, most=math.inf if _huge(value) else MANY)
+        raise UserError(f"Expected {where} as {told}, got {_shown(value)}; {remedy}.") from None
     return found
 
 
-def in_words(hint: Any) -> str:
-    """What a type holds, such as ``a whole number of at least 1``."""
+def _huge(value: Any) -> bool:
+    try:
+        return float(value) >= MANY
+    except (TypeError, ValueError, OverflowError):
+        return isinstance(value, int)
+
+
+def in_words(hint: Any, *, most: float = MANY) -> str:
+    """What a type holds, such as ``a whole number of at least 1``; no bounds from ``most`` on."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         bounds = {key: getattr(meta, key) for meta in arguments[1:] for key in _BOUNDS if hasattr(meta, key)}
-        told = [f"{_BOUNDS[key]} {value:g}" for key, value in bounds.items() if value is not None and value < MANY]
-        return " ".join([in_words(arguments[0]), " and ".join(told)]).rstrip()
+        told = [f"{_BOUNDS[key]} {value:g}" for key, value in bounds.items() if value is not None and value < most]
+        return " ".join([in_words(arguments[0], most=most), " and ".join(told)]).rstrip()
     if origin in (Union, types.UnionType):
-        return " or ".join(in_words(one) for one in arguments if one is not type(None))
+        return " or ".join(in_words(one, most=most) for one in arguments if one is not type(None))
     if origin is Literal:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(map(str, arguments))
     if origin in (tuple, list):
         count = "several" if Ellipsis in arguments or origin is list else str(len(arguments))
-        return f"{count} values, each {in_words(arguments[0])}"
+        return f"{count} values, each {in_words(arguments[0], most=most)}"
     return _WORDS.get(origin or hint, "a value")
 
 

@@ -34,6 +34,9 @@ class Stop:
 
         Args:
             seconds: After these, at least one, the same is raised and ``late`` is set, where a clock can interrupt.
+
+        Raises:
+            KeyboardInterrupt: A signal has come.
         """
         self.late = False
         if self.asked:

@@ -256,17 +256,17 @@ def labels(history: History) -> Iterator[Finding]:
     seen = history.where(_by_chance)
     if len(seen) >= 2 and seen.last is history.windows[-1]:
         numbers = seen.last.numbers
-        photographs, said_so = numbers.get("label_axes", 0) > PHOTOGRAPH, numbers.get("labels_told", 1.0) == 1.0
+        photographs, known = numbers.get("label_axes", 0) > PHOTOGRAPH, numbers.get("labels_told", 1.0) == 1.0
         caution = "; of photographs the nearest in pixels seldom shows the same, so this may be sound"
-        unsaid = "; nobody said that the whole numbers given to the critic are labels (labels=)"
+        other = "; nobody said that the whole numbers given to the critic are labels (labels=)"
         yield Finding(
             "labels_unrelated",
             f"The nearest neighbour of a real sample has its label in {100 * numbers['label_accuracy']:.3g} % of "
             f"cases; by chance it would in {100 * numbers['label_chance']:.3g} %"
-            + f"{caution * photographs}{unsaid * (not said_so)}.",
+            + f"{caution * photographs}{other * (not known)}.",
             {"accuracy": numbers["label_accuracy"], "chance": numbers["label_chance"]}, seen.since,
-            "low" if photographs or not said_so else "medium", candidates=("labels_unrelated",),
-            damage="unknown" if photographs or not said_so else "why it fails",
+            "low" if photographs or not known else "medium", candidates=("labels_unrelated",),
+            damage="unknown" if photographs or not known else "why it fails",
         )  # fmt: skip
 
 

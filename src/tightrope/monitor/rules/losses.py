@@ -127,11 +127,18 @@ def _sigmoid(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _flat(window: Window) -> bool:
+    """The claimed loss itself gives the generator nothing at these scores, so a gradient of 0 is no cut."""
+    fit = window.generator.fit
+    return fit is not None and fit.kind == "unknown" and "flat" in fit.name
+
+
 def connection(history: History) -> Iterator[Finding]:
     """Whether anything reaches the generator, and through the critic; whether anything reaches the critic."""
     cut = history.where(
         lambda w: w.generator.steps > 0 and w.numbers.get("through_critic", 1) == 0
         and w.numbers.get("critic_calls", 0) > 0 and w.numbers.get("fakes_judged", 0) > 0
+        and not _flat(w)
     )  # fmt: skip
     known = [w for w in history.windows if "cut" in w.numbers]
     behind = Seen([w for w in known if w.numbers["cut"] == 1.0], known)
@@ -189,6 +196,9 @@ def _unheard(history: History) -> Iterator[Finding]:
     zero = history.where(lambda w: 0 < w.critic.steps == w.critic.zero_gradient and not w.critic.frozen)
     if len(zero) < len(history.windows) or history.counters["critic"].steps < 50:
         zero = Seen([], zero.among)  # a critic that starts later is no fault
+    reach = history.ends.get("critic")
+    if reach is not None and reach.kind in ("rectified", "above"):  # which is why, and is said
+        zero = Seen([], zero.among)
     for seen, words in (
         (zero, "its gradient has been 0 at every step so far (does it start too late?)"),
         (dead, "none of its parameters has a gradient"),

@@ -8,8 +8,8 @@ from dataclasses import replace
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.columns import KINDS
-from tightrope.monitor.rules._said import exact
-from tightrope.monitor.rules.penalties import _alone, _of, _scaled
+from tightrope.monitor.rules._said import account_of, exact
+from tightrope.monitor.rules.penalties import _alone, _scaled
 
 
 def _unused(history: History) -> Iterator[Finding]:
@@ -38,8 +38,8 @@ def penalty(history: History) -> Iterator[Finding]:
         return
     yield from _scaled(history)
     yield from _unused(history)
-    seen = history.where(lambda w: _of(w, "kind") is not None)
-    ends = [(part.place, part.name) for w in seen.hits if (part := _of(w, "kind")) is not None]
+    seen = history.where(lambda w: account_of(w, "kind") is not None)
+    ends = [(part.place, part.name) for w in seen.hits if (part := account_of(w, "kind")) is not None]
     claim = history.claim
     known = {(place, name) for place in ("real", "fake") for name in KINDS if name.startswith("1-")}
     always = len(seen) >= 3 and len(seen) == len(seen.among) and set(ends) <= known
@@ -51,7 +51,7 @@ def penalty(history: History) -> Iterator[Finding]:
             )  # fmt: skip
         yield replace(found, confidence="low")
     if seen and history.claims.said:
-        part = _of(seen.last, "kind")
+        part = account_of(seen.last, "kind")
         assert part is not None
         found = exact("penalty_other_kind", seen, f"A penalty on {part.name} of weight {part.weight:.3g} acts that was "
                       "not claimed.", weight=part.weight)  # fmt: skip
