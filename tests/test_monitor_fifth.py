@@ -163,3 +163,30 @@ def test_buffers_of_an_average_that_samples_in_training_mode_are_not_used(mode):
                 p.lerp_(q, 0.2)
     found = {f.cause: f.confidence for f in s.monitor.diagnose()}
     assert found["average_buffers_not_copied"] == ("low" if mode else "high")
+
+
+@pytest.mark.parametrize(
+    ("of_fake", "of_real", "named"),
+    [
+        (lambda x: x, lambda x: x, False),
+        (lambda x: -x, lambda x: x, True),
+        (lambda x: x + 0.3 * torch.randn_like(x), lambda x: x, True),
+        (lambda x: x + 0.3 * torch.randn_like(x), lambda x: x + 0.3 * torch.randn_like(x), False),
+        (lambda x: 2 * x + 1, lambda x: x, False),
+        (lambda x: x.clamp(-0.3, 0.3), lambda x: x, False),
+        (lambda x: (64 * x).round() / 64, lambda x: x, False),
+    ],
+    ids=["as made", "turned", "noised", "both noised", "scaled", "clamped", "in steps"],
+)
+def test_generated_rows_that_are_changed_on_their_way_to_the_critic(of_fake, of_real, named):
+    s = Setting(g=mlp(LATENT, 16, 6), d=mlp(6, 16, 1))
+    for _ in range(14):
+        real, z = ring(32, s.rng).repeat(1, 3), torch.randn(32, LATENT)
+        s.opt_d.zero_grad()
+        (bce(s.d(of_real(real)), 1.0) + bce(s.d(of_fake(s.g(z).detach())), 0.0)).backward()
+        s.opt_d.step()
+        s.opt_g.zero_grad()
+        bce(s.d(of_fake(s.g(z))), 1.0).backward()
+        s.opt_g.step()
+        s.monitor.step(real, z)
+    assert ("critic_shown_other_real" in alarms(s.monitor)) == named

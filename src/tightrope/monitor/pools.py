@@ -35,6 +35,25 @@ def _noise(shown: Tensor, passed: Tensor) -> float:
     return float((y - (x @ y) / (x @ x).clamp(min=1e-12) * x).norm() / y.norm().clamp(min=1e-12))
 
 
+def _bent(x: Tensor, source: Call) -> dict[str, float]:
+    """What the critic is shown as generated against what was: sign of the factor, and the part that is no multiple.
+
+    Values of a channel that keep their order (scaled, clamped, quantised) leave no part over.
+    """
+    made = next((y.detach().float() for y in source.outputs if y.shape == x.shape), None)
+    if made is None or made.numel() < 16 or made.dim() < 2:
+        return {}
+    a, b = (t.flatten(1) - t.flatten(1).mean(0) for t in (x.detach().float(), made))
+    size = float(b.square().sum())
+    if size == 0.0 or float(a.norm()) == 0.0:
+        return {}
+    factor = float((a * b).sum()) / size
+    seen, was = (t.transpose(0, 1).flatten(1) for t in (x.detach().float(), made))
+    steps = seen.gather(1, was.argsort(1)).diff(dim=1)
+    ordered = float((steps >= -1e-6).double().mean()) > 0.98
+    return {"fake_factor": factor, "fake_noise": 0.0 if ordered else float((a - factor * b).norm() / a.norm())}
+
+
 def _standing(shown: Tensor, passed: Tensor) -> float:
     """Cosine of two batches less their means, in standard errors of unrelated ones."""
     x, y = (t.detach().double().flatten(1) for t in (passed, shown))
@@ -203,6 +222,8 @@ class Pools:
         own = [one for one in fakes if not one.call.attached] or fakes
         if own:
             window.numbers["fake_changed"] = float(not any(one.exact for one in own))
+            if window.numbers["fake_changed"] == 1.0 and own[-1].source is not None and own[-1].call.x is not None:
+                window.numbers |= _bent(own[-1].call.x, own[-1].source)
 
     def _other(self, window: Window, last: Tensor, real: Tensor) -> None:
         """How what the critic is shown as real differs from the batch that was passed, or from a piece of it."""

@@ -156,7 +156,7 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
         one.role, one.source = "fake", generator[-1] if generator else None
         return
     for call, y in made:
-        if related(x, y):
+        if related(x, y) or related(-x, y):
             one.role, one.source = "fake", call
             return
     if real is not None and related(x, real):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact
+from tightrope.monitor.rules.shown import shown
 from tightrope.monitor.window import Window
 
 PHOTOGRAPH = 1024
@@ -126,7 +127,7 @@ def batches(history: History) -> Iterator[Finding]:
             "batch that was passed, while generated samples are shown as they are.", damage="why it fails", share=share,
         )  # fmt: skip
         yield Finding(**{**vars(found), "confidence": "medium"})
-    yield from _shown(history)
+    yield from shown(history)
     order = history.series("order")
     if len(order) >= 2 and all(value > 8 for _, value in order[-2:]) and not one_batch:
         yield Finding(
@@ -135,46 +136,6 @@ def batches(history: History) -> Iterator[Finding]:
             {"ratio": order[-1][1], "expected": "1, at most 4"}, order[0][0], "high" if len(order) > 2 else "medium",
             "why it fails",
         )  # fmt: skip
-
-
-def _shown(history: History) -> Iterator[Finding]:
-    """Real rows in another order of channels or axes, or scaled, beside generated rows shown as they are."""
-    as_made = history.where(lambda w: "shown_order" in w.numbers and w.numbers.get("fake_changed", 1.0) == 0.0)
-    turned = Seen([w for w in as_made.hits if w.numbers["shown_order"] == 1.0], as_made.hits)
-    moved = Seen([w for w in as_made.hits if w.words.get("shown_moved")], as_made.hits)
-    same_way = [w for w in moved.hits if w.words["shown_moved"] == moved.last.words["shown_moved"]]
-    if len(moved) >= 3 and moved.now and len(same_way) == len(moved):  # a draw of its own each time is augmentation
-        found = exact(
-            "critic_shown_other_real", moved,
-            f"The critic is shown the real rows that were passed {moved.last.words['shown_moved']}, and generated rows "
-            "as they are made.", damage="why it fails", expected="the batch that was passed",
-        )  # fmt: skip
-        yield Finding(**{**vars(found), "confidence": "medium"})
-    if len(turned) >= 2 and turned.now:
-        yield exact(
-            "channel_order", turned,
-            "The critic is shown real rows with channels or axes in another order than in the batch that was passed, "
-            "and generated rows as they are made.", damage="why it fails", expected="the batch that was passed",
-        )  # fmt: skip
-    scaled = Seen([w for w in as_made.hits if w.numbers["shown_scaled"] == 1.0], as_made.hits)
-    same = [w for w in scaled.hits if _near(w.numbers["shown_factor"], scaled.last.numbers["shown_factor"], 1.001)]
-    if len(same) >= 2 and len(same) == len(scaled) and scaled.now:
-        numbers = scaled.last.numbers
-        held, passed, shown = (numbers.get(key, 0.0) for key in ("held_std", "real_std", "shown_real_std"))
-        apart = not _near(held, shown, 1.25)
-        confidence: Confidence = "medium" if held and apart and _near(held, passed, 1.25) else "low"
-        yield Finding(
-            "critic_shown_other_real",
-            f"The critic is shown {numbers['shown_factor']:.3g} times the real rows that were passed, plus "
-            f"{numbers['shown_shift']:.3g}; held-out rows are {'as passed' if confidence == 'medium' else 'no witness'}"
-            ", and generated rows are shown as they are.",
-            {"factor": numbers["shown_factor"], "shift": numbers["shown_shift"], "expected": 1.0, "exact": True},
-            scaled.since, confidence, "why it fails",
-        )  # fmt: skip
-
-
-def _near(a: float, b: float, ratio: float) -> bool:
-    return a * b > 0 and max(a / b, b / a) < ratio
 
 
 def _few(history: History, windows: int) -> Iterator[Finding]:

@@ -1,0 +1,71 @@
+"""What the critic is shown, against what was passed and what was generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tightrope.monitor.finding import Confidence, Finding
+from tightrope.monitor.history import History, Seen
+from tightrope.monitor.rules._said import exact
+
+
+def shown(history: History) -> Iterator[Finding]:
+    """Real rows in another order of channels or axes, or scaled, beside generated rows shown as they are."""
+    as_made = history.where(lambda w: "shown_order" in w.numbers and w.numbers.get("fake_changed", 1.0) == 0.0)
+    turned = Seen([w for w in as_made.hits if w.numbers["shown_order"] == 1.0], as_made.hits)
+    moved = Seen([w for w in as_made.hits if w.words.get("shown_moved")], as_made.hits)
+    yield from _bent(history)
+    same_way = [w for w in moved.hits if w.words["shown_moved"] == moved.last.words["shown_moved"]]
+    if len(moved) >= 3 and moved.now and len(same_way) == len(moved):  # a draw of its own each time is augmentation
+        found = exact(
+            "critic_shown_other_real", moved,
+            f"The critic is shown the real rows that were passed {moved.last.words['shown_moved']}, and generated rows "
+            "as they are made.", damage="why it fails", expected="the batch that was passed",
+        )  # fmt: skip
+        yield Finding(**{**vars(found), "confidence": "medium"})
+    if len(turned) >= 2 and turned.now:
+        yield exact(
+            "channel_order", turned,
+            "The critic is shown real rows with channels or axes in another order than in the batch that was passed, "
+            "and generated rows as they are made.", damage="why it fails", expected="the batch that was passed",
+        )  # fmt: skip
+    scaled = Seen([w for w in as_made.hits if w.numbers["shown_scaled"] == 1.0], as_made.hits)
+    same = [w for w in scaled.hits if _near(w.numbers["shown_factor"], scaled.last.numbers["shown_factor"], 1.001)]
+    if len(same) >= 2 and len(same) == len(scaled) and scaled.now:
+        numbers = scaled.last.numbers
+        held, passed, shown = (numbers.get(key, 0.0) for key in ("held_std", "real_std", "shown_real_std"))
+        apart = not _near(held, shown, 1.25)
+        confidence: Confidence = "medium" if held and apart and _near(held, passed, 1.25) else "low"
+        yield Finding(
+            "critic_shown_other_real",
+            f"The critic is shown {numbers['shown_factor']:.3g} times the real rows that were passed, plus "
+            f"{numbers['shown_shift']:.3g}; held-out rows are {'as passed' if confidence == 'medium' else 'no witness'}"
+            ", and generated rows are shown as they are.",
+            {"factor": numbers["shown_factor"], "shift": numbers["shown_shift"], "expected": 1.0, "exact": True},
+            scaled.since, confidence, "why it fails",
+        )  # fmt: skip
+
+
+def _bent(history: History) -> Iterator[Finding]:
+    """Generated rows turned or noised on their way to the critic, beside real rows shown as they are."""
+    among = history.where(lambda w: "fake_factor" in w.numbers and w.numbers.get("real_changed", 1.0) == 0.0)
+    turned = Seen([w for w in among.hits if w.numbers["fake_factor"] < -0.3 and w.numbers["fake_noise"] < 0.05],
+                  among.hits)  # fmt: skip
+    noised = Seen([w for w in among.hits if 0.05 < w.numbers["fake_noise"] < 0.97], among.hits)
+    for seen, words in (
+        (turned, f"{turned.hits[-1].numbers['fake_factor']:.3g} times the generated samples" if turned else ""),
+        (noised, f"generated samples with {noised.hits[-1].numbers['fake_noise']:.2g} of something else"
+         if noised else ""),
+    ):  # fmt: skip
+        if len(seen) >= 3 and seen.now:
+            found = exact(
+                "critic_shown_other_real", seen,
+                f"The critic is shown {words}, and real rows as they were passed.", damage="why it fails",
+                expected="both alike",
+            )  # fmt: skip
+            yield replace(found, confidence="medium") if seen is noised else found
+
+
+def _near(a: float, b: float, ratio: float) -> bool:
+    return a * b > 0 and max(a / b, b / a) < ratio
