@@ -68,7 +68,7 @@ docs: $(DOCUMENTED)
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
-HELPERS := timing page fingerprints plain_wgan_gp _%
+HELPERS := timing page pictures seeds_in_jax
 BENCHMARKS := $(filter-out $(HELPERS),$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 bench: $(STAMP)

@@ -1,24 +1,18 @@
 """What each constraint adds to a critic step, as a ratio to the same step without constraint.
 
-    OMP_NUM_THREADS=1 python benchmarks/constraints.py [--network dcgan|resnet] [--rounds N] [--only NAME ...] [--out F]
+    OMP_NUM_THREADS=1 python benchmarks/constraints.py [--networks dcgan resnet] [--rounds N] [--only NAME ...]
 
 One step: hinge loss on 64 real and 64 fake images of 3x32x32 in two forwards under `parametrize.cached()`, backward,
-fused Adam. One thread, process CPU time, variants interleaved; the ratio is the median over rounds of the quotient with
-the plain step of the same round (quartiles behind it), and beside it the quotient of the fastest rounds, which a busy
-machine disturbs less. torch's own parametrisations stand beside ours, and geotorch, orthogonium and deel-torchlip where
-they are installed (`pip install geotorch; pip install --no-deps orthogonium deel-torchlip`).
+fused Adam. torch's own parametrisations stand beside ours, and geotorch, orthogonium and deel-torchlip where they are
+installed (`pip install --no-deps geotorch orthogonium deel-torchlip einops`). Before anything is timed, torch's
+spectral norm must give our loss and gradients; the others are other functions, of which what they promise is checked:
+orthogonal matrices in the last two dimensions (torch, geotorch), layers that lengthen no difference (the rest).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +22,16 @@ from tightrope import constraints
 from tightrope.layers.find import find_layers
 from tightrope.networks import NETWORKS
 from tightrope.penalties.orthogonality import soft_orthogonality
+from timing import Row, dearer, interleaved, options, record
 
 SHAPE = (3, 32, 32)
-CLAIMS = {
+TARGETS = {
     ("dcgan", "spectral norm, kernel"): 1.03,
     ("dcgan", "spectral norm, operator"): 1.10,
     ("dcgan", "orthogonal polar, kernel"): 1.25,
     ("resnet", "orthogonal polar, kernel"): 1.10,
 }
+TITLES = {"dcgan": "DCGAN-32", "resnet": "SN ResNet-32"}
 
 
 def critic(network: str) -> nn.Module:
@@ -65,7 +61,8 @@ def geotorch_orthogonal(network: nn.Module) -> nn.Module:
     import geotorch
 
     for layer in find_layers(network).values():
-        geotorch.orthogonal(layer, "weight")
+        row = isinstance(layer, nn.Linear)  # one orthogonal row is a point of the sphere; as a matrix it takes minutes
+        (geotorch.sphere if row else geotorch.orthogonal)(layer, "weight")
     return network
 
 
@@ -112,21 +109,20 @@ def same(network: nn.Module) -> nn.Module:
 orthogonal = constraints.orthogonal
 project = constraints.bound_singular_values_
 VARIANTS: dict[str, dict[str, Callable[..., object]]] = {
-    "plain": {},
     "spectral norm, kernel": {"constrain": constraints.spectral_norm},
     "spectral norm, operator": {"constrain": partial(constraints.spectral_norm, norm="operator", input_shape=SHAPE)},
     "spectral norm, exact": {"constrain": partial(constraints.spectral_norm, exact=True)},
-    "spectral norm of torch": {"constrain": torch_spectral_norm},
+    "torch, spectral norm": {"constrain": torch_spectral_norm},
     "weight norm": {"constrain": constraints.weight_norm},
     "orthogonal polar, kernel": {"constrain": orthogonal},
     "orthogonal bjorck, kernel": {"constrain": partial(orthogonal, by="bjorck")},
     "orthogonal qr, kernel": {"constrain": partial(orthogonal, by="qr")},
     "orthogonal cayley, kernel": {"constrain": partial(orthogonal, by="cayley")},
     "orthogonal polar, operator": {"constrain": partial(orthogonal, norm="operator")},
-    "orthogonal of torch (householder)": {"constrain": torch_orthogonal},
-    "orthogonal of geotorch": {"constrain": geotorch_orthogonal},
-    "layers of orthogonium": {"constrain": orthogonium_layers},
-    "layers of deel-torchlip": {"constrain": torchlip_layers},
+    "torch, orthogonal": {"constrain": torch_orthogonal},
+    "geotorch, orthogonal": {"constrain": geotorch_orthogonal},
+    "orthogonium": {"constrain": orthogonium_layers},
+    "deel-torchlip": {"constrain": torchlip_layers},
     "projection by svd, every step": {
         "constrain": partial(project, epsilon=0.0),
         "project": partial(project, epsilon=0.0),
@@ -138,17 +134,22 @@ VARIANTS: dict[str, dict[str, Callable[..., object]]] = {
     "soft orthogonality": {"penalty": soft_orthogonality},
     "clipping": {"project": constraints.clip_weights_},
 }
+FEW = ("spectral norm, kernel", "torch, spectral norm", "orthogonal polar, kernel")
+"""Of the larger network, whose step takes seconds."""
 
 
-def stepper(network: str, variant: dict[str, Callable[..., object]], real: Tensor, fake: Tensor) -> Callable[[], None]:
+def stepper(network: str, name: str, real: Tensor, fake: Tensor) -> Callable[[], None]:
+    """A critic step under the constraint of this name; ``plain`` has none."""
+    variant = VARIANTS.get(name, {})
     model = variant.get("constrain", same)(critic(network))
     assert isinstance(model, nn.Module)
+    promised(name, model)
     optimiser = torch.optim.Adam(model.parameters(), 2e-4, betas=(0.0, 0.9), fused=True)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
         with parametrize.cached():
-            loss = torch.relu(1 - model(real)).mean() + torch.relu(1 + model(fake)).mean()
+            loss = hinge(model, real, fake)
             if "penalty" in variant:
                 loss = loss + variant["penalty"](model)
             loss.backward()
@@ -159,51 +160,81 @@ def stepper(network: str, variant: dict[str, Callable[..., object]], real: Tenso
     return step
 
 
+def hinge(model: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    return torch.relu(1 - model(real)).mean() + torch.relu(1 + model(fake)).mean()
+
+
+def agree(real: Tensor, fake: Tensor) -> None:
+    """Raise unless loss and gradients of torch's spectral norm are ours once both power iterations stand still."""
+    models = [constrain(critic("dcgan")).double() for constrain in (constraints.spectral_norm, torch_spectral_norm)]
+    values, gradients = [], []
+    for model in models:
+        for layer in find_layers(model).values():
+            with torch.no_grad():
+                for _ in range(600):
+                    layer.parametrizations.weight.original.mul_(1.0 + 1e-12)  # ours advances where a weight changed
+                    _ = layer.weight
+        model.eval()
+        loss = hinge(model, real[:8].double(), fake[:8].double())
+        values.append(loss)
+        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+    torch.testing.assert_close(*values, rtol=1e-4, atol=1e-6)
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3 * float(theirs.abs().max()))
+
+
+def promised(name: str, model: nn.Module) -> None:
+    """Raise unless another package's layers are what they say."""
+    if name not in ("torch, orthogonal", "geotorch, orthogonal", "orthogonium", "deel-torchlip"):
+        return
+    rng = torch.Generator().manual_seed(1)
+    for layer, size in zip(find_layers(model).values(), (32, 16, 8, 0), strict=False):
+        if "orthogonal" in name:
+            W = layer.weight.detach()
+            W = W.mT if W.shape[-2] < W.shape[-1] else W
+            torch.testing.assert_close(
+                W.mT @ W, torch.eye(W.shape[-1]).expand(*W.shape[:-2], -1, -1), rtol=0, atol=1e-3
+            )
+        else:
+            inputs = (2, layer.in_channels, size, size) if size else (2, layer.in_features)
+            x = torch.randn(*inputs, generator=rng)
+            with torch.no_grad():
+                y = layer(x)
+            assert (y[0] - y[1]).norm() <= 1.05 * (x[0] - x[1]).norm(), f"{name}: a layer lengthens a difference"
+
+
+def compared(network: str, names: list[str], rounds: int, real: Tensor, fake: Tensor) -> tuple[list[Row], list[str]]:
+    """Rows of one network, and what is absent."""
+    steps: dict[str, Callable[[], None]] = {}
+    absent = []
+    for name in names:
+        try:
+            steps[name] = stepper(network, name, real, fake)
+        except ImportError as missing:
+            absent.append(f"{name} ({missing})")
+    spent = interleaved(steps, rounds=rounds)
+    title, others = TITLES[network], [name for name in steps if name != "plain"]
+    return [dearer(f"{title}, {name}", spent, name, "plain", TARGETS.get((network, name))) for name in others], absent
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=["dcgan", "resnet"], default="dcgan")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    parser = options(__doc__, rounds=15)
+    parser.add_argument("--networks", nargs="+", choices=list(TITLES), default=list(TITLES))
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    given = parser.parse_args()
     torch.set_num_threads(1)
     rng = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(64, *SHAPE, generator=rng) for _ in range(2))
-    steppers: dict[str, Callable[[], None]] = {}
-    for name in dict.fromkeys(["plain", *options.only]):
-        try:
-            steppers[name] = stepper(options.network, VARIANTS[name], real, fake)
-        except ImportError as missing:
-            print(f"{name}: left out, {missing}")
-    times: dict[str, list[float]] = {name: [] for name in steppers}
-    for index in range(options.rounds + 1):
-        names = list(steppers)
-        first = index % len(names)  # every variant stands in every place, for what ran before warms or cools the caches
-        for name in names[first:] + names[:first]:
-            step = steppers[name]
-            started = time.process_time()
-            step()
-            if index:  # the first round warms up
-                times[name].append(time.process_time() - started)
-    rows = {}
-    for name, seconds in times.items():
-        quotients = sorted(s / p for s, p in zip(seconds, times["plain"], strict=True))
-        ratio, quarter = statistics.median(quotients), len(quotients) // 4
-        spread = [quotients[quarter], quotients[-1 - quarter]]
-        fastest = min(seconds) / min(times["plain"])
-        milliseconds = 1e3 * statistics.median(seconds)
-        rows[name] = {"ms": milliseconds, "ratio": ratio, "quartiles": spread, "of_fastest": fastest}
-        claim = CLAIMS.get((options.network, name))
-        verdict = "" if claim is None else f"  claimed at most {claim:g}: {'PASS' if ratio <= claim else 'FAIL'}"
-        print(
-            f"{name:<36} {milliseconds:8.1f} ms  ratio {ratio:.3f} ({spread[0]:.3f} to {spread[1]:.3f}), "
-            f"of the fastest {fastest:.3f}{verdict}"
+    agree(real, fake)
+    rows: list[Row] = []
+    absent: list[str] = []
+    for network in given.networks:
+        few = [name for name in given.only if network == "dcgan" or name in FEW]
+        more, missing = compared(
+            network, ["plain", *few], given.rounds if network == "dcgan" else -(-given.rounds // 5), real, fake
         )
-    if options.out:
-        record = {"network": options.network, "rounds": options.rounds, "torch": torch.__version__,
-                  "load_average": round(os.getloadavg()[0], 1), "variants": rows}  # fmt: skip
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+        rows, absent = rows + more, absent + missing
+    record(given.out, "What a constraint adds to a critic step", "the same step without constraint", rows, absent)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,16 @@
 """Does `tightrope estimate` say beforehand what a training then takes: predicted over measured, per configuration.
 
-    OMP_NUM_THREADS=1 python benchmarks/estimate.py [--out docs/results/estimate.json] [--probe 2]
+    OMP_NUM_THREADS=1 python benchmarks/estimate.py [--rounds 5] [--probe 2]
 
 Predicted: `runs.estimate.estimate` with a probe of seconds, for a budget of steps. Measured: `train` from a fresh start
-through as many steps, sampler included. Process CPU time, one thread. Probe and training take turns in rounds, because
-other work on the machine changes what a CPU second does; the ratio is the median of the rounds', with all of them
-beside it. Memory: what the estimate, from half-steps of a run of its own, says comes and goes within a step, against
-torch's record of allocations over a whole step of the training.
+through as many steps, sampler included. Probe and training take turns in rounds, because other work on the machine
+changes what a CPU second does. Memory: what the estimate, from half-steps of a run of its own, says comes and goes
+within a step, against torch's record of allocations over a whole step of the training.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import statistics
 import time
-from pathlib import Path
 
 import torch
 
@@ -26,8 +20,9 @@ from tightrope.runs.assemble import Assembled, assemble, open_data_of
 from tightrope.runs.estimate import estimate
 from tightrope.training import train
 from tightrope.training.cost import most_held
+from timing import Row, options, record, row
 
-ROUNDS = 5
+WITHIN = 0.2
 
 CONFIGURATIONS = [
     ("toy:ring", "r1", {"network": "mlp", "width": 32, "batch_size": 128}, 75),
@@ -67,46 +62,44 @@ def most_memory(assembled: Assembled) -> int:
     return most_held(lambda: next(loop), run.device)
 
 
+def title(data: str, method: str, wishes: dict[str, object]) -> str:
+    return f"{data}, {method}: " + ", ".join(str(v) if k == "network" else f"{k} {v}" for k, v in wishes.items())
+
+
+def summary(rows: list[Row], memory: list[float]) -> list[Row]:
+    """How many lie within 20 %, of times and of memory, of which at least 12 should."""
+    found = []
+    for name, ratios in (("time", [r.median for r in rows]), ("memory", memory)):
+        within = sum(abs(ratio - 1) <= WITHIN for ratio in ratios)
+        case = f"{name} within 20 % ({within} of {len(ratios)} configurations), over 12"
+        found.append(row(case, [within / 12], [0.0], [0.0], target=1.0, bound="at least"))
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path)
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--probe", type=float, default=0.7, help="seconds of each probe")
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
+    rows, memory, flops = [], [], []
     for data, method, wishes, steps in CONFIGURATIONS:
         config = runs.resolve(data, method=method, steps=steps, latent=16, **wishes)
         dataset = open_data_of(config, progress=False)
         assembled = assemble(config, dataset, progress=False)
-        rounds = []
-        for _ in range(ROUNDS):
-            found = estimate(config, dataset, seconds=options.probe)
-            rounds.append((found.cpu + found.loading, measured(assembled, steps)))
-        ratios = [predicted / taken for predicted, taken in rounds]
-        row = {
-            "data": data,
-            "method": method,
-            **wishes,
-            "steps": steps,
-            "flops_per_step": found.flops,
-            "predicted_ms": round(1000 * statistics.median(predicted for predicted, _ in rounds), 3),
-            "measured_ms": round(1000 * statistics.median(taken for _, taken in rounds), 3),
-            "ratio": round(statistics.median(ratios), 3),
-            "ratios": [round(ratio, 3) for ratio in sorted(ratios)],
-            "memory_ratio": round(found.memory / most_memory(assembled), 3),
-        }
-        rows.append(row)
-        said = " ".join(f"{key} {value}" for key, value in wishes.items())
-        print(
-            f"{data:9} {method:15} {said:60} predicted {row['predicted_ms']:9} ms, measured {row['measured_ms']:9} ms: "
-            f"{row['ratio']:.2f} {row['ratios']}, memory {row['memory_ratio']:.2f}",
-            flush=True,
-        )
-    within = sum(abs(row["ratio"] - 1) <= 0.2 for row in rows)
-    print(f"{within} of {len(rows)} within 20 %")
-    if options.out is not None:
-        machine = {"machine": platform.platform(), "torch": str(torch.__version__), "threads": 1}
-        options.out.write_text(json.dumps({**machine, "within_20_percent": within, "rows": rows}, indent=1) + "\n")
+        predicted, taken = [], []
+        for _ in range(given.rounds):
+            found = estimate(config, dataset, seconds=given.probe)
+            predicted.append(found.cpu + found.loading)
+            taken.append(measured(assembled, steps))
+        ratios = [a / b for a, b in zip(predicted, taken, strict=True)]
+        case = title(data, method, wishes)
+        rows.append(row(case, ratios, taken, predicted, target=WITHIN, bound="off one by at most"))
+        memory.append(found.memory / most_memory(assembled))
+        flops.append(found.flops)
+    said = "Memory, predicted over measured, in the same order: " + ", ".join(f"{ratio:.2f}" for ratio in memory) + "."
+    claim = "Predicted time of a training step over what it then takes"
+    details = {"memory": memory, "flops_per_step": flops}
+    record(given.out, claim, "the training", [*summary(rows, memory), *rows], said=said, details=details)
 
 
 if __name__ == "__main__":

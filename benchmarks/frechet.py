@@ -1,34 +1,22 @@
 """How much faster the symmetric form of the Frechet distance is than the general matrix square root.
 
-Both start from the same float64 covariances and run in the same process on one thread, in turns; what is compared is
-processor time, so that other work on the machine matters little. In few dimensions, well and badly conditioned and with
-singular covariances, the value is compared with 50 digits of arithmetic as well. Writes docs/results/frechet.json.
+Both start from the same float64 covariances. In few dimensions, well and badly conditioned and with singular
+covariances, the value is compared with 50 digits of arithmetic as well, where mpmath is installed.
 
-    python benchmarks/frechet.py --dimension 2048 --samples 10000 --repeats 3
+    OMP_NUM_THREADS=1 python benchmarks/frechet.py [--dimension 2048] [--samples 10000] [--rounds 3]
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = "1"
-
-import argparse
-import json
-import platform
-import statistics
-import time
+import importlib.util
 import warnings
-from pathlib import Path
 
 import numpy as np
-import scipy
 import scipy.linalg
 import torch
 
 from tightrope.metrics import FeatureStatistics, frechet_distance, frechet_from_statistics
-
-RESULT = Path(__file__).resolve().parents[1] / "docs" / "results" / "frechet.json"
+from timing import faster, interleaved, options, record
 
 
 def features(n: int, d: int, seed: int) -> torch.Tensor:
@@ -73,8 +61,10 @@ def by_many_digits(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 
 def small_cases() -> dict[str, float]:
-    """Relative difference from `by_many_digits` of features of 12 dimensions."""
-    found = {}
+    """Relative difference from `by_many_digits` of features of 12 dimensions; empty without mpmath."""
+    found: dict[str, float] = {}
+    if importlib.util.find_spec("mpmath") is None:
+        return found
     for name, n, decay in (
         ("well conditioned", 60, 0.0),
         ("condition 1e8", 60, -4.0),
@@ -88,43 +78,38 @@ def small_cases() -> dict[str, float]:
     return found
 
 
-def timed(function, *arguments):
-    start = time.process_time()
-    value = function(*arguments)
-    return time.process_time() - start, value
+def agree(real: FeatureStatistics, fake: FeatureStatistics) -> tuple[float, dict[str, float]]:
+    """Relative differences from the customary value and, in few dimensions, from 50 digits; raises beyond rounding."""
+    theirs = by_sqrtm(real, fake)
+    difference = abs(frechet_from_statistics(real, fake).value - theirs) / theirs
+    assert difference < 1e-6, f"the values differ by {difference:.1e}"
+    small = small_cases()
+    assert max(small.values(), default=0.0) < 1e-12, small
+    return difference, small
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__, rounds=3)
     parser.add_argument("--dimension", type=int, default=2048)
     parser.add_argument("--samples", type=int, default=10_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=RESULT)
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    real, fake = (FeatureStatistics.of(features(options.samples, options.dimension, seed)) for seed in (0, 1))
-    ours, theirs = [], []
-    for _ in range(options.repeats):
-        ours.append(timed(lambda: frechet_from_statistics(real, fake).value))
-        theirs.append(timed(by_sqrtm, real, fake))
-    seconds = {name: statistics.median(s for s, _ in runs) for name, runs in (("ours", ours), ("sqrtm", theirs))}
-    result = {
-        "dimension": options.dimension,
-        "samples": options.samples,
-        "repeats": options.repeats,
-        "cpu_seconds": seconds,
-        "ratio": seconds["sqrtm"] / seconds["ours"],
-        "values": {"ours": ours[0][1], "sqrtm": theirs[0][1]},
-        "relative_difference": abs(ours[0][1] - theirs[0][1]) / theirs[0][1],
-        "relative_difference_from_50_digits": small_cases(),
-        "versions": {"torch": torch.__version__, "scipy": scipy.__version__, "python": platform.python_version()},
-    }
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(
-        f"{options.dimension} dimensions: {seconds['ours']:.2f} s against {seconds['sqrtm']:.2f} s for sqrtm, "
-        f"{result['ratio']:.1f} times faster, values equal to {result['relative_difference']:.0e}"
+    sets = (features(given.samples, given.dimension, seed) for seed in (0, 1))
+    real, fake = (FeatureStatistics.of(x) for x in sets)
+    difference, small = agree(real, fake)
+    spent = interleaved(
+        {"ours": lambda: frechet_from_statistics(real, fake).value, "theirs": lambda: by_sqrtm(real, fake)},
+        rounds=given.rounds,
+        warm_up=0,
     )
-    print(f"relative difference from 50 digits: {result['relative_difference_from_50_digits']}")
+    rows = [faster(f"{given.dimension:,} features, from covariances", spent, "ours", "theirs")]
+    said = f"The values differ by {difference:.0e}. "
+    if small:
+        said += "From 50 digits of arithmetic, 12 features: "
+        said += ", ".join(f"{name} {value:.0e}" for name, value in small.items()) + "."
+    absent = [] if small else ["mpmath (50 digits)"]
+    claim = "The Frechet distance by its symmetric form"
+    record(given.out, claim, "`scipy.linalg.sqrtm` of the product", rows, absent, said=said, details=small)
 
 
 if __name__ == "__main__":

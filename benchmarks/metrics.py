@@ -1,31 +1,21 @@
 """Metrics on features against the functions of torch-fidelity, prdc and POT: the same value, and how long each takes.
 
     pip install --target /tmp/peers --no-deps torch-fidelity==0.4.0 prdc==0.2 POT==0.9.7.post1 tqdm requests
-    OMP_NUM_THREADS=1 PYTHONPATH=/tmp/peers python benchmarks/metrics.py [--n 3000] [--dimension 512] [--repeats 3]
+    OMP_NUM_THREADS=1 PYTHONPATH=/tmp/peers python benchmarks/metrics.py [--n 3000] [--dimension 512] [--rounds 5]
 
-Both run in one process on one thread, in turns, on the same float64 features; processor time is compared.
-torch-fidelity imports torchvision, which its functions of features never call, so an empty stand-in is enough.
-Packages that are not there are left out. Writes docs/results/metrics.json.
+The values must agree before anything is timed. torch-fidelity imports torchvision, which its functions of features
+never call, so an empty stand-in is enough. Packages that are not there are named.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = "1"
-
-import argparse
 import contextlib
 import importlib.machinery
 import importlib.metadata
 import io
-import json
-import statistics
 import sys
-import time
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +33,7 @@ from tightrope.metrics import (
     weighted_wasserstein1,
 )
 from tightrope.metrics.transport import _by_linear_programme, random_directions
+from timing import faster, interleaved, options, record
 
 Case = tuple[Callable[[], Any], Callable[[], Any], bool]
 """Ours, theirs, and whether the values must agree (not where each draws its own random blocks)."""
@@ -176,63 +167,46 @@ def transport_cases() -> dict[str, Case]:
     }
 
 
-def timed(function: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.process_time()
-    value = function()
-    return time.process_time() - start, value
-
-
-def measure(case: Case, repeats: int) -> dict[str, Any]:
-    ours, theirs, must_agree = case
-    runs: tuple[list[Any], list[Any]] = ([], [])
-    ours(), theirs()  # imports and first calls
-    for _ in range(repeats):
-        for function, times in zip((ours, theirs), runs, strict=True):
-            times.append(timed(function))
-    seconds = [statistics.median(t for t, _ in times) for times in runs]
-    values = [np.atleast_1d(times[0][1]).astype(float) for times in runs]
-    difference = float((np.abs(values[0] - values[1]) / np.abs(values[1])).max())
-    return {
-        "cpu_seconds": {"ours": seconds[0], "theirs": seconds[1]},
-        "times_faster": seconds[1] / seconds[0],
-        "values": {"ours": values[0].tolist(), "theirs": values[1].tolist()},
-        "relative_difference": difference,
-        "same_computation": must_agree,
-    }
+def agree(name: str, case: Case) -> str:
+    """How far the values are apart; raises where they must agree and do not."""
+    ours, theirs = (np.atleast_1d(one()).astype(float) for one in case[:2])
+    if not case[2]:
+        return "own random blocks"
+    difference = float((np.abs(ours - theirs) / np.abs(theirs)).max())
+    assert difference < 1e-10, f"{name}: {ours} and {theirs}"
+    return f"{difference:.0e}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__, rounds=5)
     parser.add_argument("--n", type=int, default=3000)
     parser.add_argument("--dimension", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=3)
-    default = Path(__file__).resolve().parents[1] / "docs" / "results" / "metrics.json"
-    parser.add_argument("--out", type=Path, default=default)
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    real, fake = (features(options.n, options.dimension, seed) for seed in (0, 1))
+    real, fake = (features(given.n, given.dimension, seed) for seed in (0, 1))
     groups = {
         "torch-fidelity": lambda: fidelity_cases(real, fake),
         "prdc": lambda: prdc_cases(real, fake),
         "POT": transport_cases,
     }
-    results, versions = {}, {}
+    rows, absent, apart, versions = [], [], {}, {}
     for package, make in groups.items():
         try:
             cases = make()
-        except ImportError as error:
-            print(f"{package} is left out: {error}")
+        except ImportError as missing:
+            absent.append(f"{package} ({missing})")
             continue
         versions[package] = importlib.metadata.version(package)
         for name, case in cases.items():
-            one = results[name] = measure(case, options.repeats)
-            agreement = f"equal to {one['relative_difference']:.0e}" if case[2] else "random blocks"
-            print(f"{name}: {one['cpu_seconds']['ours']:.3f} s, {one['times_faster']:.2f} times faster, {agreement}")
-    if not results:
-        return
-    versions |= {name: importlib.metadata.version(name) for name in ("torch", "scipy", "scikit-learn", "numpy")}
-    text = {"n": options.n, "dimension": options.dimension, "repeats": options.repeats, "versions": versions}
-    options.out.write_text(json.dumps({**text, "cases": results}, indent=1) + "\n")
+            apart[name] = agree(name, case)
+            spent = interleaved({"ours": case[0], "theirs": case[1]}, rounds=given.rounds)
+            rows.append(faster(name, spent, "ours", "theirs"))
+    versions |= {name: importlib.metadata.version(name) for name in ("scipy", "scikit-learn", "numpy")}
+    said = f"Features: {given.n:,} of {given.dimension} numbers, float64. Versions: "
+    said += ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+    table = [("value", "relative difference from theirs"), *apart.items()]
+    claim = "Metrics of features against the packages that people use"
+    record(given.out, claim, "torch-fidelity, prdc and POT", rows, absent, said=said, table=table)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from timing import figure
+
 HERE = Path(__file__).parents[1] / "docs"
 
 INTRODUCTION = """# Performance
@@ -28,8 +30,15 @@ def section(name: str, found: dict[str, Any]) -> str:
     for row in found["rows"]:
         target = "" if row["target"] is None else f"{row['bound']} {row['target']:g}"
         reached = {None: "", True: "yes", False: "**no**"}[row["reached"]]
-        spread = f"{row['low']:.2f} to {row['high']:.2f}"
-        lines.append(f"| {row['case']} | {row['median']:.2f} | {spread} | {target} | {reached} |")
+        spread = f"{figure(row['low'])} to {figure(row['high'])}"
+        lines.append(f"| {row['case']} | {figure(row['median'])} | {spread} | {target} | {reached} |")
+    if "said" in found:
+        lines += ["", found["said"]]
+    if "table" in found:
+        first, *others = [[str(cell) for cell in row] for row in found["table"]]
+        lines += ["", *(f"| {' | '.join(row)} |" for row in (first, ["---"] * len(first), *others))]
+    if "picture" in found:
+        lines += ["", f"![{found['claim']}](results/bench/{found['picture']})"]
     lines += ["", f"{machine['processor']}; torch {machine['torch']}, Python {machine['python']}; commit "]
     lines[-1] += f"`{machine['commit']}`; load of the machine {machine['load']}."
     if found["absent"]:

@@ -1,6 +1,6 @@
 """Many seeds at once against one after another, through the public calls, in the same process.
 
-    OMP_NUM_THREADS=1 python benchmarks/seeds.py [--out docs/results/seeds.json] [--rounds 7] [--cases "mlp 32"]
+    OMP_NUM_THREADS=1 python benchmarks/seeds.py [--rounds 7] [--cases "mlp 32 gp"] [--jax PYTHON]
 
 `loop` is `training.start` and `training.train` for one seed, whose cost per seed does not depend on their number;
 `seeds` is `training.seeds.train(..., how="stack")` for all of them, start-up and unstacking included. One step is a
@@ -17,7 +17,6 @@ weights and compilation) stands beside it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -35,6 +34,7 @@ from tightrope.data import Sampler, open_data
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS
 from tightrope.training import seeds, start, train
+from timing import Row, options, record, row
 
 CASES: dict[str, dict[str, Any]] = {
     f"mlp {width} {name}": {
@@ -57,6 +57,16 @@ CASES |= {
     "digits dcgan 16 gp, stacked": CASES["digits dcgan 16 gp"] | {"how": "stack", "steps": 10},
     "digits dcgan 16 gp, auto": CASES["digits dcgan 16 gp"] | {"how": "auto", "steps": 60},
 }
+
+TARGETS = {
+    "mlp 32 gp": 6.0,
+    "mlp 32 r1": 6.0,
+    "mlp 128 gp": 2.0,
+    "mlp 128 r1": 2.0,
+    "digits dcgan 16 gp, auto": 1.5,
+}
+CLAIM = "Many seeds at once: time per seed and step"
+JAX = "mlp 32 gp, 128 seeds, over JAX's step"
 
 
 def parts(case: dict[str, Any]) -> tuple[Any, Callable[[int], tuple[nn.Module, nn.Module]]]:
@@ -93,7 +103,9 @@ def agreement(case: dict[str, Any]) -> float:
     return worst
 
 
-def measure(case: dict[str, Any], rounds: int) -> dict[str, Any]:
+def measure(name: str, rounds: int) -> tuple[Row, str]:
+    """The row of a case, and what it took and why."""
+    case = CASES[name]
     data, networks = parts(case)
     count, steps = case["seeds"], case["steps"]
     repeats = 1 if case["how"] == "stack" else count
@@ -113,19 +125,12 @@ def measure(case: dict[str, Any], rounds: int) -> dict[str, Any]:
             spent[name]["seeds"].append((ended - between) / (count * steps))
     used = "process_time" if found[0].how == "stack" else "perf_counter"  # which children's processor time escapes
     times = spent[used]
-    ratios = sorted(a / b for a, b in zip(times["loop"], times["seeds"], strict=True))
-    return {
-        "ratio": round(statistics.median(ratios), 3),
-        "lowest": round(ratios[0], 3),
-        "highest": round(ratios[-1], 3),
-        "microseconds_per_seed_and_step": {k: round(1e6 * statistics.median(v), 1) for k, v in times.items()},
-        "clock": used,
-        "seeds": count,
-        "how": f"{found[0].how}: {found[0].why}",
-    }
+    ratios = [a / b for a, b in zip(times["loop"], times["seeds"], strict=True)]
+    found_row = row(f"{name}, {count} seeds", ratios, *times.values(), target=TARGETS.get(name), bound="at least")
+    return found_row, f"{found[0].how}: {found[0].why}; {used}"
 
 
-def against_jax(case: dict[str, Any], python: Path, rounds: int) -> dict[str, Any] | str:
+def against_jax(case: dict[str, Any], python: Path, rounds: int) -> tuple[Row, list[float]] | None:
     """Our step over JAX's in turns, and both starts in seconds of processor time."""
     data, networks = parts(case)
     count, more = case["seeds"], 40
@@ -140,46 +145,40 @@ def against_jax(case: dict[str, Any], python: Path, rounds: int) -> dict[str, An
             spent.append(time.process_time() - began)
         told = subprocess.run([str(part) for part in script], capture_output=True, text=True, check=True).stdout
         if not told.startswith("{"):
-            return "absent"
+            return None
         answer = json.loads(told)
-        ours.append(1e6 * (spent[1] - spent[0]) / (more * count))
-        theirs.append(statistics.median(answer["step"]))
+        ours.append((spent[1] - spent[0]) / (more * count))
+        theirs.append(statistics.median(answer["step"]) / 1e6)
         starts.append((spent[0] - 10 * (spent[1] - spent[0]) / more, answer["start"]))
-    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
-    return {
-        "ratio": round(statistics.median(ratios), 3), "lowest": round(ratios[0], 3), "highest": round(ratios[-1], 3),
-        "microseconds_per_seed_and_step": {
-            "ours": round(statistics.median(ours), 1), "jax": round(statistics.median(theirs), 1)
-        },
-        "start_seconds": {
-            name: round(statistics.median(row), 2) for name, row in zip(("ours", "jax"), zip(*starts, strict=True),
-                                                                       strict=True)
-        },
-    }  # fmt: skip
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    medians = [statistics.median(side) for side in zip(*starts, strict=True)]
+    return row(JAX, ratios, theirs, ours, target=1.2), medians
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = options(__doc__, rounds=7)
     parser.add_argument("--jax", type=Path, help="Python of an environment with JAX")
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, Any] = {"torch": torch.__version__, "cores": len(os.sched_getaffinity(0)), "jax": "absent"}
-    for name in options.cases:
+    rows: list[Row] = []
+    table: list[list[object]] = [["case", "how", "largest difference from the seeds alone, after 5 steps"]]
+    beside = None
+    for name in given.cases:
         differs = agreement(CASES[name])
-        row = found[name] = measure(CASES[name], options.rounds) | {"largest_difference_after_5_steps": differs}
-        print(
-            f"{name:28} {row['ratio']:.2f} times faster per seed ({row['lowest']:.2f} to {row['highest']:.2f}), "
-            f"{row['how']}, {row['clock']}, {row['microseconds_per_seed_and_step']}",
-            flush=True,
-        )
-        if options.jax and "128 seeds" in name:
-            found["jax"] = against_jax(CASES[name], options.jax, options.rounds)
-            print(f"{'':28} JAX: {found['jax']}", flush=True)
-        if options.out:
-            options.out.write_text(json.dumps(found, indent=1) + "\n")
+        found, how = measure(name, given.rounds)
+        rows.append(found)
+        table.append([name, how, f"{differs:.1e}"])
+        if given.jax and "128 seeds" in name:
+            beside = against_jax(CASES[name], given.jax, given.rounds)
+            rows += [beside[0]] if beside else []
+    said = f"Cores: {len(os.sched_getaffinity(0))}."
+    if beside:
+        said += " Seconds until the first step, ours and JAX's: {:.2f} and {:.2f}.".format(*beside[1])
+    absent = [] if beside else ["JAX"]
+    record(
+        given.out, CLAIM, "the loop over single runs; JAX's jit, vmap and scan", rows, absent, said=said, table=table
+    )
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
 """Time of a network's whole operator spectrum, against the plain way: full complex FFT and a batched SVD in NumPy.
 
-    OMP_NUM_THREADS=1 python benchmarks/spectra.py [--width 128] [--rounds 3] [--out FILE]
+    OMP_NUM_THREADS=1 python benchmarks/spectra.py [--width 128] [--rounds 3]
 
 All convolutions of the SN ResNet critic at 32 pixels, shortcuts included, with circular padding so that a Fourier
 transform is exact (with the zero padding of the network itself no public implementation gives the spectrum of layers of
 this size). The NumPy way is that of conv-sv, the authors' code of 1805.10408; the torch way is the one that lip4conv
-takes. All results are compared. One thread, process CPU time, interleaved, medians.
+takes. All results are compared before anything is timed.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,6 +20,7 @@ from tightrope import spectra
 from tightrope.layers.find import find_layers
 from tightrope.layers.linear_map import input_shapes
 from tightrope.networks import NETWORKS
+from timing import dearer, interleaved, options, record
 
 
 def reference(weight: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -39,50 +36,44 @@ def full_torch(weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, rounds=3)
     parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    network = NETWORKS["sn_resnet"].critic((3, 32, 32), width=options.width, rng=torch.Generator().manual_seed(0))
+    network = NETWORKS["sn_resnet"].critic((3, 32, 32), width=given.width, rng=torch.Generator().manual_seed(0))
     shapes = input_shapes(network, lambda: network(torch.zeros(1, 3, 32, 32)))
     layers = {n: m for n, m in find_layers(network).items() if isinstance(m, nn.Conv2d)}
     for layer in layers.values():
         if layer.kernel_size != (1, 1):
             layer.padding_mode = "circular"
             layer._reversed_padding_repeated_twice = [1, 1, 1, 1]
-    seconds: dict[str, list[float]] = {"tightrope": [], "torch, all frequencies": [], "numpy, all frequencies": []}
+    found: dict[str, list[torch.Tensor]] = {}
+
+    def taken(name: str, one: Callable[[nn.Conv2d, tuple[int, ...]], torch.Tensor]) -> Callable[[], object]:
+        def all_layers() -> None:
+            found[name] = [one(layer, shapes[n][0]) for n, layer in layers.items()]
+
+        return all_layers
+
+    variants = {
+        "ours": taken("ours", lambda m, s: spectra.singular_values(m, s).values),
+        "torch": taken("torch", lambda m, s: full_torch(m.weight.detach(), s[1:])),
+        "numpy": taken("numpy", lambda m, s: torch.from_numpy(reference(m.weight.detach().numpy(), s[1:]).copy())),
+    }
+    for take in variants.values():
+        take()
     worst = 0.0
-    for _ in range(options.rounds):
-        results = {}
-        for name, run in {
-            "tightrope": lambda m, s: spectra.singular_values(m, s).values,
-            "torch, all frequencies": lambda m, s: full_torch(m.weight.detach(), s[1:]),
-            "numpy, all frequencies": lambda m, s: torch.from_numpy(reference(m.weight.detach().numpy(), s[1:]).copy()),
-        }.items():
-            started = time.process_time()
-            results[name] = [run(layer, shapes[n][0]) for n, layer in layers.items()]
-            seconds[name].append(time.process_time() - started)
-        for ours, theirs in zip(results["tightrope"], results["numpy, all frequencies"], strict=True):
-            worst = max(worst, float((ours.double() - theirs.double()).abs().max() / theirs.max()))
-    rows = {name: statistics.median(values) for name, values in seconds.items()}
-    for name, value in rows.items():
-        print(f"{name:<26} {value:6.2f} s  ratio {value / rows['numpy, all frequencies']:.2f}")
-    print(f"{len(layers)} convolutions of width {options.width}; largest relative difference {worst:.1e}")
-    best = min(value for name, value in rows.items() if name != "tightrope")
-    share = rows["tightrope"] / best
-    print(f"{'PASS' if share <= 0.5 else 'FAIL'} at most half the time of the best other: {share:.2f}")
-    if options.out:
-        record = {
-            "width": options.width,
-            "torch": torch.__version__,
-            "load": "taken on a machine shared with other jobs",
-            "seconds": rows,
-            "largest_relative_difference": worst,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    for ours, other in zip(found["ours"] * 2, found["torch"] + found["numpy"], strict=True):
+        worst = max(worst, float((ours.double() - other.double()).abs().max() / other.max()))
+    assert worst < 1e-4, f"the values differ by {worst:.1e}"
+    spent = interleaved(variants, rounds=given.rounds, warm_up=0)
+    rows = [
+        dearer("over torch, all frequencies, as lip4conv", spent, "ours", "torch", 0.5),
+        dearer("over NumPy, all frequencies, as conv-sv", spent, "ours", "numpy", 0.5),
+    ]
+    claim = f"All singular values of the {len(layers)} convolutions of the SN ResNet-32 critic, width {given.width}"
+    said = f"The values agree to {worst:.0e} in single precision."
+    record(given.out, claim, "an SVD at every frequency", rows, said=said, details={"difference": worst})
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
     OMP_NUM_THREADS=1 python benchmarks/spectral_norm_inside.py [--rounds N] [--of "spectral norm, kernel"]
 
 The step is that of `benchmarks/constraints.py`, in turns with the plain one, so that caches are as cold as they are in
-training. Wall-clock medians in microseconds. The backward is told for this library's own node only; beside them, how
-many of torch's operations one layer starts. One thread, nothing else running.
+training. Shares of the plain step. The backward is told for this library's own node only; beside them, how many of
+torch's operations one layer starts.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections import defaultdict
@@ -26,6 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from constraints import SHAPE, VARIANTS, stepper
 from tightrope import constraints
 from tightrope.constraints._normalise import AdvanceAndNormalise
+from timing import dearer, interleaved, options, record, row
 
 Times = defaultdict[tuple[int, ...], list[float]]
 
@@ -38,16 +38,16 @@ def watched() -> Iterator[tuple[Times, Times]]:
     call, gradient = parametrize.ParametrizationList.__call__, AdvanceAndNormalise.backward
 
     def timed_call(self: Any, *inputs: Any) -> Tensor:
-        started = time.perf_counter_ns()
+        started = time.process_time()
         weight: Tensor = call(self, *inputs)
-        forward[tuple(weight.shape)].append((time.perf_counter_ns() - started) / 1e3)
+        forward[tuple(weight.shape)].append(time.process_time() - started)
         return weight
 
     def timed_gradient(ctx: Any, g: Tensor | None, g_d: Tensor | None) -> tuple[Tensor | None, ...]:
-        started = time.perf_counter_ns()
+        started = time.process_time()
         gradients: tuple[Tensor | None, ...] = gradient(ctx, g, g_d)
         assert gradients[0] is not None
-        backward[tuple(gradients[0].shape)].append((time.perf_counter_ns() - started) / 1e3)
+        backward[tuple(gradients[0].shape)].append(time.process_time() - started)
         return gradients
 
     whole = patch.object(parametrize.ParametrizationList, "__call__", timed_call)
@@ -67,25 +67,26 @@ def operations() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser = options(__doc__, rounds=60)
     parser.add_argument("--of", choices=list(VARIANTS), default="spectral norm, kernel")
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
     count = operations()
     rng = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(64, *SHAPE, generator=rng) for _ in range(2))
-    plain, constrained = (stepper("dcgan", variant, real, fake) for variant in ({}, VARIANTS[options.of]))
+    plain, constrained = (stepper("dcgan", name, real, fake) for name in ("plain", given.of))
     with watched() as tables:
-        for _ in range(options.rounds):
-            plain()
-            constrained()
+        spent = interleaved({"plain": plain, "constrained": constrained}, rounds=given.rounds, warm_up=0)
+    rows = [dearer("the whole step", spent, "constrained", "plain")]
+    step = statistics.median(spent["plain"])
     for name, times in zip(("forward", "backward"), tables, strict=True):
-        medians = {shape: statistics.median(values) for shape, values in times.items()}
-        for shape, median in medians.items():
-            print(f"{name:<9} {shape!s:<20} {median:7.0f} us")
-        print(f"{name:<9} {'together':<20} {sum(medians.values()):7.0f} us")
-    print(f"operations of torch per layer, this library's kernel form: {count}")
+        for shape, taken in times.items():
+            rows.append(row(f"{name}, weight {shape}, share", [t / step for t in taken], [step], taken))
+        together = [sum(one) for one in zip(*times.values(), strict=False)]
+        rows.append(row(f"{name}, all layers, share", [t / step for t in together], [step], together))
+    claim = f"Where a constraint spends its time inside the critic step: {given.of}"
+    said = f"Operations of torch that one layer's use and backward start, nested ones counted: {count}."
+    record(given.out, claim, "the plain step of the DCGAN-32 critic", rows, said=said)
 
 
 if __name__ == "__main__":

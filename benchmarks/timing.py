@@ -31,7 +31,7 @@ class Row:
         median: Of the rounds' ratios.
         low: Smallest.
         high: Largest.
-        bound: ``"at least"`` or ``"at most"``.
+        bound: ``"at least"``, ``"at most"``, or ``"off one by at most"``.
         target: What the ratio should reach; None if there is no target.
         baseline_ms: Median CPU milliseconds of the baseline.
         ours_ms: Median CPU milliseconds of what is compared.
@@ -51,11 +51,18 @@ class Row:
         """Whether the median keeps the target."""
         if self.target is None:
             return None
+        if self.bound == "off one by at most":
+            return abs(self.median - 1) <= self.target
         return self.median >= self.target if self.bound == "at least" else self.median <= self.target
 
     def __str__(self) -> str:
         target = "" if self.target is None else f"   {self.bound} {self.target:g}: {'yes' if self.reached else 'NO'}"
-        return f"{self.case:<44} {self.median:.2f} ({self.low:.2f} to {self.high:.2f}){target}"
+        return f"{self.case:<44} {figure(self.median)} ({figure(self.low)} to {figure(self.high)}){target}"
+
+
+def figure(value: float) -> str:
+    """A ratio in print: two decimals, or two digits where there are more zeros than that."""
+    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
 
 
 def interleaved(
@@ -76,31 +83,30 @@ def interleaved(
 
 def faster(case: str, spent: dict[str, list[float]], ours: str, baseline: str, target: float | None = None) -> Row:
     """How many times as fast as the baseline."""
-    return _row(case, spent, ours, baseline, "at least", target, [b / a for a, b in _pairs(spent, ours, baseline)])
+    times = spent[baseline], spent[ours]
+    return row(case, [b / a for b, a in zip(*times, strict=True)], *times, target=target, bound="at least")
 
 
 def dearer(case: str, spent: dict[str, list[float]], ours: str, baseline: str, target: float | None = None) -> Row:
     """How many times the baseline's cost."""
-    return _row(case, spent, ours, baseline, "at most", target, [a / b for a, b in _pairs(spent, ours, baseline)])
+    times = spent[baseline], spent[ours]
+    return row(case, [a / b for b, a in zip(*times, strict=True)], *times, target=target)
 
 
-def _pairs(spent: dict[str, list[float]], ours: str, baseline: str) -> list[tuple[float, float]]:
-    return list(zip(spent[ours], spent[baseline], strict=True))
-
-
-def _row(
+def row(
     case: str,
-    spent: dict[str, list[float]],
-    ours: str,
-    baseline: str,
-    bound: str,
-    target: float | None,
-    ratios: list[float],
+    ratios: Sequence[float],
+    baseline: Sequence[float],
+    ours: Sequence[float],
+    *,
+    target: float | None = None,
+    bound: str = "at most",
 ) -> Row:
-    ms = [1e3 * statistics.median(spent[name]) for name in (baseline, ours)]
-    row = Row(case, statistics.median(ratios), min(ratios), max(ratios), bound, target, *ms)
-    print(row, flush=True)
-    return row
+    """Of the rounds' ratios, and both sides' seconds."""
+    ms = [1e3 * statistics.median(seconds) for seconds in (baseline, ours)]
+    found = Row(case, statistics.median(ratios), min(ratios), max(ratios), bound, target, *ms)
+    print(found, flush=True)
+    return found
 
 
 def options(document: str | None, rounds: int) -> argparse.ArgumentParser:
@@ -111,8 +117,31 @@ def options(document: str | None, rounds: int) -> argparse.ArgumentParser:
     return parser
 
 
-def record(folder: Path, claim: str, baseline: str, rows: Sequence[Row], absent: Sequence[str] = ()) -> None:
-    """Write the record of the script that runs, under its name."""
+def record(
+    folder: Path,
+    claim: str,
+    baseline: str,
+    rows: Sequence[Row],
+    absent: Sequence[str] = (),
+    *,
+    said: str = "",
+    table: Sequence[Sequence[object]] = (),
+    picture: str = "",
+    details: object = None,
+) -> None:
+    """Write the record of the script that runs, under its name.
+
+    Args:
+        folder: Of the records.
+        claim: Heading on the page.
+        baseline: What is compared with.
+        rows: Ratios.
+        absent: What is not there to compare with.
+        said: A paragraph below the ratios.
+        table: Below that, its first row the heading.
+        picture: File in ``folder``, shown on the page.
+        details: What else was found, for the file alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(sys.argv[0]).stem
     content = {
@@ -122,6 +151,8 @@ def record(folder: Path, claim: str, baseline: str, rows: Sequence[Row], absent:
         "absent": list(absent),
         "machine": machine(),
     }
+    more = {"said": said, "table": table, "picture": picture, "details": details}
+    content |= {key: value for key, value in more.items() if value}
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

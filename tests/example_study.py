@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,6 +71,8 @@ GRID = {
 
 def run_one(cell: Cell, seed: int, scale: Scale) -> Mapping[str, Any]:
     """Descend from a random place, with noise."""
+    if folder := os.environ.get("EXAMPLE_STUDY_PROCESSES"):
+        (Path(folder) / str(os.getpid())).touch()
     time.sleep(float(os.environ.get("EXAMPLE_STUDY_SECONDS", "0")))
     rng = torch.Generator().manual_seed(seed)
     x = 3 + torch.randn(2, generator=rng, dtype=torch.float64)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tightrope.training.average import averaged_copy, decay_for, update_average_
 
@@ -93,3 +95,41 @@ def test_decay():
     assert decay_for(50, 0, half_life_images=10_000) == 0.0
     assert decay_for(50, 10**6, half_life_images=0) == 0.0
     assert decay_for(50, 10**6, half_life_images=0, ramp_up=None) == 0.0
+
+
+class Narrowing(nn.Module):
+    """As wrappers of bf16-true training do: inputs become half in the wrapper's own forward, outputs float32."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype, *, named: bool = False) -> None:
+        super().__init__()
+        self.network, self.dtype, self.named = network, dtype, named
+
+    def forward(self, z: Tensor) -> Tensor:
+        z = z.to(self.dtype)
+        return (self.network(input=z) if self.named else self.network(z)).float()
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_average_of_a_network_that_is_narrowed_inside(dtype: torch.dtype, named: bool) -> None:
+    inner: nn.Module = nn.Linear(3, 2) if named else nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    generator = Narrowing(inner.to(dtype), dtype, named=named).eval()
+    average, z = averaged_copy(generator), torch.randn(5, 3)
+    update_average_(average, generator, 0.5)
+    found = average(z)
+    assert found.dtype == torch.float32 and all(p.dtype == torch.float32 for p in average.parameters())
+    torch.testing.assert_close(found, generator(z), atol=0.05, rtol=0.05)
+    whole = copy.deepcopy(inner).float().eval()
+    torch.testing.assert_close(found, whole(z.to(dtype).float()))
+
+
+def test_buffers_that_are_no_statistics_are_copied() -> None:
+    """The mean of two counters or tables is none, whatever their dtype."""
+    generator = nn.Linear(3, 2)
+    generator.register_buffer("count", torch.zeros(()))
+    generator.register_buffer("table", torch.zeros(4, dtype=torch.float64))
+    average = averaged_copy(generator)
+    generator.count += 10
+    generator.table += 7
+    update_average_(average, generator, 0.9)
+    assert float(average.count) == 10 and bool((average.table == 7).all())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tightrope._plumbing.words import nearest
+from tightrope._plumbing.words import OF_COMMANDS, nearest
 from tightrope.cli import main
 from tightrope.cli.evaluate_command import EvaluateOptions
 from tightrope.cli.export_command import ExportOptions
@@ -18,6 +18,12 @@ from tightrope.cli.sample_command import SampleOptions
 from tightrope.cli.train_command import TrainOptions
 from tightrope.networks import NETWORKS
 from tightrope.runs.options import joint_options, method_options
+
+
+def test_options_of_other_commands_are_options_there():
+    for command, names in OF_COMMANDS.items():
+        fields = {field.name.replace("_", "-") for field in dataclasses.fields(OPTIONS[command][0])}
+        assert set(names.split()) <= fields
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,12 @@ from tightrope.runs.options import joint_options, method_options
         (["sample", "run", "--trunc", "0.7"], "did you mean --truncation?"),
         (["sample", "run", "--class", "3"], "did you mean --label?"),
         (["sample", "--run", "x"], "Expected RUN without --run before it"),
+        (["train", "digits", "--truncation", "0.7"], "No option --truncation (tightrope sample has it)"),
+        (["train", "digits", "--psi", "0.7"], "No option --psi (tightrope sample has it)"),
+        (["sample", "run", "--more-steps", "5"], "no option '--more-steps' (tightrope resume has it)"),
+        (["sample", "run", "--truncation", "0"], "Expected --truncation as a finite number above 0, got 0.0"),
+        (["sample", "run", "--walk", "20000"], "a whole number of at least 2 and at most 10000, got 20000"),
+        (["trian", "digits"], "got 'trian' (did you mean train?)"),
         (["probe", "run"], "Expected --fix, got none; see tightrope probe --help."),
     ],
 )

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, Sampler
-from tightrope.data.dataset import fingerprint
+from tightrope.data.dataset import Batch, Mixture, fingerprint
 from tightrope.data.splits import check_size, held_out, limited, shuffled
 
 
@@ -176,7 +177,7 @@ def test_the_sampler_leaves_the_global_generator_alone():
 def test_bad_sampler_arguments(options, words):
     with pytest.raises(ValueError, match=words):
         Sampler(images(), options[0], seed=options[1])
-    empty = dataclasses.replace(images(), values=torch.empty(0, 1, 2, 2, dtype=torch.uint8))
+    empty = dataclasses.replace(images(), values=torch.empty(0, 1, 2, 2, dtype=torch.uint8), labels=None)
     with pytest.raises(ValueError, match="empty"):
         Sampler(empty, 4, seed=0)
 
@@ -220,3 +221,43 @@ def test_check_size():
 
 HELD_OUT_OF_50 = [2, 32, 33, 42, 43]
 SHUFFLED_8 = [2, 4, 6, 5, 1, 7, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: Batch(1, None), "samples x as a tensor"),
+        (lambda: Batch(np.zeros((2, 3)), None), "samples x as a tensor"),
+        (lambda: Batch(torch.zeros(2, 3), [0, 1]), r"labels as int64 \[2\]"),
+        (lambda: Batch(torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64)), r"labels as int64 \[2\]"),
+        (lambda: Batch(torch.zeros(2, 3), torch.zeros(2)), r"labels as int64 \[2\]"),
+        (lambda: Mixture("a", 0.1), "means of the modes"),
+        (lambda: Mixture(torch.zeros(3), 0.1), "means of the modes"),
+        (lambda: Mixture(torch.zeros(3, 2, dtype=torch.int64), 0.1), "means of the modes"),
+        (lambda: Mixture(torch.zeros(3, 2), None), "std"),
+        (lambda: Mixture(torch.zeros(3, 2), float("nan")), "std"),
+        (lambda: Mixture(torch.zeros(3, 2), -0.1), "std"),
+        (lambda: dataclasses.replace(images(), kind="pictures"), "images, signals or vectors"),
+        (lambda: dataclasses.replace(images(), values=images().values.float()), "uint8"),
+        (lambda: dataclasses.replace(images(), values=images().values.numpy()), "tensor"),
+        (lambda: dataclasses.replace(images(), labels=torch.zeros(3, dtype=torch.int64)), "one per sample"),
+        (
+            lambda: dataclasses.replace(images(), kind="vectors", values=torch.zeros(10, 2), scale=2.0),
+            "scale as a tensor",
+        ),
+    ],
+)
+def test_records_of_wrong_parts_are_refused(make, match):
+    with pytest.raises(UserError, match=match):
+        make()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
+def test_numbers_of_numpy_draw_what_those_of_python_do(kind):
+    """Their products run over at the end of their range."""
+    data = images(300, shape=(1, 1, 1))
+    plain, other = Sampler(data, 200, seed=3), Sampler(data, kind(200), seed=kind(3))
+    for k in (0, 2, 100):
+        np.testing.assert_array_equal(other.indices(kind(k)), plain.indices(k))
+    for _ in range(3):
+        np.testing.assert_array_equal(other.next().x, plain.next().x)

@@ -212,6 +212,7 @@ def test_broken_files_are_named_and_counted(tmp_path, form):
     assert "skip_broken" in str(error.value)
     data = opened(tmp_path, files, form, skip_broken=True)
     assert data.broken == (names[3], names[7])
+    assert f"2 of 18 images cannot be read and are left out: {names[3]}, {names[7]}." in data.notes
     assert len(data) == 16
     kept = [row for row in names_of(pixels, train) if f"{row:03d}.png" not in data.broken]
     assert names_of(pixels, data) == kept

@@ -79,6 +79,8 @@ def test_endings_that_are_not_read_are_counted(tmp_path):
     files = images() | {f"{i}.HEIC": b"x" for i in range(5)} | {"a.cr2": b"x", "readme.md": b"x", "Thumbs.db": b"x"}
     for place in (write_files(tmp_path / "d", files), write_zip(tmp_path / "d.zip", files)):
         assert "6 other files are not used (5 .HEIC, 1 .cr2)" in open_data(place, progress=False).notes[0]
+        assert "convert photographs in HEIC to JPEG" in open_data(place, progress=False).notes[0]
+    refused(write_files(tmp_path / "all", {f"{i}.HEIC": b"x" for i in range(5)}), "convert photographs in HEIC")
 
 
 # --- files that are no files

@@ -187,6 +187,80 @@ def test_keyword(name, word, rest):
     assert keyword(name) == (word, rest)
 
 
+def tree(*folders, n=3):
+    return [f"{folder}/{i}.png" for folder in folders for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("folders", "train", "test", "unused"),
+    [
+        (("imagesTr", "imagesTs", "labelsTr"), {"imagesTr"}, {"imagesTs"}, "labelsTr"),
+        (("T1/imagesTr", "T1/imagesTs", "T1/labelsTr", "T1/labelsTs"), {"T1/imagesTr"}, {"T1/imagesTs"}, "labelsTs"),
+        (("imagesTr", "labelsTr"), {"imagesTr"}, set(), "labelsTr"),
+        (("tr", "va", "te"), {"tr"}, {"te"}, ""),
+        (("traindir", "testdir"), {"traindir"}, {"testdir"}, ""),
+        (
+            ("segtrain/a", "segtrain/b", "segval/a", "segval/b"),
+            {"segtrain/a", "segtrain/b"},
+            {"segval/a", "segval/b"},
+            "",
+        ),
+        (("train", "predict"), {"train"}, set(), "predict"),
+        (("my_train", "my_inference"), {"my_train"}, set(), "my_inference"),
+        (("train", "unlabeled", "extra"), {"train"}, set(), "unlabeled"),
+        (("labeled", "unlabeled"), {"labeled"}, set(), "unlabeled"),
+        (("train/a", "train/b", "whatever"), {"train/a", "train/b"}, set(), "whatever"),
+        (("train/a", "train/b", "later/a", "later/b"), {"train/a", "train/b"}, set(), "later"),
+        (("train/images", "train/masks", "test/images"), {"train/images"}, {"test/images"}, "masks"),
+        (("images/train", "images/val", "labels/train"), {"images/train"}, {"images/val"}, "labels"),
+        (("JPEGImages", "SegmentationClass"), {"JPEGImages"}, set(), "SegmentationClass"),
+        (("train", "minival"), {"train"}, {"minival"}, ""),
+    ],
+)
+def test_splits_never_become_classes(folders, train, test, unused):
+    first, second = split_of(tree(*folders))
+    classes = {folder.rpartition("/")[2] for folder in train} if len(train) > 1 else set()
+    assert set(first.classes) == classes
+    assert {name.rpartition("/")[0] for name in first.names} == train
+    assert first.whole == (not test)
+    assert {name.rpartition("/")[0] for name in second.names} == (test or train)
+    assert unused in " ".join(first.notes)
+    assert "not used" in " ".join(first.notes) or not unused
+
+
+@pytest.mark.parametrize(
+    "folders", [("train", "train_extra"), ("test", "val"), ("predict", "inference"), ("fold_0", "fold_1")]
+)
+def test_splits_of_one_kind_and_pieces_are_one_set(folders):
+    found = layout(tree(*folders), "train")
+    assert (found.classes, found.labels, len(found.names)) == ((), None, 6)
+    assert folders[0] in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("bus", "train", "query"),
+        ("train/front", "train/back", "bus/front", "bus/back", "car/front", "car/back"),
+        ("fr", "tr", "en"),
+        ("te", "hi"),
+        ("images", "sounds"),
+        ("labels", "cups", "images"),
+        ("sample", "control"),
+        ("labeled", "blank"),
+    ],
+)
+def test_classes_that_sound_like_splits_stay_classes(folders):
+    assert layout(tree(*folders), "train").classes == tuple(sorted({folder.partition("/")[0] for folder in folders}))
+
+
+def test_files_that_are_for_neither_split():
+    found = layout([f"{side}_{i}.png" for side in ("train", "predict") for i in range(3)], "train")
+    assert found.names == ("train_0.png", "train_1.png", "train_2.png")
+    assert found.notes[0] == "Training split: file names with train; no test split."
+    assert "3 images that are in neither split are not used" in found.notes[1]
+
+
 @pytest.mark.parametrize("form", ["folder", "zip"])
 @pytest.mark.parametrize(("train", "test"), [("train", "eval"), ("my_train", "my_test"), ("trainA", "testA")])
 def test_test_images_are_not_trained_on(tmp_path, form, train, test):

@@ -72,7 +72,8 @@ def test_right_names_are_causes_that_the_monitor_knows():
         pytest.skip("the table of causes is not here yet")
     named = {cause for fault in part("faults").FAULTS.values() for cause in fault.causes}
     assert named | set(part("faults").NAMELESS) <= set(causes.CAUSES)
-    assert {c for bug in part("public_bugs").BUGS.values() for c in bug.causes} <= set(causes.CAUSES)
+    for name in ("public_bugs", "public_bugs_second", "public_bugs_third"):
+        assert {c for bug in part(name).BUGS.values() for c in bug.causes} <= set(causes.CAUSES)
 
 
 def test_the_frozen_set_is_the_one_that_was_frozen():

@@ -7,6 +7,7 @@ import importlib
 import re
 import shlex
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from public import modules as public_modules  # noqa: E402
 
 WRITTEN = sorted(p for p in DOCS.rglob("*.md") if not {"_build", "api", "causes"} & set(p.relative_to(DOCS).parts))
 RUNNABLE = [page for page in WRITTEN if page.parent.name in ("tutorials", "howto")]
-SLOW = ("train_on_a_folder", "failing_run", "compare_runs")
+NEEDS = {"hand_on_a_generator": ("onnxscript", "onnxruntime")}
+SLOW = ("hand_on_a_generator", "train_on_a_folder", "failing_run", "compare_runs")
 DATED = [DOCS / "log.md", DOCS / "changelog.md", *(DOCS / "decisions").glob("*.md")]  # say what was, not what is
 PRESENT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for page in WRITTEN if page not in DATED)]
 WIDTH, STEPS = 120, 4
@@ -74,6 +76,8 @@ def names(pages: list[Path]) -> list[str]:
 def test_every_block_of_a_page_runs_in_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for package in NEEDS.get(page.stem, ()):
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):
@@ -210,3 +214,10 @@ def test_claims_that_a_page_names_are_in_the_ledger() -> None:
     }
     assert len(named) > 10
     assert not {(name, claim) for name, claim in named if claim not in claims}
+
+
+def test_every_dependency_of_the_core_has_its_reason() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    rows = re.findall(r"^\| ([\w, -]+) \| \S.* \|$", (DOCS / "stability.md").read_text(), re.MULTILINE)
+    reasons = {name for row in rows for name in row.split(", ")}
+    assert reasons >= {re.split("[<>=]", name)[0] for name in needed}

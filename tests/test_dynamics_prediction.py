@@ -181,7 +181,7 @@ def test_prediction_tells_what_happens_in_random_games():
 
 @pytest.mark.slow
 def test_prediction_tells_what_happens_in_more_random_games():
-    """A fixed part of the full comparison over 200 games, which is ``benchmarks/random_games.py``."""
+    """A fixed part of the full comparison over 200 games, which is ``benchmarks/checks/random_games.py``."""
     counted, agree, errors = compare(range(100, 136))
     assert counted >= 20
     assert agree >= 0.95 * counted

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,26 @@ def test_weights_with_a_card(run, tmp_path):
     card = (tmp_path / "model" / "README.md").read_text()
     assert "r1 on digits" in card and "1801.04406" in card and "Measured at step 3" in card
     assert main(["export", str(run), "--out", str(tmp_path / "model")]) == 2
+
+
+def test_a_card_has_the_numbers_of_its_own_weights(run, tmp_path):
+    longer = tmp_path / "longer"
+    shutil.copytree(run, longer)
+    assert main(["resume", str(longer), "--more-steps", "2", "--quiet"]) == 0
+    for step, measured in (
+        (3, "Measured at step 3:"),
+        ("newest", "Measured at step 5:"),
+        (4, "which these weights are"),
+    ):
+        out = tmp_path / f"of-{step}"
+        assert main(["export", str(longer), "--step", str(step), "--out", str(out)]) == 0
+        card = (out / "README.md").read_text()
+        assert measured in card and f"of step {5 if step == 'newest' else step} |" in card
+        shown = re.search(r"```python\n(.*?)```", card, re.DOTALL)
+        scope: dict[str, torch.Tensor] = {}
+        exec(shown[1].replace("path/to/this/folder", str(out)), scope)
+        assert list(scope["samples"].shape) == [16, *load(run).shape]
+        assert load(out).step == (5 if step == "newest" else step)
 
 
 def test_wrong_wishes(run, tmp_path, capsys, monkeypatch):

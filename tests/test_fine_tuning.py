@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,31 @@ def test_a_run_begins_where_another_stands(first, tmp_path):
     began, there = load(folder, step=0).generator.state_dict(), load(first).generator.state_dict()
     assert all(torch.equal(began[key], there[key]) for key in there)
     assert main(["resume", str(folder), "--more-steps", "1", "--quiet"]) == 0  # whose weights need not be read again
+
+
+def test_a_run_is_trained_as_the_other_one_was_unless_a_method_is_named(tmp_path, capsys):
+    there = tmp_path / "there"
+    words = ["train", "digits", "--method", "wgan_gp", "--n-critic", "1", "--learning-rate", "0.003", "--steps", "1"]
+    assert main([*words, "--out", str(there), *NET, *TINY]) == 0
+    capsys.readouterr()
+
+    def method(*more: str) -> tuple[str, dict, int]:
+        assert main(["train", "digits", "--from", str(there), "--dry-run", "--limit", "200", *more]) == 0
+        config = json.loads(capsys.readouterr().out)
+        return config["method"]["name"], config["method"]["hyperparameters"], config["training"]["batch_size"]
+
+    name, settings, batch = method()
+    assert (name, settings["n_critic"], settings["learning_rate"], batch) == ("wgan_gp", 1, 0.003, 8)
+    name, settings, batch = method("--learning-rate", "0.1", "--batch-size", "16")
+    assert (name, settings["n_critic"], settings["learning_rate"], batch) == ("wgan_gp", 1, 0.1, 16)
+    name, settings, batch = method("--method", "wgan_gp")
+    assert (name, settings["n_critic"], batch) == ("wgan_gp", 5, 64)
+    assert method("--method", "r1")[0] == "r1"
+    assert runs.resolve("digits", from_run=there).method.hyperparameters["learning_rate"] == 0.003
+    assert runs.resolve("digits", from_run=there, method="wgan_gp").method.hyperparameters["n_critic"] == 5
+    assert main(["train", "digits", "--from", str(there), "--dry-run", "--limit", "200"]) == 0
+    said = re.search(r"by wgan_gp \((.*?)\)", capsys.readouterr().err)
+    assert said and set(said[1].split(", ")) == {"batch_size 8", "n_critic 1", "learning_rate 0.003"}
 
 
 @pytest.mark.parametrize("sizes", [[(20, 20)], [(20, 20), (31, 17)], [(8, 8)]])

@@ -46,6 +46,10 @@ def test_a_loss_with_targets_travels():
     assert float(loss.critic(torch.ones(3), torch.zeros(3))) == 0.0
 
 
+def test_targets_may_come_without_their_name():
+    assert losses.least_squares((0.0, 1.0)).targets == losses.least_squares(targets=(0.0, 1.0)).targets
+
+
 @pytest.mark.parametrize("targets", [(1.0, 1.0), (0.0,), 1.0, (0.0, math.nan), "01", (0.0, "one"), (1, 2, 3, 4)])
 def test_targets_that_are_none_are_refused(targets: object):
     with pytest.raises(UserError, match=r"[Ee]xpected"):
@@ -164,6 +168,22 @@ def test_balance_raises_the_alarm_at_its_limit():
     assert bool(found.saturated) and float(found.weight) == 100.0
 
 
+@pytest.mark.parametrize(("size", "alarm"), [(1e-9, True), (0.0, True), (1.0, False)])
+def test_balance_raises_the_alarm_where_epsilon_makes_the_weight(size, alarm):
+    """With a small reconstruction gradient the limit is out of reach, however little comes through the critic."""
+    weight = torch.ones(3, requires_grad=True)
+    found = losses.balance(0.1 * weight.sum(), size * weight.sum(), weight)
+    assert bool(found.saturated) == alarm
+    assert float(found.weight) < 1e4
+
+
+def test_balance_of_two_gradients_that_are_zero_is_a_number():
+    weight = torch.ones(3, requires_grad=True)
+    for reconstruction, wanted in ((0.0, 0.0), (1.0, 1e4)):
+        found = losses.balance(reconstruction * weight.sum(), 0.0 * weight.sum(), weight, epsilon=0.0)
+        assert float(found.weight) == wanted and found.saturated
+
+
 @pytest.mark.parametrize("parametrised", [spectral_norm, weight_norm])
 def test_balance_of_a_parametrised_layer(parametrised):
     net, x = decoder()
@@ -176,7 +196,7 @@ def test_balance_of_a_parametrised_layer(parametrised):
 def test_balance_refuses_what_is_cut_off():
     net, x = decoder()
     out = net(x)
-    with pytest.raises(UserError, match="adversarial loss that depends on the last layer"):
+    with pytest.raises(UserError, match="the adversarial loss to depend on the last layer"):
         losses.balance(out.mean(), out.detach().mean(), net[2])
     with pytest.raises(UserError, match="scalar"):
         losses.balance(out, out.mean(), net[2])

@@ -17,7 +17,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def script():
-    spec = importlib.util.spec_from_file_location("metric_sanity", ROOT / "benchmarks" / "metric_sanity.py")
+    spec = importlib.util.spec_from_file_location("metric_sanity", ROOT / "benchmarks" / "checks" / "metric_sanity.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -13,7 +13,7 @@ from torch.func import functional_call, grad
 from torch.nn.functional import l1_loss
 
 from monitor_hands import transformed
-from monitor_loop import BATCH, LATENT, Loop, bce, mlp, ring
+from monitor_loop import BATCH, LATENT, NO_CLAIM, Loop, bce, mlp, ring
 from monitor_setting import Setting
 from test_monitor_shown import painted
 from tightrope.monitor import Monitor
@@ -247,6 +247,7 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
         (lambda r, f: r + 0.1 * torch.randn_like(r), []),
         (lambda r, f: r + 3 * torch.rand(len(r), 1) * (r - f), ["penalty_other_place"]),
         (lambda r, f: torch.randn_like(r), ["penalty_other_place"]),
+        (lambda r, f: f + torch.rand_like(r) * (r - f), ["penalty_other_place"]),
     ],
 )
 def test_points_that_lie_between_no_rows_are_named(points, named):
@@ -272,8 +273,12 @@ def test_places():
         return Judged(one, role, exact=True)
 
     found = [call(real, "real"), call(fake, "fake")]
-    for x, place in ((0.3 * real + 0.7 * fake, "interpolated"), (1.5 * real - 0.5 * fake, "extrapolated"),
-                     (torch.randn(8, 5), "elsewhere"), (0.3 * real + 0.7 * fake.flip(0), "other")):  # fmt: skip
+    mixed = fake + torch.rand_like(real) * (real - fake)
+    places = {
+        "mixed": mixed, "interpolated": 0.3 * real + 0.7 * fake, "extrapolated": 1.5 * real - 0.5 * fake,
+        "elsewhere": torch.randn(8, 5), "other": 0.3 * real + 0.7 * fake.flip(0),
+    }  # fmt: skip
+    for place, x in places.items():
         assert where(call(x, "points"), found) == place
 
 
@@ -285,6 +290,19 @@ def test_a_logarithm_of_raw_scores_is_another_loss(clamp):
     loop = Loop(critic_loss=lambda r, f: -(log(r) + log(1 - f)).mean(), generator_loss=lambda f, r: -log(f).mean())
     monitor = loop.run()
     assert monitor is not None and set(causes(monitor)) >= {"critic_loss_other", "generator_loss_other"}
+
+
+@pytest.mark.parametrize("claim", ["wasserstein", "hinge", NO_CLAIM])
+def test_a_logarithm_of_scores_below_zero_is_another_loss_whatever_was_claimed(claim):
+    loop = Loop("wasserstein", claim=claim, generator_loss=lambda f, r: -f.log().mean())
+    monitor = loop.run()
+    assert monitor is not None
+    said = {f.cause: f.sentence for f in monitor.diagnose()}
+    if claim is NO_CLAIM:
+        fits = {w.generator.fit.name for w in monitor.history.windows if w.generator.fit is not None}
+        assert any("logarithm" in name for name in fits)
+    else:
+        assert "logarithm" in said["generator_loss_other"]
 
 
 def test_a_schedule_that_begins_again_as_a_state_is_loaded_is_lost_and_a_warm_restart_is_not():

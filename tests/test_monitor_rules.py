@@ -104,3 +104,16 @@ def test_of_two_penalties_that_fit_in_turns_the_one_of_steady_weight_is_meant(tr
     found.claims = Claims(True, penalties=(("gp", 10.0),))
     cause = {"kind": "penalty_other_kind", "axes": "penalty_norm_axes"}
     assert [f.cause for f in diagnosis(found, 89, {}) if f.confidence == "high"] == [cause[true]]
+
+
+@pytest.mark.parametrize(("axes", "confidence"), [(784, "medium"), (3 * 64 * 64, "low")])
+def test_labels_at_chance_are_a_fault_where_neighbours_tell_of_classes(axes: int, confidence: str) -> None:
+    """Of photographs the nearest in pixels has the right label about as often as any, with labels that are right."""
+
+    def write(window: Window) -> None:
+        window.numbers |= {"label_pool": 504, "label_accuracy": 0.079, "label_chance": 0.083, "label_axes": axes}
+
+    found = {one.cause: one for one in diagnosis(history(write), 89, {})}
+    assert found["labels_unrelated"].confidence == confidence
+    assert ("photographs" in found["labels_unrelated"].sentence) == (confidence == "low")
+    assert ("healthy" in found) == (confidence == "low")

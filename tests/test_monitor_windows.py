@@ -160,3 +160,45 @@ def test_a_part_of_a_reading_that_fails_takes_no_other_along(monkeypatch):
     last = monitor.history.windows[-1]
     assert last.critic.fit is None and last.critic.accounts and last.critic.moved > 0
     assert monitor.history.series("distance")
+
+
+@pytest.mark.parametrize(("size", "cause"), [(1.5, "critic_step_too_large"), (0.02, "generator_step_too_small")])
+def test_a_critic_that_its_first_updates_threw_is_named_and_not_the_other_player(size, cause):
+    def write(window: Window) -> None:
+        window.numbers["distance"] = 0.8
+        window.critic.moved = size if window.step <= 3 else 1e-3
+        window.generator.moved = 1e-5
+
+    found = named(history(write, generator=Counters(steps=144, top_rate=1e-4, rate=1e-4),
+                          critic=Counters(steps=144, top_rate=1e-2, rate=1e-2)))  # fmt: skip
+    causes = {"critic_step_too_large", "generator_step_too_small"}
+    assert {c for c in causes if found.get(c, "low") != "low"} == {cause}
+
+
+@pytest.mark.parametrize(("name", "accounts", "cut"), [("the claimed loss is flat here", 0, False), ("other", 0, True)])
+def test_a_loss_that_is_flat_at_the_scores_is_not_cut_off(name, accounts, cut):
+    def write(window: Window) -> None:
+        window.generator.steps = 1
+        window.generator.fit = Fit("unknown", name)
+        window.numbers |= {"through_critic": accounts, "critic_calls": 3, "fakes_judged": 1, "at_samples": 1}
+
+    assert ("generator_loss_without_critic" in named(history(write))) == cut
+
+
+@pytest.mark.parametrize(
+    ("weight", "share", "confidence", "cause"),
+    [
+        (200.0, 1e-5, "medium", "penalty_too_strong"),
+        (1.0, 1e-5, None, "penalty_too_weak"),
+        (1e-6, 1e-6, "medium", "penalty_too_weak"),
+        (1.0, 0.3, None, "penalty_too_strong"),
+    ],
+)
+def test_strengths_are_judged_by_the_weight_that_acts(weight, share, confidence, cause):
+    def write(window: Window) -> None:
+        window.numbers["distance"] = 0.8
+        window.critic.accounts = [Account("claim", "0-centred", 0.0, 1e-7, weight, share, place="real")]
+
+    found = history(write)
+    found.claims = Claims(True, penalties=(("r1", weight),))
+    assert named(found).get(cause) == confidence

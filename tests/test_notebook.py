@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from tightrope import data, methods, networks, training
+from tightrope import critics, data, methods, networks, spectra, training
 from tightrope.metrics import Measurement, Protocol
 from tightrope.metrics.result import Estimate
 from tightrope.monitor.finding import Diagnosis, Finding
@@ -140,6 +140,20 @@ def test_a_trained_generator_shows_samples():
     generator = networks.NETWORKS["mlp"].generator((1, 8, 8), latent=4, classes=10, width=8, depth=1)
     page = shown(TrainedGenerator(generator, 4, dataset.classes, (1, 8, 8), config))
     assert "r1 on digits" in page.text and len(page.links) == 1 and "0, 1, 2" in page.text
+
+
+def test_in_a_terminal_no_object_prints_pages_of_numbers():
+    critic, x = nn.Sequential(nn.Linear(300, 4), nn.ReLU(), nn.Linear(4, 1)), torch.randn(20, 300)
+    found = critics.lipschitz_interval(critic, x, x + 1)
+    assert "Lipschitz constant in [" in shown(found).text and "of the gap" in shown(found).text
+    assert f"lower={found.lower}" in repr(found) and "witnesses" not in repr(found) and len(repr(found)) < 2000
+
+
+def test_spectra_show_both_norms_and_what_is_missing():
+    network = nn.Sequential(nn.Linear(4, 3), nn.PReLU(), nn.Bilinear(2, 2, 2))
+    network.forward = network[0].forward  # the last one never works
+    page = shown(spectra.layer_spectra(network, torch.randn(2, 4)))
+    assert "operator norm" in page.text and "not understood: 2.weight is held by Bilinear" in page.text
 
 
 def cells(path: Path) -> list[str]:

@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from tightrope import UserError, penalties
+from tightrope import UserError, View, penalties
 from tightrope.autodiff import Remembered
 
 
@@ -67,6 +68,35 @@ def test_consistency_is_the_squared_change_of_scores():
     total = math.fsum(w.tolist())
     slow = 3 * math.fsum((s * total) ** 2 for s in first) / 4 + 2 * math.fsum((s * total) ** 2 for s in second) / 4
     assert value.item() == pytest.approx(slow, rel=1e-12)
+
+
+def test_consistency_takes_augmentations_that_draw_from_no_rng():
+    """As torchvision's and kornia's modules do."""
+    critic, real, fake = nn.Linear(2, 1), torch.randn(6, 2), torch.randn(6, 2)
+    found = penalties.consistency(critic, real, fake, augment=lambda x: 2 * x, rng=rng(0))
+    torch.testing.assert_close(found, 10 * ((real @ critic.weight.T) ** 2 + (fake @ critic.weight.T) ** 2).mean())
+    assert penalties.consistency(critic, real, fake, augment=nn.Identity()) == 0
+    assert penalties.consistency(critic, real, fake, augment=nn.Dropout(0.5)) > 0
+    with pytest.raises(UserError, match="leave rng out"):
+        penalties.consistency(critic, real, fake, augment=nn.Dropout(0.5), rng=rng(0))
+
+
+class Checkpointed(nn.Linear):
+    def forward(self, x):
+        return checkpoint(super().forward, x, use_reentrant=True)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_two_forwards_without_a_way_back_to_the_parameters_are_refused():
+    """Torch only warns, and a loss beside the penalty would hide it."""
+    critic, x = Checkpointed(2, 1), torch.randn(6, 2)
+    for penalty in (penalties.finite_difference_r1, partial(penalties.consistency, augment=shifted)):
+        with pytest.raises(UserError, match="use_reentrant=False"):
+            penalty(critic, x, x)
+        with torch.no_grad():
+            assert penalty(critic, x, x) > 0
+    with pytest.raises(UserError, match="detach or no_grad"):
+        penalties.finite_difference_r1(View(critic, scores=lambda out: out.detach()), x)
 
 
 def test_consistency_shares_dropout_and_constrained_weights():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -194,31 +193,100 @@ def test_save_and_sample_come_before_the_last_evaluation(tmp_path: Path, monkeyp
     assert [row["error"] for row in records.read(tmp_path / "run" / "evaluations.jsonl")] == ["seen"]
 
 
+def clock_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, *, step: float, evaluation: list[float], guess: float
+) -> list[float]:
+    """A clock that only steps, pictures (half a second) and evaluations move; the moments of their beginnings."""
+    from tightrope.runs import book
+
+    now, real = [0.0], book.evaluate_run
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(book, "expected_of_run", lambda assembled, n: guess)
+    after, picture = Book.after, Book._picture
+
+    def stepped(self: Any, done: Any) -> Any:
+        now[0] += step
+        return after(self, done)
+
+    def drawn(self: Any) -> Any:
+        now[0] += 0.5
+        return picture(self)
+
+    def measured(*given: Any) -> Any:
+        now[0] += evaluation[0] if len(evaluation) == 1 else evaluation.pop(0)
+        return real(*given)
+
+    monkeypatch.setattr(Book, "after", stepped)
+    monkeypatch.setattr(Book, "_picture", drawn)
+    monkeypatch.setattr(book, "evaluate_run", measured)
+    return now
+
+
 def test_nothing_begins_that_cannot_end_within_the_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled, n: 1000.0)
-    config = config_of(steps=None, minutes=0.02, evaluate_every=2)
+    clock_of_its_own(monkeypatch, step=9.0, evaluation=[1.0], guess=1000.0)
+    config = config_of(steps=None, minutes=1.0, evaluate_every=2)
     assert runs.begin(tmp_path / "run", config).state == "finished"
     rows = records.read(tmp_path / "run" / "evaluations.jsonl")
     assert rows and all("left out: it would take about 16:40" in row["error"] for row in rows)
     assert "no evaluation at the end" in capsys.readouterr().err
 
 
-def test_the_last_evaluation_is_part_of_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit = importlib.import_module("tightrope.runs.fit")
-    given: list[float] = []
-    real = fit.train
-
-    def train(*arguments: Any, minutes: float, **budget: Any) -> Any:
-        given.append(minutes)
-        return real(*arguments, minutes=0.0, **budget)
-
-    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled, n: 60.0)
-    monkeypatch.setattr(fit, "train", train)
+@pytest.mark.parametrize(("step", "took", "guess"), [(5.0, 60.0, 60.0), (5.0, 90.0, 60.0), (7.0, 20.0, 20.0)])
+def test_the_last_evaluation_is_part_of_the_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: float, took: float, guess: float
+) -> None:
+    """One and a half times what it is guessed to take is kept, and no step begins that would not end before it."""
+    now = clock_of_its_own(monkeypatch, step=step, evaluation=[took], guess=guess)
     runs.begin(tmp_path / "run", config_of(steps=None, minutes=5.0, evaluate_every=None), quiet=True)
-    assert 3.2 < given[0] < 3.5  # one and a half times what it is expected to take are kept
     assert records.read(tmp_path / "run" / "evaluations.jsonl")[-1]["measurements"]
+    assert 300 - 1.5 * guess + took - step - 4 <= now[0] <= 300
+
+
+def test_what_comes_before_and_after_the_training_is_part_of_the_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock_of_its_own(monkeypatch, step=2.0, evaluation=[1.0], guess=1.0)
+    config = config_of(steps=None, minutes=2.0, evaluate_every=None)
+    now[0] = 1000.0
+    runs.begin(tmp_path / "run", config, quiet=True, began=970.0, closing=20.0)
+    assert 1065 <= now[0] <= 1070  # two minutes from 970 on, but for 20 seconds
+    assert records.read(tmp_path / "run" / "evaluations.jsonl")[-1]["measurements"]
+
+
+def test_estimates_learn_from_what_evaluations_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is ten times slower than guessed, which the small evaluations show before the large one."""
+    from tightrope.runs import book
+
+    now = clock_of_its_own(monkeypatch, step=3.0, evaluation=[10.0], guess=1.0)
+    monkeypatch.setattr(book, "expected_of_run", lambda assembled, n: 1.0 if n == 4 else 4.0)
+    real = book.evaluate_run
+    monkeypatch.setattr(
+        book, "evaluate_run", lambda a, n: (now.__setitem__(0, now[0] + 30.0 * (n != 4)), real(a, n))[1]
+    )
+    settings = config_of(steps=None, minutes=5.0, evaluate_every=9, between_n=4, evaluate_n=8)
+    runs.begin(tmp_path / "run", settings, quiet=True)
+    rows = records.read(tmp_path / "run" / "evaluations.jsonl")
+    assert len(rows) > 3 and rows[-1]["measurements"][0]["protocol"]["n_fake"] == 8
+    assert all(row.get("measurements") or "left out" in row["error"] for row in rows)
+    assert now[0] <= 300
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no clock that interrupts")
+def test_an_evaluation_that_outlasts_the_minutes_is_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(assembled: runs.Assembled, n: int | None) -> Any:
+        time.sleep(60)
+
+    monkeypatch.setattr("tightrope.runs.book.expected_of_run", lambda assembled, n: 0.01)
+    monkeypatch.setattr("tightrope.runs.book.evaluate_run", endless)
+    began = time.monotonic()
+    run = tmp_path / "run"
+    assert runs.begin(run, config_of(steps=None, minutes=0.06, evaluate_every=2), quiet=True).state == "finished"
+    assert time.monotonic() - began < 30
+    rows = records.read(run / "evaluations.jsonl")
+    assert "broken off: it took longer than" in rows[0]["error"]
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0 and json.loads((run / "status.json").read_text())["step"] > 0
 
 
 # --- locks -------------------------------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ def test_every_option_has_a_type_a_sentence_and_a_default_of_its_type() -> None:
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [
+        ("--steps 99999999999999999999", "of at least 0 and at most 9.0072e+15, got 99999999999999999999"),
         ("--steps abc", "Expected --steps as a whole number of at least 0, got 'abc'"),
         ("--steps", "Expected a whole number of at least 0 after --steps, got 0 of 1 values"),
         ("--steps=", "Expected --steps as a whole number"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -154,3 +155,26 @@ def test_weights_from_before_marks_are_read(run: Path) -> None:
         write_tensors(run / "generator.safetensors", changed, {"step": "4"})
         with pytest.raises(UserError, match=re.escape(why)):
             runs.load(run)
+
+
+OURS = ("status.json", "diagnosis.json", "metrics.jsonl", "evaluations.jsonl", "generator.safetensors")
+OURS += ("samples/real.png", "checkpoints/step_00000002.safetensors", "report.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*((name, "folder") for name in OURS), *((f"{n}.jsonl", "pipe") for n in ("metrics", "evaluations"))],
+)
+def test_resume_refuses_what_is_no_file_before_anything_changes(tmp_path: Path, name: str, kind: str) -> None:
+    """A pipe in place of a record would wait for a reader for ever; a folder is met in mid-run."""
+    run = tmp_path / "run"
+    runs.begin(run, config_of(evaluate_every=2), quiet=True)
+    (run / name).unlink(missing_ok=True)
+    (run / name).mkdir() if kind == "folder" else os.mkfifo(run / name)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="something else of that name"):
+        runs.resume(run, steps=6, quiet=True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    if name.endswith(".jsonl"):
+        with pytest.raises(UserError, match="something else of that name"):
+            rows.append(run / name, {"step": 1})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.critics import lipschitz_interval
 from tightrope.methods import build
 from tightrope.training import start
-from tightrope.training.average import averaged_copy
+from tightrope.training.average import averaged_copy, update_average_
 
 fsdp = pytest.importorskip("torch.distributed.fsdp")
 meshes = pytest.importorskip("torch.distributed.device_mesh")
@@ -30,8 +31,9 @@ def mesh() -> Iterator[object]:
     dist.destroy_process_group()
 
 
-def sharded(mesh: object, inputs: int = 6, outputs: int = 1) -> nn.Module:
-    net = nn.Sequential(nn.Linear(inputs, 8), nn.Tanh(), nn.Linear(8, outputs))
+def sharded(mesh: object, inputs: int = 6, outputs: int = 1, constrain: Any = None) -> nn.Module:
+    net: nn.Module = nn.Sequential(nn.Linear(inputs, 8), nn.Tanh(), nn.Linear(8, outputs))
+    net = net if constrain is None else constrain(net)
     fsdp.fully_shard(net[0], mesh=mesh)
     return fsdp.fully_shard(net, mesh=mesh)
 
@@ -43,13 +45,32 @@ def test_what_needs_whole_weights_is_refused(mesh):
     for constrain in (constraints.spectral_norm, constraints.orthogonal, constraints.weight_norm):
         with pytest.raises(UserError, match="whole weights for a constraint"):
             constrain(sharded(mesh))
-    with pytest.raises(UserError, match="whole weights for a copy"):
+    with pytest.raises(UserError, match="whole weights for a copy that is averaged"):
         averaged_copy(sharded(mesh))
+    for constrain in (None, constraints.spectral_norm):  # also one that was constrained before it was spread
+        with pytest.raises(UserError, match="whole weights for a copy with plain weights"):
+            constraints.export(sharded(mesh, constrain=constrain))
+    with pytest.raises(UserError, match="whole weights for a penalty on them"):
+        penalties.soft_orthogonality(sharded(mesh))
+    for average, network in ((sharded(mesh), nn.Linear(6, 1)), (averaged_copy(nn.Linear(6, 1)), sharded(mesh))):
+        with pytest.raises(UserError, match="whole weights for an average beside whole ones"):
+            update_average_(average, network, 0.5)
     for method in ("r1", "wgan", "sn_gan"):
         with pytest.raises(UserError, match="whole weights for training here"):
             start(build(method), nn.Linear(4, 6), sharded(mesh), seed=0, latent=4)
         with pytest.raises(UserError, match="whole weights for training here"):
             start(build(method), sharded(mesh, 4, 6), nn.Linear(6, 1), seed=0, latent=4)
+
+
+def test_an_average_in_shards_follows_a_network_in_shards(mesh):
+    average, network = sharded(mesh), sharded(mesh)
+    expected = [
+        0.25 * a.full_tensor() + 0.75 * b.full_tensor()
+        for a, b in zip(average.parameters(), network.parameters(), strict=True)
+    ]
+    update_average_(average, network, 0.25)
+    for got, want in zip(average.parameters(), expected, strict=True):
+        torch.testing.assert_close(got.full_tensor(), want)
 
 
 def test_what_needs_one_backward_works(mesh):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from tightrope.studies.registry import STUDIES, Study, check, load
 from tightrope.studies.rehearsal import rehearse, shrunk
 from tightrope.studies.runner import compute
 from tightrope.studies.statistics import Interval
-from tightrope.studies.tables import ledger_markdown
+from tightrope.studies.tables import as_latex, ledger_markdown
 
 
 @pytest.fixture
@@ -132,6 +133,17 @@ def test_the_ledger_says_what_is_known_and_what_is_not(example: Study) -> None:
     text = ledger_markdown(judged, {"0000.00000": "A paper"})
     assert "3 claims: 2 reproduced, 0 contradicted, 0 undecided, 1 not tested" in text
     assert "**not tested**: needs a larger machine" in text and "tightrope study run example_study" in text
+
+
+def test_a_table_for_latex_holds_what_latex_knows(example: Study) -> None:
+    first, *others = judge(example, {"cpu": rows_of(example)})
+    assert first.finding is not None
+    small = replace(first.finding, estimate=Interval(-4.2e-7, -5.1e-7, 1234567.0, 8))
+    claim = replace(first.claim, sentence="50 % of a_b & c^2 < 1")
+    text = as_latex([replace(first, finding=small, claim=claim), *others])
+    assert text.isascii()
+    assert r"50 \% of a\_b \& c\textasciicircum{}2 \textless{} 1" in text
+    assert r"$-$4.2$\cdot$10$^{-7}$ [$-$5.1$\cdot$10$^{-7}$, 1.23$\cdot$10$^{6}$]" in text
 
 
 def test_the_command_runs_reports_and_fails_on_what_is_missing(
@@ -284,3 +296,19 @@ def test_committed_rows_are_judged_without_running(name: str, tmp_path: Path) ->
     for one in judge(study, found):
         assert one.finding is None or isinstance(one.finding.estimate, Interval)
         assert (one.finding is None) == (one.verdict == "not tested")
+
+
+@pytest.mark.slow
+def test_the_committed_ledger_is_what_the_committed_rows_give(tmp_path: Path) -> None:
+    """Anybody rebuilds it without running anything, and no line of it is written by hand."""
+    docs = Path(__file__).parents[1] / "docs"
+    if not (docs / "results" / "studies").is_dir():
+        pytest.skip("the tests run without the checkout's docs")
+    results = shutil.copytree(
+        docs / "results" / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("*.html")
+    )
+    places = ["--results", str(results), "--store", str(tmp_path / "none.sqlite"), "--ledger", str(tmp_path / "l.md")]
+    assert main(["study", "report", "--all", *places]) == 0
+    assert (tmp_path / "l.md").read_text() == (docs / "ledger.md").read_text()
+    pages = {path.name for path in (docs / "results" / "studies").glob("*.html")}
+    assert {path.name for path in results.glob("*.html")} == pages

@@ -18,9 +18,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tightrope._plumbing.errors import UserError
+from tightrope.cli import main
 from tightrope.studies import executors, exported, store, versions
 from tightrope.studies.design import Row
 from tightrope.studies.executors import execute
+from tightrope.studies.judging import judge
 from tightrope.studies.registry import Study, load
 from tightrope.studies.runner import Order, compute, state, work
 from tightrope.studies.store import DEATHS, TRIES, Store
@@ -204,6 +206,26 @@ def test_rows_of_another_version_are_counted_and_not_used(study: Study, place: P
     assert len(found) == 2 and stale == 2
 
 
+def test_going_on_under_another_library_leaves_no_pair_of_two_versions(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From committed rows, some of which are missing: the runs paired with the missing ones are done again."""
+    monkeypatch.chdir(tmp_path)
+    words = ["study", "run", "example_study", "--results", "out", "--quiet"]
+    assert main([*words, "--store", "first.sqlite"]) == 0
+    path = exported.path_of(study, Path("out"))
+    rows = exported.read(path)["cpu"]
+    old = [replace(row, library="older") for row in rows if (row.cell["arm"], row.seed) != ("fast", 103)]
+    exported.write(path, {"cpu": old})
+    assert main([*words, "--store", "second.sqlite"]) == 0
+    found = exported.read(path)["cpu"]
+    assert bare(found) == bare(rows)
+    assert {row.seed for row in found if row.library != "older"} == {103}
+    assert all(one.verdict == "reproduced" for one in judge(study, {"cpu": found})[:2])
+    assert main([*words, "--store", "second.sqlite"]) == 0
+    assert exported.read(path)["cpu"] == found
+
+
 def test_the_version_is_that_of_the_code_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def version(number: int, **parts: str) -> str:
         return versions.own_code(load(written(tmp_path, f"version_{number}", monkeypatch, **parts)))
@@ -298,14 +320,15 @@ def test_remote_workers_get_cells_and_their_losses_are_tried_again(
 
 def test_slurm_jobs_bring_their_rows(study: Study, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class AutoExecutor:
-        def __init__(self, folder: str) -> None:
-            self.folder = folder
+        def __init__(self, folder: str, cluster: str) -> None:
+            assert cluster == "slurm"
 
         def update_parameters(self, **parameters: object) -> None:
             assert parameters["cpus_per_task"] == 1
 
         def submit(self, function: object, *given: object) -> object:
-            return SimpleNamespace(done=lambda: True, result=lambda: function(*given))  # type: ignore[operator]
+            found = SimpleNamespace(result_pickle=place.parent)  # there
+            return SimpleNamespace(paths=found, result=lambda: function(*given))  # type: ignore[operator]
 
     module = ModuleType("submitit")
     vars(module).update(AutoExecutor=AutoExecutor)

@@ -88,6 +88,11 @@ def test_calls_that_would_not_follow_a_copy_or_take_something_else_are_refused()
             View(net, rows=rows)
 
 
+def test_a_critic_of_several_inputs_is_told_of_views():
+    with pytest.raises(UserError, match=r"View\(critic, call=lambda critic, x: critic\(x, \.\.\.\)\)"):
+        penalties.r1(nn.Bilinear(2, 2, 1), torch.randn(4, 2))
+
+
 def test_modules_are_found_where_functions_hold_them_and_nowhere_else():
     a, b, unused = nn.Linear(2, 1), nn.Linear(2, 1), nn.BatchNorm1d(2)
 

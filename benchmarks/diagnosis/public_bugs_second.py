@@ -136,10 +136,11 @@ BUGS = {
 }
 
 
-def main() -> None:
+def table(bugs: dict[str, Bug]) -> None:
+    """Diagnose every script and print what was said first, as a table."""
     torch.set_num_threads(1)
     print("| script | thread | first finding | right |\n|---|---|---|---|")
-    for name, bug in BUGS.items():
+    for name, bug in bugs.items():
         found = diagnosed(bug, every=10)
         said = f"{found[0][0]} ({found[0][1]}, step {found[0][2]})" if found else "none"
         right = bool(found) and found[0][0] in bug.causes and found[0][1] != "low"
@@ -147,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    table(BUGS)

@@ -19,9 +19,9 @@ __all__ = ["DENSE", "EVERY", "Result", "play", "text_of"]
 STYLES = Path(__file__).parent / "styles"
 
 
-def text_of(style: str, changes: tuple[tuple[str, str], ...] = ()) -> str:
+def text_of(style: str, changes: tuple[tuple[str, str], ...] = (), styles: Path = STYLES) -> str:
     """The script with each change made; a change that does not fit exactly once is an error of the set."""
-    text = (STYLES / f"{style}.py").read_text()
+    text = (styles / f"{style}.py").read_text()
     for old, new in changes:
         if text.count(old) != 1:
             raise ValueError(f"{style}: found {text.count(old)} times: {old!r}")
@@ -30,15 +30,22 @@ def text_of(style: str, changes: tuple[tuple[str, str], ...] = ()) -> str:
 
 
 def play(
-    style: str, changes: tuple[tuple[str, str], ...] = (), seed: int = 0, access: str = "none", steps: int = 100
+    style: str,
+    changes: tuple[tuple[str, str], ...] = (),
+    seed: int = 0,
+    access: str = "none",
+    steps: int = 100,
+    *,
+    styles: Path = STYLES,
+    rows: types.ModuleType = data,
 ) -> Result:
-    """One run of a script."""
+    """One run of a script; a later set has scripts and data of its own."""
     result = Result()
     watch = Watch(access, steps, result)
     module = types.ModuleType("script")
-    module.__dict__.update({"data": data, "seed": seed, "steps": steps, "watch": watch})
+    module.__dict__.update({"data": rows, "seed": seed, "steps": steps, "watch": watch})
     watch.game = module.__dict__
-    code = compile(text_of(style, changes), f"<{style}>", "exec")
+    code = compile(text_of(style, changes, styles), f"<{style}>", "exec")
     sys.modules["script"] = module
     begun = time.process_time()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

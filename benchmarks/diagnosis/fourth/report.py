@@ -164,11 +164,11 @@ def calibration(rows: list[Row]) -> list[str]:
     return out
 
 
-def main() -> None:
-    """Write all tables below the words of the page."""
+def main(name: str = "fourth") -> None:
+    """Write all tables below the words of the page; a later set has put its cases into ``CASES`` before."""
     folder, page = Path(sys.argv[1]), Path(sys.argv[2])
-    rows = [row for access in ("full", "real_z") for row in load(folder / f"fourth_{access}.jsonl")]
-    plain = load(folder / "fourth_none.jsonl")
+    rows = [row for access in ("full", "real_z") for row in load(folder / f"{name}_{access}.jsonl")]
+    plain = load(folder / f"{name}_none.jsonl")
     far = distances([*plain, *rows])
     styles, causes = defaultdict(list), defaultdict(list)
     for row in rows:
@@ -198,7 +198,7 @@ def main() -> None:
     words = (
         page.read_text().split(f"## {parts[0][0]}")[0]
         if page.exists()
-        else "# The fourth frozen set: what came out\n\n"
+        else f"# The {name} frozen set: what came out\n\n"
     )
     page.write_text(words + "\n".join(f"## {title}\n\n" + "\n".join(lines) + "\n" for title, lines in parts))
 

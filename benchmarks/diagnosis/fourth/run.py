@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,13 @@ def short(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def main() -> None:
-    """Play what has no row yet until the time is over."""
+def main(
+    name: str = "fourth",
+    player: Callable[..., Any] = play,
+    steps: dict[str, int] = STEPS,
+    orders: tuple[Callable[[], list[Any]], Callable[[], list[Any]]] = (unwatched, watched),
+) -> None:
+    """Play what has no row yet until the time is over; a later set hands in its own name, scripts and orders."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", choices=("none", "watched"))
     parser.add_argument("folder", type=Path)
@@ -44,15 +50,15 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     begun = time.monotonic()
-    jobs = [(c, s, "none") for c, s in unwatched()] if args.which == "none" else watched()
-    files = {access: args.folder / f"fourth_{access}.jsonl" for access in ("none", "full", "real_z")}
+    jobs = [(c, s, "none") for c, s in orders[0]()] if args.which == "none" else orders[1]()
+    files = {access: args.folder / f"{name}_{access}.jsonl" for access in ("none", "full", "real_z")}
     done = {(r["key"], r["seed"], r["access"]) for file in files.values() for r in load(file)}
     for case, seed, access in jobs:
         if (case.key, seed, access) in done:
             continue
         if time.monotonic() - begun > args.seconds:
             break
-        result = play(case.style, case.changes, seed, access, STEPS[case.style])
+        result = player(case.style, case.changes, seed, access, steps[case.style])
         row: dict[str, Any] = {
             "key": case.key,
             "cause": case.cause,

@@ -203,33 +203,44 @@ def short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def is_sharded(network: nn.Module) -> bool:
+    """Whether it is spread by ``fully_shard`` or ``FullyShardedDataParallel``."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None:
+        return False
+    kinds = tuple(getattr(fsdp, name) for name in ("FSDPModule", "FullyShardedDataParallel") if hasattr(fsdp, name))
+    return any(isinstance(module, kinds) for module in network.modules())
+
+
 def refuse_sharded(network: nn.Module, what: str) -> None:
     """Refuse a network whose weights FSDP takes away between a forward and what follows it.
 
     Raises:
         UserError: It is sharded, by ``fully_shard`` or ``FullyShardedDataParallel``.
     """
-    fsdp = sys.modules.get("torch.distributed.fsdp")
-    if fsdp is None:
-        return
-    kinds = tuple(getattr(fsdp, name) for name in ("FSDPModule", "FullyShardedDataParallel") if hasattr(fsdp, name))
-    if any(isinstance(module, kinds) for module in network.modules()):
+    if is_sharded(network):
         raise UserError(
             f"Expected a network with whole weights for {what}, got one in shards of FSDP, which are gathered for one "
             "forward and one backward alone; use DistributedDataParallel, or losses with finite_difference_r1."
         )
 
 
-def refuse_frozen_code(network: nn.Module, what: str) -> None:
+def refuse_frozen_code(network: nn.Module, what: str, *, exported: bool = True, scripts: bool = True) -> None:
     """Refuse a network that is no Python any more, which takes neither hooks nor other modes and flags.
+
+    Args:
+        network: Any module.
+        what: What it is not fit for.
+        exported: Refuse programs of ``torch.export``.
+        scripts: Refuse TorchScript.
 
     Raises:
         UserTypeError: It, or a part of it, is TorchScript or an exported program.
     """
     for module in network.modules():
-        exported = isinstance(module, torch.fx.GraphModule) and "train" in vars(module)
-        if exported or isinstance(module, torch.jit.ScriptModule):
+        program = isinstance(module, torch.fx.GraphModule) and "train" in vars(module)
+        if (exported and program) or (scripts and isinstance(module, torch.jit.ScriptModule)):
             raise UserTypeError(
-                f"Expected a network in Python for {what}, got {'an exported program' if exported else 'TorchScript'}, "
+                f"Expected a network in Python for {what}, got {'an exported program' if program else 'TorchScript'}, "
                 "whose code is fixed; pass the module that it was made from."
             )

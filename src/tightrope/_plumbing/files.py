@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,24 +39,33 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) 
         UserError: The disk is full or the folder cannot be written; an existing file at ``path`` is intact and the
             temporary file is gone.
     """
-    try:
+    with saving(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise UserError(_sentence(path, error)) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content) if isinstance(content, bytes) else content(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UserError(_sentence(path, error)) from error
-        raise
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content) if isinstance(content, bytes) else content(file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
     _sync_folder(path.parent)
     return path
+
+
+@contextlib.contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """Say what could not be saved where the system refuses something meanwhile.
+
+    Raises:
+        UserError: In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(_sentence(path, error)) from error
 
 
 def leftover(name: str) -> re.Pattern[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -19,6 +20,11 @@ LARGEST_FILE = 64 << 20
 
 DEEPEST = 32
 """Levels of a JSON file that are read: what shows or compares them goes down by itself."""
+
+MANY = 2**31
+"""Upper bounds from here on are those of the machine, which nobody comes near who means what he types."""
+
+_BOUNDS = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
 
 _WORDS = {
     bool: "True or False",
@@ -50,23 +56,32 @@ def converted(value: Any, hint: Any, where: str, *, words: bool = False, remedy:
         found = msgspec.convert(plain, hint, strict=not words, dec_hook=_own_types)
         json.dumps(found, allow_nan=False, default=str)
     except (msgspec.ValidationError, RecursionError, TypeError, ValueError):
-        raise UserError(f"Expected {where} as {in_words(hint)}, got {_shown(value)}; {remedy}.") from None
+        told = in_words(hint, most=math.inf if _huge(value) else MANY)
+        raise UserError(f"Expected {where} as {told}, got {_shown(value)}; {remedy}.") from None
     return found
 
 
-def in_words(hint: Any) -> str:
-    """What a type holds, such as ``a whole number of at least 1``."""
+def _huge(value: Any) -> bool:
+    try:
+        return float(value) >= MANY
+    except (TypeError, ValueError, OverflowError):
+        return isinstance(value, int)
+
+
+def in_words(hint: Any, *, most: float = MANY) -> str:
+    """What a type holds, such as ``a whole number of at least 1``; no bounds from ``most`` on."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        least = next((meta.ge for meta in arguments[1:] if getattr(meta, "ge", None) is not None), None)
-        return in_words(arguments[0]) + (f" of at least {least:g}" if least is not None else "")
+        bounds = {key: getattr(meta, key) for meta in arguments[1:] for key in _BOUNDS if hasattr(meta, key)}
+        told = [f"{_BOUNDS[key]} {value:g}" for key, value in bounds.items() if value is not None and value < most]
+        return " ".join([in_words(arguments[0], most=most), " and ".join(told)]).rstrip()
     if origin in (Union, types.UnionType):
-        return " or ".join(in_words(one) for one in arguments if one is not type(None))
+        return " or ".join(in_words(one, most=most) for one in arguments if one is not type(None))
     if origin is Literal:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(map(str, arguments))
     if origin in (tuple, list):
         count = "several" if Ellipsis in arguments or origin is list else str(len(arguments))
-        return f"{count} values, each {in_words(arguments[0])}"
+        return f"{count} values, each {in_words(arguments[0], most=most)}"
     return _WORDS.get(origin or hint, "a value")
 
 

@@ -66,6 +66,15 @@ ELSEWHERE: Final = {
 }
 """Options here, and what other programs call them."""
 
+OF_COMMANDS: Final = {
+    "sample": "truncation label by-class walk step",
+    "evaluate": "metrics features real fake",
+    "resume": "more-steps",
+    "report": "watch",
+    "export": "push",
+}
+"""Options that one command alone has, looked for at others."""
+
 PREFIXES: Final = ("use", "num", "n", "max", "total", "train", "the")
 """Words before an option's name that change nothing of what it means."""
 
@@ -96,8 +105,12 @@ def _plain(name: str) -> str:
 
 
 def closest(given: str, valid: Iterable[str]) -> str:
-    """``" (did you mean ...?)"``, or nothing when no valid name is near."""
+    """``" (did you mean ...?)"``; for an option of another command which one; or nothing when no valid name is near."""
     near = nearest(given, valid)
+    if not near and given.startswith("--"):
+        return next(
+            (f" (tightrope {other} has it)" for other, has in OF_COMMANDS.items() if nearest(given, has.split())), ""
+        )
     return f" (did you mean {near}?)" if near else ""
 
 

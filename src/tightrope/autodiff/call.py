@@ -27,13 +27,18 @@ def called(network: Any, x: Tensor, *more: Any, who: str = "critic", what: str =
     if isinstance(network, type) or not callable(network):
         got = f"the class {network.__name__}" if isinstance(network, type) else f"a {type(network).__name__}"
         raise UserTypeError(f"Expected the {who} as a module or a function, got {got}; pass the built network itself.")
+    if type(network).__name__ == "ExportedProgram":
+        raise UserTypeError(f"Expected the {who} as a module, got an ExportedProgram; pass its .module().")
     try:
         return network(x, *more)
     except (RuntimeError, TypeError, IndexError) as problem:
         first = str(problem).splitlines()[0] if str(problem) else ""
         if isinstance(problem, UserError) or not _UNFIT.search(first):
             raise
+        remedy = f"pass {what} as it was built for, and labels if it wants some"
+        if "required positional argument" in first:
+            remedy = f"say how it is called: View({who}, call=lambda {who}, x: {who}(x, ...)), or pass labels"
         raise UserError(
-            f"The {who} does not take {what} of shape {list(x.shape)}, {x.dtype}, on {x.device.type} ({first}); pass "
-            f"{what} as it was built for, and labels if it wants some."
+            f"The {who} does not take {what} of shape {list(x.shape)}, {x.dtype}, on {x.device.type} ({first}); "
+            f"{remedy}."
         ) from problem

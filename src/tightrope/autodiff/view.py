@@ -6,11 +6,10 @@ which finds the modules behind any of them, so that a check sees through a lambd
 
 from __future__ import annotations
 
-import dis
 import inspect
 from collections.abc import Callable
-from functools import lru_cache, partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from functools import partial
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from tightrope._plumbing.checks import check_whole, short
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.walk import floating_type
+from tightrope.autodiff.held import attributes, names_of, reached, within
 
 _COLUMNS, _CHANNELS = 4, 2  # of scores, at most, where the tuple has another part with a single one
 _WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
@@ -283,51 +283,15 @@ def _look(thing: Any, names: frozenset[str], found: dict[int, nn.Module], seen: 
         _each((thing.func, *thing.args, *thing.keywords.values()), names, found, seen)
     elif isinstance(thing, MethodType):
         _look(thing.__func__, names, found, seen)
-        _look(thing.__self__, names | _names(thing.__func__), found, seen)
+        _look(thing.__self__, names | names_of(thing.__func__), found, seen)
     elif isinstance(thing, FunctionType):
-        _each(_reached(thing), _names(thing), found, seen)
-    elif isinstance(thing, (list, tuple, set, frozenset)):
-        _each(thing, names, found, seen)
-    elif isinstance(thing, dict):
-        _each(thing.values(), names, found, seen)
-    elif hasattr(thing, "__dict__"):
-        named = [value for name, value in vars(thing).items() if name in names]
-        if not named and callable(thing):  # called itself, not by a method
-            names = names | _names(type(thing).__call__)
-            named = [value for name, value in vars(thing).items() if name in names]
-        _each(named, names, found, seen)
+        _each(reached(thing), names_of(thing), found, seen)
+    elif (inside := within(thing)) is not None:
+        _each(inside, names, found, seen)
+    else:
+        _each(attributes(thing, names), names, found, seen)
 
 
 def _each(things: Any, names: frozenset[str], found: dict[int, nn.Module], seen: set[int]) -> None:
     for thing in things:
         _look(thing, names, found, seen)
-
-
-def _reached(function: FunctionType) -> list[Any]:
-    """What a function's code can call without being handed it; library functions are not searched further."""
-    values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for cell in function.__closure__ or ():
-        try:
-            values.append(cell.cell_contents)
-        except ValueError:  # not filled yet
-            continue
-    home = function.__globals__
-    named = [home[name] for name in _mentioned(function.__code__)[1] if name in home]
-    return values + [v for v in named if not isinstance(v, FunctionType) or v.__globals__ is home]
-
-
-def _names(function: Any) -> frozenset[str]:
-    code = getattr(function, "__code__", None)
-    return frozenset() if code is None else _mentioned(code)[0]
-
-
-@lru_cache(maxsize=512)
-def _mentioned(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """Every name that code mentions, attributes included, and the global ones; inner functions included."""
-    names, outside = set(code.co_names), set()
-    outside |= {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            more = _mentioned(constant)
-            names, outside = names | more[0], outside | more[1]
-    return frozenset(names), frozenset(outside)

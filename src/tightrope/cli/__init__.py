@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import time
 import warnings
 
 from tightrope._plumbing.errors import UserError
@@ -36,6 +37,8 @@ COMMANDS = {
 SHARED = ("train", "resume")
 """Commands in which processes started together by torchrun share the work."""
 
+_BEGAN = [time.monotonic()]
+
 EXIT_USER, EXIT_NON_FINITE, EXIT_STOPPED = 2, 3, 130
 
 
@@ -51,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
                 stream.reconfigure(errors="backslashreplace")
         warnings.showwarning = lambda message, *where: say(f"note: {message}", error=True)
         _end_in_order()
+    else:
+        _BEGAN[0] = time.monotonic()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         return _command(words, alone=arguments is None)
@@ -72,6 +77,11 @@ def main(arguments: list[str] | None = None) -> int:
         except OSError:  # what is printed to is full
             hush(sys.stdout)
         return _fail(sentence)
+
+
+def began() -> float:
+    """When the command began, by ``time.monotonic``: what a budget of time counts from."""
+    return _BEGAN[0]
 
 
 def _end_in_order() -> None:
@@ -96,7 +106,10 @@ def _command(words: list[str], *, alone: bool) -> int:
         say(f"tightrope {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}; see tightrope --help.")
+        from tightrope._plumbing.words import closest
+
+        near = closest(words[0], COMMANDS)
+        return _fail(f"Expected a command out of {', '.join(COMMANDS)}, got {words[0]!r}{near}; see tightrope --help.")
     if nul := [word for word in words if "\0" in word]:
         return _fail(f"Expected words without zero characters, got {nul[0]!r}; leave them out.")
     if _rank() and words[0] not in SHARED:

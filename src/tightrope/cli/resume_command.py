@@ -53,11 +53,12 @@ def run(words: list[str]) -> int:
     """Resume and report."""
     options = parse(_command(words), "resume", words)
     from tightrope import runs
-    from tightrope.cli.finish import finish
+    from tightrope.cli.finish import finish, time_around
     from tightrope.runs.assemble import outside
     from tightrope.runs.change import CADENCE, SIZES
     from tightrope.training import distributed
 
+    start, closing = time_around()
     given = {name: getattr(options, name) for name in (*CADENCE, *SIZES)}
     given |= vars(options.hyperparameters) if hasattr(options, "hyperparameters") else {}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -73,6 +74,8 @@ def run(words: list[str]) -> int:
             data=options.data,
             changes=changes,
             quiet=options.quiet,
+            began=start,
+            closing=closing,
         )
 
     with distributed.joined(config.training.device) as ranks:

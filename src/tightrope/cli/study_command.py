@@ -156,7 +156,7 @@ def _run(words: list[str]) -> int:
         raise UserError(f"Expected positive minutes, got --minutes {options.minutes:g}; leave it out for no limit.")
     from tightrope.studies.executors import execute
     from tightrope.studies.exported import export
-    from tightrope.studies.runner import Order, state
+    from tightrope.studies.runner import Order, outdated, state
     from tightrope.studies.versions import library, own_code
 
     study, store = _open(options)
@@ -167,6 +167,8 @@ def _run(words: list[str]) -> int:
     again = store.forgive(study.name, options.scale, code)
     if options.refresh:
         again += store.forget(study.name, options.scale, code, library(study))
+    outdone = outdated(study, store, options.scale, options.seeds)
+    again += store.drop(study.name, options.scale, outdone, code) if outdone else 0
     if not options.quiet:
         say(_progress(study, store, options.scale, options.seeds) + (f"; {again} again" if again else ""))
     until = math.inf if options.minutes is None else time.time() + 60 * options.minutes

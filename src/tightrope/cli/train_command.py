@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tightrope._plumbing.files import expanded
 from tightrope._plumbing.say import say, say_json
 from tightrope.cli.options import described, group, parse, spelt
 from tightrope.data import Dataset
@@ -52,8 +53,11 @@ def run(words: list[str]) -> int:
 
 
 def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> int:
+    from tightrope import runs
+    from tightrope.cli.finish import finish, time_around
     from tightrope.runs.estimate import estimate
 
+    start, closing = time_around()
     leads = distributed.leads(ranks)
 
     def found() -> tuple[Config, Dataset]:
@@ -67,17 +71,18 @@ def _train(options: Any, words: list[str], ranks: distributed.Ranks | None) -> i
         if leads:
             say_json(config.to_json())
         return 0
-    from tightrope import runs
-    from tightrope.cli.finish import finish
-
-    folder = options.out or Path("runs") / f"{config.data.name.replace(':', '-')}-{options.method}-{options.seed}"
-    return finish(folder, lambda: runs.begin(folder, config, dataset, quiet=options.quiet), quiet=options.quiet)
+    folder = options.out or Path("runs") / f"{config.data.name.replace(':', '-')}-{config.method.name}-{options.seed}"
+    return finish(
+        folder,
+        lambda: runs.begin(folder, config, dataset, quiet=options.quiet, began=start, closing=closing),
+        quiet=options.quiet,
+    )
 
 
 def resolved(options: Any, words: list[str], command: str, *, show: bool, notes: bool = True) -> tuple[Config, Dataset]:
     """Configuration and data of what was typed after a command."""
     from tightrope.runs.choice import choose, with_choice
-    from tightrope.runs.resolve import resolve_wishes
+    from tightrope.runs.resolve import as_trained, resolve_wishes
 
     def tell(text: str) -> None:
         if notes:
@@ -85,7 +90,11 @@ def resolved(options: Any, words: list[str], command: str, *, show: bool, notes:
 
     wishes = Wishes(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Wishes)})
     wanted = vars(options.hyperparameters) | vars(options.architecture)
-    choice = choose(wishes, wanted, published="method" in spelt(words))
+    named = "method" in spelt(words)
+    wishes, wanted, note = as_trained(wishes, wanted, named=named)
+    if note:
+        tell(note)
+    choice = choose(wishes, wanted, published=named)
     if choice.why:
         tell(f"note: {choice.why}")
     wishes, wanted = with_choice(wishes, wanted, choice)
@@ -97,7 +106,7 @@ def typed(base: type[Wishes], name: str, words: list[str]) -> Any:
     """The words after a command as its options, which are those of ``base``, of one method and of one network."""
     words = ["--from-run" + word[6:] if word.partition("=")[0] == "--from" else word for word in words]
     names = spelt(words)
-    method, network = names.get("method") or Wishes.method, names.get("network") or None
+    method, network = names.get("method") or _method_there(names), names.get("network") or None
     command = _command(base, method, network, names.keys(), asked="-h" in words or "help" in names)
     general = [field.name for field in dataclasses.fields(base)]
 
@@ -105,6 +114,15 @@ def typed(base: type[Wishes], name: str, words: list[str]) -> Any:
         refuse_unknown([option], method, network, general=general, dashes=True)
 
     return parse(command, name, words, unknown)
+
+
+def _method_there(names: Mapping[str, str]) -> str:
+    """The method of the run to begin with; the default one of a run that begins anew."""
+    if not (other := names.get("from_run")):
+        return Wishes.method
+    from tightrope.runs.config import read_config
+
+    return read_config(expanded(other)).method.name
 
 
 def _command(

@@ -43,7 +43,7 @@ def jacobian(
     Departures: forward mode, one column per latent, where the public code of the time makes one reverse pass per
     output; the values are the same.
     Cost: for DCGAN-32 and 128 latents about 1.3 forwards of a batch of 128 per latent vector; reverse mode costs more
-    than ten times as much (``docs/results/conditioning.json``).
+    than ten times as much (``docs/results/bench/conditioning.json``).
 
     Args:
         generator: Maps ``[n, latent]`` (and labels ``[n]``) to ``[n, *shape]``.

@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tightrope._plumbing.checks import check_module
+from tightrope._plumbing.checks import check_module, refuse_frozen_code, refuse_sharded
 from tightrope.layers.at_work import other_weights
 from tightrope.layers.find import find_layers
 from tightrope.layers.kernel import LAYERS
@@ -100,6 +100,8 @@ def export(network: M) -> M:
         (0, 1)
     """
     check_module(network)
+    refuse_sharded(network, "a copy with plain weights")
+    refuse_frozen_code(network, "plain weights")
     exported = copied(network)
     _remove(exported)
     return exported
@@ -108,6 +110,7 @@ def export(network: M) -> M:
 def _remove(network: nn.Module) -> list[str]:
     """Edit ``network``; names of the layers whose weight did not keep its parameter."""
     check_module(network)
+    refuse_frozen_code(network, "plain weights")
     replaced, left = [], []
     for name, module in list(network.named_modules()):
         for tensor in _computed(module):

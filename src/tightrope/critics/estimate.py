@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.checks import check_flag, check_samples, check_seed
+from tightrope._plumbing.checks import check_flag, check_samples, check_seed, refuse_frozen_code
 from tightrope._plumbing.errors import UserError
 from tightrope.autodiff import critic_scores, modules_of, undisturbed
 from tightrope.autodiff.guard import computed_once
@@ -91,6 +91,8 @@ def wasserstein_estimate(
             f"Expected two sets of at least 2 samples of one shape, got {tuple(real.shape)} and {tuple(fake.shape)}."
         )
     real, fake = samples(real, critic), samples(fake, critic)
+    for network in modules_of(critic):
+        refuse_frozen_code(network, "an estimate in evaluation mode", scripts=False)
     with undisturbed(critic), torch.no_grad(), computed_once(*(network.eval() for network in modules_of(critic))):
         raw = mean_gap(function_of(critic), real, fake)
         slope = steepest(function_of(critic), real, fake, seed=seed)

@@ -16,7 +16,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_module, check_samples, check_seed, check_seeds, check_whole, short
+from tightrope._plumbing.checks import (
+    check_module,
+    check_samples,
+    check_seed,
+    check_seeds,
+    check_whole,
+    refuse_frozen_code,
+    short,
+)
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import critic_scores, rows_of, samples_of, undisturbed
 from tightrope.autodiff.guard import computed_once
@@ -190,6 +198,7 @@ def train_critic(
     parameters = [p for p in critic.parameters() if p.requires_grad]
     if not parameters:
         raise UserError("Expected a critic with parameters that require a gradient, got none; unfreeze it.")
+    refuse_frozen_code(critic, "training here")
     optimizer = method.critic_optimizer.build(parameters)
     with undisturbed(critic), torch.no_grad():
         critic_scores(critic.eval(), real[: rows_of(critic)])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing import rich
 from tightrope._plumbing.checks import check_samples, check_seed, check_whole, refuse_frozen_code
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of, modules_of, undisturbed
@@ -56,7 +57,7 @@ class LipschitzInterval:
 
     lower: float
     upper: float
-    witnesses: Tensor
+    witnesses: Tensor = field(repr=False)
     slopes: Tensor
     layers: tuple[LayerShare, ...]
     reasons: tuple[str, ...]
@@ -71,6 +72,19 @@ class LipschitzInterval:
             for layer in self.layers
         ]
         return "\n".join(lines + [f"  no bound: {reason}" for reason in self.reasons])
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: the interval, and each layer's part in the gap."""
+        rows = [
+            (
+                layer.name or "(itself)",
+                f"{layer.kind}: at most {rich.number(layer.factor)}, attained {rich.number(layer.attained)}, "
+                f"{layer.share:.1%} of the gap",
+            )
+            for layer in self.layers
+        ]
+        ends = f"[{self.lower:.4g}, {self.upper:.4g}]"
+        return rich.table(f"Lipschitz constant in {ends}", rows, [f"no bound: {reason}" for reason in self.reasons])
 
 
 def lipschitz_interval(

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tightrope._plumbing.errors import UserError, printable
+from tightrope._plumbing.checks import check_number, short
+from tightrope._plumbing.errors import UserError, UserTypeError, printable
 from tightrope.data.labels import class_index
 
 __all__ = ["Batch", "Dataset", "Mixture", "fingerprint"]
@@ -37,6 +38,12 @@ class Batch:
     x: Tensor
     labels: Tensor | None
 
+    def __post_init__(self) -> None:
+        x, labels = self.x, self.labels
+        if not isinstance(x, Tensor) or not x.dim():
+            raise UserTypeError(f"Expected samples x as a tensor [batch, *shape], got {short(x)}; pass the tensor.")
+        _check_labels(labels, len(x))
+
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
@@ -49,6 +56,14 @@ class Mixture:
 
     means: Tensor
     std: float
+
+    def __post_init__(self) -> None:
+        means = self.means
+        if not isinstance(means, Tensor) or means.dim() != 2 or not means.is_floating_point():
+            raise UserTypeError(
+                f"Expected the means of the modes in floating point [modes, d], got {short(means)}; pass such a tensor."
+            )
+        check_number("std", self.std, 0.02)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +112,28 @@ class Dataset:
     reopen: Callable[..., Dataset] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        self._check()
         for name in ("classes", "broken", "notes"):
             object.__setattr__(self, name, tuple(printable(text) for text in getattr(self, name)))
         object.__setattr__(self, "name", printable(self.name))
+
+    def _check(self) -> None:
+        """Refuse parts that do not fit together."""
+        if self.kind not in ("images", "signals", "vectors"):
+            raise UserError(f"Expected the kind images, signals or vectors, got {short(self.kind)}; choose one.")
+        values, dtype = self.values, torch.uint8 if self.kind == "images" else torch.float32
+        if not isinstance(values, Tensor) or values.dim() < 2 or values.dtype != dtype:
+            raise UserTypeError(
+                f"Expected the values of {self.kind} as a tensor [n, *shape] of {dtype}, got {short(values)}; convert "
+                "them, or save them as .npz and give that to open_data."
+            )
+        _check_labels(self.labels, len(values))
+        for name in ("offset", "scale"):
+            part = getattr(self, name)
+            if part is not None and not isinstance(part, Tensor):
+                raise UserTypeError(
+                    f"Expected the {name} as a tensor or None, got {short(part)}; use torch.tensor(...)."
+                )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -182,6 +216,15 @@ class Dataset:
         if self.offset is not None:
             rows = rows - self.offset
         return rows if self.scale is None else rows / self.scale
+
+
+def _check_labels(labels: Tensor | None, n: int) -> None:
+    if labels is None:
+        return
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (n,):
+        raise UserTypeError(
+            f"Expected labels as int64 [{n}], one per sample, or None, got {short(labels)}; convert them."
+        )
 
 
 def fingerprint(values: Tensor, labels: Tensor | None, preprocessing: str) -> str:

@@ -15,6 +15,8 @@ from tightrope.data.cache import fits_in_memory
 
 __all__ = [
     "FILE_SHARE",
+    "OF_PHONES",
+    "PHONES",
     "UnreadableError",
     "common",
     "damaged",
@@ -33,6 +35,8 @@ SHARE = 0.5
 
 FILE_SHARE = 1 / 32
 """The same for one image file of many, of which several threads read one each."""
+
+PHONES, OF_PHONES = (".heic", ".heif"), "convert photographs in HEIC to JPEG first"
 
 
 class UnreadableError(ValueError):
@@ -112,7 +116,8 @@ def left_out(names: Iterable[str], why: str) -> list[str]:
     if not kinds:
         return []
     listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(3)) + (" ..." if len(kinds) > 3 else "")
-    return [f"{kinds.total():,} other files are not used ({listed}): {why}."]
+    advice = f"; {OF_PHONES}" if any(kind.lower() in PHONES for kind in kinds) else ""
+    return [f"{kinds.total():,} other files are not used ({listed}): {why}{advice}."]
 
 
 def read_file(path: Path) -> bytes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tightrope._plumbing.errors import UserError
-from tightrope.data.files import left_out, read_file, tidy, walk
+from tightrope.data.files import OF_PHONES, PHONES, left_out, read_file, tidy, walk
 from tightrope.data.label_files import is_label_file, stored_labels
 from tightrope.data.layout import is_image, layout
 from tightrope.data.source import ImageSource, Pixels, identity
@@ -57,4 +57,5 @@ def open_folder(path: Path, split: str) -> ImageSource:
 def _contents(names: list[str]) -> str:
     if not names:
         return "an empty folder"
-    return f"{len(names):,} other files such as {names[0].rpartition('/')[2]}"
+    advice = f" ({OF_PHONES})" if any(PurePosixPath(name).suffix.lower() in PHONES for name in names) else ""
+    return f"{len(names):,} other files such as {names[0].rpartition('/')[2]}{advice}"

@@ -16,9 +16,11 @@ from tightrope.data.label_files import StoredLabels
 from tightrope.data.labels import encode_values, from_names
 from tightrope.data.split_names import keyword, parts_of
 from tightrope.data.splits import Rows
+from tightrope.data.targets import without_targets
 
 __all__ = ["Layout", "is_image", "layout"]
 
+_PIECE = re.compile(r"(fold|part|shard|chunk|batch|split|piece|subset)s?[\W_]*[0-9]+", re.IGNORECASE)
 _LAST = re.compile(r"[0-9]{1,18}$")
 Found = tuple[Rows | None, tuple[str, ...], list[str]]
 
@@ -51,21 +53,22 @@ def is_image(name: str) -> bool:
 def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None) -> Layout:
     """Splits and classes of images from their paths.
 
-    Folders that hold everything are ignored. Then :func:`parts_of` tells the splits. The first folder below is the
-    class, if every image has one and there are at least two.
+    Masks beside images are left out, and folders that hold everything are ignored. Then :func:`parts_of` tells the
+    splits. The first folder below is the class, if every image has one and there are at least two.
 
     Args:
         names: paths with ``/``, at least one.
         split: ``train`` or ``test``.
         stored: labels that count instead of the folders.
     """
+    names, without = without_targets(names)
     base = common(names)
     inside = {name[len(base) :]: name for name in sorted(names)}
     found = parts_of(list(inside))
     whole = not found.names.get("test")
     parts = {side: members for side, members in found.names.items() if members}
     chosen = parts["train" if whole else split]
-    notes = list(found.notes)
+    notes = [*without, *found.notes]
     if whole and (word := next((part for part in base.split("/") if keyword(part)[0]), "")):
         notes.append(f"All images are in the folder {word}: they are read as one set, not as the split of that name.")
     if stored is not None:
@@ -90,6 +93,8 @@ def _by_folders(parts: dict[str, list[str]], split: str) -> Found:
             (),
             [f"Folders {listed} ... number their images through, so they are no classes but pieces of a set."],
         )
+    if split in labelled and all(map(_PIECE.fullmatch, mine)):
+        return None, (), [f"Folders {', '.join(sorted(set(mine))[:3])} are no classes but pieces of a set."]
     if split in labelled:
         _, classes = from_names([folder for first in labelled.values() for folder in first])
         number = {name: index for index, name in enumerate(classes)}

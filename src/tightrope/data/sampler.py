@@ -75,6 +75,7 @@ class Sampler:
                 f"Expected one of the parts 0 to {parts - 1} of a batch that divides into {parts}, got part {number} "
                 f"of {batch_size} samples; choose a batch size that is a multiple of the number of ranks."
             )
+        batch_size, seed = int(batch_size), int(seed)  # NumPy's integers run over
         self.dataset, self.batch_size, self.seed, self.flip = dataset, batch_size, seed, flip
         self.batches = 0
         size = batch_size // parts
@@ -93,6 +94,7 @@ class Sampler:
         """Rows of all parts of batch k, int64 ``[batch_size]``; does not move the sampler."""
         if k < 0:
             raise UserError(f"Expected the number of a batch, 0 for the first, got {k}; batches are not counted back.")
+        k = int(k)
         position, stop, pieces = k * self.batch_size, (k + 1) * self.batch_size, []
         while position < stop:
             epoch, start = divmod(position, len(self.dataset))

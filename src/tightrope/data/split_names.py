@@ -4,13 +4,14 @@
 ``val2017``, ``cat/train_001.png``), folder names before file names. **Departures** Upper and lower case are alike; a
 keyword may also end where a capital begins (``trainA``, ``testB``); there is one test split, the one called test if
 there are several; a test folder alone leaves the rest for training; a lone ``train`` folder among others is a class,
-and so are ``toy_train`` and ``test_tube`` beside ``bus``.
+and so are ``toy_train`` and ``test_tube`` beside ``bus``; what is for neither (``predict``, ``unlabeled``) is left out
+beside a training split; ``imagesTr`` and ``imagesTs``, ``traindir`` and ``testdir`` tell splits where both are there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["TRAIN", "Parts", "keyword", "parts_of"]
@@ -20,10 +21,21 @@ TEST = (
     ("test", "testing", "testset", "testdata", "testimages", "tst"),
     ("eval", "evaluation", "evaluate", "evalset"),
     ("holdout", "heldout"),
-    ("validation", "validate", "valid", "val", "valset", "valdata", "valimages", "dev", "devel", "devset"),
+    ("validation", "validate", "valid", "val", "valset", "valdata", "valimages", "dev", "devel", "devset", "minival"),
 )
 """What a test split may be called; of several kinds the first counts."""
 
+NEITHER = {
+    *("predict", "prediction", "predictions", "pred", "preds", "inference", "inferences", "infer", "production"),
+    *("submission", "submissions", "public", "private", "leaderboard", "demo", "sample", "samples", "query", "gallery"),
+    *("unlabeled", "unlabelled", "unannotated", "unsup", "unsupervised", "extra", "benchmark", "tune", "tuning"),
+    *("calibration", "calib", "held", "holdback"),
+}
+"""What lies beside a training split and belongs to no split; a class where the others are classes."""
+
+_SHORT = {"tr": "train", "ts": "test", "te": "test", "va": "val", "vl": "val"}
+_LABELLED = {"labeled", "labelled", "annotated", "supervised"}
+_UNLABELLED = {"unlabeled", "unlabelled", "unannotated", "unsup", "unsupervised"}
 _KIND = {word: kind for kind, words in enumerate(TEST) for word in words} | dict.fromkeys(TRAIN, -1)
 _LIKELY = re.compile("train|trn|test|tst|eval|val|dev|hold|held", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+")  # letters, apart where a capital begins
@@ -63,24 +75,95 @@ def parts_of(names: Sequence[str], things: str = "images") -> Parts:
     """
     for level in range(max(name.count("/") for name in names)):
         folders = {name: parts[level] for name in names if len(parts := name.split("/")) > level + 1}
-        words = {folder: keyword(folder) for folder in sorted(set(folders.values()))}
-        side = _sides_of_folders(words, complete=len(folders) == len(names))
+        words, complete = words_of(set(folders.values())), len(folders) == len(names)
+        side = _sides_of_folders(words, complete=complete) or _train_alone(words, names, folders, level, complete)
         if side:
             return _by_folders(names, level, folders, side, words, things)
-        kinds = set(words.values())
-        if len(words) > 1 and len(folders) == len(names) and len(kinds) == 1 and kinds.pop()[0]:  # train-00000, -00001
-            said = f"Folders of one split, read as one set: {_some(set(folders.values()))}."
-            return Parts({"train": list(names)}, {name: _without(name, level, None) for name in names}, [said])
+        if complete and (said := _one_set(words)):  # train-00000, train-00001
+            note = f"{said}, read as one set: {_some(words)}."
+            return Parts({"train": list(names)}, {name: _without(name, level, None) for name in names}, [note])
     return _by_files(names, things)
 
 
-def _said(train: Iterable[str], test: Iterable[str], what: str, left: int, things: str) -> list[str]:
+def words_of(folders: Collection[str]) -> dict[str, tuple[str, str]]:
+    """:func:`keyword` of the folders of one level, with what only their company tells: ``tr`` beside ``ts``."""
+    words = {folder: keyword(folder) for folder in sorted(folders)}
+    letters = {folder: told for folder in words if (told := short(folder))}
+    found = {**words, **letters}
+    if _both(word for word, _ in letters.values()) and all(word or is_neither(f) for f, (word, _) in found.items()):
+        return found
+    lower = {folder.lower(): folder for folder in words}
+    for folder in [f for f in words if "train" in f.lower() and not words[f][0]]:
+        for test in (word for kinds in TEST for word in kinds):
+            other = lower.get(folder.lower().replace("train", test), "")
+            if other and not words[other][0]:
+                rest = folder.lower().replace("train", "")
+                words |= {folder: ("train", rest), other: (test, rest)}
+    if any(_UNLABELLED & _parted(folder) for folder in words):
+        words |= {f: ("train", "labelled") for f in words if not words[f][0] and _LABELLED & _parted(f)}
+    return words
+
+
+def is_neither(name: str) -> bool:
+    """Whether a folder or file is called like something that is for neither training nor testing."""
+    return not keyword(name)[0] and bool(NEITHER & _parted(name))
+
+
+def _parted(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name)}
+
+
+def short(folder: str) -> tuple[str, str] | None:
+    """The split that two letters tell, ``tr`` alone or ``imagesTr``, and the other letters."""
+    if folder.lower() in _SHORT:
+        return _SHORT[folder.lower()], ""
+    stem, end = folder[:-2], folder[-2:]
+    told = end[:1].isupper() and end[1:].islower() and stem[-1:].islower()
+    return (_SHORT[end.lower()], stem) if told and end.lower() in _SHORT else None
+
+
+def _train_alone(
+    words: Mapping[str, tuple[str, str]], names: Sequence[str], folders: Mapping[str, str], level: int, complete: bool
+) -> dict[str, str]:
+    """Training folders beside others that are for neither split, or that are no classes since only it holds some."""
+    train = {folder: word for folder, (word, _) in words.items() if word and _KIND[word] < 0}
+    others = set(words) - set(train)
+    if not train or not others or any(words[folder][0] for folder in others):
+        return {}
+    if all(map(is_neither, others)) and (complete or any(folder.lower() in TRAIN for folder in train)):
+        return dict.fromkeys(train, "train")
+    inner: dict[str, set[str]] = {folder: set() for folder in words}
+    for name, folder in folders.items():
+        inner[folder].add(name.split("/")[level + 1] if name.count("/") > level + 1 else "")
+    lone = next(iter(train)) if len(train) == 1 else ""
+    classes = inner.get(lone, set())
+    if lone.lower() not in TRAIN or "" in classes or len(classes) < 2:
+        return {}
+    alike = len(others) == 1 and inner[next(iter(others))] == classes
+    return {lone: "train"} if alike or all(inner[folder] == {""} for folder in others) else {}
+
+
+def _one_set(words: Mapping[str, tuple[str, str]]) -> str:
+    """What folders are that all are called like splits, none of which can be told from the others; empty if not so."""
+    found = {word for word, _ in words.values()}
+    if len(words) < 2 or not all(word or is_neither(folder) for folder, (word, _) in words.items()):
+        return ""
+    rests = {rest for _, rest in words.values()}
+    if len(found) == 1 and found != {""}:
+        return "" if len(rests) > 1 and "" not in rests else "Folders of one split"  # trainA and trainB may be classes
+    sides = {_KIND[word] < 0 for word in found if word}
+    return "Folders of one split" if sides == {True} else "Folders of splits of which none is for training"
+
+
+def _said(train: Iterable[str], test: Collection[str], what: str, left: int, things: str, *, of: str) -> list[str]:
     """Sentences on what was taken for which split, and on how many things are in neither."""
-    notes = [f"Training split: {what} {', '.join(train)}; test split: {what} {', '.join(test)}."]
-    return notes + ([f"{left:,} {things} that are in neither split are not used."] if left else [])
+    held = f"test split: {what} {', '.join(test)}" if test else "no test split"
+    notes = [f"Training split: {what} {', '.join(train)}; {held}."]
+    beside = f" ({of})" if of and not test else ""
+    return notes + ([f"{left:,} {things} that are in neither split are not used{beside}."] if left else [])
 
 
-def _sides_of_folders(words: dict[str, tuple[str, str]], complete: bool) -> dict[str, str]:
+def _sides_of_folders(words: Mapping[str, tuple[str, str]], complete: bool) -> dict[str, str]:
     """Folder -> ``train`` or ``test`` for the folders of one level that make up the splits; empty if none do."""
     named = {folder: word for folder, (word, _) in words.items() if word}
     plain = {folder: word for folder, word in named.items() if folder.lower() == word}
@@ -100,7 +183,7 @@ def _by_folders(
     level: int,
     folders: dict[str, str],
     side: dict[str, str],
-    words: dict[str, tuple[str, str]],
+    words: Mapping[str, tuple[str, str]],
     things: str,
 ) -> Parts:
     rests = {
@@ -120,7 +203,8 @@ def _by_folders(
             shorter[name] = _without(name, level, words[folder][1] if domains and folder else None) if told else name
     test = [folder for folder in side if side[folder] == "test"]
     train = ["everything else"] if alone else [folder for folder in side if side[folder] == "train"]
-    notes = _said(train, test, "folder", len(names) - len(shorter), things)
+    left = _some({folder for folder in folders.values() if folder not in side})
+    notes = _said(train, test, "folder", len(names) - len(shorter), things, of=left)
     return Parts(parts, shorter, [note.replace("folder everything", "everything") for note in notes])
 
 
@@ -128,14 +212,17 @@ def _by_files(names: Sequence[str], things: str) -> Parts:
     """Splits that the files' names tell, if most of them do; else all as one set."""
     words = {name: word for name in names if (word := keyword(_stem(name))[0])}
     folders = {top for top in {name.partition("/")[0] for name in names if "/" in name} if keyword(top)[0]}
-    if _both(words.values()) and 2 * len(words) >= len(names):
+    aside = [name for name in names if name not in words and is_neither(_stem(name))]
+    alone = bool(aside) and len(words) + len(aside) == len(names) and {_KIND[w] < 0 for w in words.values()} == {True}
+    if alone or (_both(words.values()) and 2 * len(words) >= len(names)):
         side = _chosen({word: word for word in words.values()})
         parts = {
             split: [name for name, word in words.items() if side.get(word) == split] for split in ("train", "test")
         }
         train, test = (sorted(word for word in side if side[word] == split) for split in parts)
         left = len(names) - sum(map(len, parts.values()))
-        return Parts(parts, {name: name for name in names}, _said(train, test, "file names with", left, things))
+        said = _said(train, test, "file names with", left, things, of=_some(aside))
+        return Parts(parts, {name: name for name in names}, said)
     notes = []
     if folders:
         notes.append(f"Folders called like a split that make up none, and are read like any other: {_some(folders)}.")

@@ -55,6 +55,8 @@ def open_images(source: ImageSource, request: Request) -> Dataset:
     broken = tuple(table.meta["broken"])
     if broken and not request.skip_broken:
         raise UserError(_broken(broken, table.meta["reason"], len(rows), request.source))
+    if broken:
+        notes.append(f"{len(broken):,} of {len(rows):,} images cannot be read and are left out: {_listed(broken)}.")
     return Dataset(
         name=source.name,
         source=request.source,
@@ -206,9 +208,13 @@ def _size(shape: Sequence[int]) -> str:
     return f"{shape[1]}x{shape[0]}"
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+
+
 def _broken(names: Sequence[str], reason: str, count: int, source: str) -> str:
-    listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
     return (
-        f"Expected images, but {len(names):,} of {count:,} images in {source} cannot be read: {listed} ({reason}); "
+        f"Expected images, but {len(names):,} of {count:,} images in {source} cannot be read: {_listed(names)} "
+        f"({reason}); "
         "repair or remove them, or go on without them (--skip-broken; skip_broken=True in Python)."
     )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tightrope._plumbing.checks import check_module
+from tightrope._plumbing.checks import check_module, refuse_frozen_code
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import undisturbed
 from tightrope.layers.at_work import observe
@@ -325,6 +325,7 @@ def input_shapes(network: nn.Module, call: Callable[[], Any]) -> dict[str, list[
         Layer name to the distinct shapes it met, in order; layers that did not work are missing. A weight that a
         function gets with the layer's own settings counts as a call of the layer.
     """
+    refuse_frozen_code(network, "what its layers receive")
     with undisturbed(network):
         network.eval()
         return observe(network, call).shapes

@@ -57,7 +57,7 @@ class LeastSquares(Loss):
 
     targets: tuple[float, float, float] = (-1.0, 1.0, 1.0)
 
-    def __call__(self, *, targets: Sequence[float]) -> LeastSquares:
+    def __call__(self, targets: Sequence[float]) -> LeastSquares:
         """The loss with these targets.
 
         Args:

@@ -231,8 +231,9 @@ class Balance:
         weight: Of the adversarial loss, a detached scalar within the limits.
         reconstruction: Norm of the reconstruction loss's gradient at the last layer, a detached scalar.
         adversarial: Norm of the adversarial loss's gradient there, a detached scalar.
-        saturated: Whether the weight met its limit, a detached boolean scalar: the alarm. It means that hardly any
-            gradient comes through the critic, and that the weight multiplies what is left of it.
+        saturated: Whether the weight met its limit, or the adversarial norm is no larger than ``epsilon``, which then
+            makes the weight; a detached boolean scalar: the alarm. It means that hardly any gradient comes through the
+            critic, and that the weight multiplies what is left of it.
     """
 
     weight: Tensor
@@ -283,8 +284,8 @@ def balance(
     weights = _weights(last_layer)
     first = _gradient_size("reconstruction", reconstruction, weights)
     second = _gradient_size("adversarial", adversarial, weights)
-    wanted = first / (second + epsilon)
-    return Balance(wanted.clamp(max=limit), first, second, wanted >= limit)
+    wanted = first / (second + epsilon).clamp(min=torch.finfo(second.dtype).tiny)  # 0 / 0 asks for nothing
+    return Balance(wanted.clamp(max=limit), first, second, (wanted >= limit) | (second <= epsilon))
 
 
 def _weights(last_layer: Any) -> list[Tensor]:
@@ -309,7 +310,7 @@ def _gradient_size(name: str, loss: Any, weights: list[Tensor]) -> Tensor:
     parts = [gradient.detach().float().flatten() for gradient in found if gradient is not None]
     if not parts:
         raise UserError(
-            f"Expected a {name} loss that depends on the last layer, got one that does not; look for detach or no_grad "
+            f"Expected the {name} loss to depend on the last layer, got one that does not; look for detach or no_grad "
             "between the two, or pass the decoder's last weight."
         )
     return torch.linalg.vector_norm(torch.cat(parts))

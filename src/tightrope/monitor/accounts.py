@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tightrope.monitor.capture import Call, Event, Listener
 from tightrope.monitor.ledger.columns import AXES, COSTS, KINDS, PACKED, Column, flat, gradients_at, pack_rows
-from tightrope.monitor.ledger.parameters import Account, account
+from tightrope.monitor.ledger.parameters import IDLE, Account, account
 from tightrope.monitor.ledger.replay import CannotReplayError, pulled_back, refuse_foreign_hooks
 from tightrope.monitor.passes import classes, of_critic
 from tightrope.monitor.roles import Judged, of_losses, probes
@@ -119,13 +119,14 @@ def critic_account(
     """
     if not any(e.at > last_step for one in found for arrived in one.call.events for e in arrived):
         last_step = own_step  # both backward passes ran before either player stepped
-    calls = [one.call for one in found if one.call.at > last_step]
+    later = [one for one in found if one.call.at > last_step or _backward_after(one.call, last_step)]
+    calls = [one.call for one in later]
     apart = any(
         one.role in ("fake", "joint") and not one.call.attached and any(one.call is c for c in calls) for one in found
     )
     asked = [one.call for one in found if one.role == "points"]
     own = [call for call in calls if not (apart and call.attached) and all(call is not a for a in asked)]
-    mine = of_critic([one for one in found if one.call.at > last_step], made, last_step)
+    mine = of_critic(later, made, last_step)
     since = entries(own, lambda e: e.at > last_step and mine(e))
     points = [one for one in found if one.call.at > last_step and _asked(one.call)]
     if not since and not points:
@@ -148,7 +149,7 @@ def critic_account(
         for one in points:
             factor = _asked_with(one.call)
             if factor > 1.5:
-                for name, _ in penalties:
+                for name, _ in penalties or (("gp", 10.0), ("gp1", 10.0)):
                     vector = gradients_at(module, one.call, [COSTS[name][1]], leaves.parameters, factor)[0]
                     columns.append(Column("scale", f"its gradient times {factor:.4g}", vector, at=one.call.at))
         return columns
@@ -162,19 +163,25 @@ def critic_account(
         return [*(c for one in points for c in _all_costs(module, one, leaves)), *squashed]
 
     def leaked() -> list[Column]:
-        rest = entries(
-            [c for c in calls if c.attached],
-            lambda e: e.at > last_step and (not mine(e) or len(own) < len(calls)),
-        )
-        if not rest:
-            return []
-        return [Column("leak", "the generator's loss, not cleared", _flat_pull(module, rest, leaves)[0])]
+        attached = [c for c in calls if c.attached]
+        rest = entries(attached, lambda e: e.at > last_step and (not mine(e) or len(own) < len(calls)))
+        before = [one.call for one in found if one.call.attached and not one.call.stepped(module)]
+        early = entries(before, lambda e: own_step < e.at <= last_step)  # the generator's turn, before this one
+        return [Column("leak", "the generator's loss, not cleared", _flat_pull(module, each, leaves)[0])
+                for each in (rest, early) if each]  # fmt: skip
 
     groups = [claimed, scaled, leaked, lambda: _before(leaves), others, lambda: _decay(leaves)]
     found_so = account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
+    if found_so.kind == "losses" and points and not penalties and not _idle(module, points, leaves, (("gp", 10.0),)):
+        return replace(found_so, expected=1.0)
     if found_so.kind == "losses" and found_so.expected and points and _idle(module, points, leaves, penalties):
-        return replace(found_so, expected=0.0)
+        return replace(found_so, name=IDLE)
     return found_so
+
+
+def _backward_after(call: Call, step: int) -> bool:
+    """Whether a backward pass came to a call after a step, be it that the call came before."""
+    return any(e.at > step for arrived in call.events for e in arrived)
 
 
 def _idle(module: nn.Module, points: Sequence[Judged], leaves: Leaves, penalties: Sequence[tuple[str, float]]) -> bool:

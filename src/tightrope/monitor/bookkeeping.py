@@ -34,7 +34,8 @@ def statics(players: dict[str, Player], history: History) -> None:
     found["unconstrained"] = unconstrained_weights(critic)
     found["last_layer"] = f"{list(find_layers(critic))[-1]}.weight" if found["layers"] else ""
     names = [name for name, _ in critic.named_parameters()] + [name for name, _ in critic.named_buffers()]
-    classes = {type(m).__name__.lower() for m in critic.modules()}
+    holders = [m for m in critic.modules() if list(m.parameters(recurse=False))]  # a whole network may be called SNGAN
+    classes = {type(m).__name__.lower() for m in holders}
     found["own_constraint"] = not found["constrained"] and (
         any(name.endswith(("_bar", "weight_u", "_u0", "_orig", ".u")) for name in names)
         or any("spectral" in name or name.startswith("sn") for name in classes)

@@ -63,9 +63,12 @@ class Call:
         values: A few of the network's weights, where it is stepped without an optimiser.
         cleared: The network's own ``.grad`` was empty or zero.
         part: Not the network was called but parts of it, the first of them with this input.
+        inputs: Of every input in floating point, whether it is a leaf that requires a gradient, and ``attached``.
+        half: Of one of two inputs that are judged apart, the call and its outputs, as of ``pairs.Half``.
         outputs: Tensors returned, detached.
         events: For each of them the gradients that arrived; at one that another is made of, also by way of that one.
         ends: For each of them whether no other is made of it.
+        nest: These tensors nested as they were returned; None of parts.
     """
 
     player: str
@@ -85,9 +88,12 @@ class Call:
     cleared: bool = False
     part: bool = False
     values: Tensor | None = None
+    inputs: tuple[tuple[bool, bool], ...] = ()
+    half: Any = None
     outputs: list[Tensor] = field(default_factory=list)
     events: list[list[Event]] = field(default_factory=list)
     ends: list[bool] = field(default_factory=list)
+    nest: Any = None
     _versions: list[tuple[Tensor, int]] = field(default_factory=list)
 
     def intact(self) -> bool:
@@ -117,12 +123,19 @@ def tensors_in(thing: Any) -> Iterator[Tensor]:
 
 def without_graph(thing: Any) -> Any:
     """The same nest with detached tensors; storages and version counters are shared."""
+    return _with_others(thing, plain)
+
+
+def _with_others(thing: Any, other: Callable[[Tensor], Tensor]) -> Any:
+    """The same nest with another tensor in the place of each, in the order of :func:`tensors_in`."""
     if isinstance(thing, Tensor):
-        return plain(thing)
+        return other(thing)
     if isinstance(thing, (list, tuple)) and type(thing) in (list, tuple):
-        return type(thing)(without_graph(part) for part in thing)
+        return type(thing)([_with_others(part, other) for part in thing])
+    if isinstance(thing, tuple) and hasattr(thing, "_fields"):
+        return type(thing)(*[_with_others(part, other) for part in thing])
     if isinstance(thing, dict):
-        return {key: without_graph(part) for key, part in thing.items()}
+        return {key: _with_others(part, other) for key, part in thing.items()}
     return thing
 
 
@@ -268,6 +281,11 @@ class Listener:
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
             cleared=not inside and cleared(self.module),
             values=few_of(self.module) if self.by_hand and not inside else None,
+            inputs=tuple(
+                (t.requires_grad and t.is_leaf, t.requires_grad and not t.is_leaf)
+                for t in tensors_in((args, kwargs))
+                if t.is_floating_point()
+            ),
         )
         call.remember(*tensors_in((call.args, call.kwargs)))
         return call
@@ -280,6 +298,8 @@ class Listener:
         call.ends = not_used_by_others(given)
         for tensor in given:
             self.returned(call, tensor)
+        kept = iter(call.outputs)
+        call.nest = _with_others(output, lambda t: next(kept, t) if t.is_floating_point() else plain(t))
         call.remember(*call.outputs)
         self.calls.append(call)
 

@@ -15,12 +15,13 @@ from tightrope.monitor.capture import few_of
 from tightrope.monitor.cycle import phases
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.pairs import Pairs
 from tightrope.monitor.passes import BOTH, classes, turned
 from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
 from tightrope.monitor.readings import Reader
 from tightrope.monitor.roles import Judged, StepMark, judged
 from tightrope.monitor.shares import of_generator
-from tightrope.monitor.steps import by_hand
+from tightrope.monitor.steps import by_hand, several_processes
 from tightrope.monitor.window import PlayerWindow, Window
 
 SAID = 1e-2
@@ -44,6 +45,7 @@ class Observer:
         self.window = Window(0)
         self.marks: list[StepMark] = []
         self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
+        self._pairs = Pairs()
         self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
         history.counters = {name: player.counters for name, player in players.items()}
 
@@ -83,6 +85,7 @@ class Observer:
         cleared = [call.cleared for call in self.players["critic"].listener.calls if self._after_critic(call.at)]
         if cleared:
             self.window.numbers["critic_cleared"] = float(any(cleared))
+        self._part()
         self._quiet(lambda: self.reader.read(self.window, self.marks, real, z, labels))
         self._want_parts()
         self.history.add(self.window)
@@ -96,9 +99,14 @@ class Observer:
             for player in self.players.values():
                 player.listener.parts.wanted = True
 
+    def _part(self) -> None:
+        """Take calls on real and generated samples at once apart."""
+        made = self.players["generator"].listener.calls
+        self._quiet(lambda: self._pairs.part(self.players["critic"].listener, made))
+
     def _by_hand(self) -> None:
         """Add the steps of players that no optimiser has ever stepped."""
-        everyone = [call for player in self.players.values() for call in player.listener.calls]
+        everyone = [c for player in self.players.values() for c in player.listener.calls]
         times = sorted(e.at for call in everyone for arrived in call.events for e in arrived)
         found = []
         for name, player in self.players.items():
@@ -212,6 +220,7 @@ class Observer:
         player.trainable |= {id(p) for p in player.module.parameters() if p.requires_grad}
         names = {id(p): name for name, p in player.module.named_parameters()}
         seen.frozen = [names.get(id(p), "?") for p in parameters if not p.requires_grad and p.grad is None]
+        self._part()
         if player.name == "generator":
             self._turned()
             self._shares()
@@ -220,6 +229,7 @@ class Observer:
             bookkeeping.weights(player, self.window)
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
+        seen.old_gradient += seen.steps == 1 and player.untouched(with_gradient)
         if with_gradient:
             sizes = torch.stack([p.grad.detach().abs().max().float() for p in with_gradient if p.grad is not None])
             largest = float(sizes.max())
@@ -231,7 +241,7 @@ class Observer:
                  if p.grad is not None and not bool(torch.isfinite(p.grad).all())), "")  # fmt: skip
         if not explain:
             seen.silent = "no step is taken"
-        elif _several_processes():
+        elif several_processes():
             seen.silent = "several processes average their gradients"
         elif not player.fresh:
             seen.silent = "gradients are accumulated over several updates"
@@ -295,7 +305,10 @@ class Observer:
         found = judged(pending, made, None, self.marks)
         try:
             refuse_foreign_hooks(critic.module)
-            self._quiet(lambda: self._turning(turned(critic.module, found, made, since)))
+            told: list[tuple[float, float] | None] = []
+            self._quiet(lambda: told.append(turned(critic.module, found, made, since)))
+            if told[0] is not None:
+                self.window.numbers["turned"], self.window.numbers["turned_left"] = told[0]
         except (CannotReplayError, RuntimeError):
             return
 
@@ -310,10 +323,6 @@ class Observer:
         entries = phases(found, made, [*self.marks, StepMark("generator", 2**62)])["generator"]
         self._quiet(lambda: self.reader.shares(self.window, of_generator(entries, kinds), since))
 
-    def _turning(self, found: tuple[float, float] | None) -> None:
-        if found is not None:
-            self.window.numbers["turned"], self.window.numbers["turned_left"] = found
-
     def _quiet(self, work: Callable[[], None]) -> None:
         """Do something with the networks that the hooks must not take for training."""
         listeners = [player.listener for player in self.players.values()]
@@ -324,11 +333,6 @@ class Observer:
         finally:
             for listener in listeners:
                 listener.busy = False
-
-
-def _several_processes() -> bool:
-    distributed = torch.distributed
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 @contextmanager

@@ -28,11 +28,18 @@ def classes(found: Sequence[Judged], made: Sequence[Call], after: int = -1) -> d
         after: When.
     """
     through = {e.task for call in made for arrived in call.events for e in arrived if e.at > after}
-    own, any_ = set[int](), set[int]()
+    own, any_, beside, judging = set[int](), set[int](), set[int](), set[int]()
     for one in found:
-        tasks = {e.task for arrived in one.call.events for e in of_losses(one.call, arrived) if e.at > after}
-        any_ |= tasks
-        own |= set() if one.call.attached else tasks
+        tasks = [{e.task for e in of_losses(one.call, arrived) if e.at > after} for arrived in one.call.events]
+        any_ |= set[int]().union(*tasks)
+        ends = one.call.ends if len(one.call.ends) == len(tasks) else [True] * len(tasks)
+        last = {task for part, end in zip(tasks, ends, strict=True) if end for task in part}
+        if one.call.attached:
+            judging |= last
+        else:
+            own |= last
+            beside |= {task for part, end in zip(tasks, ends, strict=True) if not end for task in part}
+    own |= beside - judging  # features of real samples that the generator's loss matches are no critic's loss
     kinds = {task: "generator" if task in through - own else "critic" for task in any_ | through}
     if "generator" not in kinds.values() and len(own & through) == 1:
         kinds |= dict.fromkeys(own & through, BOTH)

@@ -14,6 +14,9 @@ from tightrope.monitor.roles import Judged, related
 FEW = 6
 """Rows of which every pairing of real and generated rows is tried."""
 
+ENTRIES = 30
+"""Of a batch at least: each of them lies between those of two other rows by chance in one of three cases."""
+
 
 def where(points: Judged, found: Sequence[Judged], real: Tensor | None = None, made: Sequence[Call] = ()) -> str:
     """The place of a call's rows.
@@ -26,7 +29,8 @@ def where(points: Judged, found: Sequence[Judged], real: Tensor | None = None, m
 
     Returns:
         ``"real"``, ``"fake"``, ``"interpolated"``, ``"extrapolated"`` (on the line through a real and a generated row,
-        not between them), ``"elsewhere"`` (on no such line, and near to no row), or ``"other"`` where it is not known.
+        not between them), ``"mixed"`` (each entry between those of a real and a generated row, by a factor of its own),
+        ``"elsewhere"`` (on no such line, and near to no row), or ``"other"`` where it is not known.
     """
     x = points.call.x
     if points.role in ("real", "fake"):
@@ -53,6 +57,8 @@ def where(points: Judged, found: Sequence[Judged], real: Tensor | None = None, m
                 beyond = True
     if beyond:
         return "extrapolated"
+    if any(_by_entry(x, a, b) for a in shown["real"] for b in shown["fake"] if a.shape == x.shape == b.shape):
+        return "mixed"
     known = all(one.exact for one in found if one.role in ("real", "fake"))
     if not known or not shown["real"] or not shown["fake"] or len(x) < 4 or not x.is_floating_point():
         return "other"
@@ -68,6 +74,20 @@ def _along(x: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
     t = (off * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True).clamp(min=1e-12)
     left = (off - t * along).norm(dim=1) / along.norm(dim=1).clamp(min=1e-12)
     return t.flatten() if p.shape[1] > 1 and bool((left < 1e-2).all()) else None
+
+
+def _by_entry(x: Tensor, a: Tensor, b: Tensor) -> bool:
+    """Whether every entry of a row lies between those of two rows, and the entries do not move together."""
+    p, q, r = (t.detach().float().flatten(1) for t in (x, a, b))
+    along, off = q - r, p - r
+    apart = along.abs() > 1e-3 * along.abs().amax().clamp(min=1e-12)
+    if int(apart.sum()) < ENTRIES or bool((apart.sum(1) < 2).any()):
+        return False
+    t = torch.where(apart, off / along, torch.zeros_like(off))
+    within = (t > -0.01) & (t < 1.01) & (apart | (off.abs() <= along.abs() + 1e-6))
+    mean = t.sum(1, keepdim=True) / apart.sum(1, keepdim=True)
+    spread = (torch.where(apart, t - mean, torch.zeros_like(t)).square().sum(1) / apart.sum(1)).sqrt()
+    return bool(within.all()) and bool((spread > 0.05).all())
 
 
 def _on_some_line(x: Tensor, real: Tensor, fake: Tensor) -> bool:

@@ -76,6 +76,7 @@ class Player:
         suspect: Whether ``.grad`` should be kept at the start of windows.
         fresh: Whether it was stepped in the update before the window, so that nothing older is being accumulated.
         start_gradients: What was kept, by identity of the parameter.
+        gradients: Identity of what lay in ``.grad`` at the start of the window, by identity of the parameter.
         touched: Identities of the parameters that were stepped in any window.
         trainable: Identities of those that required a gradient at a step of its own in any window.
     """
@@ -91,6 +92,7 @@ class Player:
     suspect: bool = False
     fresh: bool = True
     start_gradients: dict[int, Tensor] = field(default_factory=dict)
+    gradients: dict[int, tuple[int, int]] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
     trainable: set[int] = field(default_factory=set)
 
@@ -98,13 +100,23 @@ class Player:
         """A few entries of every parameter, on the CPU in float32."""
         return sampled(self.module)
 
+    def untouched(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether none of these gradients has been written since the window began."""
+        return bool(parameters) and all(self.gradients.get(id(p)) == _identity(p) for p in parameters)
+
     def keep_gradients(self) -> None:
         """Remember what lies in ``.grad`` now."""
         self.start_gradients = {}
+        self.gradients = {id(p): _identity(p) for p in self.module.parameters() if p.grad is not None}
         if self.suspect:
             self.start_gradients = {
                 id(p): p.grad.detach().clone() for p in self.module.parameters() if p.grad is not None
             }
+
+
+def _identity(p: Tensor) -> tuple[int, int]:
+    """Of a parameter's gradient: its object, and how often that was written to."""
+    return id(p.grad), -1 if p.grad is None else p.grad._version
 
 
 def sampled(module: nn.Module) -> Tensor:

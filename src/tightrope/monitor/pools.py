@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tightrope.monitor.bookkeeping import checksums
 from tightrope.monitor.capture import Call, tensors_in
+from tightrope.monitor.noise import noise_columns
 from tightrope.monitor.roles import Judged, related
 from tightrope.monitor.window import Window
 
@@ -19,6 +20,8 @@ AXES, POOL = 64, 512
 
 def _labels_of(call: Call) -> Tensor | None:
     """What a conditional critic was called with besides the samples, if it has a row per sample."""
+    if call.half is not None:
+        return None
     others = [t for t in tensors_in((call.args, call.kwargs)) if call.x is None or t.data_ptr() != call.x.data_ptr()]
     return next((t for t in others if t.dim() and call.x is not None and len(t) == len(call.x) and t.dim() <= 2), None)
 
@@ -127,6 +130,7 @@ class Pools:
         self.rows: set[float] = set()
         self.batches: list[tuple[int, float]] = []
         self.latents: list[tuple[int, float]] = []
+        self.noise: tuple[int, list[int]] = 0, []
         self.means: list[Tensor] = []
         self.within: list[Tensor] = []
         self.sizes: list[int] = []
@@ -147,6 +151,7 @@ class Pools:
         self._judged_as(window, found, real, labels)
         if shown and shown[-1].call.x is not None and (used := _labels_of(shown[-1].call)) is not None:
             self._labels(window, shown[-1].call.x, used)
+            window.numbers["labels_told"] = float(labels is not None)
         elif real is not None and labels is not None:
             self._labels(window, real, labels)
 
@@ -234,17 +239,20 @@ class Pools:
                 window.numbers["labels_exchanged"] = min(told)
 
     def _latent(self, window: Window, z: Any, calls: Sequence[Call]) -> None:
-        seen = [call.x for call in calls if call.x is not None and call.grad and any(call.events)]
-        latent = seen[-1] if seen else z if isinstance(z, Tensor) else None
-        if latent is None or not latent.is_floating_point() or not len(latent):
+        used = [call for call in calls if call.x is not None and call.grad and any(call.events)]
+        given = [call.x for call in used if not call.attached] or [call.x for call in used]  # a cycle's are made
+        latent = given[-1] if given else z if isinstance(z, Tensor) else None
+        if latent is None or not latent.is_floating_point() or not latent.dim() or not len(latent):
             return
         latent = latent.detach().float()
         total = float(checksums(latent).sum())
         window.numbers["latents_again"] = sum(value == total for _, value in self.latents)
         self.latents.append((window.step, total))
         if latent.numel() > 1:
-            window.numbers["latent_mean"], window.numbers["latent_std"] = float(latent.mean()), float(latent.std())
-            window.numbers["latent_size"] = latent.numel()
+            noise = latent.flatten(1)[:, columns] if (columns := noise_columns(latent)) else latent
+            self.noise = (latent.flatten(1).shape[1], columns) if columns else (0, [])
+            window.numbers["latent_mean"], window.numbers["latent_std"] = float(noise.mean()), float(noise.std())
+            window.numbers |= {"latent_size": noise.numel(), "latent_noise": float(bool(columns))}
             window.numbers["latent_rows_std"] = float(latent.std(0).mean()) if len(latent) > 1 else 1.0
 
     def _labels(self, window: Window, real: Tensor, labels: Any) -> None:
@@ -268,4 +276,4 @@ class Pools:
         shares = torch.bincount(self.classes.clamp(min=0)).double() / len(self.classes)
         window.numbers["label_accuracy"] = float((near == self.classes).double().mean())
         window.numbers["label_chance"] = float(shares.square().sum())
-        window.numbers["label_pool"] = len(self.pool)
+        window.numbers["label_pool"], window.numbers["label_axes"] = len(self.pool), self.pool.shape[1]

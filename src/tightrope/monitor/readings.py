@@ -63,6 +63,7 @@ class Reader:
         self._try("coupling", lambda: self._coupling(window, found, split))
         self._try("shares", lambda: self.shares(window, split["generator"]))
         self._try("data", lambda: self.pools.read(window, found, real, z, labels, generator.listener.calls))
+        self.samples.noise = self.pools.noise
         self._try("samples", lambda: self.samples.read(window, found, real))
         self._try("rows", lambda: self.recent.take(found, self._outputs(critic_calls)))
         window.numbers["critic_calls"] = len(found)
@@ -154,7 +155,18 @@ class Reader:
             known = [one for one in fits if one is not None]
             if known:
                 window.player(name).fit = max(known, key=_telling)
+        self._deaf(window, split)
         self._scores(window, split["critic"])
+
+    def _deaf(self, window: Window, split: dict[str, Entries]) -> None:
+        """Of several critics in a View, the scores that only one of the players hears."""
+        heard = {name: self._outputs([one.call for one, _ in entries]) for name, entries in split.items()}
+        network = self.players["critic"].network
+        if isinstance(network, View) and network.call is None and all(heard.values()):  # else it returns more at a time
+            every = sorted({k for outputs in heard.values() for k in outputs})
+            for name, outputs in heard.items():
+                window.numbers[f"{name}_deaf"] = len(every) - len(outputs)
+            window.numbers["several"] = len(every)
 
     def _fit(
         self, entries: Entries, output: int, name: str, probabilities: bool, found: Sequence[Judged]
@@ -186,7 +198,8 @@ class Reader:
         if isinstance(network, View) and network.scores is not None and calls[0].outputs:
             try:
                 outputs: Any = calls[0].outputs
-                picked = scores_of(network.scores(outputs if len(outputs) > 1 else outputs[0]))
+                flat = outputs if len(outputs) > 1 else outputs[0]
+                picked = scores_of(network.scores(flat if calls[0].nest is None else calls[0].nest))
                 chosen = [k for k, o in enumerate(outputs) if any(o is p for p in picked)]
                 return [k for k in heard if k in chosen] or heard
             except Exception:  # a function of the user's that expects another nest

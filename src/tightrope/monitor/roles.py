@@ -127,6 +127,8 @@ def _conclude(group: Sequence[Judged]) -> None:
 
 def _takes_a_pair(call: Call) -> bool:
     """Whether two inputs of one call could be what is judged."""
+    if call.half is not None:
+        return False
     given = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, Tensor) and a.is_floating_point()]
     return call.x is not None and sum(a.shape == call.x.shape and a.dim() > 1 for a in given) > 1
 
@@ -148,6 +150,8 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
         return
     if x.dim() and len(x) and _by_rows(one, made, real):
         return
+    if not made and _beside_a_condition(one, generator, real):
+        return
     if one.call.attached:
         one.role, one.source = "fake", generator[-1] if generator else None
         return
@@ -157,6 +161,22 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
             return
     if real is not None and related(x, real):
         one.role = "real"
+
+
+def _beside_a_condition(one: Judged, generator: Sequence[Call], real: Tensor | None) -> bool:
+    """Decide by the first or the last channels: the others are what the samples belong to."""
+    x = one.call.x
+    assert x is not None
+    batches: list[tuple[str, Call | None, Tensor]] = []
+    batches += [("fake", call, y) for call in reversed(generator) for y in call.outputs]
+    batches += [("real", None, real)] if real is not None else []
+    for role, call, y in batches:
+        if not (x.dim() == y.dim() >= 2 and x.shape[2:] == y.shape[2:] and x.shape[1] > y.shape[1] > 0):
+            continue
+        if any(same(piece, y) for piece in (x[:, -y.shape[1] :], x[:, : y.shape[1]])):
+            one.role, one.source, one.exact = role, call, True
+            return True
+    return False
 
 
 def _by_rows(one: Judged, made: Sequence[tuple[Call, Tensor]], real: Tensor | None) -> bool:

@@ -36,6 +36,7 @@ class Samples:
         self.ema_before = self.ema_start
         self.buffers_before = self._buffers()
         self.drawn: Tensor | None = None
+        self.noise: tuple[int, list[int]] = 0, []
 
     def read(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         """Write down what the samples of a window say."""
@@ -87,10 +88,10 @@ class Samples:
             numbers["average_moved"] = float((average - self.ema_before).norm()) / gone
         numbers["average_is_live"] = float(torch.equal(now, average))
         self.ema_before = average
-        pairs = dict(self.ema.named_buffers())
+        pairs = {name.removeprefix("module."): buffer for name, buffer in self.ema.named_buffers()}
         worst = 0.0
         for name, buffer in live.named_buffers():
-            other = pairs.get(name)
+            other = pairs.get(name.removeprefix("module."))
             if other is not None and buffer.is_floating_point() and other.shape == buffer.shape:
                 size = float(buffer.float().norm()) + 1e-12
                 worst = max(worst, float((buffer.float() - other.float()).norm()) / size)
@@ -126,6 +127,8 @@ class Samples:
                 stream.set_state(state)
         if inputs and inputs[0][0].is_floating_point() and inputs[0][0].numel() > 1:
             z, training = inputs[0]
+            width, columns = self.noise
+            z = z[:, columns] if z.dim() == 2 and z.shape[1] == width > len(columns) else z
             window.numbers |= {"sampled_mean": float(z.mean()), "sampled_std": float(z.std()),
                                "sampled_size": z.numel(), "sampled_in_training_mode": float(training)}  # fmt: skip
         if isinstance(drawn, Tensor):

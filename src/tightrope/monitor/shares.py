@@ -28,6 +28,7 @@ def shares(module: nn.Module, entries: Entries, made: Sequence[Call], chosen: Ch
         ``other_share``, ``slope`` and ``cut``; nothing where calls cannot be made again, or samples were changed on
         their way to the critic.
     """
+    entries = [(one, events) for one, events in entries if one.call.half is None or one.call.attached]
     judged = [(one, events) for one, events in entries if one.call.attached]
     if not judged or len(judged) != len(entries) or not all(one.exact and one.source in made for one, _ in judged):
         return {}
@@ -39,11 +40,10 @@ def shares(module: nn.Module, entries: Entries, made: Sequence[Call], chosen: Ch
         refuse_foreign_hooks(module)
         for one, events in judged:
             picked = chosen([one.call])
-            sums = [torch.stack([e.value for e in part]).sum(0) if part and k in picked else None
-                    for k, part in enumerate(events)]  # fmt: skip
-            part = input_slope(module, one.call, sums)
+            sums = [torch.stack([e.value for e in part]).sum(0) if part else None for part in events]
+            part = input_slope(module, one.call, sums)  # features that a loss matches came through the critic, too
             through.setdefault(id(one.source), []).append(part)
-            if len(judged) == len(picked) == 1:
+            if len(judged) == len(picked) == sum(s is not None for s in sums) == 1:
                 numbers |= _slope(part, sums[picked[0]])
     except (CannotReplayError, RuntimeError):
         return {}

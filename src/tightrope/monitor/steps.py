@@ -106,3 +106,9 @@ def _after_all(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None
     for listener in StepListener.living():
         if (call := listener.after()) is not None:
             call(optimizer)
+
+
+def several_processes() -> bool:
+    """Whether gradients are averaged over processes."""
+    group = torch.distributed
+    return group.is_available() and group.is_initialized() and group.get_world_size() > 1

@@ -18,6 +18,7 @@ class PlayerWindow:
         accounts: How its gradient is explained, one per optimiser step.
         silent: Why there is no account, in words.
         no_gradient: Steps in which no parameter had a gradient.
+        old_gradient: First steps whose gradient nothing had written to since the window began.
         zero_gradient: Steps in which all gradients were zero.
         finite: All gradients were finite.
         frozen: Parameters that did not require a gradient inside a step.
@@ -38,6 +39,7 @@ class PlayerWindow:
     accounts: list[Account] = field(default_factory=list)
     silent: str = ""
     no_gradient: int = 0
+    old_gradient: int = 0
     zero_gradient: int = 0
     finite: bool = True
     frozen: list[str] = field(default_factory=list)

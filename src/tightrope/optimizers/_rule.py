@@ -19,7 +19,7 @@ class Checked(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         try:
             super().__init__(params, defaults)
-        except (TypeError, ValueError, AttributeError, KeyError) as problem:
+        except (TypeError, ValueError, AttributeError, KeyError, NotImplementedError) as problem:
             raise UserTypeError(
                 f"Expected parameters, or groups of them, at least one, got {short(params)} ({problem}); pass "
                 "network.parameters()."

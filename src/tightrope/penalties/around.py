@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tightrope._plumbing import draws
 from tightrope._plumbing.checks import check_number, check_rng, check_samples
@@ -15,8 +18,9 @@ from tightrope.autodiff import input_gradients, norm, samples_of, scores_of
 from tightrope.autodiff.inputs import per_sample
 from tightrope.autodiff.types import Critic, Generator
 from tightrope.losses.loss import wide
-from tightrope.penalties.gradient import reaching_all, refuse_coupled
+from tightrope.penalties.gradient import refuse_coupled
 from tightrope.penalties.repeated import Repeated
+from tightrope.penalties.replicas import reaching_all
 from tightrope.perturbations import normal_like
 
 
@@ -94,7 +98,8 @@ def consistency(
         critic: Maps ``[batch, *shape]`` to ``[batch, ...]``; of several critics the terms are added.
         real: Real samples ``[batch, *shape]``.
         fake: Fake samples ``[batch, *shape]``; no gradient flows into them.
-        augment: ``(x, *, rng) -> x`` of the same shape, such as ``perturbations.diff_augment``.
+        augment: ``(x, *, rng) -> x`` of the same shape, such as ``perturbations.diff_augment``; or ``x -> x``, which
+            then draws from no ``rng``.
         weight_real: Factor of the real term.
         weight_fake: Factor of the fake term.
         rng: Source of the augmentation.
@@ -103,7 +108,7 @@ def consistency(
         Scalar. Bind ``augment`` by ``functools.partial`` to make it a ``Penalty``.
 
     Raises:
-        UserError: ``augment`` is no function or changes the shape.
+        UserError: ``augment`` is no function, changes the shape, or draws outside of the ``rng`` that was given.
 
     Cost: four forwards of the critic, two where a :class:`~tightrope.autodiff.Remembered` has the plain scores.
 
@@ -123,7 +128,7 @@ def consistency(
         if weight == 0:
             continue
         check_samples(x)
-        changed = augment(x.detach(), rng=rng)
+        changed = _augmented(augment, x.detach(), rng)
         if not isinstance(changed, Tensor) or changed.shape != x.shape:
             got = list(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
             raise UserError(f"Expected augmented samples of shape {list(x.shape)}, got {got}; mend augment.")
@@ -131,12 +136,29 @@ def consistency(
     return total
 
 
+def _augmented(augment: Callable[..., Any], x: Tensor, rng: Rng | None) -> Any:
+    """``augment(x, rng=rng)``, or ``augment(x)`` of one that takes no ``rng``, as modules of other libraries do."""
+    taken: Iterable[inspect.Parameter] = ()
+    with contextlib.suppress(ValueError):  # of a builtin, which does not tell
+        taken = inspect.signature(augment.forward if isinstance(augment, nn.Module) else augment).parameters.values()
+    if any(p.name == "rng" or p.kind is p.VAR_KEYWORD for p in taken):
+        return augment(x, rng=rng)
+    before = None if rng is None else torch.get_rng_state()
+    changed = augment(x)
+    if before is not None and not torch.equal(before, torch.get_rng_state()):
+        raise UserError(
+            "Expected an augment that draws from rng, got one that draws from torch's global state; let it take rng, "
+            "or leave rng out."
+        )
+    return changed
+
+
 def _score_change(critic: Critic, x: Tensor, changed: Tensor) -> Tensor:
     same = Repeated(critic, x, "consistency")
     after = scores_of(same(changed))
     before = scores_of((critic if same.fixed else same)(x))
     gaps = [(per_sample(a) - per_sample(b)).square().mean() for a, b in zip(after, before, strict=True)]
-    return gaps[0] if len(gaps) == 1 else torch.stack(gaps).sum()
+    return reaching_all(critic, same.connected(gaps[0] if len(gaps) == 1 else torch.stack(gaps).sum()))
 
 
 def latent_consistency(

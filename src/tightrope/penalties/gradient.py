@@ -28,6 +28,7 @@ from tightrope.autodiff.types import Critic
 from tightrope.layers.find import find_batch_norm
 from tightrope.penalties.noise import MOST
 from tightrope.penalties.repeated import Repeated
+from tightrope.penalties.replicas import reaching_all
 from tightrope.perturbations import normal_like
 
 _HALF = (torch.bfloat16, torch.float16)
@@ -43,6 +44,15 @@ def refuse_coupled(critic: object, penalty: str) -> None:
             score is not defined per sample and the penalty would constrain something else. Distributed training with
             ``static_graph=True`` synchronises wrong gradients where a gradient is differentiated.
     """
+    _refuse_batch_norm(critic, penalty)
+    if any(isinstance(held, nn.parallel.DistributedDataParallel) and held.static_graph for held in modules_of(critic)):
+        raise UserError(
+            f"{penalty} differentiates a gradient, for which DistributedDataParallel with static_graph=True "
+            "synchronises wrong gradients; build it without static_graph."
+        )
+
+
+def _refuse_batch_norm(critic: object, penalty: str) -> None:
     modules = modules_of(critic)
     coupled = [name for held in modules for name in find_batch_norm(held) if _couples_samples(held.get_submodule(name))]
     if coupled:
@@ -50,11 +60,6 @@ def refuse_coupled(critic: object, penalty: str) -> None:
             f"{penalty} needs a gradient per sample, but batch normalisation in training mode couples the samples "
             f"(found {', '.join(coupled[:3])}); use a critic without normalisation or with layer or "
             "group normalisation, or call it in eval mode."
-        )
-    if any(isinstance(held, nn.parallel.DistributedDataParallel) and held.static_graph for held in modules):
-        raise UserError(
-            f"{penalty} differentiates a gradient, for which DistributedDataParallel with static_graph=True "
-            "synchronises wrong gradients; build it without static_graph."
         )
 
 
@@ -117,19 +122,6 @@ def gradient_penalty(
             excess = excess.clamp(min=0.0)
         costs.append(excess.square().mean())
     return reaching_all(critic, weight * _added(costs))
-
-
-def reaching_all(critic: object, penalty: Tensor) -> Tensor:
-    """``penalty``, under ``DistributedDataParallel`` with a way of gradient zero to every parameter of the critic.
-
-    It waits for all of them at every backward, and a penalty in a backward of its own has no gradient for the last
-    bias: each rank would keep its own gradients, and torch would stop at the next forward only.
-    """
-    wrapped = [held for held in modules_of(critic) if isinstance(held, nn.parallel.DistributedDataParallel)]
-    if not wrapped or not penalty.requires_grad:
-        return penalty
-    zeros = [0.0 * p.sum() for held in wrapped for p in held.parameters() if p.requires_grad]
-    return penalty + torch.stack([zero.to(penalty) for zero in zeros]).sum()
 
 
 def _added(parts: list[Tensor]) -> Tensor:
@@ -295,7 +287,7 @@ def _finite_difference(
         raise UserError(f"Expected a step sigma > 0, got {sigma}; 0.01 is the published value.")
     if not 1 <= draws <= MOST or draws != int(draws):
         raise UserError(f"Expected a whole number of draws from 1 to {MOST}, got {draws}; 1 is the published value.")
-    refuse_coupled(critic, "The finite-difference penalty")
+    _refuse_batch_norm(critic, "The finite-difference penalty")
     module, rows = module_of(critic), rows_of(critic)
     if module is not None and floating_type(module) in _HALF:
         raise UserError(
@@ -317,7 +309,7 @@ def _finite_difference(
     if not in_functional_transform() and not float(change.detach()):  # a flat place, or scores of something else
         with undisturbed(critic):
             input_gradients(critic, x.detach(), create_graph=False)
-    return gamma / (2 * sigma**2) * change
+    return reaching_all(critic, gamma / (2 * sigma**2) * same.connected(change))
 
 
 def from_gan_stability(reg_param: float) -> float:

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_number, check_rng
+from tightrope._plumbing.checks import check_number, check_rng, refuse_sharded
 from tightrope._plumbing.draws import normal
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of
@@ -74,6 +74,7 @@ def soft_orthogonality(
     network = module_of(critic)
     if network is None:
         raise UserTypeError(f"expected the critic as a module, got {type(critic).__name__}; pass the network itself")
+    refuse_sharded(network, "a penalty on them")
     layers = find_layers(network, skip=skip)
     refuse_other_weights(network, skip=skip)
     total: Tensor | None = None

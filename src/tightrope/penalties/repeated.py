@@ -97,6 +97,22 @@ class Repeated:
         with frozen_constraints(), steady(*([] if self.module is None else [self.module])), _as_before(self._moved):
             return self.network(*arguments)
 
+    def connected(self, value: Tensor) -> Tensor:
+        """``value`` of the calls, which somebody will differentiate by the network's parameters.
+
+        Raises:
+            UserError: It has no way back to them, although they require a gradient.
+        """
+        if self.module is None or self.transformed or value.requires_grad or not torch.is_grad_enabled():
+            return value
+        if any(p.requires_grad for p in self.module.parameters()):
+            raise UserError(
+                "Expected a network whose results lead back to its parameters, got results without a gradient, as "
+                "those of reentrant checkpointing are where the samples need none; pass use_reentrant=False to the "
+                "checkpoint, or look for detach or no_grad in the forward."
+            )
+        return value
+
     def _try_once(self) -> None:
         """The first call again, the first time that this module is seen in this mode."""
         if self.module is None or self.transformed or self._first is None:

@@ -1,7 +1,8 @@
 """Curves of reference runs, laid behind the curves of another: ``tightrope report RUN --reference``.
 
-The bands come from short runs of our own on digits (``benchmarks/reference_curves.py``). A user's run has other data,
-networks and lengths: the band is stretched to the run's length, and says what shape and level are usual for the loss.
+The bands come from short runs of our own on digits (``benchmarks/checks/reference_curves.py``). A user's run has other
+data, networks and lengths: the band is stretched to the run's length, and says what shape and level are usual for the
+loss.
 """
 
 from __future__ import annotations

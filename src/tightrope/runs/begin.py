@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,12 +20,13 @@ from tightrope.data import Dataset
 from tightrope.runs import rows as records
 from tightrope.runs import watch
 from tightrope.runs.assemble import Assembled, assemble, with_source
+from tightrope.runs.budget import Clock
 from tightrope.runs.change import changed, rates_of, refresh_rates_
 from tightrope.runs.checkpoint import checkpoint_paths, load_newest, restore, seed_global_
 from tightrope.runs.config import Config, check, read_config, write_config
 from tightrope.runs.fine_tuning import begin_with
 from tightrope.runs.fit import Outcome, fit
-from tightrope.runs.folder import checkpoint_steps, met_before, refuse_strangers
+from tightrope.runs.folder import checkpoint_steps, met_before, refuse_no_files, refuse_strangers
 from tightrope.runs.lock import locked
 from tightrope.training import distributed
 from tightrope.training.ranks import Ranks
@@ -40,6 +42,8 @@ def begin(
     generator: nn.Module | None = None,
     critic: nn.Module | None = None,
     quiet: bool = False,
+    began: float | None = None,
+    closing: float = 0.0,
 ) -> Outcome:
     """Create a run folder and train in it. Seeds the global random states from the run's seed.
 
@@ -50,6 +54,8 @@ def begin(
         generator: The caller's own generator, with ``critic``, for the network name ``"own"``.
         critic: The caller's own critic.
         quiet: Print no progress.
+        began: When a budget of minutes began, by ``time.monotonic``; with this call if not given.
+        closing: Seconds that it has to leave for what the caller does afterwards.
 
     Returns:
         How it ended.
@@ -58,6 +64,7 @@ def begin(
         UserError: The folder holds a run already, or the configuration does not fit together.
         NonFiniteError: Training met a value that is not finite.
     """
+    clock = Clock(time.monotonic() if began is None else began, closing)
     if not distributed.launched():  # else the leader refuses below, where the others hear of it
         refuse_strangers(folder)
     check(config)
@@ -83,7 +90,7 @@ def begin(
             watch.note(found, folder, progress.say)
         seed_global_(config.training.seed)
         _share(assembled, ranks)
-        return fit(folder, assembled, progress=progress)
+        return fit(folder, assembled, progress=progress, clock=clock)
 
 
 def resume(
@@ -98,6 +105,8 @@ def resume(
     generator: nn.Module | None = None,
     critic: nn.Module | None = None,
     quiet: bool = False,
+    began: float | None = None,
+    closing: float = 0.0,
 ) -> Outcome:
     """Go on from the newest checkpoint, as if nothing had happened; on one CPU bit for bit.
 
@@ -118,6 +127,8 @@ def resume(
         generator: The caller's own generator, for runs that trained one.
         critic: The caller's own critic.
         quiet: Print no progress.
+        began: When a budget of minutes began, by ``time.monotonic``; with this call if not given.
+        closing: Seconds that it has to leave for what the caller does afterwards.
 
     Returns:
         How it ended.
@@ -126,7 +137,9 @@ def resume(
         UserError: Not a run folder, held by another process, damaged, or the data has changed.
         NonFiniteError: Training met a value that is not finite.
     """
+    clock = Clock(time.monotonic() if began is None else began, closing)
     stored = config = read_config(folder)
+    refuse_no_files(folder)
     if more_steps is not None:
         if steps is not None:
             raise UserError("Expected a new total of steps or steps beyond it, got both; leave one out.")
@@ -174,7 +187,7 @@ def resume(
 
         seconds = _led(ranks, restored) or 0.0
         _share(assembled, ranks)
-        return fit(folder, assembled, seconds=seconds, progress=progress)
+        return fit(folder, assembled, seconds=seconds, progress=progress, clock=clock)
 
 
 def _in_turn(ranks: Ranks | None, work: Callable[[], T]) -> T:

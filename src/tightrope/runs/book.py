@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tightrope.runs import conditioning
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.boards import boards
+from tightrope.runs.budget import GUESSED, MEASURED, Budget, Clock
 from tightrope.runs.cadence import spent
 from tightrope.runs.checkpoint import save_checkpoint
 from tightrope.runs.evaluate import evaluate_run, expected_of_run, keep_if_best, record_evaluation, trained
@@ -44,17 +44,22 @@ class Book:
     Attributes:
         last_evaluation: Step of the last evaluation at its full size that gave numbers; -1 for none.
         last_between: Step of the last evaluation of any size that did.
-        reserved: Seconds of the budget kept for the last evaluation.
-        saving: Seconds that the last checkpoint took.
+        budget: What is left of the time.
+        reserved: Seconds of it kept for what comes after the last step.
         picture_at: Seconds of training after which the next picture is due whatever the step.
     """
 
-    def __init__(self, folder: Path, assembled: Assembled, seconds: float, progress: Progress, stop: Stop) -> None:
+    def __init__(
+        self, folder: Path, assembled: Assembled, seconds: float, progress: Progress, stop: Stop, clock: Clock
+    ) -> None:
         self.folder, self.assembled, self.progress, self.stop = folder, assembled, progress, stop
         self.settings = assembled.config.training
         self.began = time.monotonic() - seconds
+        self.budget = Budget(self.settings.minutes, before=seconds, clock=clock)
+        self._startup = time.monotonic() - clock.began
         self.saved_at, self.picture_at = time.monotonic(), FIRST_PICTURE
-        self.reserved, self.saving = 0.0, 0.0
+        self.reserved, self._room, self._last, self._ending = 0.0, 0.0, 0.0, False
+        self._guesses: dict[int | None, float] = {}
         self._passed = self._parts(seconds)
         self._tenth = self._passed // 10
         while self.picture_at <= seconds:
@@ -69,7 +74,6 @@ class Book:
         self.last_between = rows[-1].step if rows else -1
         whole = [row for row in rows if row.measurements[0].protocol.n_fake != self.settings.between_n]
         self.last_evaluation = whole[-1].step if whole else -1
-        self._took: dict[int | None, float] = {}
         self.conditioning_every = self.settings.conditioning_every
         self.boards = boards(folder, assembled.config, assembled.run.images_seen)
 
@@ -80,15 +84,49 @@ class Book:
 
     def start_clock(self) -> None:
         """Time steps from here."""
-        self.last_row, self._beside = (time.monotonic(), self.assembled.run.step), 0.0
+        self._stepped = time.monotonic()
+        self.last_row, self._beside = (self._stepped, self.assembled.run.step), 0.0
 
-    def left(self) -> float:
-        """Seconds of the budget that are left."""
-        return math.inf if self.settings.minutes is None else 60 * self.settings.minutes - self.seconds
+    def plan(self) -> None:
+        """Keep time for the end: with the last evaluation, unless that would take more than half of what is left."""
+        if self.settings.minutes is None:
+            return
+        left, ending = self.budget.left, self.budget.ending
+        self._room = max(left - ending, 0.0) / 2
+        self._reserve()
+        if self._room == 0.0:
+            self.progress.say(
+                f"--minutes {self.settings.minutes:g} leaves no time for steps: it took {clock(self._startup)} to "
+                f"begin, and {clock(ending)} are kept for the end"
+            )
+        elif self._last > self._room:
+            self.progress.say(
+                f"no evaluation at the end: it would take about {clock(self._last)}, and --minutes leaves {clock(left)}"
+            )
+
+    def _reserve(self) -> None:
+        """Keep for the end what it is now thought to take."""
+        if self.settings.minutes is not None and not self._ending:
+            small = self.settings.between_n is not None  # the end makes that one too
+            self._last = self._expected(full=True)[1] + (self._expected(full=False)[1] if small else 0.0)
+            self.reserved = self.budget.ending + (self._last if self._last <= self._room else 0.0)
+
+    def release(self) -> None:
+        """Let the last evaluations have the time that was kept for them."""
+        self._ending, self.reserved = True, self.budget.closing
+
+    def spare(self) -> float:
+        """Seconds of the budget that are left beside those kept for the end."""
+        return self.budget.left - self.reserved
+
+    def over(self) -> bool:
+        """Whether the time for steps is over: one like the last would not end in it."""
+        return self.spare() < max(self.budget.took("step") or 0.0, 1e-9)
 
     def after(self, step: Step) -> dict[str, float]:
         """Everything that is due after a step, the checkpoint last: what it holds has been recorded."""
         began, due = time.monotonic(), self._due(step.step)
+        self.budget.note("step", began - self._stepped)
         shown: dict[str, float] = {}
         if "log" in due:
             row = self.log(step)
@@ -102,7 +140,8 @@ class Book:
         late = time.monotonic() - self.saved_at >= 60 * self.settings.checkpoint_minutes
         if "checkpoint" in due or late:
             self.save()
-        self._beside += time.monotonic() - began
+        self._stepped = time.monotonic()
+        self._beside += self._stepped - began
         return shown
 
     def _due(self, number: int) -> set[str]:
@@ -124,7 +163,7 @@ class Book:
         """Hundredths of the budget that are spent, the last of them aside: what ends the run is done at its end."""
         run = self.assembled.run
         stood = {"step": run.step, "images": run.images_seen}
-        share = spent(self.settings, **stood, seconds=seconds, reserved=self.reserved)
+        share = spent(self.settings, **stood, seconds=seconds, reserved=self.reserved + self._startup)
         return min(int(100 * share), 99)
 
     def log(self, step: Step) -> dict[str, Any]:
@@ -153,6 +192,16 @@ class Book:
 
     def sample(self, *, last: bool = False) -> None:
         """Write the picture of this step; of the last one also which training images its images are nearest to."""
+        if not last and not self.budget.fits("picture", self.reserved):
+            return
+        with self.budget.timed("picture"):
+            few = self._picture()
+        if last and few is not None and self.assembled.dataset.kind == "images":
+            with self.budget.timed("nearest"):
+                write_nearest(self.folder / "samples" / "nearest.png", few, self.assembled.dataset)
+
+    def _picture(self) -> torch.Tensor | None:
+        """Write the picture, and return some of its samples, of all classes; None if they are not finite."""
         path = self.folder / "samples" / f"step_{self.assembled.run.step:08d}.png"
         dataset, generator = self.assembled.dataset, trained(self.assembled)
         labels = picture_labels(dataset) if generator.classes else None
@@ -162,31 +211,50 @@ class Book:
             self.picture_at *= 2
         if not bool(x.isfinite().all()):
             self.progress.say(f"no picture of step {self.assembled.run.step}: the samples hold NaN or infinity")
-            return
+            return None
         write_samples(path, x, dataset)
-        if last and dataset.kind == "images":
-            few = x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
-            write_nearest(self.folder / "samples" / "nearest.png", few, dataset)
         for board in self.boards:
             board.picture(
                 path, dataset.to_units(x) if dataset.kind == "images" else None, self.assembled.run.images_seen
             )
+        return x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
 
     def follow_conditioning(self) -> None:
         """Append a row to ``RUN/conditioning.jsonl``, unless the generator cannot be followed."""
-        if self.conditioning_every is not None:
-            reason = conditioning.follow(self.folder, self.assembled)
+        if self.conditioning_every is not None and self.budget.fits("conditioning", self.reserved):
+            with self.budget.timed("conditioning"):
+                reason = conditioning.follow(self.folder, self.assembled)
             if reason is not None:
                 self.progress.say(f"the generator's conditioning cannot be followed: {reason}")
                 self.conditioning_every = None
 
-    def expected(self, *, full: bool = True) -> float:
-        """About how many seconds an evaluation takes: the last one's of its size, or an estimate."""
+    def _expected(self, *, full: bool) -> tuple[float, float]:
+        """About how many seconds an evaluation takes, and at most: from what the last of its size took, or a guess."""
         n = self._n(full=full)
-        try:
-            return self._took.get(n) or expected_of_run(self.assembled, n)
-        except Exception:  # it will meet the same, and say so
-            return 0.0
+        if (took := self.budget.took(("evaluation", n))) is not None:
+            return took, MEASURED * took
+        about = self.budget.slower * self._guess(n)
+        return about, GUESSED * about
+
+    def _guess(self, n: int | None) -> float:
+        if n not in self._guesses:
+            try:
+                self._guesses[n] = expected_of_run(self.assembled, n)
+            except Exception:  # it will meet the same, and say so
+                return 0.0
+        return self._guesses[n]
+
+    def _learn(self, n: int | None, seconds: float) -> None:
+        """Take in what an evaluation took; the first one's guess is of little worth, since much is new to it."""
+        first = not any(self.budget.took(("evaluation", size)) for size in (self._n(full=True), self._n(full=False)))
+        self.budget.note(("evaluation", n), seconds)
+        if self.settings.minutes is not None:
+            if first:
+                self._guesses = {}
+            else:
+                self.budget.slower = max(seconds / max(self._guess(n), 0.1), 1.0)
+            self._guess(n)
+            self._reserve()
 
     def _n(self, *, full: bool) -> int | None:
         return self.settings.evaluate_n if full else self.settings.between_n
@@ -201,13 +269,14 @@ class Book:
             KeyboardInterrupt: It came while nobody had asked the run to stop.
             UserError: Never: what is raised inside is written down.
         """
-        began, n = time.monotonic(), self._n(full=full)
+        began, n, left = time.monotonic(), self._n(full=full), self.spare()
         try:
-            with self.stop.at_once():
-                expected = self.expected(full=full)
-                if expected > (left := self.left() - self.reserved):
+            with self.stop.at_once(left):
+                expected, most = self._expected(full=full)
+                if most > left:
                     raise UserError(
-                        f"left out: it would take about {clock(expected)}, and --minutes leaves {clock(max(left, 0.0))}"
+                        f"left out: it would take about {clock(expected)}, perhaps {clock(most)}, and --minutes leaves "
+                        f"{clock(max(left, 0.0))}"
                     )
                 if expected > WORTH_SAYING:
                     self.progress.say(
@@ -217,11 +286,14 @@ class Book:
                     )
                 measurements, reason = evaluate_run(self.assembled, n), ""
         except KeyboardInterrupt:
-            if not self.stop.asked:
+            if self.stop.asked:
+                again = "; resume makes it" if self.settings.minutes is None else ""
+                self.progress.say(f"evaluation at step {self.assembled.run.step} broken off{again}")
+                return []
+            if not self.stop.late:
                 raise
-            again = "; resume makes it" if self.settings.minutes is None else ""
-            self.progress.say(f"evaluation at step {self.assembled.run.step} broken off{again}")
-            return []
+            measurements, reason = [], f"broken off: it took longer than the {clock(left)} that --minutes leaves"
+            self.progress.say(f"no evaluation at step {self.assembled.run.step}: {reason}")
         except Exception as error:  # whatever a measurement meets is no reason to lose a training
             measurements, reason = [], str(error).partition("\n")[0] or type(error).__name__
             self.progress.say(f"no evaluation at step {self.assembled.run.step}: {reason}")
@@ -230,7 +302,7 @@ class Book:
             keep_if_best(self.folder, self.assembled)
             self.last_between = self.assembled.run.step
             self.last_evaluation = self.last_between if full else self.last_evaluation
-            self._took[n] = time.monotonic() - began
+            self._learn(n, time.monotonic() - began)
         for board in self.boards:
             board.scalars({f"evaluation/{m.name}": m.value for m in measurements}, self.assembled.run.images_seen)
         return measurements
@@ -247,7 +319,7 @@ class Book:
         save_checkpoint(self.folder, self.assembled, seconds=self.seconds, keep=self.settings.keep)
         self.status("running")
         self.saved_at = time.monotonic()
-        self.saving = self.saved_at - began
+        self.budget.note("checkpoint", self.saved_at - began)
         for board in self.boards:
             board.flush()
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tightrope import constraints
 from tightrope._plumbing.errors import UserError
-from tightrope._plumbing.files import make_folder, write_atomically
+from tightrope._plumbing.files import make_folder, saving, write_atomically
 from tightrope._plumbing.version import __version__
 from tightrope.methods.citations import bibtex
 from tightrope.runs import rows as records
@@ -51,7 +51,8 @@ def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None =
     """
     plain = constraints.export(generator.generator).eval().cpu()
     if out.suffix.lower() == ".pt2":
-        program = _program(plain, _inputs(generator))
+        with saving(out):  # torch 2.6 writes files of its own
+            program = _program(plain, _inputs(generator))
         whole = io.BytesIO()  # torch ends the process where the disk is full
         torch.export.save(program, whole)
         return write_atomically(out, whole.getvalue())
@@ -62,11 +63,11 @@ def export(generator: TrainedGenerator, out: Path, *, evaluations: Path | None =
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"Expected a new or empty folder, got {out}; choose another --out.")
     make_folder(out)
-    write_tensors(
-        out / MODEL, plain.state_dict(), {"tightrope": __version__, "network": network_mark(generator.config)}
-    )
-    words = json.dumps(generator.config.to_json(), indent=2) + "\n"
-    write_atomically(out / "config.json", words.encode())
+    words = {"tightrope": __version__, "network": network_mark(generator.config)}
+    words |= {} if generator.step is None else {"step": str(generator.step)}
+    write_tensors(out / MODEL, plain.state_dict(), words)
+    whole_config = json.dumps(generator.config.to_json(), indent=2) + "\n"
+    write_atomically(out / "config.json", whole_config.encode())
     write_atomically(out / "README.md", card(generator, evaluations).encode())
     return out
 
@@ -84,6 +85,8 @@ def _program(network: nn.Module, inputs: dict[str, Tensor]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             return torch.export.export(network, tuple(inputs.values()), dynamic_shapes=free, strict=False)
+    except OSError:
+        raise
     except Exception as error:  # whatever the tracer meets in a network of the caller's own
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(
@@ -96,7 +99,8 @@ def _onnx(network: nn.Module, generator: TrainedGenerator, out: Path) -> Path:
     if importlib.util.find_spec("onnxscript") is None:
         raise UserError("Expected the package onnxscript, got none; run pip install 'tightrope[onnx]'.")
     inputs = _inputs(generator)
-    program = _program(network, inputs)
+    with saving(out):
+        program = _program(network, inputs)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _errors_only("torch.onnx"):
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.onnx"
@@ -144,15 +148,17 @@ def card(generator: TrainedGenerator, run: Path | None = None) -> str:
         "|---|---|",
         f"| latents | {generator.latent}, standard normal |",
         f"| classes | {', '.join(generator.classes) or 'none'} |",
+        f"| weights | averaged{'' if generator.step is None else f', of step {generator.step}'} |",
         "| output | training scale; images from -1 to 1 |",
         f"| command | `{config.command or 'called from Python'}` |",
     ]
     measured = [] if run is None else records.decode(run / records.EVALUATIONS, records.Evaluation)[0]
-    last = next((row for row in reversed(measured) if row.measurements), None)
+    rows = [row for row in measured if row.measurements]
+    last = next((row for row in reversed(rows) if row.step == generator.step), rows[-1] if rows else None)
     if last is not None:
         lines += [
             "",
-            f"Measured at step {last.step}:",
+            f"Measured at step {last.step}{'' if last.step == generator.step else ', which these weights are not of'}:",
             "",
             "| metric | value | 95 % interval | floor |",
             "|---|---|---|---|",
@@ -160,5 +166,16 @@ def card(generator: TrainedGenerator, run: Path | None = None) -> str:
         for m in last.measurements:
             interval = "" if m.interval is None else f"{m.interval[0]:.4g} to {m.interval[1]:.4g}"
             lines.append(f"| {m.name} | {m.value:.4g} | {interval} | {'' if m.floor is None else f'{m.floor:.4g}'} |")
-    lines += ["", "The weights are in `model.safetensors`, the whole configuration in `config.json`.", ""]
+    lines += [
+        "",
+        "The weights are in `model.safetensors`, the whole configuration in `config.json`:",
+        "",
+        "```python",
+        "import tightrope",
+        "",
+        'generator = tightrope.load("path/to/this/folder")  # or "hub:owner/name"',
+        f"samples = generator.sample(16, seed=0)  # {[16, *generator.shape]}",
+        "```",
+        "",
+    ]
     return "\n".join([*lines, "```bibtex", bibtex(config.method.name), "```", ""])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.files import make_folder
-from tightrope._plumbing.progress import Progress, clock
+from tightrope._plumbing.progress import Progress
 from tightrope.drawing.dataset import real_examples, write_samples
 from tightrope.runs import conditioning
 from tightrope.runs.assemble import Assembled
+from tightrope.runs.budget import Clock
 from tightrope.runs.checkpoint import checkpoint_paths, refuse_non_finite
 from tightrope.runs.folder import remove_leftovers
 from tightrope.runs.stop import Stop, stop_requests
 from tightrope.runs.watch import watching
-from tightrope.training import Run, distributed, train
+from tightrope.training import Run, distributed
+from tightrope.training.loop import train_until
 from tightrope.training.ranks import Ranks
 
 T = TypeVar("T")
@@ -40,7 +42,14 @@ class Outcome:
     reason: str
 
 
-def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: Progress | None = None) -> Outcome:
+def fit(
+    folder: Path,
+    assembled: Assembled,
+    *,
+    seconds: float = 0.0,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> Outcome:
     """Train until the configured budget is spent, keeping the run folder up to date.
 
     The records are a pure function of the configuration (but for times): logging, sampling and evaluating draw from
@@ -52,6 +61,7 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
         assembled: Run, data and configuration.
         seconds: Training time of earlier calls.
         progress: Where to show it.
+        clock: From when on a budget of time counts, and what it has to leave room for; from now on if not given.
 
     Returns:
         How it ended. On SIGINT or SIGTERM the step is completed and saved first; an evaluation is broken off.
@@ -64,6 +74,7 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
     from tightrope.runs.book import Book  # evaluations, spectra, pictures: not before training begins
 
     progress = Progress() if progress is None else progress
+    counted = Clock(time.monotonic()) if clock is None else clock
     if not distributed.leads(assembled.run.ranks):
         return _follow(assembled)
     with stop_requests() as stop:
@@ -73,7 +84,7 @@ def fit(folder: Path, assembled: Assembled, *, seconds: float = 0.0, progress: P
             remove_leftovers(folder)
             real = real_examples(assembled.dataset, by_class=assembled.config.data.conditional)
             write_samples(make_folder(folder / "samples") / "real.png", real, assembled.dataset)
-            return Book(folder, assembled, seconds, progress, stop)
+            return Book(folder, assembled, seconds, progress, stop, counted)
 
         book = led(open_book)
         try:
@@ -130,9 +141,9 @@ def _follow(assembled: Assembled) -> Outcome:
         led = Led(run.ranks, stop)
         led.wait()
         led.wait()
-        limit = None if settings.minutes is None else math.inf
+        over = None if settings.minutes is None else lambda: False
         if not led.asked:
-            for _ in train(run, assembled.sampler, steps=settings.steps, images=settings.images, minutes=limit):
+            for _ in train_until(run, assembled.sampler, steps=settings.steps, images=settings.images, over=over):
                 _compare(run)
                 led.wait()
                 if led.asked:
@@ -148,7 +159,7 @@ def _train(book: Book, led: Led) -> None:
     by_images = settings.steps is None and settings.images is not None
     seen = run.images_seen if by_images else run.step
 
-    def before() -> float | None:
+    def before() -> None:
         book.status("running")
         if not checkpoint_paths(book.folder):
             book.save()
@@ -158,14 +169,15 @@ def _train(book: Book, led: Led) -> None:
             book.sample()
         book.catch_up()
         progress.stage("images" if by_images else "steps", settings.images if by_images else settings.steps, done=seen)
+        book.plan()
         book.start_clock()
-        return _minutes(book)
 
-    minutes = led(before)
+    led(before)
     if led.ranks is not None and led.asked:
         return
-    with watching(run, book.folder, settings, progress.say) as watched:
-        for step in train(run, book.assembled.sampler, steps=settings.steps, images=settings.images, minutes=minutes):
+    over = None if settings.minutes is None else book.over
+    with watching(run, book.folder, settings, progress.say, book.spare) as watched:
+        for step in train_until(run, book.assembled.sampler, steps=settings.steps, images=settings.images, over=over):
             _compare(run)
             trouble = watched()
             shown = led(partial(book.after, step))
@@ -185,21 +197,6 @@ def _compare(run: Run) -> None:
         run.ranks.compare(run.critic)
 
 
-def _minutes(book: Book) -> float | None:
-    """What the budget leaves for steps: all but the last evaluation, unless that would take more than half."""
-    if book.settings.minutes is None:
-        return None
-    left, last = book.left(), book.expected()
-    reserved = 1.5 * last + 2 * book.saving + 1.0  # estimates are rough, and a picture and a checkpoint come before it
-    if reserved > left / 2:
-        book.progress.say(
-            f"no evaluation at the end: it would take about {clock(last)}, and --minutes leaves {clock(max(left, 0))}"
-        )
-        reserved = 0.0
-    book.reserved = reserved
-    return max(left - reserved, 0.0) / 60
-
-
 def _stop(book: Book) -> None:
     """Save, then show where it stopped."""
     book.save()
@@ -211,7 +208,7 @@ def _finish(book: Book) -> None:
     refuse_non_finite(book.assembled)
     book.sample(last=True)
     book.save()
-    book.reserved = 0.0
+    book.release()
     step = book.assembled.run.step
     if book.settings.between_n is not None and book.last_between != step:
         book.evaluate(full=False)  # to be compared with those before

@@ -18,13 +18,12 @@ BEST: Final = "best.safetensors"
 MODEL: Final = "model.safetensors"
 """Weights in a folder that was exported, which holds no run."""
 CHECKPOINT: Final = re.compile(r"step_(\d{8,})\.safetensors")
-_LEFTOVERS: Final = {
-    ".": leftover(
-        r"(?:config|status|diagnosis|preflight)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html"
-    ),
-    "checkpoints": leftover(r"step_\d{8,}\.safetensors"),
-    "samples": leftover(r"step_\d{8,}\.png|(?:real|nearest)\.png"),
+_OURS: Final = {
+    ".": r"(?:config|status|diagnosis|preflight)\.json|[a-z]+\.jsonl|(?:generator|best)\.safetensors|report\.html",
+    "checkpoints": r"step_\d{8,}\.safetensors",
+    "samples": r"step_\d{8,}\.png|(?:real|nearest)\.png",
 }
+_LEFTOVERS: Final = {place: leftover(names) for place, names in _OURS.items()}
 """Temporary files that a killed process may leave, by sub-folder."""
 
 
@@ -44,6 +43,19 @@ def refuse_strangers(folder: Path) -> None:
                 f"Expected a new or empty folder, got {folder}, which holds {path.name} and is no run; choose another "
                 "--out."
             )
+
+
+def refuse_no_files(folder: Path) -> None:
+    """Refuse a run in which something else stands where a file of ours is, before anything in it changes.
+
+    Raises:
+        UserError: A folder, or in place of a record a pipe or a device, which would take rows for ever.
+    """
+    for place, names in _OURS.items():
+        for path in sorted((folder / place).iterdir()) if (folder / place).is_dir() else ():
+            odd = path.is_dir() or (path.suffix == ".jsonl" and path.exists() and not path.is_file())
+            if odd and re.fullmatch(names, path.name):
+                raise UserError(f"Expected a file {path}, got something else of that name; remove it.")
 
 
 def remove_leftovers(folder: Path) -> list[Path]:

@@ -28,7 +28,7 @@ from tightrope.runs.config import (
     environment,
     read_config,
 )
-from tightrope.runs.options import PLAYERS, method_options, network_options, refuse_unknown
+from tightrope.runs.options import PLAYERS, Option, method_options, network_options, refuse_unknown
 from tightrope.runs.wishes import Wishes
 
 SCALE_SAMPLES = 2000
@@ -54,7 +54,42 @@ def resolve(data: str | Path, *, command: str = "", **wishes: Any) -> Config:
     hints = typing.get_type_hints(Wishes, include_extras=True)
     general = {key: converted(value, hints[key], key) for key, value in wishes.items() if key in hints}
     options = {key: value for key, value in wishes.items() if key not in hints}
-    return resolve_wishes(Wishes(str(data), **general), options, command=command, progress=False)[0]
+    whole, options, _ = as_trained(Wishes(str(data), **general), options, named="method" in wishes)
+    return resolve_wishes(whole, options, command=command, progress=False)[0]
+
+
+def as_trained(wishes: Wishes, options: Mapping[str, Any], *, named: bool) -> tuple[Wishes, dict[str, Any], str]:
+    """Method, hyperparameters and batch size of the run to begin with, where no method was named.
+
+    Args:
+        wishes: What was asked for.
+        options: Hyperparameters of the method and options of the network, which count before those of that run.
+        named: Whether a method was.
+
+    Returns:
+        Both with what was taken over, and a sentence about it, empty if nothing was.
+
+    Raises:
+        UserError: It is no run.
+    """
+    if wishes.from_run is None or named:
+        return wishes, dict(options), ""
+    base = read_config(wishes.from_run)
+    known = method_options(base.method.name)
+    there = {key: value for key, value in base.method.hyperparameters.items() if key in known}
+    there.pop("reference_gain", None)  # that of its data
+    if options.get("setting") is not None:
+        there = {}
+    size = wishes.batch_size or base.training.batch_size
+    told = {"batch_size": size} | {key: v for key, v in there.items() if key not in options and v != _plain(known[key])}
+    words = ", ".join(f"{key} {value}" for key, value in told.items())
+    note = f"note: trained as {wishes.from_run} was, by {base.method.name} ({words}); --method trains as published."
+    return dataclasses.replace(wishes, method=base.method.name, batch_size=size), there | dict(options), note
+
+
+def _plain(option: Option) -> Any:
+    """The default as a configuration holds it."""
+    return list(option.default) if isinstance(option.default, tuple) else option.default
 
 
 def resolve_wishes(

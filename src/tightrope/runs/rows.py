@@ -91,9 +91,11 @@ def append(path: Path, row: dict[str, Any]) -> None:
     """Append one row; numbers that are not finite are left out, since JSON has none.
 
     Raises:
-        UserError: The file could not be written, or is a link out of its folder.
+        UserError: The file could not be written, is none, or is a link out of its folder.
     """
     refuse_link(path)
+    if path.exists() and not path.is_file():  # a pipe would wait for a reader
+        raise UserError(f"Expected a file {path}, got something else of that name; remove it.")
     line = json.dumps(_finite(row), separators=(",", ":"))
     try:
         with path.open("a") as file:

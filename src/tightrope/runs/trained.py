@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -39,13 +40,15 @@ class TrainedGenerator:
         classes: Names of the classes; empty for an unconditional generator.
         shape: Sample shape.
         config: Configuration of the run.
+        step: After how many generator updates; None where the file does not say.
     """
 
     generator: nn.Module
     latent: int
     classes: tuple[str, ...]
     shape: tuple[int, ...]
-    config: Config
+    config: Config = field(repr=False)
+    step: int | None = None
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples ``[batch, *shape]`` in training scale for latents ``[batch, latent]``.
@@ -229,8 +232,9 @@ def load(run: Path | str, *, generator: nn.Module | None = None, step: int | str
     config = read_config(folder)
     if generator is None:
         generator, _ = build_networks(config.network, config.data, config.training)
-    weights, mark, path = _weights(folder, step)
-    refuse_other_network(config, mark, path)
+    weights, words, path = _weights(folder, step)
+    refuse_other_network(config, words.get("network"), path)
+    after = str(words.get("step", ""))
     try:
         generator.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
@@ -239,11 +243,18 @@ def load(run: Path | str, *, generator: nn.Module | None = None, step: int | str
             f"({misfit(generator.state_dict(), weights) or 'of other kinds'}); the file belongs to another network."
         ) from error
     classes = config.data.classes if config.data.conditional else ()
-    return TrainedGenerator(generator.eval(), config.training.latent, classes, config.data.shape, config)
+    return TrainedGenerator(
+        generator.eval(),
+        config.training.latent,
+        classes,
+        config.data.shape,
+        config,
+        int(after) if after.isascii() and after.isdigit() else None,
+    )
 
 
-def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], object, Path]:
-    """The weights of an averaged generator, the mark of its network (None if there is none), and the file."""
+def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], Mapping[str, object], Path]:
+    """The weights of an averaged generator, what the file says of them (network and step), and the file."""
     if step in ("newest", "best"):
         path = folder / (GENERATOR if step == "newest" else BEST)
         if step == "newest" and not path.is_file() and (folder / MODEL).is_file():
@@ -252,7 +263,7 @@ def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], object, 
             remedy = "train until the first checkpoint" if step == "newest" else "a run keeps it from its evaluations"
             raise UserError(f"Expected saved weights at {path}, got none; {remedy}.")
         weights, words = read_tensors(path, "generator", "resume the run, which writes it again")
-        return weights, words.get("network"), path
+        return weights, words, path
     kept = checkpoint_steps(folder)
     if isinstance(step, bool) or step not in kept:
         raise UserError(
@@ -260,4 +271,4 @@ def _weights(folder: Path, step: int | str) -> tuple[dict[str, Tensor], object, 
             f"({', '.join(map(str, kept)) or 'there is none'}), got {step!r}; train with --keep to keep more."
         )
     state = read_state(kept[int(step)])
-    return state["run"]["average"], state.get("network"), kept[int(step)]
+    return state["run"]["average"], {"network": state.get("network"), "step": step}, kept[int(step)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -79,8 +80,15 @@ class Watch:
         trouble: What was found first, in words; empty while nothing is wrong.
     """
 
-    def __init__(self, run: Run, folder: Path, settings: TrainingSettings, say: Callable[[str], None]) -> None:
-        self.run, self.folder, self.settings, self.say = run, folder, settings, say
+    def __init__(
+        self,
+        run: Run,
+        folder: Path,
+        settings: TrainingSettings,
+        say: Callable[[str], None],
+        left: Callable[[], float] = lambda: math.inf,
+    ) -> None:
+        self.run, self.folder, self.settings, self.say, self._left = run, folder, settings, say, left
         self._began = time.monotonic()
         self.monitor = monitor_of(run)
         self.trouble, self._asked = "", 0
@@ -104,6 +112,8 @@ class Watch:
     def _ask(self, monitor: Monitor) -> None:
         """Ask copies what would help, for at most a share of the time trained so far, and say what came out."""
         seconds = min(max(SHARE * (time.monotonic() - self._began), LEAST), MOST)
+        if 2 * seconds > self._left():  # a copy's last step may be long
+            return
         self.say(
             f"step {self.run.step}: samples stay far from the data; copies are asked what would help ({seconds:.0f} s)"
         )
@@ -134,7 +144,11 @@ class Watch:
 
 @contextlib.contextmanager
 def watching(
-    run: Run, folder: Path, settings: TrainingSettings, say: Callable[[str], None] = lambda text: None
+    run: Run,
+    folder: Path,
+    settings: TrainingSettings,
+    say: Callable[[str], None] = lambda text: None,
+    left: Callable[[], float] = lambda: math.inf,
 ) -> Iterator[Watch]:
     """Watch a training while it is in this block.
 
@@ -143,11 +157,12 @@ def watching(
         folder: Where the diagnosis is kept.
         settings: What to do on trouble.
         say: Prints a line.
+        left: Seconds that may still be used.
 
     Yields:
         What watches it.
     """
-    watch = Watch(run, folder, settings, say)
+    watch = Watch(run, folder, settings, say, left)
     try:
         yield watch
     finally:

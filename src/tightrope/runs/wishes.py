@@ -17,7 +17,7 @@ class Wishes:
 
     Attributes:
         data: Folder of images, zip, parquet, npz, npy, MNIST, CIFAR or STL file, toy:NAME, digits, or hub:OWNER/NAME.
-        method: How to train; tightrope list names the methods.
+        method: How to train; tightrope list names the methods. With --from that run's, as it was trained.
         network: Pair of networks; the one that suits the data if not given.
         steps: Stop after this many generator updates (10,000 if no budget is given).
         images: Stop after this many real images.
@@ -39,8 +39,8 @@ class Wishes:
         instance_noise: Standard deviation of the noise added to real and fake samples.
         instance_noise_images: Let the noise fall linearly to 0 over this many real images.
         augment: Augment what the critic sees, for few images: diff always, ada as far as the critic overfits.
-        from_run: Begin with the weights of this run's newest checkpoint, its network, its sizes of images and latents;
-            data and classes may be others. --from for short.
+        from_run: Begin with the weights of this run's newest checkpoint, its network, its sizes of images and latents,
+            and its method unless one is named; data and classes may be others. --from for short.
         log_every: Steps between rows of metrics; a 200th of the budget if not given.
         sample_every: Steps between sample pictures; a 10th of the budget if not given.
         checkpoint_every: Steps between checkpoints, besides one every five minutes; a 10th of the budget if not given.

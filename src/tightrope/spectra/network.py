@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_module, check_number, check_whole
+from tightrope._plumbing import rich
+from tightrope._plumbing.checks import check_module, check_number, check_whole, refuse_frozen_code
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope.autodiff import module_of, undisturbed
 from tightrope.autodiff.call import called
@@ -76,6 +77,20 @@ class LayerSpectra(list[LayerSpectrum]):
         super().__init__(found)
         self.not_understood = dict(not_understood or {})
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows them: both norms of every layer, and what is missing."""
+        rows = [
+            (
+                s.name or "(itself)",
+                f"{s.kind} of {'×'.join(map(str, s.input_shape))}: kernel norm {rich.number(s.kernel_norm)}, operator "
+                f"norm {rich.number(s.norm.value)} ({s.norm.lower:.4g} to {s.norm.upper:.4g}), stable rank "
+                f"{s.stable_rank:.1f} of {s.kernel.numel()}",
+            )
+            for s in self
+        ]
+        missing = [f"not understood: {name} {why}" for name, why in self.not_understood.items()]
+        return rich.table("Layers as linear maps", rows, missing)
+
 
 def layer_spectra(
     network: nn.Module,
@@ -122,6 +137,7 @@ def layer_spectra(
         raise UserError(f"Expected memory_limit_bytes >= 0, got {memory_limit_bytes}; 2**27 is the default.")
     if tolerance is not None:
         check_number("tolerance", tolerance, 1e-5)
+    refuse_frozen_code(network, "spectra of its layers")
     layers = find_layers(network)
     with undisturbed(network):
         work = observe(network.eval(), lambda: called(given, *sample, who="network"))

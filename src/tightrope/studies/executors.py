@@ -6,35 +6,23 @@ process claims for them, sends a cell with its seeds, and keeps the rows that co
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import multiprocessing
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
-from tightrope.studies.design import Cell, Row, Scale
+from tightrope.studies.clusters import Future, Submit, submitter
+from tightrope.studies.design import Cell, Row
 from tightrope.studies.registry import load
-from tightrope.studies.runner import WAIT_SECONDS, Order, alive, compute, keep, others_at_work, state, take, work
+from tightrope.studies.runner import WAIT_SECONDS, Order, alive, keep, others_at_work, state, stoppable, take, work
 from tightrope.studies.store import Store
 from tightrope.studies.versions import own_code
 
 Executor = Literal["local", "ray", "slurm"]
-PACKAGES: Final = {"ray": "ray", "slurm": "submitit"}
-JOB_MINUTES: Final = 240
 MOST_WORKERS: Final = 4096
-
-
-class Future(Protocol):
-    """A run under way somewhere else."""
-
-    def done(self) -> bool:
-        """Whether it has ended."""
-
-    def rows(self) -> list[Row]:
-        """What it measured."""
 
 
 def execute(order: Order, *, executor: Executor = "local", workers: int = 1, show: bool = False) -> None:
@@ -56,7 +44,7 @@ def execute(order: Order, *, executor: Executor = "local", workers: int = 1, sho
         now = state(study, store, order.scale, order.seeds)
         progress.stage("runs", now.total, done=now.done)
         if executor != "local":
-            _remote(order, _submitter(executor, workers), workers, progress)
+            _remote(order, submitter(executor), workers, progress)
         elif workers == 1:
             store.close()
             work(order, progress.advance)
@@ -85,19 +73,11 @@ def _processes(order: Order, workers: int, progress: Progress, store: Store) -> 
         store.close()
 
 
-def remote(name: str, scale: Scale, cell: Cell, seeds: list[int]) -> list[Row]:
-    """What a worker on another machine does: one cell, no store, one thread."""
-    import torch
-
-    torch.set_num_threads(1)
-    return compute(load(name), cell, seeds, scale)
-
-
-def _remote(order: Order, submit: Callable[..., Future], workers: int, progress: Progress) -> None:
+def _remote(order: Order, submit: Submit, workers: int, progress: Progress) -> None:
     study, store = load(order.study), Store(Path(order.store))
     under_way: list[tuple[Future, Cell, list[int]]] = []
     try:
-        with alive(store):
+        with alive(store), stoppable():
             while True:
                 while len(under_way) < workers and time.time() < order.until and (taken := take(study, store, order)):
                     cell, seeds = taken[0][0], [seed for _, seed in taken]
@@ -106,10 +86,14 @@ def _remote(order: Order, submit: Callable[..., Future], workers: int, progress:
                     break
                 for entry in [entry for entry in under_way if entry[0].done()]:
                     under_way.remove(entry)
-                    keep(study, store, order.scale, _rows(entry, own_code(study)))
-                    progress.advance(len(entry[2]))
+                    rows = _rows(entry, own_code(study))
+                    keep(study, store, order.scale, rows)
+                    progress.advance(sum(row.status != "crashed" for row in rows))
                 time.sleep(WAIT_SECONDS)
     finally:
+        for future, _, _ in under_way:  # stopped, or refused: nobody would fetch what they find
+            with contextlib.suppress(Exception):
+                future.cancel()
         store.release()
         store.close()
 
@@ -124,52 +108,3 @@ def _rows(entry: tuple[Future, Cell, list[int]], code: str) -> list[Row]:
     except Exception as error:  # the machine, not the run: noted, and tried again
         why = f"the worker failed: {error}"[:500]
         return [Row(cell, seed, "crashed", {}, why, code=code) for seed in seeds]
-
-
-def _submitter(executor: Literal["ray", "slurm"], workers: int) -> Callable[..., Future]:
-    package = PACKAGES[executor]
-    try:
-        module = importlib.import_module(package)
-    except ImportError:
-        raise UserError(
-            f"Expected the package {package} for --executor {executor}, which is not installed; "
-            f"pip install 'tightrope[{executor}]', or use --executor local."
-        ) from None
-    return _ray(module, workers) if executor == "ray" else _slurm(module)
-
-
-def _ray(ray: Any, workers: int) -> Callable[..., Future]:
-    if not ray.is_initialized():
-        ray.init(ignore_reinit_error=True)
-    function = ray.remote(num_cpus=1)(remote)
-
-    class Task:
-        def __init__(self, handle: Any) -> None:
-            self.handle = handle
-
-        def done(self) -> bool:
-            return bool(ray.wait([self.handle], timeout=0)[0])
-
-        def rows(self) -> list[Row]:
-            found: list[Row] = ray.get(self.handle)
-            return found
-
-    return lambda *given: Task(function.remote(*given))
-
-
-def _slurm(submitit: Any) -> Callable[..., Future]:
-    jobs = submitit.AutoExecutor(folder="runs/slurm")
-    jobs.update_parameters(timeout_min=JOB_MINUTES, cpus_per_task=1, tasks_per_node=1, name="tightrope-study")
-
-    class Job:
-        def __init__(self, job: Any) -> None:
-            self.job = job
-
-        def done(self) -> bool:
-            return bool(self.job.done())
-
-        def rows(self) -> list[Row]:
-            found: list[Row] = self.job.result()
-            return found
-
-    return lambda *given: Job(jobs.submit(remote, *given))

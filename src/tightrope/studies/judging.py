@@ -106,7 +106,7 @@ def _finding(claim: Claim, rows: Sequence[Row], lacking: int) -> tuple[Finding |
         return None, f"the grid has no runs for it at scale {claim.scale}"
     for contrast in claim.contrasts:
         if mixed := _mixed(contrast, rows):
-            return None, f"{mixed} pairs ran under different versions of the library; run again with --refresh"
+            return None, f"{mixed} pairs ran under different versions of the library; run the study again"
     if claim.check is not None and (failed := claim.check(rows)):
         return None, f"its manipulation check failed: {failed}"
     try:

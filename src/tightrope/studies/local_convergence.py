@@ -218,6 +218,13 @@ CLAIMS = (
            _continuous_holds, {"part": "continuous"}, published="-0.25 +- 0.433 i, -0.75 +- 0.661 i"),
     _claim("bounds", "theorem 4.1, proof", "Real parts obey the bounds of the proof in 50 random games.",
            _bounded, {"part": "games"}),
+    *(Claim(f"dirac-{name}", PAPER, place, sentence, WHEN, needs=needs, scale="paper")
+      for name, place, sentence, needs in (
+          ("flow", "lemma 2.3", "The flow of the GAN keeps its distance from the equilibrium.", "the flow, integrated"),
+          ("dragan", "section 1, table of methods", "DRAGAN turns, as WGAN-GP does.", "DRAGAN on the Dirac game"),
+          ("roth", "section 3.3, table of methods", "The gradient penalties of Roth et al. converge.",
+           "their penalty in the library"),
+      )),
     Claim("dirac-r3gan", "2501.05441", "section 2", "RpGAN with R1 and R2, 0.3 each: -0.3 +- 0.4 i.", WHEN,
           _error, ({"part": "flow", "variant": "r3gan"},), seeds=1, published="-0.3 +- 0.4 i", certainty="derived"),
     Claim("dirac-relativistic", "2501.05441", "section 2", "RpGAN alone turns like the GAN: +-0.5 i.", WHEN,

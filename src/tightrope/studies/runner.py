@@ -20,7 +20,7 @@ from typing import Any, Final
 import torch
 
 from tightrope._plumbing.errors import UserError
-from tightrope.studies.design import Cell, DivergedError, Row, Scale, canonical
+from tightrope.studies.design import Cell, DivergedError, Row, Scale, canonical, matches
 from tightrope.studies.registry import Study, load
 from tightrope.studies.store import LEASE_SECONDS, Store, address
 from tightrope.studies.versions import library, own_code
@@ -109,6 +109,29 @@ def _seconds(study: Study, scale: Scale, rows: Sequence[Row]) -> dict[str, float
     }
 
 
+def outdated(study: Study, store: Store, scale: Scale, seeds: int | None = None) -> list[tuple[Cell, int]]:
+    """Runs to do again, since a run that a contrast pairs with them was or will be done under another library.
+
+    Pairs of two versions are not compared, so a study that goes on under a new one would never be judged.
+    """
+    now = library(study)
+    known = {
+        (canonical(row.cell), row.seed): row.library
+        for row in store.rows(study.name, scale, own_code(study))
+        if row.status != "crashed"
+    }
+    wanted = [(cell, seed) for _, cell, seed in study.runs(scale, seeds)]
+    versions = {key: known.get(key, now) for key in ((canonical(cell), seed) for cell, seed in wanted)}
+    groups: dict[tuple[int, int], list[tuple[str, int]]] = {}
+    for number, one in enumerate(one for claim in study.claims if claim.scale == scale for one in claim.contrasts):
+        for cell, seed in wanted:
+            if matches(cell, one.treated) or matches(cell, one.control):
+                groups.setdefault((number, seed), []).append((canonical(cell), seed))
+    while mixed := [group for group in groups.values() if len({versions[key] for key in group}) > 1]:
+        versions |= {key: now for group in mixed for key in group}
+    return [run for run in wanted if (key := (canonical(run[0]), run[1])) in known and known[key] != versions[key]]
+
+
 def work(order: Order, each: Callable[[int], object] = lambda count: None) -> int:
     """Do runs until none is free or time is over; waits for runs of others, which may die.
 
@@ -123,7 +146,7 @@ def work(order: Order, each: Callable[[int], object] = lambda count: None) -> in
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with alive(store), _stoppable():
+        with alive(store), stoppable():
             while time.time() < order.until:
                 taken = take(study, store, order)
                 if taken:
@@ -245,7 +268,7 @@ def alive(store: Store) -> Iterator[None]:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """SIGTERM stops as Ctrl-C does: what was claimed is given back."""
     if threading.current_thread() is not threading.main_thread():
         yield

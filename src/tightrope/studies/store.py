@@ -186,6 +186,14 @@ class Store:
                 (study, scale, code, library),
             ).rowcount
 
+    def drop(self, study: str, scale: Scale, runs: Iterable[tuple[Cell, int]], code: str) -> int:
+        """Drop the results of some runs; returns how many."""
+        keys = [(address(study, scale, cell, seed, code),) for cell, seed in runs]
+        with self._writing():
+            return self._base.executemany(
+                "DELETE FROM runs WHERE key=? AND status IN ('ok', 'diverged')", keys
+            ).rowcount
+
     def finish(self, study: str, scale: Scale, row: Row) -> None:
         """Keep a result; a result that is there already stays."""
         key = address(study, scale, row.cell, row.seed, row.code)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 
-from tightrope.drawing.numbers import number
+from tightrope.drawing.numbers import MINUS, number
 from tightrope.studies.design import Row, canonical
 from tightrope.studies.judging import Judged
 
@@ -133,7 +134,16 @@ def as_csv(table: Sequence[Sequence[str]]) -> str:
 
 
 _SPECIAL = {"\\": r"\textbackslash{}", **{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}",
-            "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}"}  # fmt: skip
+            "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", MINUS: "$-$", "·": r"$\cdot$",
+            "×": r"$\times$", "–": "--"}  # fmt: skip
+_RAISED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
+
+
+def _latex(text: str) -> str:
+    """A text whose signs pdfLaTeX knows."""
+    known = "".join(_SPECIAL.get(c, c) for c in text)
+    level = str.maketrans(_RAISED, "-0123456789")
+    return re.sub(f"[{_RAISED}]+", lambda power: f"$^{{{power[0].translate(level)}}}$", known)
 
 
 def as_latex(judged: Sequence[Judged]) -> str:
@@ -146,5 +156,5 @@ def as_latex(judged: Sequence[Judged]) -> str:
     ]
     for one in judged:
         cells = (one.claim.sentence, one.verdict, estimate(one), str(one.seeds))
-        lines.append(" & ".join("".join(_SPECIAL.get(c, c) for c in cell) for cell in cells) + r" \\")
+        lines.append(" & ".join(map(_latex, cells)) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
 
-from tightrope._plumbing.checks import refuse_sharded
+from tightrope._plumbing.checks import check_module, is_sharded, refuse_frozen_code, refuse_sharded
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import modules_in
 from tightrope.constraints._normalise import fingerprint
@@ -32,10 +32,14 @@ def averaged_copy(generator: nn.Module) -> nn.Module:
     **Cost**: in evaluation mode one pass over each such weight per use, and an eigendecomposition of its smaller side
     whenever it has changed (for our ``norm="operator"``, Lanczos).
     """
+    check_module(generator, "generator")
     refuse_sharded(generator, "a copy that is averaged")
+    refuse_frozen_code(generator, "a copy that is averaged", exported=False)
     average = copied(generator)
-    if any(t.dtype in _HALF for t in (*average.parameters(), *average.buffers())):
-        average.register_forward_pre_hook(_widened)
+    for module in average.modules():  # each, since a wrapper or the network itself may narrow what it hands on
+        own = (*module.parameters(recurse=module is average), *module.buffers(recurse=module is average))
+        if any(t.dtype in _HALF for t in own):
+            module.register_forward_pre_hook(_widened, with_kwargs=True)
     average._apply(lambda t: t.float() if t.dtype in _HALF else t)
     for p in average.parameters():
         p.requires_grad_(False)
@@ -46,8 +50,11 @@ def averaged_copy(generator: nn.Module) -> nn.Module:
     return average.eval()
 
 
-def _widened(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(x.float() if isinstance(x, Tensor) and x.dtype in _HALF else x for x in given)
+def _widened(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def wide(x: Any) -> Any:
+        return x.float() if isinstance(x, Tensor) and x.dtype in _HALF else x
+
+    return tuple(map(wide, given)), {name: wide(x) for name, x in named.items()}
 
 
 def decay_for(images: int, images_seen: int, *, half_life_images: float, ramp_up: float | None = 0.05) -> float:
@@ -83,6 +90,9 @@ def update_average_(average: nn.Module, generator: nn.Module, decay: float) -> N
     """
     if not 0 <= decay <= 1:
         raise UserError(f"Expected a decay in [0, 1], got {decay}; 0 copies the generator and 1 keeps the average.")
+    whole = [not is_sharded(network) for network in (average, generator)]
+    if whole[0] != whole[1]:
+        refuse_sharded(generator if whole[0] else average, "an average beside whole ones")
     (targets, means), (sources, _) = _with_means(average), _with_means(generator)
     if len(targets) != len(sources) or any(t.shape != s.shape for t, s in zip(targets, sources, strict=True)):
         raise UserError(

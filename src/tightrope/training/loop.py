@@ -63,13 +63,26 @@ def train(
     if steps is None and images is None and minutes is None:
         raise UserError("Expected a budget, got none; pass steps=, images= or minutes=.")
     _check_budget(steps=steps, images=images, minutes=minutes)
-    following, play = reader(data), run.method.play
     began = time.monotonic()
+    over = None if minutes is None else lambda: time.monotonic() - began >= 60 * minutes
+    yield from train_until(run, data, steps=steps, images=images, over=over)
+
+
+def train_until(
+    run: Run,
+    data: Batches | Iterable[Any],
+    *,
+    steps: int | None = None,
+    images: int | None = None,
+    over: Callable[[], bool] | None = None,
+) -> Iterator[Step]:
+    """Train as :func:`train` does, until a total is reached or ``over``, asked before each step, is true on a rank."""
+    following, play = reader(data), run.method.play
     conditional = bool(getattr(run.generator, "classes", 0))
     while not (
         (steps is not None and run.step >= steps)
         or (images is not None and run.images_seen >= images)
-        or (minutes is not None and _over(run, time.monotonic() - began >= 60 * minutes))
+        or (over is not None and _over(run, over()))
     ):
         if isinstance(play, Simultaneous):
             critic_half, generator_half = joint_step(run, *following())

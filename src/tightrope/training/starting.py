@@ -84,6 +84,7 @@ def start(
         raise UserTypeError(f"Expected a Method, got {method!r}; build one: methods.build('r1').")
     _check_settings(batch_size, ema_half_life_images, ema_ramp_up, shape)
     check_seed(seed)
+    seed = int(seed)
     size = latent if latent is not None else getattr(generator, "latent", None)
     if isinstance(size, Integral) and not isinstance(size, bool):
         size = int(size)

@@ -10,7 +10,8 @@ DATA = (
     Cause(
         "data_range", "Real data outside what the generator can give",
         "A noticeable share of the real values lies outside the range of the generator's output (data in 0..255 "
-        "against tanh, unnormalised data against sigmoid).", _REACH,
+        "against tanh, unnormalised data against sigmoid), or samples keep within -1..1 in every window while the "
+        "data's deviation is more than twenty times theirs (a table in its own units).", _REACH,
         "Print real.min(), real.max() and the generator's last activation.",
         "Scale the data to the generator's range, for tanh x * 2 - 1.", "bookkeeping",
     ),
@@ -88,7 +89,8 @@ DATA = (
     ),
     Cause(
         "latent_mismatch", "Latents differ between training and sampling",
-        "The generator is sampled with latents of another distribution than it was trained with.",
+        "The generator is sampled with latents of another distribution than it was trained with. Of inputs that are "
+        "no noise (images, spectra, rows) nothing is said, and beside conditions the columns of noise are compared.",
         "Mean and standard deviation of what it was called with, in training and inside sampling.",
         "Print z.mean(), z.std() in both places.", "Draw both with one function.", "bookkeeping",
     ),
@@ -102,7 +104,8 @@ DATA = (
     Cause(
         "labels_unrelated", "Labels do not belong to the samples",
         "Samples and labels are drawn apart or permuted: neighbours in data do not share labels.",
-        "Nearest-neighbour accuracy at the chance level.", "Look at ten samples with their labels.",
+        "Nearest-neighbour accuracy at the chance level, from 200 rows on; of photographs, or of whole numbers that "
+        "nobody called labels, a remark.", "Look at ten samples with their labels.",
         "Index samples and labels with the same permutation.", "bookkeeping",
     ),
     Cause(

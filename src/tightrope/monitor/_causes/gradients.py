@@ -10,7 +10,8 @@ _LEDGER = "The gradient at the optimiser's step against the replay of the claime
 GRADIENTS = (
     Cause(
         "critic_sign_flipped", "Critic's loss has the wrong sign",
-        "The critic is trained to score generated samples high and real ones low, or one half of its loss is negated, "
+        "The critic is trained to score generated samples high and real ones low, or one half of its loss is negated "
+        "(by one target for both sides, say), "
         "while the generator is trained to be scored high.",
         _SCORES + "Both players flipped is only a matter of orientation and no fault.",
         "Negate the critic's loss for some steps.", "Correct the sign: the critic minimises D(fake) - D(real), or BCE "
@@ -39,7 +40,8 @@ GRADIENTS = (
     ),
     Cause(
         "critic_loss_other", "The critic minimises another loss than claimed",
-        "The gradient at the scores is that of another known loss.", _SCORES, "Compare the code with the equation.",
+        "The gradient at the scores is that of another known loss, or of squares for cross-entropy (and the reverse) "
+        "with any two targets.", _SCORES, "Compare the code with the equation.",
         "Use the claimed loss, or claim the one used.", "ledger",
     ),
     Cause(
@@ -73,7 +75,8 @@ GRADIENTS = (
     ),
     Cause(
         "penalty_absent", "The claimed penalty is not there",
-        "The gradient is that of the loss alone.", _LEDGER, "Print the penalty and its weight.",
+        "The gradient is that of the loss alone. Where no penalty was claimed: a gradient at the critic's inputs is "
+        "computed with its graph at every step, and none of it is used.", _LEDGER, "Print the penalty and its weight.",
         "Add the penalty to the loss with its weight, as a tensor: not detached, and not its item().", "ledger",
     ),
     Cause(
@@ -97,7 +100,8 @@ GRADIENTS = (
     ),
     Cause(
         "penalty_other_place", "Penalty at other points than claimed",
-        "The penalty is taken at other points than claimed (real or fake ones in place of interpolates, and so on).",
+        "The penalty is taken at other points than claimed (real or fake ones in place of interpolates, and so on); "
+        "where none was claimed, one that asks for slopes of 1 at samples alone under a Wasserstein loss is a remark.",
         _LEDGER, "Print where the gradient is taken.", "Take it at the points of the claim.", "ledger",
     ),
     Cause(
@@ -114,7 +118,7 @@ GRADIENTS = (
     ),
     Cause(
         "penalty_too_lazy", "Lazy penalty too lazy",
-        "The penalty acts on so few steps with so large a weight that one step overshoots.",
+        "The penalty acts on so few steps (less than one in 24) or with so large a weight that one step overshoots.",
         "On the Dirac-GAN rate * period * gamma < 2 is needed.", "Apply the penalty at every step.",
         "Shorten the period.", "ledger",
     ),
@@ -151,7 +155,8 @@ GRADIENTS = (
     Cause(
         "loss_needs_lipschitz", "Wasserstein loss without any constraint",
         "The claimed loss has no minimum unless the critic is Lipschitz, and no clip, penalty or spectral norm was "
-        "claimed or found.", "Arjovsky et al. 2017, eq. 2.", "Watch the gap grow without bound.",
+        "claimed or found, or a penalty is computed and not added while scores run farther apart than slopes of 1 "
+        "allow.", "Arjovsky et al. 2017, eq. 2.", "Watch the gap grow without bound.",
         "Add a gradient penalty, spectral norm or clipping.", "bookkeeping",
     ),
     Cause(

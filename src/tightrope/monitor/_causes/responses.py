@@ -82,7 +82,8 @@ RESPONSES = (
     ),
     Cause(
         "reconstruction_drowns_adversarial", "Another term drowns the adversarial one",
-        "Nearly all of the generator's gradient comes from a term that does not pass through the critic.",
+        "Nearly all of the generator's gradient comes from a term that does not pass through the critic; matching the "
+        "critic's features does.",
         "Esser et al. 2021 balance both by the ratio of gradients at the last layer.",
         "Print both gradients' norms at the output.", "Lower that term's weight, or weigh by the ratio of gradients.",
         "ledger",

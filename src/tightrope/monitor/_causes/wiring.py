@@ -84,7 +84,8 @@ WIRING = (
     ),
     Cause(
         "critic_no_gradient", "No gradient reaches the critic",
-        "The critic steps without a gradient, or with one that is exactly zero.",
+        "The critic steps without a gradient, or with one that has been exactly zero at every step, for 50 steps and "
+        "more (a factor that is 0 until a late start).",
         "Scores detached or computed under no_grad, or all scores in a flat part of the loss.",
         "critic_loss.backward(); look at p.grad of the critic.", "Score both batches with gradients enabled.", "ledger",
     ),

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.words import closest
@@ -87,7 +87,7 @@ def claim_of(loss: Any) -> Claim | None:
             given.paired,
         )
     if callable(loss):
-        return Claim(getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1))
+        return Claim(getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1), paired=True)  # for all we know
     raise UserError(f"Expected loss as a name, a Loss or a function, got a {type(loss).__name__}; see losses.LOSSES.")
 
 
@@ -157,6 +157,20 @@ def _logged(player: str) -> Iterator[Hypothesis]:
             yield Hypothesis("loss", name, function)
 
 
+def _slips(player: str) -> Iterator[Hypothesis]:
+    """Forms that published code had by mistake."""
+    if player == "generator":
+        yield Hypothesis("loss", "rectified hinge", lambda r, f: -relu(f).mean())
+        yield Hypothesis("loss", "critic's hinge of real scores", lambda r, f: relu(1 - f).mean())
+    a_side = "real" if player == "critic" else "generated"
+
+    def repeated(r: Tensor, f: Tensor) -> Tensor:
+        a, b = (r, f) if player == "critic" else (f, r)
+        return softplus(b.mean() - a).mean()
+
+    yield Hypothesis("loss", f"relativistic average of {a_side} scores alone (its other half is missing)", repeated)
+
+
 def _relativistic_average(r: Tensor, f: Tensor) -> Tensor:
     return softplus(-(r - f.mean())).mean() + softplus(f - r.mean()).mean()
 
@@ -191,8 +205,9 @@ def alternatives(claim: Claim | None, player: str, probabilities: bool) -> Itera
         yield Hypothesis("flipped", f"minus the {claim.name} loss", _negated(own))
         kind = "double_sigmoid" if claim.name in ("non_saturating", "minimax") else "probability"
         yield Hypothesis(kind, f"{claim.name} of sigmoid(scores)", _squashed(own))
-        if not probabilities and claim.name in ("non_saturating", "minimax"):
-            yield from _logged(player)
+    if not probabilities:
+        yield from _logged(player)
+        yield from _slips(player)
     for name, loss in LOSSES.items():
         function = _player(loss, player)
         if claim is None or name != claim.name:

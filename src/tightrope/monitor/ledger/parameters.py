@@ -18,6 +18,10 @@ NOTHING = 1e-3
 """A part below this share of the gradient is absent."""
 
 
+IDLE = "where a one-sided penalty would give nothing"
+"""Name of an account that the losses alone explain, at points where the critic is flatter than the claimed slope."""
+
+
 @dataclass(frozen=True)
 class Account:
     """How a player's gradient is explained.

@@ -29,9 +29,14 @@ def refuse_foreign_hooks(module: nn.Module) -> None:
     """
     for name, inside in module.named_modules():
         hooks = [*inside._forward_pre_hooks.values(), *inside._forward_hooks.values()]
-        foreign = [hook for hook in hooks if not isinstance(hook, (Hook, *HOOKS))]
+        foreign = [hook for hook in hooks if not isinstance(hook, (Hook, *HOOKS)) and not _of_export(hook)]
         if foreign or any(isinstance(value, torch.Generator) for value in vars(inside).values()):
             raise CannotReplayError(f"{name or type(module).__name__} has hooks or random streams of its own")
+
+
+def _of_export(hook: object) -> bool:
+    """Whether it is one by which a program of torch.export looks at its inputs, which changes nothing."""
+    return str(getattr(hook, "__module__", "")).startswith(("torch.export.", "torch._export."))
 
 
 @contextmanager
@@ -63,13 +68,16 @@ def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
             now.update(before)
 
 
-def replayed(module: nn.Module, call: Call, x: Tensor | None = None, *, check: bool = True) -> list[Tensor]:
+def replayed(
+    module: nn.Module, call: Call, x: Tensor | None = None, *, old: Tensor | None = None, check: bool = True
+) -> list[Tensor]:
     """Outputs in floating point of the call made again, with a graph to the live parameters (and to ``x``).
 
     Args:
         module: The network.
         call: What is repeated.
-        x: In place of the first input in floating point.
+        x: In place of an input.
+        old: Which one; the one that is judged by default.
         check: Compare with what the call returned.
 
     Returns:
@@ -82,11 +90,14 @@ def replayed(module: nn.Module, call: Call, x: Tensor | None = None, *, check: b
         raise CannotReplayError("not the network was called but parts of it")
     if not call.intact():
         raise CannotReplayError("an input or output was overwritten after the call")
-    args, kwargs = _with(call.args, call.x, x), _with(call.kwargs, call.x, x)
+    old = call.x if old is None else old
+    args, kwargs = _with(call.args, old, x), _with(call.kwargs, old, x)
     buffers = {name: value.clone() for name, value in call.buffers.items()}
     with as_it_was(module, call), torch.enable_grad(), twice_differentiable():
         output = torch.func.functional_call(module, buffers, args, kwargs, strict=False)
         found = [t for t in tensors_in(output) if t.is_floating_point()]
+    if call.half is not None:
+        found = [found[k] for k in call.half.outputs if k < len(found)]
     if check and not _alike(found, call.outputs):
         raise CannotReplayError("made again, the network returns something else")
     return found

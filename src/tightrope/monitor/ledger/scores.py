@@ -6,6 +6,7 @@ nothing is recomputed through the network, so this is exact whatever the critic 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,8 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
     if player == "generator" and not bool(scored.at_real.any()):  # real scores that the generator's loss only compares
         inside = torch.zeros_like(inside[0]), inside[1]
     found = torch.cat([scored.at_real[inside[0]], scored.at_fake[inside[1]]])
+    if found.numel() == 1 and claim is not None:
+        return _by_sign(scored, claim, player, inside, found, probabilities)
     if found.numel() < 2 or not bool(torch.isfinite(found).all()):
         return Fit("unknown", "too few usable scores")
     limit = HALF_ROUNDING if scored.half else ROUNDING
@@ -84,6 +87,8 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
         first = compare.best(claims(claim, player, probabilities))
         if first is None:
             return Fit("unknown", "the claimed loss says nothing of this player")
+        if not math.isfinite(first.residual):
+            return Fit("unknown", "the claimed loss is not finite at these scores")
         if first.silent:
             return Fit("unknown", "the claimed loss is flat here", residual=first.residual)
         if first.factor > 0 and first.residual <= max(limit, CLEARLY):
@@ -91,9 +96,27 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
     other = _refuted(compare, claim, player, probabilities, first, limit)
     if other.kind == "none" and claim is not None and first is not None:
         usual = _usual(scored, claim, player, inside, limit, probabilities)
+        usual = usual or _family(scored, claim, player, inside, limit)
         if usual is not None:
             return first.fit(usual[0], first, name=usual[1], explained=0.0)
     return other
+
+
+def _by_sign(
+    scored: Scored,
+    claim: Claim,
+    player: str,
+    inside: tuple[Tensor, Tensor],
+    found: Tensor,
+    probabilities: bool,
+) -> Fit:
+    """Of a critic that returns one number for a batch: whether it is pushed the way that the claim says."""
+    first = _Comparison(scored, inside, found, ROUNDING).best(claims(claim, player, probabilities))
+    if first is None or first.silent or not math.isfinite(first.factor) or first.factor == 0.0:
+        return Fit("unknown", "too few usable scores")
+    if first.factor > 0:
+        return first.fit("claim", first, name=f"{claim.name}, by its sign alone")
+    return first.fit("flipped", first, name=f"minus the {claim.name} loss, by its sign alone", explained=0.0)
 
 
 def _refuted(
@@ -249,7 +272,30 @@ def _usual(
     if real is not None and fake is not None and abs(real - fake) > 0.2:
         kind, words = ("claim", "targets") if real > fake else ("flipped", "exchanged targets")
         return kind, f"{words} {real:.3g} and {fake:.3g}"
+    if real is not None and fake is not None:
+        return "half flipped", f"targets {real:.3g} and {fake:.3g}, of both sides alike"
     return None if squares else _soft(sides)
+
+
+def _family(
+    scored: Scored, claim: Claim, player: str, inside: tuple[Tensor, Tensor], limit: float
+) -> tuple[str, str] | None:
+    """A loss of another family with targets of its own: squares for cross-entropy, or the reverse."""
+    targets = {}
+    for name in ("least_squares", "non_saturating"):
+        sides = [(scored.real, scored.at_real, inside[0]), (scored.fake, scored.at_fake, inside[1])]
+        found = [_line(torch.sigmoid(s[used]) if name == "non_saturating" else s[used], g[used], limit)
+                 for s, g, used in (sides if player == "critic" else sides[1:])]  # fmt: skip
+        if all(t is not None and -0.25 < t < 1.25 for t in found):
+            targets[name] = [t for t in found if t is not None]
+    if len(targets) != 1:
+        return None
+    (name, found_so) = next(iter(targets.items()))
+    if (player == "critic" and found_so[0] - found_so[1] < 0.3) or (player == "generator" and found_so[0] < 0.6):
+        return None
+    own = {"least_squares": "least_squares", "non_saturating": "non_saturating", "minimax": "non_saturating"}
+    words = " and ".join(f"{t:.3g}" for t in found_so)
+    return None if own.get(claim.name) == name else ("loss", f"{name} with targets {words}")
 
 
 def _line(x: Tensor, y: Tensor, limit: float) -> float | None:

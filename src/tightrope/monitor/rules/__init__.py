@@ -13,7 +13,7 @@ from dataclasses import replace
 from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import Diagnosis, Finding, ranked
 from tightrope.monitor.history import History
-from tightrope.monitor.rules import constraints, data, gradients, losses, penalties, slow, state, wiring
+from tightrope.monitor.rules import constraints, data, gradients, losses, penalties, slow, state, unclaimed, wiring
 
 Rule = Callable[[History], Iterator[Finding]]
 
@@ -29,6 +29,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (7, losses.generator),
     (8, constraints.coupling),
     (8, penalties.weights),
+    (8, unclaimed.penalty),
     (9, constraints.layers),
     (10, constraints.clipping),
     (11, wiring.modes),

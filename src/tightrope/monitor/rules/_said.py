@@ -6,6 +6,11 @@ from typing import Any
 
 from tightrope.monitor.finding import Confidence, Damage, Finding
 from tightrope.monitor.history import Seen
+from tightrope.monitor.ledger.parameters import Account
+from tightrope.monitor.window import Window
+
+PLACES = {"gp": "interpolated", "gp1": "interpolated", "r1": "real", "r2": "fake"}
+"""Where the penalties that can be claimed are taken."""
 
 
 def exact(
@@ -19,6 +24,11 @@ def exact(
     confidence: Confidence = "low" if alone else "high" if len(seen) >= needed else "medium"
     evidence |= {"exact": True, "windows": len(seen), "of": len(seen.among)}
     return Finding(cause, sentence, evidence, seen.since, confidence, damage)
+
+
+def account_of(window: Window, kind: str) -> Account | None:
+    """How the critic's gradient is explained in a window, where a column of this kind does it."""
+    return next((a for a in window.critic.accounts if a.kind == kind), None)
 
 
 def plural(n: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact, listed
 from tightrope.monitor.rules.penalties import _alone
 from tightrope.monitor.rules.slow import halfway, stuck
+from tightrope.monitor.window import Window
 
 
 def layers(history: History) -> Iterator[Finding]:
@@ -66,9 +67,11 @@ def _none_at_all(history: History) -> Iterator[Finding]:
     explained = [w for w in history.windows if w.critic.accounts]
     free = Seen([w for w in explained if _alone(w) and w.numbers.get("at_clip", 1.0) < 0.01], explained)
     steps = history.counters["critic"].steps
-    seen = history.points or history.transformed
-    if history.statics.get("constrained") or history.statics.get("own_constraint") or seen:
+    if history.statics.get("constrained") or history.statics.get("own_constraint") or history.transformed:
         return
+    asked = [w for w in explained if w.numbers.get("points", 0.0) > 0]
+    if history.points and not (len(asked) >= 3 and all(_alone(w) and _steep(w) for w in asked[-3:])):
+        return  # a one-sided penalty gives nothing where the critic is flat
     if steps < (34 if history.told or claims.said else 300):  # a clip that nobody spoke of is reached in time
         return
     if len(free) >= 3 and free.now:
@@ -77,6 +80,12 @@ def _none_at_all(history: History) -> Iterator[Finding]:
             f"In {steps} steps of the critic no clip, no penalty and no constraint acted, which the {claim.name} loss "
             "needs.", {"steps": steps, "exact": False}, free.since, "medium", "why it fails",
         )  # fmt: skip
+
+
+def _steep(window: Window) -> bool:
+    """Whether scores lie farther apart than those of a critic of slope 1 mostly can at rows of this spread."""
+    numbers = window.numbers
+    return numbers.get("score_spread", 0.0) > numbers.get("real_std", 0.0) * numbers.get("features", 0.0) ** 0.5 > 0
 
 
 def coupling(history: History) -> Iterator[Finding]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
+from tightrope.monitor.ledger.scores import slopes
 from tightrope.monitor.rules._said import exact
 from tightrope.monitor.rules.slow import stuck
 from tightrope.monitor.window import Window
@@ -67,7 +70,8 @@ def _unequal(history: History) -> Iterator[Finding]:
 def generator(history: History) -> Iterator[Finding]:
     """The generator's loss."""
     seen = _flipped(history, "generator")
-    seen = Seen([w for w in seen.hits if not _zero_target(w)], seen.among)
+    between = not _zero_is_for_fakes(history)
+    seen = Seen([w for w in seen.hits if not (between and _zero_target(w))], seen.among)
     if seen:
         fit = seen.last.generator.fit
         assert fit is not None
@@ -78,6 +82,14 @@ def generator(history: History) -> Iterator[Finding]:
             residual_of_claim=fit.residual, residual_of_this=fit.explained, expected_residual="below 2e-3",
         )  # fmt: skip
     yield from _other(history, "generator")
+
+
+def _zero_is_for_fakes(history: History) -> bool:
+    """Whether the claimed least squares draw the critic's scores of generated samples to 0, not to -1."""
+    claim = history.claim
+    at = torch.zeros(2, dtype=torch.float64)
+    found = None if claim is None or claim.critic is None else slopes(claim.critic, at + 1, at)
+    return found is not None and not bool(found[1].any())
 
 
 def _zero_target(window: Window) -> bool:
@@ -115,11 +127,18 @@ def _sigmoid(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _flat(window: Window) -> bool:
+    """The claimed loss itself gives the generator nothing at these scores, so a gradient of 0 is no cut."""
+    fit = window.generator.fit
+    return fit is not None and fit.kind == "unknown" and "flat" in fit.name
+
+
 def connection(history: History) -> Iterator[Finding]:
     """Whether anything reaches the generator, and through the critic; whether anything reaches the critic."""
     cut = history.where(
         lambda w: w.generator.steps > 0 and w.numbers.get("through_critic", 1) == 0
         and w.numbers.get("critic_calls", 0) > 0 and w.numbers.get("fakes_judged", 0) > 0
+        and not _flat(w)
     )  # fmt: skip
     known = [w for w in history.windows if "cut" in w.numbers]
     behind = Seen([w for w in known if w.numbers["cut"] == 1.0], known)
@@ -144,26 +163,56 @@ def connection(history: History) -> Iterator[Finding]:
             damage="why it fails", through_critic=0,
         )  # fmt: skip
     yield from _unheard(history)
+    yield from _parts(history)
+
+
+def _parts(history: History) -> Iterator[Finding]:
+    """Of several critics, those whose scores one player's loss leaves out."""
+    for player, cause, words in (
+        ("critic", "critic_no_gradient", "no gradient in the critic's own step: those critics are not trained"),
+        ("generator", "generator_loss_other", "no gradient in the generator's step: it does not learn from them"),
+    ):
+        seen = history.where(lambda w, p=player: w.numbers.get(f"{p}_deaf", 0.0) > 0)  # type: ignore[misc]
+        if len(seen) >= 2 and seen.now:
+            numbers = seen.last.numbers
+            yield exact(
+                cause, seen,
+                f"{numbers[f'{player}_deaf']:.0f} of {numbers['several']:.0f} critics' scores have {words}.",
+                deaf=numbers[f"{player}_deaf"], expected=0,
+            )  # fmt: skip
 
 
 def _unheard(history: History) -> Iterator[Finding]:
     """The critic steps, and its losses are no part of that: no gradient at all, or a penalty's alone."""
     dead = history.where(lambda w: 0 < w.critic.steps == w.critic.no_gradient and not w.critic.frozen)
+    old = history.where(
+        lambda w: 0 < w.critic.steps == w.critic.old_gradient and not w.critic.accounts
+        and w.numbers.get("critic_calls", 0.0) > 0 and "critic_heard" not in w.numbers
+    )  # fmt: skip
     deaf = history.where(
         lambda w: w.numbers.get("critic_heard", 1.0) == 0.0 and len(w.critic.accounts) == min(w.critic.steps, 2)
         and all(a.share == float("inf") and a.left <= a.error for a in w.critic.accounts)
     )  # fmt: skip
+    zero = history.where(lambda w: 0 < w.critic.steps == w.critic.zero_gradient and not w.critic.frozen)
+    if len(zero) < len(history.windows) or history.counters["critic"].steps < 50:
+        zero = Seen([], zero.among)  # a critic that starts later is no fault
+    reach = history.ends.get("critic")
+    if reach is not None and reach.kind in ("rectified", "above"):  # which is why, and is said
+        zero = Seen([], zero.among)
     for seen, words in (
+        (zero, "its gradient has been 0 at every step so far (does it start too late?)"),
         (dead, "none of its parameters has a gradient"),
+        (old, "what it steps with is an old gradient: none has come to it since its step before"),
         (deaf, "none of its gradient comes from the scores of real and generated samples, all of it from a penalty"),
     ):
         if seen and seen.now:
             called = any(w.critic.no_grad_calls for w in seen.hits)
-            yield exact(
+            said = exact(
                 "critic_called_without_grad" if called else "critic_no_gradient", seen,
                 f"The critic steps, and {words}" + (": it was called under no_grad." if called else "."),
                 damage="why it fails",
             )  # fmt: skip
+            yield Finding(**{**vars(said), "confidence": "medium"}) if seen is zero else said
 
 
 def shares(history: History) -> Iterator[Finding]:

@@ -8,12 +8,11 @@ from dataclasses import replace
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.columns import COSTS
-from tightrope.monitor.ledger.parameters import Account
-from tightrope.monitor.rules._said import exact
-from tightrope.monitor.rules.slow import stuck
+from tightrope.monitor.ledger.parameters import IDLE
+from tightrope.monitor.rules._said import PLACES, account_of, exact
+from tightrope.monitor.rules.strengths import strength, weakness
 from tightrope.monitor.window import Window
 
-PLACES = {"gp": "interpolated", "gp1": "interpolated", "r1": "real", "r2": "fake"}
 FAR = 3.5
 """Factor from which a weight is another one: conventions differ by 2 (the half of R1, halves of the loss averaged)."""
 
@@ -22,7 +21,6 @@ def weights(history: History) -> Iterator[Finding]:
     """All about the claimed penalty; of several at once whether they are there, and the weight of those alike."""
     claimed = history.claims.penalties
     if not claimed:
-        yield from _unclaimed(history)
         return
     yield from _batch_norm(history)
     if len(claimed) > 1:
@@ -30,19 +28,19 @@ def weights(history: History) -> Iterator[Finding]:
         return
     name, weight = claimed[0]
     yield from _absent(history, name)
-    acting = history.where(lambda w: _of(w, "claim") is not None)
+    acting = history.where(lambda w: account_of(w, "claim") is not None)
     if acting:
         yield from _weight(history, acting, name, weight)
         yield from _place(acting, name)
-        yield from _strength(history, acting, name)
-        yield from _weakness(history, acting)
+        yield from strength(history, acting, name)
+        yield from weakness(history, acting, name)
     yield from _scaled(history)
     yield from _lazy(history, name, weight)
     likelier = _likelier(history, weight)
     for kind, cause in (("kind", "penalty_other_kind"), ("axes", "penalty_norm_axes")):
         seen = _beside(history, kind)
         if seen:
-            part = _of(seen.last, kind)
+            part = account_of(seen.last, kind)
             assert part is not None
             words = f"the norm taken {part.name}" if kind == "axes" else f"a penalty on {part.name}"
             found = exact(
@@ -59,7 +57,7 @@ def _likelier(history: History, claimed: float) -> str:
     """Of two explanations that fit in turns, the one whose weight stays nearer to the claim's and its own."""
     spreads = {}
     for kind in ("kind", "axes"):
-        found = [claimed, *(part.weight for w in history.windows if (part := _of(w, kind)) is not None)]
+        found = [claimed, *(part.weight for w in history.windows if (part := account_of(w, kind)) is not None)]
         if len(found) == 1:
             return ""
         spreads[kind] = max(found) / max(min(found), 1e-30)
@@ -69,14 +67,14 @@ def _likelier(history: History, claimed: float) -> str:
 def _several(history: History, claimed: Sequence[tuple[str, float]]) -> Iterator[Finding]:
     """R1 and R2 of one weight are one penalty at two places; of others the parts cannot be told apart."""
     yield from _absent(history, claimed[0][0])
-    acting = history.where(lambda w: _of(w, "claim") is not None)
+    acting = history.where(lambda w: account_of(w, "claim") is not None)
     kinds, weight = {COSTS[name][0] for name, _ in claimed}, claimed[0][1]
     if not acting or len(kinds) > 1 or any(one != weight for _, one in claimed):
         return
     names = " + ".join(name for name, _ in claimed)
     yield from _weight(history, acting, names, weight)
     alone = [w for w in acting.hits if w.numbers.get("points") == 1]
-    places = {part.place for w in alone if (part := _of(w, "claim")) is not None}
+    places = {part.place for w in alone if (part := account_of(w, "claim")) is not None}
     steps, places_claimed = history.counters["critic"].steps, {PLACES[name] for name, _ in claimed}
     if len(alone) == len(acting) >= 6 and len(places) == 1 and places < places_claimed and steps >= 17:
         yield Finding(
@@ -89,7 +87,7 @@ def _several(history: History, claimed: Sequence[tuple[str, float]]) -> Iterator
 def _scaled(history: History) -> Iterator[Finding]:
     seen = _beside(history, "scale")
     if seen:
-        part = _of(seen.last, "scale")
+        part = account_of(seen.last, "scale")
         assert part is not None
         yield exact(
             "penalty_under_loss_scale", seen,
@@ -102,10 +100,10 @@ def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
     """A lazy penalty that keeps the claimed weight: on average it is the claimed one's ``1 / period``."""
     steps = history.counters["critic"].steps
     share = history.points / steps if steps else 1.0
-    acting = [part for w in history.windows if (part := _of(w, "claim")) is not None]
+    acting = [part for w in history.windows if (part := account_of(w, "claim")) is not None]
     asked = [w for w in history.windows if w.numbers.get("points", 0) > 0]
-    rare = 0 < share < 1 / 40 and len(asked) < 0.5 * len(history.windows)
-    if steps >= 100 and rare and not history.transformed:
+    rare = 0 < share < 1 / 24 and len(asked) < 0.5 * len(history.windows)
+    if steps >= 50 and rare and not history.transformed:
         yield Finding(
             "penalty_too_lazy",
             f"The penalty {name} acts in {history.points} of {steps} steps of the critic, one in {1 / share:.3g}; one "
@@ -124,14 +122,10 @@ def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _of(window: Window, kind: str) -> Account | None:
-    return next((a for a in window.critic.accounts if a.kind == kind), None)
-
-
 def _beside(history: History, kind: str) -> Seen:
     """Windows in which a part of a kind is in the critic's gradient, among those with anything beside the losses."""
     among = [w for w in history.windows if any(a.kind != "losses" for a in w.critic.accounts)]
-    return Seen([w for w in among if _of(w, kind) is not None], among)
+    return Seen([w for w in among if account_of(w, kind) is not None], among)
 
 
 def _missing(window: Window) -> bool:
@@ -139,7 +133,11 @@ def _missing(window: Window) -> bool:
     accounts = window.critic.accounts
     if any(a.kind == "zero" for a in accounts):  # the penalty's step has nothing to apply
         return all(a.kind in ("zero", "losses") and a.left <= a.error for a in accounts)
-    return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts)
+    return bool(accounts) and all(a.kind == "losses" and a.left < 0.02 * a.expected for a in accounts if a.name != IDLE)
+
+
+def _idles(window: Window) -> bool:
+    return any(a.name == IDLE for a in window.critic.accounts)
 
 
 def _alone(window: Window) -> bool:
@@ -151,8 +149,9 @@ def _alone(window: Window) -> bool:
 
 def _absent(history: History, name: str) -> Iterator[Finding]:
     """Nothing of it in the gradient. Without any call at a penalty's points, lazy ones get time to appear."""
-    asked = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
-    acted = history.where(lambda w: _of(w, "claim") is not None or _of(w, "kind") is not None)
+    anything = history.where(lambda w: w.numbers.get("points", 0) > 0 and _missing(w))
+    asked = Seen([w for w in anything.hits if not _idles(w)], anything.among)
+    acted = history.where(lambda w: account_of(w, "claim") is not None or account_of(w, "kind") is not None)
     gone = Seen([w for w in asked.hits if acted and w.step > acted.last.step], asked.among)
     if len(gone) >= 3:
         yield exact(
@@ -170,6 +169,15 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
             f"which the losses alone explain{why}.", weight=0.0, expected=1.0, create_graph=graph,
         )  # fmt: skip
         yield replace(found, candidates=("penalty_absent", "penalty_detached")) if graph else found
+        return
+    if len(anything) >= 3 and not acted:
+        found = exact(
+            "penalty_absent", anything, "The gradient at the penalty's points is computed, and nothing of it is in the "
+            "critic's gradient; slopes there are below 1, so that a penalty on larger ones alone would give nothing "
+            "either.", weight=0.0, expected=1.0,
+        )  # fmt: skip
+        long = len(anything) >= 8 and history.step >= 34
+        yield replace(found, confidence="medium" if long else "low", candidates=("penalty_absent", "penalty_detached"))
         return
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
@@ -189,7 +197,7 @@ def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterat
     if not off or (len(off) < 0.6 * len(acting) and not lately):
         yield from _somewhat(history, acting, name, claimed)
         return
-    part = _of(off[-1], "claim")
+    part = account_of(off[-1], "claim")
     assert part is not None
     if claimed < part.weight <= 40 * claimed and len(history.windows) < 5:
         return  # a lazy penalty at its first turn
@@ -217,7 +225,7 @@ def _somewhat(history: History, acting: Seen, name: str, claimed: float) -> Iter
     off = [w for w in plain if _ratio(history, w, claimed) > 1.4]
     if len(off) < 3 or len(off) < 0.8 * len(acting):
         return
-    found = [part.weight for w in off if (part := _of(w, "claim")) is not None]
+    found = [part.weight for w in off if (part := account_of(w, "claim")) is not None]
     if max(found) > 1.05 * min(found):
         return
     ratio = found[-1] / claimed
@@ -237,7 +245,7 @@ def _ratio(history: History, window: Window, claimed: float) -> float:
     Relative to the loss as written, or to its mean over each half (under a loss scale, or where halves are averaged);
     a lazy penalty counts with the share of steps that it acts on.
     """
-    part, fit = _of(window, "claim"), window.critic.fit
+    part, fit = account_of(window, "claim"), window.critic.fit
     assert part is not None
     found = [part.weight]
     if fit is not None and fit.kind == "claim" and fit.factor > 0:
@@ -251,10 +259,10 @@ def _ratio(history: History, window: Window, claimed: float) -> float:
 
 
 def _place(acting: Seen, name: str) -> Iterator[Finding]:
-    wrong = [w for w in acting.hits if (part := _of(w, "claim")) is not None and part.place in _others(name)]
+    wrong = [w for w in acting.hits if (part := account_of(w, "claim")) is not None and part.place in _others(name)]
     if not wrong:
         return
-    part = _of(wrong[-1], "claim")
+    part = account_of(wrong[-1], "claim")
     assert part is not None
     words = _WORDS.get(part.place, f"at {part.place} points")
     found = exact(
@@ -269,56 +277,13 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
 _WORDS = {
     "extrapolated": "at points on lines through real and generated rows, and not between them",
     "elsewhere": "at points that lie on no line between real and generated rows",
+    "mixed": "at points whose entries are mixed by a factor each, on no line between a real and a generated row",
 }
 
 
 def _others(name: str) -> set[str]:
     """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
-    return {"real", "fake", "interpolated", "extrapolated", "elsewhere"} - {PLACES[name]}
-
-
-def _strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
-    """Far too strong as set: its gradient drowns the loss's in most windows while samples stay far.
-
-    A penalty that draws slopes to 1 is that strong in sound trainings too, as long as the critic is flat.
-    """
-    much = 300 if PLACES[name] == "interpolated" else 30
-    parts = [(w, part) for w in acting.hits[-8:] if (part := _of(w, "claim")) is not None]
-    values = [(w, part.share) for w, part in parts if part.share < float("inf")]  # not in a step of its own
-    drowned = [w for w, share in values if share > 7.7]
-    over_all = sorted(part.share for w in acting.hits if (part := _of(w, "claim")) and part.share < float("inf"))
-    always = over_all[len(over_all) // 2] if over_all else 0.0
-    first = sorted(part.share for w in acting.hits[:10] if (part := _of(w, "claim")) and part.share < float("inf"))
-    early = first[len(first) // 2] if first else 0.0
-    distance = history.series("distance")
-    far = bool(distance) and distance[-1][1] > 0.3 and distance[-1][1] > 0.8 * distance[0][1]
-    if history.step >= 60 and len(values) >= 4 and len(drowned) >= 0.6 * len(values) and far:
-        share = sorted(share for _, share in values)[len(values) // 2]
-        yield Finding(
-            "penalty_too_strong",
-            f"The penalty's part of the critic's gradient is {share:.3g} times the loss's (median of the last "
-            "windows), and samples have not come closer to the data.", {"share": share, "expected": "below 4.5"},
-            drowned[0].step, "medium" if max(share, always, early / 3) > much else "low", "why it fails",
-        )  # fmt: skip
-    elif history.step >= 100 and len(over_all) >= 6 and early > 3 * much and stuck(history):
-        yield Finding(
-            "penalty_too_strong", f"The penalty's part of the critic's gradient was {early:.3g} times the loss's "
-            "(median of the first windows), and samples have not come closer to the data.",
-            {"share": early, "expected": "below 4.5"}, acting.since, "medium", "why it fails",
-        )  # fmt: skip
-
-
-def _weakness(history: History, acting: Seen) -> Iterator[Finding]:
-    """So weak as set that it is no part of the gradient, while samples come no closer."""
-    shares = sorted(part.share for w in acting.hits if (part := _of(w, "claim")))
-    if history.step >= 60 and len(shares) >= 6 and stuck(history):
-        share = shares[len(shares) // 2]
-        if share < 1e-3:
-            yield Finding(
-                "penalty_too_weak", f"The penalty's part of the critic's gradient is {share:.2g} of the loss's (median "
-                "of all windows): it holds nothing, and samples have not come closer to the data.",
-                {"share": share, "expected": "above 0.01"}, acting.since, "medium", "why it fails",
-            )  # fmt: skip
+    return {"real", "fake", "interpolated", "extrapolated", "mixed", "elsewhere"} - {PLACES[name]}
 
 
 def _batch_norm(history: History) -> Iterator[Finding]:
@@ -330,14 +295,3 @@ def _batch_norm(history: History) -> Iterator[Finding]:
             f"A gradient penalty is claimed, and the critic has batch normalisation ({', '.join(layers[:3])}): its "
             "gradient per sample is not defined.", needed=1, layers=layers[:20], expected="none", damage="why it fails",
         )  # fmt: skip
-
-
-def _unclaimed(history: History) -> Iterator[Finding]:
-    """A penalty that nobody spoke of, if penalties were spoken of at all."""
-    seen = history.where(lambda w: _of(w, "kind") is not None)
-    if seen and history.claims.said:
-        part = _of(seen.last, "kind")
-        assert part is not None
-        found = exact("penalty_other_kind", seen, f"A penalty on {part.name} of weight {part.weight:.3g} acts that was "
-                      "not claimed.", weight=part.weight)  # fmt: skip
-        yield Finding(**{**vars(found), "confidence": "low"})

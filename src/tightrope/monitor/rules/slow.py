@@ -128,6 +128,14 @@ def settings(history: History) -> Iterator[Finding]:
     distance = (history.series("distance") or [(0, 0.0)])[-1][1]
     words = f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant."
     yield from _thrown(history)
+    burst = [name for name in PLAYERS if sum(w.player(name).moved > 0.5 for w in history.windows[:5]) >= 2]
+    for name in burst if far else ():  # weights that have grown a hundredfold hardly move afterwards
+        size = max(w.player(name).moved for w in history.windows[:5])
+        yield Finding(
+            f"{name}_step_too_large", f"In its first updates the {name} moved by up to {size:.2g} of its size at once, "
+            f"at rate {rates[name]:.2g}, {words}", {"moved": size, "rate": rates[name], "expected": "below 0.02"}, 1,
+            "medium", "why it fails",
+        )  # fmt: skip
     for name, other in (PLAYERS, PLAYERS[::-1]):
         at_clip = history.claims.clip is not None or any(w.numbers.get("at_clip", 0.0) > 0 for w in last)
         clipped = name == "critic" and at_clip  # small weights, a large part of which moves
@@ -145,7 +153,7 @@ def settings(history: History) -> Iterator[Finding]:
                 "medium" if sure else "low", "why it fails" if sure else "unknown",
             )  # fmt: skip
         if 0 < rates[name] <= rates[other] / (20 if far else 50) and moved[name] < moved[other] / 10:
-            if far and most[other] > 0.04 and not (other == "critic" and at_clip):
+            if far and (other in burst or (most[other] > 0.04 and not (other == "critic" and at_clip))):
                 continue  # the other one's step is named as too large
             nothing = rates[name] <= rates[other] / 1000 and moved[name] < moved[other] / 100  # nobody means that
             yield Finding(

@@ -39,6 +39,9 @@ def contradicted(history: History, finding: Finding) -> bool:
     if finding.cause not in _LOSSES:
         return False
     player = finding.cause.partition("_")[0]
+    if "deaf" in finding.evidence:  # some of several critics; what the others hear says nothing of them
+        heard = [w.numbers.get(f"{player}_deaf", 0.0) == 0.0 for w in history.windows[-6:]]
+        return len(heard) >= 6 and all(heard)
     said = [kind(w, player) for w in history.windows[-6:]]
     other = "generator" if player == "critic" else "critic"
     both = [kind(w, player) in FLIPPED and kind(w, other) in FLIPPED for w in history.windows[-6:]]

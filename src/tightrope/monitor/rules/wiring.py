@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from statistics import median
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Confidence, Finding
@@ -90,7 +91,7 @@ def _enough(history: History) -> bool:
 def stepping(history: History) -> Iterator[Finding]:
     """Who is stepped, and how often."""
     for name, counters in history.each():
-        moved = any(w.player(name).moved > 0 for w in history.windows)
+        moved = any(w.player(name).moved > 0 for w in history.windows[-3:])  # a first clip moves weights once
         others = any(other.steps for _, other in history.each())
         if others and counters.steps == 0 and not counters.stale and _enough(history) and not moved:
             confidence: Confidence = "high" if history.cycles >= 21 else "medium"
@@ -158,7 +159,11 @@ def _geometric(counters: Counters) -> bool:
     """By one factor at every update, which halves the rate in fewer than 28 of them: a factor meant for epochs."""
     falls = [(a, b) for a, b in pairwise(counters.rates) if b[0] - a[0] == 1 and 0 < b[1] < a[1]]
     factors = [b[1] / a[1] for a, b in falls]
-    return len(factors) >= 20 and max(factors) < 0.976 and max(factors) - min(factors) < 1e-3
+    if len(factors) < 20:
+        return False
+    usual = median(factors)  # beside it a schedule of epochs may step, or a factor be cut
+    alike = sum(abs(factor - usual) < 1e-3 for factor in factors)
+    return usual < 0.976 and max(factors) < 1 and alike >= 0.9 * len(factors)
 
 
 def _began_again(counters: Counters) -> tuple[int, float, float] | None:

@@ -19,9 +19,8 @@ from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.hypotheses import Claim, claim_of, of_probabilities
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
-from tightrope.monitor.observe import _several_processes
 from tightrope.monitor.recent import Recent, Rows, floats
-from tightrope.monitor.steps import StepListener
+from tightrope.monitor.steps import StepListener, several_processes
 
 if TYPE_CHECKING:
     from tightrope.monitor.monitor import Monitor
@@ -147,7 +146,7 @@ def game_of(monitor: Monitor) -> Game:
         CannotPlayError: Something that a copy would need is not known.
     """
     players, history, recent = monitor.players, monitor.history, monitor.recent
-    if _several_processes():
+    if several_processes():
         raise CannotPlayError("several processes share its batches")
     for name, player in players.items():
         try:

@@ -1,0 +1,77 @@
+"""Penalties that are there as claimed, and far too strong or too weak for samples to come closer to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tightrope.monitor.finding import Finding
+from tightrope.monitor.history import History, Seen
+from tightrope.monitor.rules._said import PLACES, account_of
+from tightrope.monitor.rules.slow import stuck
+
+
+def strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
+    """Far too strong as set: its gradient drowns the loss's in most windows while samples stay far.
+
+    A penalty that draws slopes to 1 is that strong in sound trainings too, as long as the critic is flat.
+    """
+    much = 300 if PLACES[name] == "interpolated" else 30
+    parts = [(w, part) for w in acting.hits[-8:] if (part := account_of(w, "claim")) is not None]
+    values = [(w, part.share) for w, part in parts if part.share < float("inf")]  # not in a step of its own
+    drowned = [w for w, share in values if share > 7.7]
+    over_all = sorted(part.share for w in acting.hits if (part := account_of(w, "claim")) and part.share < float("inf"))
+    always = over_all[len(over_all) // 2] if over_all else 0.0
+    first = sorted(
+        part.share for w in acting.hits[:10] if (part := account_of(w, "claim")) and part.share < float("inf")
+    )
+    early = first[len(first) // 2] if first else 0.0
+    distance = history.series("distance")
+    far = bool(distance) and distance[-1][1] > 0.3 and distance[-1][1] > 0.8 * distance[0][1]
+    if history.step >= 60 and len(values) >= 4 and len(drowned) >= 0.6 * len(values) and far:
+        share = sorted(share for _, share in values)[len(values) // 2]
+        yield Finding(
+            "penalty_too_strong",
+            f"The penalty's part of the critic's gradient is {share:.3g} times the loss's (median of the last "
+            "windows), and samples have not come closer to the data.", {"share": share, "expected": "below 4.5"},
+            drowned[0].step, "medium" if max(share, always, early / 3) > much else "low", "why it fails",
+        )  # fmt: skip
+    elif history.step >= 100 and len(over_all) >= 6 and early > 3 * much and stuck(history):
+        yield Finding(
+            "penalty_too_strong", f"The penalty's part of the critic's gradient was {early:.3g} times the loss's "
+            "(median of the first windows), and samples have not come closer to the data.",
+            {"share": early, "expected": "below 4.5"}, acting.since, "medium", "why it fails",
+        )  # fmt: skip
+    elif history.step >= 60 and _set_to(acting) > (high := _weights_that_work(name)[1]) and stuck(history):
+        yield Finding(
+            "penalty_too_strong", f"The penalty {name} has weight {_set_to(acting):.3g}, where at most {high:g} is "
+            "known to work, and samples have not come closer to the data.",
+            {"weight": _set_to(acting), "expected": high}, acting.since, "medium", "why it fails",
+        )  # fmt: skip
+
+
+def _weights_that_work(name: str) -> tuple[float, float]:
+    """From the smallest to the largest, with a factor of ten to spare (1704.00028; 1801.04406; 2501.05441)."""
+    return (0.01, 200.0) if PLACES[name] == "interpolated" else (0.005, 100.0)
+
+
+def _set_to(acting: Seen) -> float:
+    """The weight that acted in the median window."""
+    weights = sorted(part.weight for w in acting.hits if (part := account_of(w, "claim")))
+    return weights[len(weights) // 2] if weights else 0.0
+
+
+def weakness(history: History, acting: Seen, name: str) -> Iterator[Finding]:
+    """So weak as set that it is no part of the gradient, while samples come no closer."""
+    if _set_to(acting) > _weights_that_work(name)[0]:
+        return  # beside a gradient of losses that have run away any weight is small
+    shares = sorted(part.share for w in acting.hits if (part := account_of(w, "claim")))
+    share = shares[len(shares) // 2] if shares else 1.0
+    far = history.step >= 60 and len(shares) >= 6 and stuck(history)
+    if share < 1e-3 and (far or (_set_to(acting) < 1e-4 and len(shares) >= 4 and history.step >= 34)):
+        yield Finding(
+            "penalty_too_weak", f"The penalty's part of the critic's gradient is {share:.2g} of the loss's (median of "
+            f"all windows), by its weight of {_set_to(acting):.2g}: it holds nothing"
+            + (", and samples have not come closer to the data." if far else "."),
+            {"share": share, "weight": _set_to(acting), "expected": "above 0.01"}, acting.since, "medium",
+            "why it fails" if far else "not what you claimed",
+        )  # fmt: skip
