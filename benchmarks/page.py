@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,17 @@ def section(name: str, found: dict[str, Any]) -> str:
     lines[-1] += f"`{machine['commit']}`; load of the machine {machine['load']}."
     if found["absent"]:
         lines += ["", f"Not there to compare with: {', '.join(found['absent'])}."]
-    return "\n".join(lines)
+    return "\n".join(wrapped(lines))
+
+
+def wrapped(lines: list[str]) -> list[str]:
+    """Paragraphs in lines of at most 120; tables and pictures as they are."""
+    apart = ("|", "![", "#")
+    return [
+        part
+        for line in lines
+        for part in ([line] if not line or line.startswith(apart) else textwrap.wrap(line, 120, break_on_hyphens=False))
+    ]
 
 
 def page(records: Path) -> str:

@@ -161,7 +161,6 @@ ACCEPTED = [
     (lambda: training.seeds.Stack([]), "at least one run"),
     (lambda: training.seeds.train(R1, lambda seed: PAIR(), RING, [0, 1], steps=1, latent=3, measure=3), "measure as"),
     (lambda: training.distributed.share(begun(), 2), "ranks as a Ranks"),
-    (lambda: penalties.consistency(critic(), X, X, augment=nn.Identity()), "augment as"),
     (lambda: penalties.gradient_noise(lambda *_, **__: None, critic(), X), "give a scalar"),
     (lambda: autodiff.packed(X, 0), "rows >= 1"),
     (lambda: doctor.preflight(*PAIR(), X, z=X), "does not take latents"),
@@ -297,7 +296,7 @@ def test_whatever_ends_a_training_is_in_its_status(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("by a plugin")
 
-    monkeypatch.setattr(sys.modules["tightrope.runs.fit"], "train", broken)
+    monkeypatch.setattr(sys.modules["tightrope.runs.fit"], "train_until", broken)
     with pytest.raises(ZeroDivisionError):
         runs.begin(tmp_path / "run", settings(3), quiet=True)
     status = json.loads((tmp_path / "run" / "status.json").read_text())

@@ -213,8 +213,8 @@ def test_what_the_last_step_leaves_is_looked_at_before_it_is_kept(
         with torch.no_grad():
             next(getattr(run, player).parameters()).view(-1)[0] = float("nan")
 
-    train = fit.train
-    monkeypatch.setattr(fit, "train", spoiling)
+    train = fit.train_until
+    monkeypatch.setattr(fit, "train_until", spoiling)
     with pytest.raises(NonFiniteError, match=f"the parameter {player}"):
         runs.begin(tmp_path / "run", config_of(steps=1), quiet=True)
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "stopped"

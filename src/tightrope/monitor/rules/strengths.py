@@ -51,7 +51,7 @@ def strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
 
 def _weights_that_work(name: str) -> tuple[float, float]:
     """From the smallest to the largest, with a factor of ten to spare (1704.00028; 1801.04406; 2501.05441)."""
-    return (0.01, 200.0) if PLACES[name] == "interpolated" else (0.005, 100.0)
+    return (0.01, 300.0) if PLACES[name] == "interpolated" else (0.005, 150.0)
 
 
 def _set_to(acting: Seen) -> float:
