@@ -170,8 +170,8 @@ def test_buffers_of_an_average_that_samples_in_training_mode_are_not_used(mode):
     [
         (lambda x: x, lambda x: x, False),
         (lambda x: -x, lambda x: x, True),
-        (lambda x: x + 0.3 * torch.randn_like(x), lambda x: x, True),
-        (lambda x: x + 0.3 * torch.randn_like(x), lambda x: x + 0.3 * torch.randn_like(x), False),
+        (lambda x: x + 0.1 * torch.randn_like(x), lambda x: x, True),
+        (lambda x: x + 0.1 * torch.randn_like(x), lambda x: x + 0.1 * torch.randn_like(x), False),
         (lambda x: 2 * x + 1, lambda x: x, False),
         (lambda x: x.clamp(-0.3, 0.3), lambda x: x, False),
         (lambda x: (64 * x).round() / 64, lambda x: x, False),

@@ -43,6 +43,8 @@ def _bent(x: Tensor, source: Call) -> dict[str, float]:
     made = next((y.detach().float() for y in source.outputs if y.shape == x.shape), None)
     if made is None or made.numel() < 16 or made.dim() < 2:
         return {}
+    if float(torch.isin(checksums(x.detach()), checksums(made.to(x.dtype))).double().mean()) > 0.02:
+        return {}  # rows of a bank of earlier ones, or in another order
     a, b = (t.flatten(1) - t.flatten(1).mean(0) for t in (x.detach().float(), made))
     size = float(b.square().sum())
     if size == 0.0 or float(a.norm()) == 0.0:

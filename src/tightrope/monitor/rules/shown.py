@@ -52,7 +52,7 @@ def _bent(history: History) -> Iterator[Finding]:
     among = history.where(lambda w: "fake_factor" in w.numbers and w.numbers.get("real_changed", 1.0) == 0.0)
     turned = Seen([w for w in among.hits if w.numbers["fake_factor"] < -0.3 and w.numbers["fake_noise"] < 0.05],
                   among.hits)  # fmt: skip
-    noised = Seen([w for w in among.hits if 0.05 < w.numbers["fake_noise"] < 0.97], among.hits)
+    noised = Seen([w for w in among.hits if 0.05 < w.numbers["fake_noise"] < 0.9], among.hits)
     for seen, words in (
         (turned, f"{turned.hits[-1].numbers['fake_factor']:.3g} times the generated samples" if turned else ""),
         (noised, f"generated samples with {noised.hits[-1].numbers['fake_noise']:.2g} of something else"
