@@ -64,7 +64,8 @@ def _bent(history: History) -> Iterator[Finding]:
                 f"The critic is shown {words}, and real rows as they were passed.", damage="why it fails",
                 expected="both alike",
             )  # fmt: skip
-            yield replace(found, confidence="medium") if seen is noised else found
+            # a pool of earlier samples, as CycleGAN's, looks like noise where these resemble the present ones
+            yield replace(found, confidence="low", damage="unknown") if seen is noised else found
 
 
 def _near(a: float, b: float, ratio: float) -> bool:
