@@ -233,7 +233,8 @@ CLAIMS = (
     Claim("augment-distance-long", PAPER, "section 4, few images",
           "On 500 photographs, after 10,000 steps, DiffAugment ends at a smaller distance to held-out images than "
           "none, at equal steps.", WHEN, lambda rows: _ratio(rows, HELPS_LONG),
-          (HELPS_LONG.treated, HELPS_LONG.control), (HELPS_LONG,), seeds=3, published="no number applies at this size", certainty="none"),
+          (HELPS_LONG.treated, HELPS_LONG.control), (HELPS_LONG,), seeds=3,
+          published="no number applies at this size", certainty="none"),
     Claim("augment-named-long", PAPER, "not of the paper",
           "After 10,000 steps a classifier of the twelve classes names the class asked for in at least 30 % of "
           "DiffAugment's samples.", WHEN, _named, (HELPS_LONG.treated,), seeds=3,
