@@ -139,7 +139,7 @@ CLAIMS = (
     *(_elsewhere(ORTHOGONAL, f"orth-{name}", place, sentence, needs) for name, place, sentence, needs in (
         ("procedure", "abstract", "An improved procedure with orthogonalisation raises the critic's generalisation.",
          "the paper's procedure, which no source at hand states"),
-        ("ttur-spectrum", "seed text only", "WGAN-TTUR's critics have uneven spectra, most of all in convolutions.",
+        ("ttur-spectrum", "at second hand", "WGAN-TTUR's critics have uneven spectra, most of all in convolutions.",
          "a registration on fresh seeds"),
     )),
     *(_elsewhere(SPECTRAL, f"sn-{name}", place, sentence, needs, number) for name, place, sentence, needs, number in (
