@@ -176,6 +176,7 @@ def test_the_command_runs_reports_and_fails_on_what_is_missing(
         (["run", "example_study", "--workers", "9" * 11], "--workers as a whole number"),
         (["run", "example_study", "--seeds", "9" * 11], "--seeds as a whole number"),
         (["run", "example_study", "--minutes", "-1"], "positive minutes"),
+        (["run", "published"], "no runs at scale cpu; give --scale smoke or --scale paper"),
         (["report"], "both or neither"),
     ],
 )
