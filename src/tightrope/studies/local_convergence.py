@@ -227,7 +227,7 @@ CLAIMS = (
     _claim("dragan", "section 1, table of methods", "DRAGAN, weight 0.35, one critic step, stays at least 0.5 away.",
            _stays(0.5), {"part": "dragan"}, published="not convergent", certainty="memory"),
     _claim("roth", "section 3.3, table of methods", "Under the penalty of Roth et al. eigenvalues are those "
-           "of R1 at half its weight: it converges.", _error, {"part": "roth"}, published="convergent", certainty="derived"),
+           "of R1 at half its weight: it converges.", _error, {"part": "roth"}, published="convergent"),
     Claim("dirac-r3gan", "2501.05441", "section 2", "RpGAN with R1 and R2, 0.3 each: -0.3 +- 0.4 i.", WHEN,
           _error, ({"part": "flow", "variant": "r3gan"},), seeds=1, published="-0.3 +- 0.4 i", certainty="derived"),
     Claim("dirac-relativistic", "2501.05441", "section 2", "RpGAN alone turns like the GAN: +-0.5 i.", WHEN,
