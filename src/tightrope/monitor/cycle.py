@@ -69,6 +69,20 @@ def _part(split: dict[str, Entries], both: Entries, turned: float | None) -> Non
         ]
 
 
+def complete(entries: Entries, marks: Sequence[StepMark]) -> Entries:
+    """Of entries with unknown roles those before steps of the critic in which every role is known, if there are any.
+
+    Of several steps of the critic only the last is on the batch that was passed.
+    """
+    steps = [mark.at for mark in marks if mark.player == "critic"]
+
+    def step(entry: tuple[Judged, list[list[Event]]]) -> int:
+        return sum(at < min(e.at for arrived in entry[1] for e in arrived) for at in steps)
+
+    unknown = {step(entry) for entry in entries if entry[0].role == "unknown"}
+    return [entry for entry in entries if step(entry) not in unknown] or entries
+
+
 def scored(entries: Sequence[tuple[Judged, list[list[Event]]]], output: int) -> Scored | None:
     """One output's scores and their gradients as real and fake ones; None where a role is not known."""
     real: list[tuple[Tensor, Tensor]] = []

@@ -66,9 +66,9 @@ Span = tuple[int, int, frozenset[str]]
 
 
 def spans(found: Sequence[Judged], made: Sequence[Call], marks: Sequence[StepMark]) -> list[Span]:
-    """From when until when whose steps come next: of both where no gradient arrives between their steps."""
+    """From when until when whose steps come next: of both where nothing is called and no gradient arrives between."""
     calls = [*(one.call for one in found), *made]
-    times = sorted(e.at for call in calls for arrived in call.events for e in arrived)
+    times = [e.at for call in calls for arrived in call.events for e in arrived] + [c.at for c in calls if c.grad]
     together: list[Span] = []
     for mark in marks:
         if together and not any(together[-1][1] < at < mark.at for at in times):

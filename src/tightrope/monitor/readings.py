@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import Entries, phases, scored
+from tightrope.monitor.cycle import Entries, complete, phases, scored
 from tightrope.monitor.held_out import read_held_out, read_nearest
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
@@ -21,6 +21,7 @@ from tightrope.monitor.passes import BOTH, owners, spans, steps_next
 from tightrope.monitor.places import where
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
+from tightrope.monitor.reach import FREE, ends, widest
 from tightrope.monitor.recent import Recent
 from tightrope.monitor.roles import Judged, StepMark, judged, of_losses, probes
 from tightrope.monitor.samples import Samples
@@ -53,6 +54,7 @@ class Reader:
         found = judged(critic.listener.calls, generator.listener.calls, real, marks)
         turned = window.numbers.get("turned") if window.numbers.get("turned_left", 1.0) < 0.01 else None
         split = phases(found, generator.listener.calls, marks, turned)
+        split["critic"] = complete(split["critic"], marks)
         critic_calls = [one.call for one, _ in split["critic"]]
         self._try("modes", lambda: self._modes(window))
         self._try("reach", lambda: self._reach(found))
@@ -104,13 +106,22 @@ class Reader:
                 continue
             try:
                 refuse_foreign_hooks(player.module)
-                reach = bookkeeping.ends(player, calls[name][0])
-                if name == "critic" and self.history.statics.get("constrained"):
-                    self.history.statics["gain"] = bookkeeping.gain(player, calls[name][0])
+                if name == "critic":
+                    self._reach_of_scores(player, calls[name])
+                elif (most := widest(ends(player, calls[name][0], layers=1))) is not None:
+                    self.history.ends[name] = most
             except (CannotReplayError, RuntimeError):
                 continue
-            if reach is not None:
-                self.history.ends[name] = reach
+
+    def _reach_of_scores(self, critic: Player, calls: Sequence[Call]) -> None:
+        """Reach of each output that a loss went through; the critic's is that of the one with the fewest numbers."""
+        scores = self._outputs([call for call in calls if any(call.events)])
+        if self.history.statics.get("constrained"):
+            self.history.statics["gain"] = bookkeeping.gain(critic, calls[0])
+        self.history.reach = ends(critic, calls[0], scores or None)
+        if self.history.reach:
+            first = min(self.history.reach, key=lambda k: (calls[0].outputs[k].numel(), k))
+            self.history.ends["critic"] = self.history.reach[first] if scores else widest(self.history.reach) or FREE
 
     def _connection(self, window: Window, found: Sequence[Judged], marks: Sequence[StepMark]) -> None:
         """Whether the generator's step saw anything that came through the critic; terms times 0 are nothing."""
@@ -147,11 +158,10 @@ class Reader:
             window.critic.no_grad_calls = 0 if any(one.call.grad for one in own) else len(own)
 
     def _fits(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
-        reach = self.history.ends.get("critic")
-        probabilities = reach is not None and reach.kind == "probability"
+        confined = {k for k, reach in self.history.reach.items() if reach.kind == "probability"}
         for name, entries in split.items():
             outputs = self._outputs([one.call for one, _ in entries])
-            fits = [self._fit(entries, k, name, probabilities, found) for k in outputs]
+            fits = [self._fit(entries, k, name, k in confined, found) for k in outputs]
             known = [one for one in fits if one is not None]
             if known:
                 window.player(name).fit = max(known, key=_telling)

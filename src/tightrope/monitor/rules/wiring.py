@@ -123,7 +123,7 @@ def _frozen(history: History, name: str) -> Iterator[Finding]:
 
 def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[Finding]:
     """Three and more generator steps per critic step; two are a known trick and a remark."""
-    if history.cycles < 8 or not critic.steps or not generator.steps:
+    if history.cycles < 8 or not critic.steps or not generator.steps or _apart(history):
         return
     ratio = generator.steps / critic.steps
     wasserstein = history.claim is not None and history.claim.needs_lipschitz
@@ -141,6 +141,12 @@ def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[
             1,
             confidence,
         )
+
+
+def _apart(history: History) -> bool:
+    """Whether the generator's steps never go through the critic, as those of a policy that is rewarded by it."""
+    seen = [w for w in history.windows if w.generator.steps and w.numbers.get("critic_calls", 0.0) > 0]
+    return bool(seen) and not any(w.generator.fit or w.numbers.get("through_critic") for w in seen)
 
 
 def modes(history: History) -> Iterator[Finding]:
