@@ -38,7 +38,7 @@ class Leaves:
 def entries(calls: Sequence[Call], keep: Callable[[Event], bool]) -> Entries:
     """Calls with the sum of the kept gradients at each output; those without any are left out."""
     found: Entries = []
-    for call in calls:
+    for call in (piece for whole in calls for piece in (whole.units if whole.part else [whole])):
         sums: list[Tensor | None] = []
         for arrived in call.events:
             kept = [e.value for e in of_losses(call, arrived) if keep(e)]

@@ -37,8 +37,9 @@ def classes(found: Sequence[Judged], made: Sequence[Call], after: int = -1) -> d
         if one.call.attached:
             judging |= last
         else:
-            own |= last
-            beside |= {task for part, end in zip(tasks, ends, strict=True) if not end for task in part}
+            cut = through if one.role == "fake" else set[int]()  # in a pass to its samples the generator's, cut off
+            own |= last - cut
+            beside |= {task for part, end in zip(tasks, ends, strict=True) if not end for task in part} - cut
     own |= beside - judging  # features of real samples that the generator's loss matches are no critic's loss
     kinds = {task: "generator" if task in through - own else "critic" for task in any_ | through}
     if "generator" not in kinds.values() and len(own & through) == 1:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import Entries, complete, phases, scored
+from tightrope.monitor.cycle import Entries, by_unit, complete, phases, scored
 from tightrope.monitor.held_out import read_held_out, read_nearest
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
@@ -67,7 +67,10 @@ class Reader:
         self._try("data", lambda: self.pools.read(window, found, real, z, labels, generator.listener.calls))
         self.samples.noise = self.pools.noise
         self._try("samples", lambda: self.samples.read(window, found, real))
-        self._try("rows", lambda: self.recent.take(found, self._outputs(critic_calls)))
+        self._try(
+            "rows",
+            lambda: self.recent.take(found, [] if any(c.unit for c in critic_calls) else self._outputs(critic_calls)),
+        )
         window.numbers["critic_calls"] = len(found)
         if (rows := self.held_out) is not None and window.numbers.get("shown_scaled") == 1.0:
             window.numbers["held_std"] = float(rows.float().std())
@@ -139,6 +142,8 @@ class Reader:
         asked = [one for one in found if one.role in ("fake", "joint")]
         window.numbers["through_critic"] = len(through)
         window.numbers["at_samples"] = len(at_samples)
+        deaf = 0 < window.generator.steps == window.generator.no_gradient and not at_samples
+        asked += [one for one in found if deaf and one.role == "unknown"]  # changed on the way, and without a graph
         window.numbers["fakes_judged"] = sum("generator" in steps_next(one.call.at, together) for one in asked)
         if through and at_samples:
             window.numbers["gradient_at_samples"] = max(float(e.value.norm()) for e in at_samples)
@@ -160,8 +165,10 @@ class Reader:
     def _fits(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
         confined = {k for k, reach in self.history.reach.items() if reach.kind == "probability"}
         for name, entries in split.items():
-            outputs = self._outputs([one.call for one, _ in entries])
-            fits = [self._fit(entries, k, name, k in confined, found) for k in outputs]
+            fits = []
+            for of_unit in by_unit(entries):  # of several critics in a list each has outputs of its own
+                outputs = self._outputs([one.call for one, _ in of_unit])
+                fits += [self._fit(of_unit, k, name, k in confined, found) for k in outputs]
             known = [one for one in fits if one is not None]
             if known:
                 window.player(name).fit = max(known, key=_telling)
@@ -219,6 +226,7 @@ class Reader:
         return heard
 
     def _scores(self, window: Window, entries: Entries) -> None:
+        entries = next(iter(by_unit(entries)), [])
         outputs = self._outputs([one.call for one, _ in entries])
         seen = scored(entries, outputs[0]) if outputs else None
         if seen is None or not len(seen.real) or not len(seen.fake):

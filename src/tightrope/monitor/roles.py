@@ -115,6 +115,11 @@ def _feeds_critic(call: Call, marks: Sequence[StepMark]) -> bool:
 
 def _conclude(own: Sequence[Judged]) -> None:
     """Between two steps of the critic, what is unknown is the side that is missing, or the shorter one by as many."""
+    for one in own:
+        tasks = _tasks(one)
+        together = {other.role for other in own if other is not one and tasks & _tasks(other)} if tasks else set()
+        if one.role == "unknown" and together in ({"fake"}, {"real"}):  # both sides of one backward pass
+            one.role = "real" if "fake" in together else "fake"
     known = {one.role for one in own}
     for one in own:
         if one.role == "unknown" and "fake" in known and not known & {"real", "joint"}:
@@ -128,6 +133,11 @@ def _conclude(own: Sequence[Judged]) -> None:
     if short > 0 and short == len(sides["unknown"]) and all(one.exact for one in sides["fake"]):
         for one in sides["unknown"]:  # of micro-batches only the last is passed
             one.role = "real"
+
+
+def _tasks(one: Judged) -> set[int]:
+    """The backward passes that losses brought to a call."""
+    return {e.task for arrived in one.call.events for e in of_losses(one.call, arrived)}
 
 
 def _takes_a_pair(call: Call) -> bool:

@@ -250,9 +250,13 @@ def _ratio(history: History, window: Window, claimed: float) -> float:
     found = [part.weight]
     if fit is not None and fit.kind == "claim" and fit.factor > 0:
         found.append(part.weight / fit.factor)
-    steps = history.counters["critic"].steps
-    asked = sum(w.numbers.get("points", 0) > 0 for w in history.windows) / len(history.windows)
-    for share in (min(history.points / steps, 1.0) if steps else 1.0, asked):
+    steps, windows = history.counters["critic"].steps, len(history.windows)
+    asked = sum(w.numbers.get("points", 0) > 0 for w in history.windows)
+    lazy = part.weight / claimed
+    if not history.points and 1 < lazy <= 40 and asked < 0.75 * windows:  # at points that were transformed: uncounted
+        fits = asked <= windows / lazy + 2 * (windows / lazy) ** 0.5 + 1
+        found += [claimed] if fits else []
+    for share in (min(history.points / steps, 1.0) if steps else 1.0, asked / windows):
         if 0 < share < 0.75:
             found += [value * share for value in found]
     return min(max(value / claimed, claimed / value) if value > 0 else float("inf") for value in found)
