@@ -176,7 +176,8 @@ def critic_account(
     found_so = account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
     if found_so.kind == "losses" and points and not penalties and not _idle(module, points, leaves, (("gp", 10.0),)):
         return replace(found_so, expected=1.0)
-    if found_so.kind == "losses" and found_so.expected and points and _idle(module, points, leaves, penalties):
+    idle = found_so.kind == "losses" and found_so.expected and points and not _cut_off(points)
+    if idle and _idle(module, points, leaves, penalties):
         return replace(found_so, name=IDLE)
     return found_so
 
@@ -197,6 +198,15 @@ def _idle(module: nn.Module, points: Sequence[Judged], leaves: Leaves, penalties
     return not any(bool(vector.any()) for vector in found)
 
 
+def _cut_off(points: Sequence[Judged]) -> bool:
+    """Whether no backward pass has come back to points that nothing but a penalty asked about.
+
+    One that acts passes the points again, be it with zeros: gradients at inputs depend on them by way of activations.
+    """
+    alone = [one.call for one in points if one.role == "points" and one.call.given is not None]
+    return len(alone) == len(points) > 0 and all(call.given is not None and call.given.grad is None for call in alone)
+
+
 def _asked(call: Call) -> bool:
     return (call.leaf or call.attached) and any(probes(arrived) for arrived in call.events)
 
@@ -212,15 +222,20 @@ def _weights(call: Call) -> list[Tensor | None]:
     """Of each output the weights with which its gradient at the inputs was asked for, without a loss scale.
 
     Other outputs, such as classes, are no part of it; a mean over the places of a sample is; one over the batch is not.
+    Weights that differ are those of a function of the scores, which counts as if the scores themselves were asked.
     """
     last = [asked[-1].value if (asked := probes(arrived)) else None for arrived in call.events]
-    found = [v for v in last if v is not None and v.dim()]
-    if not found:
+    found = [_constant(v.float()) for v in last if v is not None and v.numel()]
+    if not found or any(not v.dim() for v in found):
         return []
     factor = _asked_with(call)
     of_row = float(sum(v.float().sum() for v in found)) / len(found[0])
     factor = factor if factor > 1.5 else of_row if 0 < of_row < 0.9 else 1.0
-    return [None if v is None else v.float() / factor for v in last]
+    return [None if v is None else _constant(v.float()) / factor for v in last]
+
+
+def _constant(v: Tensor) -> Tensor:
+    return v if bool((v == v.flatten()[0]).all()) else torch.ones_like(v)
 
 
 def _places(found: Sequence[Judged], points: Sequence[Judged], name: str, last_step: int) -> list[Judged]:

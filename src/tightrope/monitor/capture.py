@@ -54,6 +54,7 @@ class Call:
         x: The first input in floating point, detached; None if there is none.
         leaf: That input is a leaf that requires a gradient.
         attached: That input came with a graph behind it.
+        given: That input itself where it is such a leaf, for what is accumulated in its ``.grad``.
         grad: Gradients were enabled.
         training: Mode of the network and of its submodules.
         random: Random state of the CPU, and of the input's device.
@@ -90,6 +91,7 @@ class Call:
     autocast: torch.dtype | None
     cleared: bool = False
     part: bool = False
+    given: Tensor | None = None
     units: list[Call] = field(default_factory=list)
     unit: str = ""
     values: Tensor | None = None
@@ -266,6 +268,7 @@ class Listener:
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
             cleared=not inside and cleared(self.module),
             unit=self._unit,
+            given=first if leaf and not inside else None,
             values=few_of(self.module) if self.by_hand and not inside else None,
             inputs=tuple(
                 (t.requires_grad and t.is_leaf, t.requires_grad and not t.is_leaf)

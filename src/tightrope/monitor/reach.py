@@ -18,7 +18,7 @@ FREE = Ends(-SHIFT, SHIFT)
 
 
 class Shifted(Hook):
-    """A hook that adds to a layer's output: one number, or a ramp from its negative to it."""
+    """A hook that adds to a layer's output: one number, or a ramp from a tenth of it up to it."""
 
     def __init__(self, shift: float, *, ramp: bool = False) -> None:
         self.shift, self.ramp = shift, ramp
@@ -35,7 +35,7 @@ class Shifted(Hook):
     def _added(self, output: Tensor) -> float | Tensor:
         if not self.ramp:
             return self.shift
-        ramp = torch.linspace(-self.shift, self.shift, output.numel(), device=output.device, dtype=output.dtype)
+        ramp = torch.linspace(0.1 * self.shift, self.shift, output.numel(), device=output.device, dtype=output.dtype)
         return ramp.view_as(output)
 
 

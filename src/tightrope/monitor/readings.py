@@ -72,6 +72,8 @@ class Reader:
             lambda: self.recent.take(found, [] if any(c.unit for c in critic_calls) else self._outputs(critic_calls)),
         )
         window.numbers["critic_calls"] = len(found)
+        own = [one for one in found if one.role in ("real", "joint") and one.call.grad and not one.call.attached]
+        window.numbers["critic_skipped"] = float(not window.critic.steps and bool(own))
         if (rows := self.held_out) is not None and window.numbers.get("shown_scaled") == 1.0:
             window.numbers["held_std"] = float(rows.float().std())
         if rows is not None and window.step >= 20:

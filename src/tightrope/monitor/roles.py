@@ -120,12 +120,12 @@ def _conclude(own: Sequence[Judged]) -> None:
         together = {other.role for other in own if other is not one and tasks & _tasks(other)} if tasks else set()
         if one.role == "unknown" and together in ({"fake"}, {"real"}):  # both sides of one backward pass
             one.role = "real" if "fake" in together else "fake"
-    known = {one.role for one in own}
-    for one in own:
-        if one.role == "unknown" and "fake" in known and not known & {"real", "joint"}:
-            one.role = "real"
-        elif one.role == "unknown" and "real" in known and not known & {"fake", "joint"}:
-            one.role = "fake"
+    known = [one.role for one in own if one.role in ("real", "fake", "joint")]
+    missing = {"fake": "real", "real": "fake"}.get(next(iter(set(known))) if len(set(known)) == 1 else "")
+    unknown = [one for one in own if one.role == "unknown"]
+    if missing and len(unknown) in (1, len(known)):  # of more nobody knows which
+        for one in unknown:
+            one.role = missing
     sides = {
         role: [one for one in own if one.role == role and not one.call.leaf] for role in ("real", "fake", "unknown")
     }

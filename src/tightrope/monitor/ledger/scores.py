@@ -333,4 +333,6 @@ def _soft(sides: Sequence[tuple[Tensor, Tensor]]) -> tuple[str, str] | None:
             mean = float(real.mean()), float(fake.mean())
             if mean[0] > 0.65 and mean[1] < 0.35:
                 return "claim", f"labels drawn per sample, {mean[0]:.2g} and {mean[1]:.2g} on average"
+            if mean[0] < 0.35 and mean[1] > 0.65:
+                return "flipped", f"exchanged labels drawn per sample, {mean[0]:.2g} and {mean[1]:.2g} on average"
     return None
