@@ -170,12 +170,13 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
     if one.call.attached:
         one.role, one.source = "fake", generator[-1] if generator else None
         return
-    closest = _closest(x, [y for call in generator for y in _given(call, x)], real)
+    to_real = _closest(x, [] if real is None else [real])
+    to_given = _closest(x, [y for call in generator for y in _given(call, x)])
     for call, y in made:
-        if max(relation(x, y), relation(-x, y)) > closest:
+        if max(relation(x, y), relation(-x, y)) > max(to_real, to_given):
             one.role, one.source = "fake", call
             return
-    if real is not None and relation(x, real) > 0.0:
+    if to_real > 0.0 and to_real >= to_given:
         one.role = "real"
 
 
@@ -188,9 +189,8 @@ def _given(call: Call, x: Tensor) -> list[Tensor]:
     return [t for t in found if t.shape[1] == x.shape[1]]
 
 
-def _closest(x: Tensor, given: Sequence[Tensor], real: Tensor | None) -> float:
-    """How closely rows belong to what was passed, or to what samples were made of, as a translated image does."""
-    batches = [*given, *([real] if real is not None else [])]
+def _closest(x: Tensor, batches: Sequence[Tensor]) -> float:
+    """How closely rows belong to one of the batches: what was passed, or what a translated image was made of."""
     return max((2.0 if same(x, t) else relation(x, t) for t in batches), default=0.0)
 
 
