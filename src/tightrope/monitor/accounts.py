@@ -38,7 +38,7 @@ class Leaves:
 def entries(calls: Sequence[Call], keep: Callable[[Event], bool]) -> Entries:
     """Calls with the sum of the kept gradients at each output; those without any are left out."""
     found: Entries = []
-    for call in calls:
+    for call in (piece for whole in calls for piece in (whole.units if whole.part else [whole])):
         sums: list[Tensor | None] = []
         for arrived in call.events:
             kept = [e.value for e in of_losses(call, arrived) if keep(e)]
@@ -90,7 +90,7 @@ def generator_account(
             return []
         return [Column("leak", "the critic's loss, not cleared", _flat_pull(listener.module, early, leaves)[0])]
 
-    groups: list[Callable[[], list[Column]]] = [list, earlier, lambda: _before(leaves), lambda: _decay(leaves)]
+    groups: list[Callable[[], list[Column]]] = [list, earlier, lambda: _before(leaves, earlier), lambda: _decay(leaves)]
     return account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
 
 
@@ -140,7 +140,7 @@ def critic_account(
         for name, weight in penalties:
             words, cost = COSTS[name]
             for one in _places(found, points, name, last_step):
-                vector = gradients_at(module, one.call, [cost], leaves.parameters)[0]
+                vector = gradients_at(module, one.call, [cost], leaves.parameters, asked=_weights(one.call))[0]
                 columns.append(Column("claim", words, vector, weight, one.call.at))
         return columns + _sums(columns)
 
@@ -150,7 +150,8 @@ def critic_account(
             factor = _asked_with(one.call)
             if factor > 1.5:
                 for name, _ in penalties or (("gp", 10.0), ("gp1", 10.0)):
-                    vector = gradients_at(module, one.call, [COSTS[name][1]], leaves.parameters, factor)[0]
+                    cost, asked = COSTS[name][1], _weights(one.call)
+                    vector = gradients_at(module, one.call, [cost], leaves.parameters, factor, asked=asked)[0]
                     columns.append(Column("scale", f"its gradient times {factor:.4g}", vector, at=one.call.at))
         return columns
 
@@ -158,7 +159,8 @@ def critic_account(
         squashed = []
         for one in points if penalties else ():
             words, cost = COSTS[penalties[0][0]]
-            vector = gradients_at(module, one.call, [cost], leaves.parameters, squashed=True)[0]
+            asked = _weights(one.call)
+            vector = gradients_at(module, one.call, [cost], leaves.parameters, asked=asked, squashed=True)[0]
             squashed.append(Column("kind", f"{words} of sigmoid(scores)", vector, at=one.call.at))
         return [*(c for one in points for c in _all_costs(module, one, leaves)), *squashed]
 
@@ -170,11 +172,12 @@ def critic_account(
         return [Column("leak", "the generator's loss, not cleared", _flat_pull(module, each, leaves)[0])
                 for each in (rest, early) if each]  # fmt: skip
 
-    groups = [claimed, scaled, leaked, lambda: _before(leaves), others, lambda: _decay(leaves)]
+    groups = [claimed, scaled, leaked, lambda: _before(leaves, leaked), others, lambda: _decay(leaves)]
     found_so = account(leaves.gradient(), losses, groups, error=error, sizes=[p.numel() for p in leaves.parameters])
     if found_so.kind == "losses" and points and not penalties and not _idle(module, points, leaves, (("gp", 10.0),)):
         return replace(found_so, expected=1.0)
-    if found_so.kind == "losses" and found_so.expected and points and _idle(module, points, leaves, penalties):
+    idle = found_so.kind == "losses" and found_so.expected and points and not _cut_off(points)
+    if idle and _idle(module, points, leaves, penalties):
         return replace(found_so, name=IDLE)
     return found_so
 
@@ -191,7 +194,17 @@ def _idle(module: nn.Module, points: Sequence[Judged], leaves: Leaves, penalties
     ):
         return False
     cost = COSTS["gp1"][1]
-    return not any(bool(gradients_at(module, one.call, [cost], leaves.parameters)[0].any()) for one in points)
+    found = [gradients_at(module, one.call, [cost], leaves.parameters, asked=_weights(one.call))[0] for one in points]
+    return not any(bool(vector.any()) for vector in found)
+
+
+def _cut_off(points: Sequence[Judged]) -> bool:
+    """Whether no backward pass has come back to points that nothing but a penalty asked about.
+
+    One that acts passes the points again, be it with zeros: gradients at inputs depend on them by way of activations.
+    """
+    alone = [one.call for one in points if one.role == "points" and one.call.given is not None]
+    return len(alone) == len(points) > 0 and all(call.given is not None and call.given.grad is None for call in alone)
 
 
 def _asked(call: Call) -> bool:
@@ -203,6 +216,26 @@ def _asked_with(call: Call) -> float:
     values = [e.value.flatten() for arrived in call.events for e in probes(arrived)]
     same = [v for v in values if len(v) and bool((v == v[0]).all())]
     return abs(float(same[0][0])) if same else 1.0
+
+
+def _weights(call: Call) -> list[Tensor | None]:
+    """Of each output the weights with which its gradient at the inputs was asked for, without a loss scale.
+
+    Other outputs, such as classes, are no part of it; a mean over the places of a sample is; one over the batch is not.
+    Weights that differ are those of a function of the scores, which counts as if the scores themselves were asked.
+    """
+    last = [asked[-1].value if (asked := probes(arrived)) else None for arrived in call.events]
+    found = [_constant(v.float()) for v in last if v is not None and v.numel()]
+    if not found or any(not v.dim() for v in found):
+        return []
+    factor = _asked_with(call)
+    of_row = float(sum(v.float().sum() for v in found)) / len(found[0])
+    factor = factor if factor > 1.5 else of_row if 0 < of_row < 0.9 else 1.0
+    return [None if v is None else _constant(v.float()) / factor for v in last]
+
+
+def _constant(v: Tensor) -> Tensor:
+    return v if bool((v == v.flatten()[0]).all()) else torch.ones_like(v)
 
 
 def _places(found: Sequence[Judged], points: Sequence[Judged], name: str, last_step: int) -> list[Judged]:
@@ -226,14 +259,17 @@ def _all_costs(module: nn.Module, one: Judged, leaves: Leaves) -> list[Column]:
     assert one.call.x is not None
     axes = (PACKED if pack_rows(one.call) < len(one.call.x) else {}) | (AXES if one.call.x.dim() > 1 else {})
     named = [("kind", name, cost) for name, cost in KINDS.items()] + [("axes", n, c) for n, c in axes.items()]
-    vectors = gradients_at(module, one.call, [cost for _, _, cost in named], leaves.parameters)
+    costs = [cost for _, _, cost in named]
+    vectors = gradients_at(module, one.call, costs, leaves.parameters, asked=_weights(one.call))
     return [Column(kind, name, v, at=one.call.at) for (kind, name, _), v in zip(named, vectors, strict=True)]
 
 
-def _before(leaves: Leaves) -> list[Column]:
+def _before(leaves: Leaves, leaked: Callable[[], list[Column]]) -> list[Column]:
+    """What lay in ``.grad`` as the window began, alone and with what the other player's turn has added since."""
     if leaves.start is None or len(leaves.start) != leaves.gradient().numel():
         return []
-    return [Column("start", "the gradient left from before", leaves.start)]
+    added = [Column("start", f"the gradient left from before and {c.name}", leaves.start + c.vector) for c in leaked()]
+    return [Column("start", "the gradient left from before", leaves.start), *added]
 
 
 def _decay(leaves: Leaves) -> list[Column]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,9 @@ from tightrope.monitor.capture import Call, Hook
 from tightrope.monitor.history import Ends, History
 from tightrope.monitor.ledger.replay import replayed
 from tightrope.monitor.players import Player
+from tightrope.monitor.reach import Shifted
 from tightrope.monitor.window import PlayerWindow, Window
 
-SHIFT = 1000.0
 MODED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
@@ -108,46 +107,6 @@ def movement(player: Player, seen: PlayerWindow) -> None:
         seen.missing = [name for name, p in trained if p.requires_grad or id(p) in player.trainable]
 
 
-def ends(player: Player, call: Call) -> Ends | None:
-    """Reach of a network: its output when the output of its last layer is shifted far down and far up.
-
-    Which layer is last is the order of calls, not that of registration; activations written as functions count too.
-    Of values that this layer does not move (another head's, or a softmax's) no end is known: they count as free.
-    """
-    last: list[nn.Module] = []
-    modules = list(player.module.modules())
-    layers = [m for m in modules if not list(m.children()) and list(m.parameters(recurse=False))]
-    layers += [m for m in modules if nn.utils.parametrize.is_parametrized(m)]
-    handles = [m.register_forward_hook(Hook(lambda module, *_: last.append(module))) for m in layers]
-    try:
-        with torch.no_grad():
-            replayed(player.module, call, check=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not last:
-        return None
-    found = []
-    for shift in (-2 * SHIFT, -SHIFT, SHIFT, 2 * SHIFT):
-        handle = last[-1].register_forward_hook(_Shifted(shift))
-        try:
-            with torch.no_grad():
-                outputs = replayed(player.module, call, check=False)
-        finally:
-            handle.remove()
-        found.append([o.float() for o in outputs])
-    lower, low, high, higher = max(zip(*found, strict=True), key=lambda each: float((each[2] - each[1]).abs().mean()))
-    if bool((low == high).any()):
-        return Ends(-SHIFT, SHIFT)
-    # an end is one that a shift twice as large does not move, however far off it lies and whatever it is scaled by
-    reach = float((high - low).abs().max())
-    free = [bool(((a - b).abs() > 1e-3 * reach).any()) for a, b in ((lower, low), (higher, high))]
-    if float((high - low).mean()) < 0:
-        free.reverse()
-    lowest, highest = min(float(low.min()), float(high.min())), max(float(low.max()), float(high.max()))
-    return Ends(-SHIFT if free[0] else lowest, SHIFT if free[1] else highest)
-
-
 def gain(player: Player, call: Call) -> float:
     """By how much scores are multiplied behind the last layer that gives one number per score; 1 where none does."""
     layers = [m for m in player.module.modules() if not list(m.children()) or nn.utils.parametrize.is_parametrized(m)]
@@ -169,7 +128,7 @@ def gain(player: Player, call: Call) -> float:
         return 1.0
     found = []
     for shift in (0.0, 1.0):
-        handle = heads[-1].register_forward_hook(_Shifted(shift))
+        handle = heads[-1].register_forward_hook(Shifted(shift))
         try:
             with torch.no_grad():
                 found.append(replayed(player.module, call, check=False)[0].double().flatten())
@@ -177,22 +136,6 @@ def gain(player: Player, call: Call) -> float:
             handle.remove()
     factors = found[1] - found[0]
     return float(factors.mean()) if float(factors.std()) < 1e-2 * float(factors.mean().abs()) + 1e-6 else 1.0
-
-
-class _Shifted(Hook):
-    """A hook that adds to a layer's output."""
-
-    def __init__(self, shift: float) -> None:
-        self.shift = shift
-
-    def __call__(self, *given: Any) -> Any:
-        """The output, shifted; of several tensors, as recurrent layers give, the first."""
-        output = given[-1]
-        if isinstance(output, Tensor):
-            return output + self.shift
-        if type(output) is tuple and output and isinstance(output[0], Tensor):
-            return (output[0] + self.shift, *output[1:])
-        return output
 
 
 def outside(real: Tensor, ends: Ends) -> float:

@@ -8,7 +8,7 @@ loss that is really minimised whatever the network. Hooks return nothing, so no 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from tightrope.autodiff import in_functional_transform
-from tightrope.monitor.parts import Parts, not_used_by_others
+from tightrope.monitor.nests import tensors_in, with_others
+from tightrope.monitor.parts import Parts, not_used_by_others, whole_parts
 from tightrope.monitor.transforms import depth, outside, plain, visible
 
 Now = Callable[[], int]
-UNKNOWN = -1
+UNKNOWN, COPIED = -1, 1 << 16
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Call:
         x: The first input in floating point, detached; None if there is none.
         leaf: That input is a leaf that requires a gradient.
         attached: That input came with a graph behind it.
+        given: That input itself where it is such a leaf, for what is accumulated in its ``.grad``.
         grad: Gradients were enabled.
         training: Mode of the network and of its submodules.
         random: Random state of the CPU, and of the input's device.
@@ -63,6 +65,8 @@ class Call:
         values: A few of the network's weights, where it is stepped without an optimiser.
         cleared: The network's own ``.grad`` was empty or zero.
         part: Not the network was called but parts of it, the first of them with this input.
+        units: Of such, the calls of the parts.
+        unit: The part of the network that was called, by name; the whole by default.
         inputs: Of every input in floating point, whether it is a leaf that requires a gradient, and ``attached``.
         half: Of one of two inputs that are judged apart, the call and its outputs, as of ``pairs.Half``.
         outputs: Tensors returned, detached.
@@ -87,6 +91,9 @@ class Call:
     autocast: torch.dtype | None
     cleared: bool = False
     part: bool = False
+    given: Tensor | None = None
+    units: list[Call] = field(default_factory=list)
+    unit: str = ""
     values: Tensor | None = None
     inputs: tuple[tuple[bool, bool], ...] = ()
     half: Any = None
@@ -107,36 +114,6 @@ class Call:
     def remember(self, *tensors: Tensor) -> None:
         """Note the version counters of tensors that :meth:`intact` then compares."""
         self._versions += [(tensor, tensor._version) for tensor in tensors]
-
-
-def tensors_in(thing: Any) -> Iterator[Tensor]:
-    """All tensors in nested tuples, lists and dicts, in order."""
-    if isinstance(thing, Tensor):
-        yield thing
-    elif isinstance(thing, (list, tuple)):
-        for part in thing:
-            yield from tensors_in(part)
-    elif isinstance(thing, dict):
-        for part in thing.values():
-            yield from tensors_in(part)
-
-
-def without_graph(thing: Any) -> Any:
-    """The same nest with detached tensors; storages and version counters are shared."""
-    return _with_others(thing, plain)
-
-
-def _with_others(thing: Any, other: Callable[[Tensor], Tensor]) -> Any:
-    """The same nest with another tensor in the place of each, in the order of :func:`tensors_in`."""
-    if isinstance(thing, Tensor):
-        return other(thing)
-    if isinstance(thing, (list, tuple)) and type(thing) in (list, tuple):
-        return type(thing)([_with_others(part, other) for part in thing])
-    if isinstance(thing, tuple) and hasattr(thing, "_fields"):
-        return type(thing)(*[_with_others(part, other) for part in thing])
-    if isinstance(thing, dict):
-        return {key: _with_others(part, other) for key, part in thing.items()}
-    return thing
 
 
 def _nothing(*_: Any) -> None:
@@ -173,16 +150,21 @@ class Listener:
         self._first = next(iter(module.parameters()), None)
         self.open: list[Call] = []
         self.parts = Parts(self)
-        self._counting = module.register_forward_pre_hook(self._weak("_before"), with_kwargs=True)
-        self._capturing: Any = None
+        self._wholes = whole_parts(module)
+        self._unit = ""
+        before = self._weak("_before")
+        self._counting = [m.register_forward_pre_hook(before, with_kwargs=True) for m, _ in self._wholes]
+        self._capturing: list[Any] = []
 
     def _weak(self, name: str) -> Hook:
         held = weakref.ref(self)
 
         def hook(module: nn.Module, *given: Any) -> None:
             listener = held()
-            if listener is None or module is not listener.module or listener.busy:
+            unit = None if listener is None else next((u for m, u in listener._wholes if m is module), None)
+            if listener is None or unit is None or listener.busy:
                 return
+            listener._unit = unit
             if listener.listening:
                 listener._guard(lambda: getattr(listener, name)(*given))
             elif name == "_before":
@@ -215,18 +197,21 @@ class Listener:
     def listen(self, on: bool) -> None:
         """Begin or end capturing; calls are counted in any case."""
         self.listening = on
-        if on and self._capturing is None:
-            self._capturing = self.module.register_forward_hook(self._weak("_after"))
+        if on and not self._capturing:
+            after = self._weak("_after")
+            self._capturing = [m.register_forward_hook(after) for m, _ in self._wholes]
             self.parts.listen(True)
-        elif not on and self._capturing is not None:
-            self._capturing.remove()
-            self._capturing = None
+        elif not on and self._capturing:
+            for handle in self._capturing:
+                handle.remove()
+            self._capturing = []
             self.parts.listen(False)
 
     def close(self) -> None:
         """Take the hooks off."""
         self.listen(False)
-        self._counting.remove()
+        for handle in self._counting:
+            handle.remove()
 
     def forget(self) -> None:
         """Drop what was captured."""
@@ -255,9 +240,11 @@ class Listener:
     def captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """A call as it begins."""
         first = next((t for t in tensors_in((args, kwargs)) if t.is_floating_point()), None)
+        own_args, own_kwargs = self._kept(args), self._kept(kwargs)
+        given = next((t for t in tensors_in((own_args, own_kwargs)) if t.is_floating_point()), None)
         leaf = first is not None and first.requires_grad and first.is_leaf
         attached = first is not None and first.requires_grad and not leaf
-        x, device = (None, torch.device("cpu")) if first is None else (plain(first), first.device)
+        x, device = (None, torch.device("cpu")) if given is None else (given, given.device)
         inside = in_functional_transform()
         with outside():
             random = [torch.get_rng_state()]
@@ -267,8 +254,8 @@ class Listener:
         call = Call(
             player=self.player,
             at=self._now(),
-            args=without_graph(args),
-            kwargs=without_graph(kwargs),
+            args=own_args,
+            kwargs=own_kwargs,
             x=x,
             leaf=leaf,
             attached=attached,
@@ -280,6 +267,8 @@ class Listener:
             cached=nn.utils.parametrize._cache_enabled > 0,
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
             cleared=not inside and cleared(self.module),
+            unit=self._unit,
+            given=first if leaf and not inside else None,
             values=few_of(self.module) if self.by_hand and not inside else None,
             inputs=tuple(
                 (t.requires_grad and t.is_leaf, t.requires_grad and not t.is_leaf)
@@ -290,6 +279,11 @@ class Listener:
         call.remember(*tensors_in((call.args, call.kwargs)))
         return call
 
+    def _kept(self, nest: Any) -> Any:
+        """Inputs without their graph; a generator's small ones copied, for latents may be drawn in place."""
+        small = self.player == "generator" and not in_functional_transform()
+        return with_others(nest, lambda t: plain(t).clone() if small and t.numel() <= COPIED else plain(t))
+
     def _after(self, args: tuple[Any, ...], output: Any) -> None:
         if not self.open:
             return
@@ -299,7 +293,7 @@ class Listener:
         for tensor in given:
             self.returned(call, tensor)
         kept = iter(call.outputs)
-        call.nest = _with_others(output, lambda t: next(kept, t) if t.is_floating_point() else plain(t))
+        call.nest = with_others(output, lambda t: next(kept, t) if t.is_floating_point() else plain(t))
         call.remember(*call.outputs)
         self.calls.append(call)
 

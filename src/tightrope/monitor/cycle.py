@@ -69,6 +69,38 @@ def _part(split: dict[str, Entries], both: Entries, turned: float | None) -> Non
         ]
 
 
+def by_unit(entries: Entries) -> list[Entries]:
+    """Entries of each network of a list of critics; of one critic all together."""
+    units = list(dict.fromkeys(one.call.unit for one, _ in entries))
+    return [[entry for entry in entries if entry[0].call.unit == unit] for unit in units]
+
+
+def complete(entries: Entries, marks: Sequence[StepMark]) -> Entries:
+    """Of entries with unknown roles those in steps of the critic, or else in passes, of which every role is known.
+
+    Of several steps of the critic, or of micro-batches, only the last is on the batch that was passed. A pass counts if
+    both sides are in it: halves may have passes of their own.
+    """
+    steps = [mark.at for mark in marks if mark.player == "critic"]
+
+    def step(entry: tuple[Judged, list[list[Event]]]) -> int:
+        return sum(at < min(e.at for arrived in entry[1] for e in arrived) for at in steps)
+
+    def passes(entry: tuple[Judged, list[list[Event]]]) -> set[int]:
+        return {e.task for arrived in entry[1] for e in arrived}
+
+    unknown = {step(entry) for entry in entries if entry[0].role == "unknown"}
+    if not unknown or (known := [entry for entry in entries if step(entry) not in unknown]):
+        return known if unknown else entries
+    roles: dict[int, set[str]] = {}
+    for entry in entries:
+        for task in passes(entry):
+            roles.setdefault(task, set()).add(entry[0].role)
+    whole = {task for task, found in roles.items() if "joint" in found or found >= {"real", "fake"}}
+    whole = {task for task in whole if "unknown" not in roles[task]}
+    return [entry for entry in entries if passes(entry) <= whole] or entries
+
+
 def scored(entries: Sequence[tuple[Judged, list[list[Event]]]], output: int) -> Scored | None:
     """One output's scores and their gradients as real and fake ones; None where a role is not known."""
     real: list[tuple[Tensor, Tensor]] = []

@@ -53,6 +53,7 @@ class History:
         windows: The windows, oldest first.
         counters: By player.
         ends: Reach of both networks, by player.
+        reach: Reach of each of the critic's outputs that a loss went through.
         statics: What is known from the networks themselves, by name.
         latched: Findings of exact evidence that stay, by cause.
         responses: Findings of the response tests made last, and what these tests say of themselves.
@@ -69,6 +70,7 @@ class History:
     windows: list[Window] = field(default_factory=list)
     counters: dict[str, Counters] = field(default_factory=dict)
     ends: dict[str, Ends] = field(default_factory=dict)
+    reach: dict[int, Ends] = field(default_factory=dict)
     statics: dict[str, Any] = field(default_factory=dict)
     latched: dict[str, Finding] = field(default_factory=dict)
     responses: tuple[list[Finding], str] = field(default_factory=lambda: ([], ""))

@@ -72,13 +72,18 @@ def judged_input(call: Call, made: Sequence[Call], known: dict[int, int]) -> Cal
     if call.half is not None or call.part or len(tensors) != len(call.inputs) or len(tensors) < 2:
         return call
     if len(tensors) not in known:
+        places = [k for k, (_, attached) in enumerate(call.inputs) if attached]  # samples that were changed on the way
         for y in (y for one in made for y in one.outputs if y.dim() > 1):
             hits = [k for k, t in enumerate(tensors) if t.shape == y.shape and torch.equal(t, y.to(t.dtype))]
             if len(hits) == 1:
-                known[len(tensors)] = hits[0]
+                places = hits
                 break
-    k = known.get(len(tensors), 0)
-    if tensors[k] is call.x or (call.x is not None and tensors[k].data_ptr() == call.x.data_ptr()):
+        if len(places) != 1:
+            return call
+        known[len(tensors)] = places[0]
+    k = known[len(tensors)]
+    alike = any(t.shape == tensors[k].shape for j, t in enumerate(tensors) if j != k)  # else the first one is judged
+    if not alike and call.x is not None and tensors[k].data_ptr() == call.x.data_ptr():
         return call
     leaf, attached = call.inputs[k]
     return replace(call, x=tensors[k], leaf=leaf, attached=attached, half=Half(call, tuple(range(len(call.outputs)))))

@@ -1,14 +1,16 @@
 """Networks that are not called as a whole: methods that call their parts, parts that the loop calls one by one.
 
 What is called outside of the network's own ``forward`` belongs together while each part is given what an earlier one
-returned, or something made of that. Such a chain counts as one call with the input of its first part. It cannot be made
-again, so gradients at parameters are not explained; what arrives at its scores is seen as ever.
+returned, or something made of that. Such a chain counts as one call with the input of its first part. Its parts can be
+made again one by one, each under the gradients that arrived at what it returned. A list of networks, which nobody can
+call, is heard at each of its members as at a whole network.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -83,6 +85,14 @@ def made_of(x: Tensor, sources: Sequence[Tensor]) -> bool:
     return False
 
 
+def whole_parts(module: nn.Module) -> list[tuple[nn.Module, str]]:
+    """What is called of a network, with names: itself, or the members of a list that has no forward of its own."""
+    if isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+        return [(inner, name if not rest else f"{name}.{rest}") for name, member in module.named_children()
+                for inner, rest in whole_parts(member)]  # fmt: skip
+    return [(module, "")]
+
+
 class Parts:
     """Hooks on the parts of a listener's network, for windows only.
 
@@ -98,6 +108,7 @@ class Parts:
         self.foreign: set[int] = set()
         self.chain: Chain | None = None
         self._running: nn.Module | None = None
+        self._names: dict[int, str] = {}
         self._handles: list[Any] = []
 
     def listen(self, on: bool) -> None:
@@ -109,6 +120,7 @@ class Parts:
         self.forget()
         if not on or not self.wanted or listener is None:
             return
+        self._names = {id(part): name for name, part in listener.module.named_modules()}
         for name, part in listener.module.named_modules():
             if name and "parametrizations" not in name.split(".") and id(part) not in self.foreign:
                 self._handles += listener.around(part, self.before, self.after)
@@ -125,11 +137,14 @@ class Parts:
         if listener.player == "critic" and not torch.is_grad_enabled():
             return
         self._running = part
+        unit = listener.captured(args, kwargs)
+        unit.unit = self._names[id(part)]
         if self.chain is None or not self.chain.leads_to(x):
-            self.chain = Chain(listener.captured(args, kwargs), x)
-            self.chain.call.part = True
+            own = {"outputs": [], "events": [], "units": [], "_versions": list(unit._versions)}
+            self.chain = Chain(replace(unit, part=True, unit="", **own), x)
             listener.calls.append(self.chain.call)
             listener.leaf_calls += self.chain.call.leaf
+        self.chain.call.units.append(unit)
 
     def after(self, part: nn.Module, output: Any) -> None:
         """It is over; of a generator only what came out last counts."""
@@ -143,6 +158,9 @@ class Parts:
         given = _floats(output)
         for tensor in given:
             listener.returned(call, tensor)
+        unit, first = call.units[-1], len(call.outputs) - len(given)
+        unit.outputs, unit.events, unit.ends = call.outputs[first:], call.events[first:], not_used_by_others(given)
+        unit.remember(*unit.outputs)
         self.chain.live += given
         call.ends = not_used_by_others(self.chain.live)
         call.remember(*call.outputs[len(call.outputs) - len(given) :])

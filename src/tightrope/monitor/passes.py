@@ -37,8 +37,9 @@ def classes(found: Sequence[Judged], made: Sequence[Call], after: int = -1) -> d
         if one.call.attached:
             judging |= last
         else:
-            own |= last
-            beside |= {task for part, end in zip(tasks, ends, strict=True) if not end for task in part}
+            cut = through if one.role == "fake" else set[int]()  # in a pass to its samples the generator's, cut off
+            own |= last - cut
+            beside |= {task for part, end in zip(tasks, ends, strict=True) if not end for task in part} - cut
     own |= beside - judging  # features of real samples that the generator's loss matches are no critic's loss
     kinds = {task: "generator" if task in through - own else "critic" for task in any_ | through}
     if "generator" not in kinds.values() and len(own & through) == 1:
@@ -66,9 +67,9 @@ Span = tuple[int, int, frozenset[str]]
 
 
 def spans(found: Sequence[Judged], made: Sequence[Call], marks: Sequence[StepMark]) -> list[Span]:
-    """From when until when whose steps come next: of both where no gradient arrives between their steps."""
+    """From when until when whose steps come next: of both where nothing is called and no gradient arrives between."""
     calls = [*(one.call for one in found), *made]
-    times = sorted(e.at for call in calls for arrived in call.events for e in arrived)
+    times = [e.at for call in calls for arrived in call.events for e in arrived] + [c.at for c in calls if c.grad]
     together: list[Span] = []
     for mark in marks:
         if together and not any(together[-1][1] < at < mark.at for at in times):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from tightrope.monitor.bookkeeping import checksums
-from tightrope.monitor.capture import Call, tensors_in
+from tightrope.monitor.capture import Call
+from tightrope.monitor.nests import tensors_in
 from tightrope.monitor.noise import noise_columns
 from tightrope.monitor.roles import Judged, related
 from tightrope.monitor.window import Window

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
-from tightrope.monitor.cycle import Entries, phases, scored
+from tightrope.monitor.cycle import Entries, by_unit, complete, phases, scored
 from tightrope.monitor.held_out import read_held_out, read_nearest
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
@@ -21,6 +21,7 @@ from tightrope.monitor.passes import BOTH, owners, spans, steps_next
 from tightrope.monitor.places import where
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
+from tightrope.monitor.reach import FREE, ends, widest
 from tightrope.monitor.recent import Recent
 from tightrope.monitor.roles import Judged, StepMark, judged, of_losses, probes
 from tightrope.monitor.samples import Samples
@@ -53,6 +54,7 @@ class Reader:
         found = judged(critic.listener.calls, generator.listener.calls, real, marks)
         turned = window.numbers.get("turned") if window.numbers.get("turned_left", 1.0) < 0.01 else None
         split = phases(found, generator.listener.calls, marks, turned)
+        split["critic"] = complete(split["critic"], marks)
         critic_calls = [one.call for one, _ in split["critic"]]
         self._try("modes", lambda: self._modes(window))
         self._try("reach", lambda: self._reach(found))
@@ -65,8 +67,13 @@ class Reader:
         self._try("data", lambda: self.pools.read(window, found, real, z, labels, generator.listener.calls))
         self.samples.noise = self.pools.noise
         self._try("samples", lambda: self.samples.read(window, found, real))
-        self._try("rows", lambda: self.recent.take(found, self._outputs(critic_calls)))
+        self._try(
+            "rows",
+            lambda: self.recent.take(found, [] if any(c.unit for c in critic_calls) else self._outputs(critic_calls)),
+        )
         window.numbers["critic_calls"] = len(found)
+        own = [one for one in found if one.role in ("real", "joint") and one.call.grad and not one.call.attached]
+        window.numbers["critic_skipped"] = float(not window.critic.steps and bool(own))
         if (rows := self.held_out) is not None and window.numbers.get("shown_scaled") == 1.0:
             window.numbers["held_std"] = float(rows.float().std())
         if rows is not None and window.step >= 20:
@@ -104,13 +111,22 @@ class Reader:
                 continue
             try:
                 refuse_foreign_hooks(player.module)
-                reach = bookkeeping.ends(player, calls[name][0])
-                if name == "critic" and self.history.statics.get("constrained"):
-                    self.history.statics["gain"] = bookkeeping.gain(player, calls[name][0])
+                if name == "critic":
+                    self._reach_of_scores(player, calls[name])
+                elif (most := widest(ends(player, calls[name][0], layers=1))) is not None:
+                    self.history.ends[name] = most
             except (CannotReplayError, RuntimeError):
                 continue
-            if reach is not None:
-                self.history.ends[name] = reach
+
+    def _reach_of_scores(self, critic: Player, calls: Sequence[Call]) -> None:
+        """Reach of each output that a loss went through; the critic's is that of the one with the fewest numbers."""
+        scores = self._outputs([call for call in calls if any(call.events)])
+        if self.history.statics.get("constrained"):
+            self.history.statics["gain"] = bookkeeping.gain(critic, calls[0])
+        self.history.reach = ends(critic, calls[0], scores or None)
+        if self.history.reach:
+            first = min(self.history.reach, key=lambda k: (calls[0].outputs[k].numel(), k))
+            self.history.ends["critic"] = self.history.reach[first] if scores else widest(self.history.reach) or FREE
 
     def _connection(self, window: Window, found: Sequence[Judged], marks: Sequence[StepMark]) -> None:
         """Whether the generator's step saw anything that came through the critic; terms times 0 are nothing."""
@@ -128,6 +144,8 @@ class Reader:
         asked = [one for one in found if one.role in ("fake", "joint")]
         window.numbers["through_critic"] = len(through)
         window.numbers["at_samples"] = len(at_samples)
+        deaf = 0 < window.generator.steps == window.generator.no_gradient and not at_samples
+        asked += [one for one in found if deaf and one.role == "unknown"]  # changed on the way, and without a graph
         window.numbers["fakes_judged"] = sum("generator" in steps_next(one.call.at, together) for one in asked)
         if through and at_samples:
             window.numbers["gradient_at_samples"] = max(float(e.value.norm()) for e in at_samples)
@@ -147,11 +165,12 @@ class Reader:
             window.critic.no_grad_calls = 0 if any(one.call.grad for one in own) else len(own)
 
     def _fits(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
-        reach = self.history.ends.get("critic")
-        probabilities = reach is not None and reach.kind == "probability"
+        confined = {k for k, reach in self.history.reach.items() if reach.kind == "probability"}
         for name, entries in split.items():
-            outputs = self._outputs([one.call for one, _ in entries])
-            fits = [self._fit(entries, k, name, probabilities, found) for k in outputs]
+            fits = []
+            for of_unit in by_unit(entries):  # of several critics in a list each has outputs of its own
+                outputs = self._outputs([one.call for one, _ in of_unit])
+                fits += [self._fit(of_unit, k, name, k in confined, found) for k in outputs]
             known = [one for one in fits if one is not None]
             if known:
                 window.player(name).fit = max(known, key=_telling)
@@ -209,6 +228,7 @@ class Reader:
         return heard
 
     def _scores(self, window: Window, entries: Entries) -> None:
+        entries = next(iter(by_unit(entries)), [])
         outputs = self._outputs([one.call for one, _ in entries])
         seen = scored(entries, outputs[0]) if outputs else None
         if seen is None or not len(seen.real) or not len(seen.fake):

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tightrope.monitor.capture import Call, tensors_in
+from tightrope.monitor.capture import Call
+from tightrope.monitor.nests import tensors_in
 from tightrope.monitor.roles import Judged
 
 ROWS, BYTES = 768, 6 << 20
@@ -135,7 +136,7 @@ class Recent:
         """
         taken: set[int] = set()
         for one in found:
-            if one.call.x is None or one.call.part or not one.call.intact() or not len(one.call.x):
+            if one.call.x is None or one.call.part or one.call.unit or not one.call.intact() or not len(one.call.x):
                 continue
             if one.role in ("real", "joint"):
                 form, rows = Form.of(one.call)

@@ -69,7 +69,7 @@ def of_losses(call: Call, events: Sequence[Event]) -> list[Event]:
     if not (call.leaf or call.attached):
         return [e for e in events if not e.graph]
     asked = probes(events)
-    if call.attached and asked and not any(e.graph for e in asked):
+    if call.attached and len(asked) == len(events) and not any(e.graph for e in asked):
         return list(events)  # the generator's own loss may well count every score alike
     return [e for e in events if all(e is not p for p in asked)]
 
@@ -103,19 +103,29 @@ def judged(
         if id(one) not in pairs:
             groups.setdefault(sum(at < one.call.at for at in steps), []).append(one)
     for group in groups.values():
-        _conclude(group)
+        _conclude([one for one in group if not one.call.attached or _feeds_critic(one.call, marks)])
     return found
 
 
-def _conclude(group: Sequence[Judged]) -> None:
+def _feeds_critic(call: Call, marks: Sequence[StepMark]) -> bool:
+    """Whether the step after what came to a call is one of the critic: generated samples that nobody has detached."""
+    last = max((e.at for arrived in call.events for e in arrived), default=None)
+    return last is not None and next((mark.player for mark in marks if mark.at > last), "") == "critic"
+
+
+def _conclude(own: Sequence[Judged]) -> None:
     """Between two steps of the critic, what is unknown is the side that is missing, or the shorter one by as many."""
-    own = [one for one in group if not one.call.attached]
-    known = {one.role for one in own}
     for one in own:
-        if one.role == "unknown" and "fake" in known and not known & {"real", "joint"}:
-            one.role = "real"
-        elif one.role == "unknown" and "real" in known and not known & {"fake", "joint"}:
-            one.role = "fake"
+        tasks = _tasks(one)
+        together = {other.role for other in own if other is not one and tasks & _tasks(other)} if tasks else set()
+        if one.role == "unknown" and together in ({"fake"}, {"real"}):  # both sides of one backward pass
+            one.role = "real" if "fake" in together else "fake"
+    known = [one.role for one in own if one.role in ("real", "fake", "joint")]
+    missing = {"fake": "real", "real": "fake"}.get(next(iter(set(known))) if len(set(known)) == 1 else "")
+    unknown = [one for one in own if one.role == "unknown"]
+    if missing and len(unknown) in (1, len(known)):  # of more nobody knows which
+        for one in unknown:
+            one.role = missing
     sides = {
         role: [one for one in own if one.role == role and not one.call.leaf] for role in ("real", "fake", "unknown")
     }
@@ -123,6 +133,11 @@ def _conclude(group: Sequence[Judged]) -> None:
     if short > 0 and short == len(sides["unknown"]) and all(one.exact for one in sides["fake"]):
         for one in sides["unknown"]:  # of micro-batches only the last is passed
             one.role = "real"
+
+
+def _tasks(one: Judged) -> set[int]:
+    """The backward passes that losses brought to a call."""
+    return {e.task for arrived in one.call.events for e in of_losses(one.call, arrived)}
 
 
 def _takes_a_pair(call: Call) -> bool:
@@ -155,12 +170,28 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
     if one.call.attached:
         one.role, one.source = "fake", generator[-1] if generator else None
         return
+    to_real = _closest(x, [] if real is None else [real])
+    to_given = _closest(x, [y for call in generator for y in _given(call, x)])
     for call, y in made:
-        if related(x, y) or related(-x, y):
+        if max(relation(x, y), relation(-x, y)) > max(to_real, to_given):
             one.role, one.source = "fake", call
             return
-    if real is not None and related(x, real):
+    if to_real > 0.0 and to_real >= to_given:
         one.role = "real"
+
+
+def _given(call: Call, x: Tensor) -> list[Tensor]:
+    """What a generator was given that could be shown to a critic: whole, or its first or last channels."""
+    found = []
+    for t in (*call.args, *call.kwargs.values()):
+        if isinstance(t, Tensor) and t.is_floating_point() and t.dim() == x.dim() > 1 and t.shape[2:] == x.shape[2:]:
+            found += [t] if t.shape[1] == x.shape[1] else [t[:, : x.shape[1]], t[:, -x.shape[1] :]]
+    return [t for t in found if t.shape[1] == x.shape[1]]
+
+
+def _closest(x: Tensor, batches: Sequence[Tensor]) -> float:
+    """How closely rows belong to one of the batches: what was passed, or what a translated image was made of."""
+    return max((2.0 if same(x, t) else relation(x, t) for t in batches), default=0.0)
 
 
 def _beside_a_condition(one: Judged, generator: Sequence[Call], real: Tensor | None) -> bool:
@@ -220,13 +251,19 @@ def same(x: Tensor, y: Tensor) -> bool:
 
 def related(x: Tensor, y: Tensor) -> bool:
     """Whether rows of two batches belong together: transformed copies (noise, augmentation, another scale)."""
+    return relation(x, y) > 0.0
+
+
+def relation(x: Tensor, y: Tensor) -> float:
+    """Mean cosine of rows of two batches that belong together, 0 where they do not."""
     if len(x) != len(y) or len(x) < 4 or not y.is_floating_point():
-        return False
+        return 0.0
     a, b = x.detach().float().flatten(1), y.detach().float().flatten(1)
     if a.shape != b.shape:
-        return False
+        return 0.0
     a, b = a - a.mean(0), b - b.mean(0)
     own = torch.nn.functional.cosine_similarity(a, b)
     other = torch.cat([torch.nn.functional.cosine_similarity(a, b.roll(k, 0)) for k in (1, 2)])
     spread = float(other.std()) / len(a) ** 0.5 + 1e-9
-    return float(own.mean()) > 0.3 and float(own.mean() - other.mean()) > 6 * spread
+    mean = float(own.mean())
+    return mean if mean > 0.3 and mean - float(other.mean()) > 6 * spread else 0.0

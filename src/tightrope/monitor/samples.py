@@ -51,7 +51,7 @@ class Samples:
         if made and fake is not None:
             window.numbers["samples_finite"] = float(bool(torch.isfinite(made[-1].outputs[0]).all()))
         reach = self.history.ends.get("generator")
-        if reach is not None and batch is not None:
+        if reach is not None and batch is not None and fake is not None and fake.shape[1:] == batch.shape[1:]:
             passed = [outside(real, reach)] if real is not None else []
             window.numbers["outside"] = min([outside(batch, reach), *passed])  # noise before the critic is no fault
         if made and not made[-1].part and window.step >= 30 and moded(self.players["generator"].module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +112,7 @@ def gradients_at(
     parameters: Sequence[Tensor],
     scale: float = 1.0,
     *,
+    asked: Sequence[Tensor | None] = (),
     squashed: bool = False,
 ) -> list[Tensor]:
     """Flat gradients of several costs of the input gradient at a call's points, with respect to parameters.
@@ -121,6 +123,8 @@ def gradients_at(
         costs: Each of the gradient ``[batch, *shape]``; where rows share a score, of ``[packs, all of a pack]``.
         parameters: With respect to which.
         scale: Factor of the input gradient, such as a loss scale.
+        asked: Of each output the weights with which its gradient at the inputs was asked for, None where it was not;
+            all of them alike if nothing is known.
         squashed: Of sigmoid(scores) in place of scores.
 
     Returns:
@@ -134,7 +138,8 @@ def gradients_at(
     assert call.x is not None
     x = call.x.float().clone().requires_grad_() if call.autocast else call.x.clone().requires_grad_()
     outputs = replayed(module, call, x)
-    totals = [per_sample(o.sigmoid() if squashed else o).sum() for o in outputs if o.requires_grad]
+    used = [(o, v) for o, v in zip_longest(outputs, asked) if o.requires_grad and (v is not None or not any_of(asked))]
+    totals = [_weighed(o.sigmoid() if squashed else o, v) for o, v in used]
     with torch.enable_grad():
         (g,) = torch.autograd.grad(torch.stack(totals).sum(), x, create_graph=True)
         packs = g.reshape(pack_rows(call), -1) if pack_rows(call) < len(x) else g
@@ -147,6 +152,15 @@ def gradients_at(
         parts = torch.autograd.grad(value, list(parameters), retain_graph=k + 1 < len(values), allow_unused=True)
         found.append(flat(parts, parameters))
     return found
+
+
+def any_of(asked: Sequence[Tensor | None]) -> bool:
+    """Whether anything is known of how a gradient at the inputs was asked for."""
+    return any(v is not None for v in asked)
+
+
+def _weighed(scores: Tensor, weights: Tensor | None) -> Tensor:
+    return per_sample(scores if weights is None else scores * weights.to(scores)).sum()
 
 
 def pack_rows(call: Call) -> int:

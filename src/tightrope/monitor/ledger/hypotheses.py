@@ -205,6 +205,10 @@ def alternatives(claim: Claim | None, player: str, probabilities: bool) -> Itera
         yield Hypothesis("flipped", f"minus the {claim.name} loss", _negated(own))
         kind = "double_sigmoid" if claim.name in ("non_saturating", "minimax") else "probability"
         yield Hypothesis(kind, f"{claim.name} of sigmoid(scores)", _squashed(own))
+        if kind == "double_sigmoid":  # labels the other way round, which is a matter of orientation
+            given = claim.critic if player == "critic" else claim.generator
+            turned = _mirrored(given) if given is not None else own
+            yield Hypothesis(kind, "a sigmoid too many", turned if probabilities else _squashed(turned))
     if not probabilities:
         yield from _logged(player)
         yield from _slips(player)

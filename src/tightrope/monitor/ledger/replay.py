@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import frozen_constraints, twice_differentiable
 from tightrope.layers.torch_own import HOOKS, steady
-from tightrope.monitor.capture import Call, Hook, tensors_in
+from tightrope.monitor.capture import Call, Hook
+from tightrope.monitor.nests import tensors_in
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -92,9 +93,10 @@ def replayed(
         raise CannotReplayError("an input or output was overwritten after the call")
     old = call.x if old is None else old
     args, kwargs = _with(call.args, old, x), _with(call.kwargs, old, x)
-    buffers = {name: value.clone() for name, value in call.buffers.items()}
+    called, under = module.get_submodule(call.unit), f"{call.unit}." if call.unit else ""
+    buffers = {n.removeprefix(under): v.clone() for n, v in call.buffers.items() if n.startswith(under)}
     with as_it_was(module, call), torch.enable_grad(), twice_differentiable():
-        output = torch.func.functional_call(module, buffers, args, kwargs, strict=False)
+        output = torch.func.functional_call(called, buffers, args, kwargs, strict=False)
         found = [t for t in tensors_in(output) if t.is_floating_point()]
     if call.half is not None:
         found = [found[k] for k in call.half.outputs if k < len(found)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -99,7 +99,21 @@ def fit(scored: Scored, claim: Claim | None, player: str, *, probabilities: bool
         usual = usual or _family(scored, claim, player, inside, limit)
         if usual is not None:
             return first.fit(usual[0], first, name=usual[1], explained=0.0)
+    if other.kind == "none" and (chosen := _chosen(scored)) is not None:
+        of_some = fit(chosen, claim, player, probabilities=probabilities)
+        if of_some.kind not in ("none", "unknown"):
+            return replace(of_some, name=f"{of_some.name}, of a part of the scores")
     return other
+
+
+def _chosen(scored: Scored) -> Scored | None:
+    """The scores that a loss was taken of, where others got nothing: the best ones, or those of some of the rows."""
+    sides = [scored.at_real != 0, scored.at_fake != 0]
+    counts = [int(side.sum()) for side in sides]
+    if sum(counts) < 4 or 1 in counts or all(n in (0, len(side)) for n, side in zip(counts, sides, strict=True)):
+        return None
+    real, fake = (side if n else ~side for n, side in zip(counts, sides, strict=True))  # a missing half stays so
+    return Scored(scored.real[real], scored.fake[fake], scored.at_real[real], scored.at_fake[fake], scored.half)
 
 
 def _by_sign(
@@ -319,4 +333,6 @@ def _soft(sides: Sequence[tuple[Tensor, Tensor]]) -> tuple[str, str] | None:
             mean = float(real.mean()), float(fake.mean())
             if mean[0] > 0.65 and mean[1] < 0.35:
                 return "claim", f"labels drawn per sample, {mean[0]:.2g} and {mean[1]:.2g} on average"
+            if mean[0] < 0.35 and mean[1] > 0.65:
+                return "flipped", f"exchanged labels drawn per sample, {mean[0]:.2g} and {mean[1]:.2g} on average"
     return None

@@ -179,10 +179,25 @@ def _absent(history: History, name: str) -> Iterator[Finding]:
         long = len(anything) >= 8 and history.step >= 34
         yield replace(found, confidence="medium" if long else "low", candidates=("penalty_absent", "penalty_detached"))
         return
+    yield from _never(history, name, acted or asked)
+
+
+def _never(history: History, name: str, met: Seen) -> Iterator[Finding]:
+    """No gradient at the critic's inputs was ever asked for.
+
+    Where its inputs could be asked about all the time, as real rows that require a gradient, only windows tell.
+    """
     never = history.where(lambda w: w.numbers.get("points", 0) == 0 and _alone(w))
     steps = history.counters["critic"].steps
     counted = history.points + history.transformed
-    if len(never) >= 2 and not acted and not asked and counted == 0 and steps >= (8 if "gp" in name else 17):
+    silent = len(never) == len(history.windows) >= 8 and history.points >= 0.9 * steps and not history.transformed
+    if silent and not met and history.step >= 34:
+        found = exact(
+            "penalty_absent", never, f"In {len(never)} windows no gradient at the critic's inputs was asked for, and "
+            "the losses alone explain its gradient.", weight=0.0, expected=1.0,
+        )  # fmt: skip
+        yield replace(found, confidence="medium" if "gp" in name or history.step >= 144 else "low")
+    if len(never) >= 2 and not met and counted == 0 and steps >= (8 if "gp" in name else 17):
         confidence: Confidence = "high" if steps >= 34 else "medium"
         yield Finding(
             "penalty_absent",
@@ -199,7 +214,7 @@ def _weight(history: History, acting: Seen, name: str, claimed: float) -> Iterat
         return
     part = account_of(off[-1], "claim")
     assert part is not None
-    if claimed < part.weight <= 40 * claimed and len(history.windows) < 5:
+    if claimed < part.weight <= 40 * claimed and (len(acting) < len(history.windows) < 5 or len(history.windows) < 2):
         return  # a lazy penalty at its first turn
     seen = Seen(off, acting.hits)
     rows, features = (off[-1].numbers.get(key, 0.0) for key in ("batch", "features"))
@@ -250,9 +265,13 @@ def _ratio(history: History, window: Window, claimed: float) -> float:
     found = [part.weight]
     if fit is not None and fit.kind == "claim" and fit.factor > 0:
         found.append(part.weight / fit.factor)
-    steps = history.counters["critic"].steps
-    asked = sum(w.numbers.get("points", 0) > 0 for w in history.windows) / len(history.windows)
-    for share in (min(history.points / steps, 1.0) if steps else 1.0, asked):
+    steps, windows = history.counters["critic"].steps, len(history.windows)
+    asked = sum(w.numbers.get("points", 0) > 0 for w in history.windows)
+    lazy = part.weight / claimed
+    if not history.points and 1 < lazy <= 40 and asked < 0.75 * windows:  # at points that were transformed: uncounted
+        fits = asked <= windows / lazy + 2 * (windows / lazy) ** 0.5 + 1
+        found += [claimed] if fits else []
+    for share in (min(history.points / steps, 1.0) if steps else 1.0, asked / windows):
         if 0 < share < 0.75:
             found += [value * share for value in found]
     return min(max(value / claimed, claimed / value) if value > 0 else float("inf") for value in found)

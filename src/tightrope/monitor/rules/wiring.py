@@ -123,12 +123,15 @@ def _frozen(history: History, name: str) -> Iterator[Finding]:
 
 def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[Finding]:
     """Three and more generator steps per critic step; two are a known trick and a remark."""
-    if history.cycles < 8 or not critic.steps or not generator.steps:
+    if history.cycles < 8 or not critic.steps or not generator.steps or _apart(history):
         return
     ratio = generator.steps / critic.steps
     wasserstein = history.claim is not None and history.claim.needs_lipschitz
     if ratio >= 1.8:
-        confidence: Confidence = "low" if ratio < 2.8 and not wasserstein else "high" if ratio >= 2.8 else "medium"
+        still = [w for w in history.windows if not w.critic.steps]
+        skipped = [w for w in still if w.numbers.get("critic_skipped")]  # its loss was computed: a choice of the loop
+        sure = len(skipped) < max(1, 0.5 * len(still)) and (wasserstein or ratio >= 2.8)
+        confidence: Confidence = "low" if not sure else "high" if ratio >= 2.8 else "medium"
         yield Finding(
             "n_critic_swapped",
             f"{generator.steps} generator steps to {critic.steps} critic steps: {ratio:.3g} per critic step.",
@@ -141,6 +144,12 @@ def _ratio(history: History, generator: Counters, critic: Counters) -> Iterator[
             1,
             confidence,
         )
+
+
+def _apart(history: History) -> bool:
+    """Whether the generator's steps never go through the critic, as those of a policy that is rewarded by it."""
+    seen = [w for w in history.windows if w.generator.steps and w.numbers.get("critic_calls", 0.0) > 0]
+    return bool(seen) and not any(w.generator.fit or w.numbers.get("through_critic") for w in seen)
 
 
 def modes(history: History) -> Iterator[Finding]:
