@@ -118,6 +118,10 @@ def _vacuous(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+NO_SLOPE = 1e-5
+"""Slope at samples below which what reaches the generator is as small as the 1e-8 that optimisers add to gradients."""
+
+
 def clipping(history: History) -> Iterator[Finding]:
     """The largest weight against the claimed clip, after the critic's last step of the window."""
     clip = history.claims.clip
@@ -128,12 +132,14 @@ def clipping(history: History) -> Iterator[Finding]:
     inside = history.where(lambda w: w.numbers.get("at_clip", 0.0) > 0.02 and w.numbers["weight_high"] < least)
     sloped = [w for w in history.windows if "slope" in w.numbers]
     flat = Seen([w for w in sloped if w.numbers["slope"] < 1e-4 and w.numbers.get("at_clip", 0.0) > 0.3], sloped)
-    if len(flat) >= 3 and flat.now and (stuck(history) or halfway(history)):
+    away = stuck(history) or halfway(history)
+    nothing = len(flat) >= 3 and sorted(w.numbers["slope"] for w in flat.hits)[len(flat) // 2] < NO_SLOPE
+    if len(flat) >= 3 and flat.now and (away or nothing):
         slope = flat.last.numbers["slope"]
         yield Finding(
             "clip_crippling", f"{100 * flat.last.numbers['at_clip']:.2g} % of the critic's weights sit at the clip, "
-            f"its slope at samples is {slope:.2g}, and samples do not come closer to the data.",
-            {"slope": slope, "expected": "about 1"}, flat.since, "medium", "why it fails",
+            f"its slope at samples is {slope:.2g}" + (", and samples do not come closer to the data." if away else "."),
+            {"slope": slope, "expected": "about 1"}, flat.since, "medium", "why it fails" if away else "unknown",
         )  # fmt: skip
     if beyond and beyond.now:
         high, at = beyond.last.numbers["weight_high"], beyond.last.numbers.get("at_clip", 0.0)

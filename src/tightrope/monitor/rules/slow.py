@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 
 WARM = 100
+FEW, FEATURES = 256, 16
+"""Different rows below which critics of rows with so many numbers learn them by heart.
+
+2006.06676 (figure 1): FID turns for the worse the sooner the fewer images there are, within the first of 25 million
+already with 1000."""
 
 
 def distances(history: History) -> Iterator[Finding]:
@@ -27,7 +31,8 @@ def distances(history: History) -> Iterator[Finding]:
     if len(series) < 6 or history.step < WARM:
         return
     narrow = spreads[-6:]
-    if not flat.now and max(narrow) < 0.05 and max(narrow) < 1.2 * min(narrow) and series[-1][1] > 0.3:
+    still = max(narrow) < 1.2 * min(narrow) or (stuck(history) and narrow[-1] < 1.5 * sorted(spreads[:3])[1])
+    if not flat.now and max(narrow) < 0.05 and still and series[-1][1] > 0.3:
         yield Finding(
             "mode_collapse_total",
             f"Samples differ {narrow[-1]:.2g} times as much from each other as real ones, and no more than before.",
@@ -78,6 +83,30 @@ def overfitting(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def few(history: History) -> Iterator[Finding]:
+    """So few different rows of many numbers that nearly all of the last windows had been shown before.
+
+    Of ``n`` rows drawn evenly ``d`` are different once ``n (1 - exp(-s / n)) = d`` of ``s`` were seen; such a pool is
+    found from where new rows stop coming.
+    """
+    seen = [
+        (w.numbers["distinct_rows"], w.numbers.get("batch", 0.0))
+        for w in history.windows
+        if "distinct_rows" in w.numbers
+    ]
+    numbers = history.windows[-1].numbers if history.windows else {}
+    if len(seen) < 10 or history.step < 34 or numbers.get("features", 0.0) < FEATURES:
+        return
+    (before, _), (now, batch) = seen[-5], seen[-1]
+    shown = sum(size for _, size in seen[-4:])
+    if batch and now < FEW and shown >= batch * 3 and now - before < 0.15 * shown:
+        yield Finding(
+            "few_rows", f"Of about {shown:.0f} rows shown in the last four windows {now - before:.0f} were new: the "
+            f"critic has {now:.0f} different rows, of {numbers['features']:.0f} numbers each.",
+            {"distinct": now, "new": now - before, "expected": "thousands"}, history.step, "medium", "unknown",
+        )  # fmt: skip
+
+
 def memorising(history: History) -> Iterator[Finding]:
     """Samples lie far nearer to rows that were shown than to as many unseen ones: about equally near in sound runs."""
     others = sorted(value for _, value in history.series("other_share"))
@@ -107,82 +136,6 @@ def halfway(history: History) -> bool:
     """After a hundred updates samples have gone less than half of the way."""
     series = [value for _, value in history.series("distance")]
     return history.step >= WARM and len(series) >= 8 and min(series[-3:]) > max(0.15, 0.5 * series[0])
-
-
-def settings(history: History) -> Iterator[Finding]:
-    """Settings far outside of what works, beside samples that do not come closer: named by what is set.
-
-    Healthy: momentum up to 0.9, movement per update up to 0.02 of the parameters, rates within a factor of 20.
-    """
-    if not history.windows or history.step < 34:
-        return
-    far = stuck(history)
-    last, first = history.windows[-8:], history.windows[1:8] if history.step >= 2 * WARM else []
-    moved = {name: sorted(w.player(name).moved for w in last)[len(last) // 2] for name in PLAYERS}
-    early = {name: sorted(w.player(name).moved for w in first)[len(first) // 2] if first else 0.0 for name in PLAYERS}
-    most = {
-        name: max(moved[name], early[name]) for name in PLAYERS
-    }  # weights that have grown move by less of their own
-    rates = {name: history.counters[name].top_rate for name in PLAYERS}
-    momentum = max(w.player(name).momentum for w in last for name in PLAYERS)
-    distance = (history.series("distance") or [(0, 0.0)])[-1][1]
-    words = f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant."
-    yield from _thrown(history)
-    burst = [name for name in PLAYERS if sum(w.player(name).moved > 0.5 for w in history.windows[:5]) >= 2]
-    for name in burst if far else ():  # weights that have grown a hundredfold hardly move afterwards
-        size = max(w.player(name).moved for w in history.windows[:5])
-        yield Finding(
-            f"{name}_step_too_large", f"In its first updates the {name} moved by up to {size:.2g} of its size at once, "
-            f"at rate {rates[name]:.2g}, {words}", {"moved": size, "rate": rates[name], "expected": "below 0.02"}, 1,
-            "medium", "why it fails",
-        )  # fmt: skip
-    for name, other in (PLAYERS, PLAYERS[::-1]):
-        at_clip = history.claims.clip is not None or any(w.numbers.get("at_clip", 0.0) > 0 for w in last)
-        clipped = name == "critic" and at_clip  # small weights, a large part of which moves
-        if most[name] > 0.04 and far and not clipped:
-            yield Finding(
-                f"{name}_step_too_large", f"The {name} moves by {most[name]:.2g} of its size per update, {words}",
-                {"moved": most[name], "expected": "below 0.02"}, last[0].step,
-                "medium" if history.step >= WARM else "low", "why it fails",
-            )  # fmt: skip
-        elif rates[name] >= 0.02 and history.counters[name].adaptive:  # Adam and its kind move by the rate itself
-            sure = history.step >= WARM and (far or halfway(history))
-            yield Finding(
-                f"{name}_step_too_large", f"The {name}'s rate is {rates[name]:.2g}, by which each parameter can move "
-                f"per step, {words}", {"rate": rates[name], "expected": "about 0.001"}, 1,
-                "medium" if sure else "low", "why it fails" if sure else "unknown",
-            )  # fmt: skip
-        if 0 < rates[name] <= rates[other] / (20 if far else 50) and moved[name] < moved[other] / 10:
-            if far and (other in burst or (most[other] > 0.04 and not (other == "critic" and at_clip))):
-                continue  # the other one's step is named as too large
-            nothing = rates[name] <= rates[other] / 1000 and moved[name] < moved[other] / 100  # nobody means that
-            yield Finding(
-                f"{name}_step_too_small",
-                f"The {name}'s rate is {rates[name]:.2g}, the {other}'s {rates[other]:.2g}, {words}",
-                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium" if far or nothing else "low",
-                "why it fails" if far else "unknown",
-            )  # fmt: skip
-    if momentum > 0.92 and (far or halfway(history)):
-        yield Finding(
-            "momentum_too_high", f"Momentum is {momentum:.3g}, {words}", {"momentum": momentum, "expected": "0 to 0.9"},
-            last[0].step, "medium", "why it fails",
-        )  # fmt: skip
-
-
-def _thrown(history: History) -> Iterator[Finding]:
-    """Samples that the very first updates threw many spreads of the data away: no sound step moves them so far."""
-    series = history.series("distance")
-    first = [(step, value) for step, value in series if step <= 3]
-    if len(first) < 2 or first[0][0] != 1:
-        return
-    step, most = max(first[1:], key=lambda one: one[1])
-    if most > 10 + 20 * first[0][1]:
-        rate = history.counters["generator"].top_rate
-        yield Finding(
-            "generator_step_too_large", f"After {step} updates at rate {rate:.2g} the distance of samples to the data "
-            f"was {most:.3g}, from {first[0][1]:.3g}.", {"rate": rate, "distance": most, "expected": first[0][1]},
-            step, "medium", "why it fails",
-        )  # fmt: skip
 
 
 def _since(series: list[tuple[int, float]], limit: float) -> int:
