@@ -156,19 +156,6 @@ def test_momentum_is_named_where_steps_no_longer_follow_the_gradient(momentum, c
 
 
 @pytest.mark.parametrize(
-    ("auc", "distance", "moved", "weak"),
-    [(0.05, 0.9, 0.01, True), (0.05, 0.02, 0.01, False), (0.5, 0.9, 0.01, False), (0.05, 0.9, 0.2, False)],
-    ids=["wrong and far", "wrong and near", "at chance", "a generator thrown about"],
-)
-def test_a_critic_that_ranks_generated_rows_first_is_behind(auc, distance, moved, weak):
-    def write(window: Window) -> None:
-        window.numbers |= {"auc": auc, "distance": distance if window.step > 20 else 1.0}
-        window.generator.moved = moved
-
-    assert ("critic_too_weak" in named(history(write))) == weak
-
-
-@pytest.mark.parametrize(
     ("loss", "score", "auc", "gone"),
     [("minimax", -7.0, 1.0, True), ("minimax", -1.0, 1.0, False), ("minimax", -7.0, 0.6, False),
      ("non_saturating", -7.0, 1.0, False)],
@@ -262,21 +249,6 @@ def test_two_penalties_of_no_weight_are_named_though_nothing_of_them_is_found():
     found = history(write)
     found.claims = Claims(True, penalties=(("r1", 1e-7), ("r2", 1e-7)))
     assert named(found).get("penalty_too_weak") == "medium"
-
-
-@pytest.mark.parametrize(
-    ("rows", "features", "batch", "few"),
-    [(200, 64, 48, True), (2000, 64, 48, False), (200, 7, 48, False), (200, 64, 8, False)],
-)
-def test_rows_that_stop_being_new_are_few(rows, features, batch, few):
-    torch.manual_seed(0)
-    shown: set[int] = set()
-
-    def write(window: Window) -> None:
-        shown.update(torch.randint(rows, (batch,)).tolist())
-        window.numbers |= {"distinct_rows": len(shown), "batch": batch, "features": features}
-
-    assert (named(history(write)).get("few_rows") == "medium") == few
 
 
 @pytest.mark.parametrize(

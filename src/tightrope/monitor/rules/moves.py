@@ -16,12 +16,10 @@ HIGH_RATE, EXTREME_RATE = 0.02, 0.05
 """Rates of optimisers that divide by the gradient's size: parameters of sound networks are about as large."""
 HIGH_MOMENTUM, DOWNHILL = 0.92, 0.22
 """First momentum above all that is used, and the cosine of a step and the way down that sound players stay above."""
-BEHIND = 0.25
-"""Share of pairs in which the critic ranks the real row first, below which it is wrong more often than by chance."""
 
 
 @dataclass(frozen=True)
-class _Moves:
+class Moves:
     """What both players did.
 
     Attributes:
@@ -50,7 +48,7 @@ def steps(history: History) -> Iterator[Finding]:
     """
     if not history.windows or history.step < 34:
         return
-    moves = _moves(history)
+    moves = movements(history)
     yield from _away(history)
     large = list(_large(history, moves))
     yield from large
@@ -64,10 +62,11 @@ def steps(history: History) -> Iterator[Finding]:
             yield from _small(history, moves, name, other)
 
 
-def _moves(history: History) -> _Moves:
+def movements(history: History) -> Moves:
+    """What both players did."""
     last, first = history.windows[-8:], history.windows[1:8] if history.step >= 2 * WARM else []
-    moved = {name: _middle([w.player(name).moved for w in last]) for name in PLAYERS}
-    early = {name: _middle([w.player(name).moved for w in first]) for name in PLAYERS}
+    moved = {name: middle([w.player(name).moved for w in last]) for name in PLAYERS}
+    early = {name: middle([w.player(name).moved for w in first]) for name in PLAYERS}
     begun = {name: [w.player(name).moved for w in history.windows[:5]] for name in PLAYERS}
     at_clip = history.claims.clip is not None or any(w.numbers.get("at_clip", 0.0) > 0 for w in last)
     clipped = ("critic",) if at_clip else ()
@@ -77,18 +76,19 @@ def _moves(history: History) -> _Moves:
     }  # fmt: skip
     far, series = stuck(history), history.series("distance")
     distance = series[-1][1] if series else 0.0
-    return _Moves(
+    return Moves(
         far, moved, {name: max(moved[name], early[name]) for name in PLAYERS},
         {name: history.counters[name].top_rate for name in PLAYERS}, thrown, clipped,
         f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant.",
     )  # fmt: skip
 
 
-def _middle(values: list[float]) -> float:
+def middle(values: list[float]) -> float:
+    """The median, 0 of none."""
     return sorted(values)[len(values) // 2] if values else 0.0
 
 
-def _large(history: History, moves: _Moves) -> Iterator[Finding]:
+def _large(history: History, moves: Moves) -> Iterator[Finding]:
     for name in PLAYERS:
         rate, cause = moves.rates[name], f"{name}_step_too_large"
         adaptive = history.counters[name].adaptive
@@ -114,7 +114,7 @@ def _large(history: History, moves: _Moves) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _small(history: History, moves: _Moves, name: str, other: str) -> Iterator[Finding]:
+def _small(history: History, moves: Moves, name: str, other: str) -> Iterator[Finding]:
     rate, beside, far = moves.rates[name], moves.rates[other], moves.far
     if not 0 < rate <= beside / (20 if far else 50) or moves.moved[name] >= moves.moved[other] / 10:
         return
@@ -156,7 +156,7 @@ def momentum(history: History) -> Iterator[Finding]:
     last = history.windows[-8:]
     value = max(w.player(name).momentum for w in last for name in PLAYERS)
     follows = {name: [d for w in last[-6:] if (d := w.player(name).downhill) is not None] for name in PLAYERS}
-    middles = {name: _middle(values) for name, values in follows.items() if len(values) >= 4}
+    middles = {name: middle(values) for name, values in follows.items() if len(values) >= 4}
     astray = min(middles.values(), default=1.0)
     away = stuck(history) or halfway(history)
     if value > HIGH_MOMENTUM and (away or astray < DOWNHILL):
@@ -166,28 +166,6 @@ def momentum(history: History) -> Iterator[Finding]:
             + (", and samples do not come closer to the data." if away else "."),
             {"momentum": value, "cosine": round(astray, 3), "expected": "0 to 0.9, and 0.25 to 0.75"}, last[0].step,
             "medium", "why it fails" if away else "unknown",
-        )  # fmt: skip
-
-
-def verdict(history: History) -> Iterator[Finding]:
-    """A critic that ranks generated rows before real ones, window after window, while samples go or stay away.
-
-    Such a critic is behind: its own step would have turned its verdict had it been long enough. A generator that is
-    thrown about leaves any critic behind and is named by its own movement.
-    """
-    ranks = [value for step, value in history.series("auc")[-8:] if step >= 5]
-    series = history.series("distance")
-    if history.step < 34 or len(ranks) < 5 or len(series) < 5 or not stuck(history):
-        return
-    moves = _moves(history)
-    wrong = sum(value < BEHIND for value in ranks)
-    if wrong >= 0.7 * len(ranks) and moves.most["generator"] <= LARGE and "generator" not in moves.thrown:
-        middle = _middle(ranks)
-        yield Finding(
-            "critic_too_weak", f"In {wrong} of the last {len(ranks)} windows the critic ranked generated rows before "
-            f"real ones (real first in {100 * middle:.2g} % of pairs), and samples have not come closer to the data "
-            f"(distance {series[-1][1]:.3g}).", {"real_first": middle, "expected": "above 0.5"},
-            history.windows[-8:][0].step, "medium", "why it fails",
         )  # fmt: skip
 
 

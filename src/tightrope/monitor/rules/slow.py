@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 
 WARM = 100
-FEW, FEATURES = 256, 16
-"""Different rows below which critics of rows with so many numbers learn them by heart.
+FEW, FEATURES, LEVELS = 256, 16, 8
+"""Different rows below which critics of rows with so many numbers, of so many values, learn them by heart.
 
 2006.06676 (figure 1): FID turns for the worse the sooner the fewer images there are, within the first of 25 million
 already with 1000."""
@@ -84,27 +85,37 @@ def overfitting(history: History) -> Iterator[Finding]:
 
 
 def few(history: History) -> Iterator[Finding]:
-    """So few different rows of many numbers that nearly all of the last windows had been shown before.
+    """So few different rows of many numbers that most were shown again and again.
 
-    Of ``n`` rows drawn evenly ``d`` are different once ``n (1 - exp(-s / n)) = d`` of ``s`` were seen; such a pool is
-    found from where new rows stop coming.
+    Of ``n`` rows drawn evenly ``n (1 - exp(-s / n))`` are different once ``s`` were seen, give or take ``sqrt(n x (1 -
+    (1 + s / n) x))`` with ``x = exp(-s / n)``; rows dealt out by epochs repeat later, so that ``n`` is found too large.
     """
-    seen = [
-        (w.numbers["distinct_rows"], w.numbers.get("batch", 0.0))
-        for w in history.windows
-        if "distinct_rows" in w.numbers
-    ]
-    numbers = history.windows[-1].numbers if history.windows else {}
-    if len(seen) < 10 or history.step < 34 or numbers.get("features", 0.0) < FEATURES:
+    seen = [w.numbers for w in history.windows if "distinct_rows" in w.numbers]
+    if len(seen) < 8 or history.step < 34 or seen[-1].get("features", 0.0) < FEATURES:
         return
-    (before, _), (now, batch) = seen[-5], seen[-1]
-    shown = sum(size for _, size in seen[-4:])
-    if batch and now < FEW and shown >= batch * 3 and now - before < 0.15 * shown:
+    if seen[-1].get("levels", LEVELS) < LEVELS:  # words and other codes come again as they are, however many there are
+        return
+    shown, distinct = sum(n.get("batch", 0.0) for n in seen), seen[-1]["distinct_rows"]
+    batch, most = seen[-1].get("batch", 0.0), _pool_at_most(shown, distinct)
+    again = shown - distinct
+    if batch and most < FEW and again > 3 * batch:
         yield Finding(
-            "few_rows", f"Of about {shown:.0f} rows shown in the last four windows {now - before:.0f} were new: the "
-            f"critic has {now:.0f} different rows, of {numbers['features']:.0f} numbers each.",
-            {"distinct": now, "new": now - before, "expected": "thousands"}, history.step, "medium", "unknown",
+            "few_rows", f"Of {shown:.0f} rows of {seen[-1]['features']:.0f} numbers that the critic was shown in "
+            f"windows {distinct:.0f} were different: there are {most:.0f} at most.",
+            {"shown": shown, "distinct": distinct, "at_most": round(most), "expected": "thousands"}, history.step,
+            "medium", "unknown",
         )  # fmt: skip
+
+
+def _pool_at_most(shown: float, distinct: float) -> float:
+    """The largest pool of which no more different rows would have come up, by three standard deviations."""
+    n = max(distinct, 1.0)
+    while n < 4 * FEW:
+        x = math.exp(-shown / n)
+        if n * (1 - x) - 3 * math.sqrt(max(0.0, n * x * (1 - (1 + shown / n) * x))) > distinct:
+            return n
+        n *= 1.02
+    return math.inf
 
 
 def memorising(history: History) -> Iterator[Finding]:
