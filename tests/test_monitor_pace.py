@@ -144,16 +144,16 @@ def test_a_pool_is_known_by_the_rows_that_come_again(rows, features, batch, leve
     assert (named(history(write)).get("few_rows") == "medium") == few
 
 
-@pytest.mark.parametrize("rate", [5e-4, 0.1])
-def test_a_loop_whose_critic_is_two_hundred_times_slower_is_named(rate):
-    torch.manual_seed(0)
+@pytest.mark.parametrize("rate", [5e-4, 0.2])
+def test_a_loop_whose_critic_is_four_hundred_times_slower_is_named_and_its_twin_is_not(rate):
+    torch.manual_seed(2)
     generator = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 2))
     critic = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 1))
-    both = torch.optim.SGD(generator.parameters(), 0.1), torch.optim.SGD(critic.parameters(), rate)
+    both = torch.optim.SGD(generator.parameters(), 0.2), torch.optim.SGD(critic.parameters(), rate)
     monitor = Monitor(generator, critic, loss="non_saturating", every=10, optimizers=both, budget=1.0)
     soft = nn.functional.softplus
     for _ in range(150):
-        real, z = torch.randn(64, 2) + torch.tensor([3.0, 0.0]), torch.randn(64, 4)
+        real, z = torch.randn(64, 2) + torch.tensor([1.0, 0.0]), torch.randn(64, 4)
         both[1].zero_grad()
         (soft(-critic(real)).mean() + soft(critic(generator(z).detach())).mean()).backward()
         both[1].step()
@@ -163,5 +163,6 @@ def test_a_loop_whose_critic_is_two_hundred_times_slower_is_named(rate):
         monitor.step(real, z)
     found = monitor.diagnose()
     monitor.close()
-    sure = {f.cause for f in found if f.confidence != "low" and f.cause != "healthy"}
-    assert bool({"critic_too_weak", "critic_step_too_small"} & sure) == (rate < 0.01), str(found)
+    slow = rate < 0.01
+    assert found.healthy == (not slow), str(found)
+    assert ("critic_too_weak" in [f.cause for f in found if f.confidence != "low"]) == slow, str(found)
