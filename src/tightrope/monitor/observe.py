@@ -156,8 +156,9 @@ class Observer:
 
     def after_step(self, optimizer: torch.optim.Optimizer, now: int) -> None:
         """In the hook after it."""
-        if self.open:
-            self.marks += [StepMark(name, now) for name in self._holds(optimizer).own]
+        for name in self._holds(optimizer).own if self.open else ():
+            self.marks.append(StepMark(name, now))
+            self.window.player(name).downhill = self.players[name].landed()
 
     def mark(self, player: str, now: int) -> None:
         """A step of a player, as if it had been taken."""
@@ -227,6 +228,7 @@ class Observer:
         else:
             self.window.numbers.pop("weight_high", None)
             bookkeeping.weights(player, self.window)
+        player.take_aim()
         with_gradient = [p for p in parameters if p.grad is not None]
         seen.no_gradient += not with_gradient
         seen.old_gradient += seen.steps == 1 and player.untouched(with_gradient)

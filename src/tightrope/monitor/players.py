@@ -79,6 +79,7 @@ class Player:
         gradients: Identity of what lay in ``.grad`` at the start of the window, by identity of the parameter.
         touched: Identities of the parameters that were stepped in any window.
         trainable: Identities of those that required a gradient at a step of its own in any window.
+        aim: Sampled weights and gradients right before a step.
     """
 
     name: str
@@ -95,6 +96,22 @@ class Player:
     gradients: dict[int, tuple[int, int]] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
     trainable: set[int] = field(default_factory=set)
+    aim: tuple[Tensor, Tensor] | None = None
+
+    def take_aim(self) -> None:
+        """Remember sampled weights and gradients, right before a step."""
+        rows = [torch.zeros_like(p) if p.grad is None else p.grad.detach() for p in self.module.parameters()]
+        if not any(row.is_sparse for row in rows):
+            self.aim = sampled(self.module), torch.cat([row.flatten()[:SAMPLED].float() for row in rows]).cpu()
+
+    def landed(self) -> float | None:
+        """Cosine of the step just taken and of the way down its own gradient, None where either is nothing."""
+        if self.aim is None:
+            return None
+        (before, gradient), self.aim = self.aim, None
+        gone = sampled(self.module) - before
+        size = float(gone.norm()) * float(gradient.norm())
+        return -float(gone @ gradient) / size if 0 < size < float("inf") else None
 
     def sampled(self) -> Tensor:
         """A few entries of every parameter, on the CPU in float32."""

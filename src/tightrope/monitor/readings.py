@@ -67,6 +67,8 @@ class Reader:
         self._try("data", lambda: self.pools.read(window, found, real, z, labels, generator.listener.calls))
         self.samples.noise = self.pools.noise
         self._try("samples", lambda: self.samples.read(window, found, real))
+        shown = [one.call.x for one in found if one.role == "real" and one.call.x is not None]
+        self._try("latent directions", lambda: self.samples.directions(window, shown[-1] if shown else real))
         self._try(
             "rows",
             lambda: self.recent.take(found, [] if any(c.unit for c in critic_calls) else self._outputs(critic_calls)),
@@ -256,8 +258,9 @@ class Reader:
 
     def _coupling(self, window: Window, found: Sequence[Judged], split: dict[str, Any]) -> None:
         """Joint batches in the critic's phase, and whether the generator's phase is composed alike."""
-        own = [one.role == "joint" for one, _ in split["critic"]]
-        other = [one.role == "joint" for one, _ in split["generator"]]
+        sides = ("real", "fake", "joint")  # not a penalty's points, which may lie near real rows
+        own = [one.role == "joint" for one, _ in split["critic"] if one.role in sides and not one.call.leaf]
+        other = [one.role == "joint" for one, _ in split["generator"] if one.role in sides]
         if own:
             window.numbers["joint"] = float(all(own))
             window.numbers["joint_differs"] = float(bool(other) and any(own) != any(other))

@@ -14,6 +14,7 @@ from tightrope.autodiff import undisturbed
 from tightrope.monitor.bookkeeping import moded, outside
 from tightrope.monitor.capture import Hook
 from tightrope.monitor.claims import inner
+from tightrope.monitor.directions import read_directions
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.players import Player, sampled
@@ -60,6 +61,13 @@ class Samples:
             self._average(window)
         if self.sample is not None and (window.step in (3, 8, 34) or window.step > 34):
             self._sampling(window, batch)
+
+    def directions(self, window: Window, real: Tensor | None) -> None:
+        """Which latent directions count: in five windows from update 8 on, then in every fourth, for networks stay."""
+        made = [call for call in self.players["generator"].listener.calls if call.outputs and not call.part]
+        known = sum("latent_width" in w.numbers for w in self.history.windows)
+        if made and window.step >= 8 and (known < 5 or len(self.history.windows) % 4 == 0):
+            window.numbers |= read_directions(self.players["generator"].module, made[-1], real)
 
     def _other_mode(self, window: Window, call: Any) -> None:
         """Energy distance between what eval mode gives for the last latents and what was given."""

@@ -31,6 +31,7 @@ class PlayerWindow:
         eval_calls: Its training calls made in eval mode, of a network for which that matters.
         calls: Training calls.
         stale_norms: Those in which a power iteration could not advance.
+        downhill: Cosine of its last step and the way down its gradient, of sampled weights; None if unknown.
         no_grad_calls: Of the critic, calls in its own phase under ``no_grad``.
     """
 
@@ -53,6 +54,7 @@ class PlayerWindow:
     calls: int = 0
     stale_norms: int = 0
     no_grad_calls: int = 0
+    downhill: float | None = None
 
 
 @dataclass

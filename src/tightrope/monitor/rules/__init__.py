@@ -13,7 +13,21 @@ from dataclasses import replace
 from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import Diagnosis, Finding, ranked
 from tightrope.monitor.history import History
-from tightrope.monitor.rules import constraints, data, gradients, losses, penalties, slow, state, unclaimed, wiring
+from tightrope.monitor.rules import (
+    constraints,
+    data,
+    gradients,
+    latent,
+    losses,
+    moves,
+    pace,
+    penalties,
+    slow,
+    state,
+    strengths,
+    unclaimed,
+    wiring,
+)
 
 Rule = Callable[[History], Iterator[Finding]]
 
@@ -41,10 +55,18 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (16, wiring.rates),
     (17, losses.shares),
     (18, losses.unexplained),
-    (30, slow.settings),
+    (30, moves.steps),
+    (30, moves.momentum),
+    (30, strengths.settings),
+    (30, moves.vanishing),
+    (30, pace.lagging),
+    (30, pace.running),
+    (30, pace.turning),
+    (30, latent.directions),
     (31, slow.distances),
     (32, slow.memorising),
     (33, slow.overfitting),
+    (34, slow.few),
 )
 """Sections in the order of their rank: a cause before its consequences."""
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 
 WARM = 100
+FEW, FEATURES, LEVELS = 256, 16, 8
+"""Different rows below which critics of rows with so many numbers, of so many values, learn them by heart.
+
+2006.06676 (figure 1): FID turns for the worse the sooner the fewer images there are, within the first of 25 million
+already with 1000."""
 
 
 def distances(history: History) -> Iterator[Finding]:
@@ -27,7 +32,8 @@ def distances(history: History) -> Iterator[Finding]:
     if len(series) < 6 or history.step < WARM:
         return
     narrow = spreads[-6:]
-    if not flat.now and max(narrow) < 0.05 and max(narrow) < 1.2 * min(narrow) and series[-1][1] > 0.3:
+    still = max(narrow) < 1.2 * min(narrow) or (stuck(history) and narrow[-1] < 1.5 * sorted(spreads[:3])[1])
+    if not flat.now and max(narrow) < 0.05 and still and series[-1][1] > 0.3:
         yield Finding(
             "mode_collapse_total",
             f"Samples differ {narrow[-1]:.2g} times as much from each other as real ones, and no more than before.",
@@ -78,6 +84,40 @@ def overfitting(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def few(history: History) -> Iterator[Finding]:
+    """So few different rows of many numbers that most were shown again and again.
+
+    Of ``n`` rows drawn evenly ``n (1 - exp(-s / n))`` are different once ``s`` were seen, give or take ``sqrt(n x (1 -
+    (1 + s / n) x))`` with ``x = exp(-s / n)``; rows dealt out by epochs repeat later, so that ``n`` is found too large.
+    """
+    seen = [w.numbers for w in history.windows if "distinct_rows" in w.numbers]
+    if len(seen) < 8 or history.step < 34 or seen[-1].get("features", 0.0) < FEATURES:
+        return
+    if seen[-1].get("levels", LEVELS) < LEVELS:  # words and other codes come again as they are, however many there are
+        return
+    shown, distinct = sum(n.get("batch", 0.0) for n in seen), seen[-1]["distinct_rows"]
+    batch, most = seen[-1].get("batch", 0.0), _pool_at_most(shown, distinct)
+    again = shown - distinct
+    if batch and most < FEW and again > 3 * batch:
+        yield Finding(
+            "few_rows", f"Of {shown:.0f} rows of {seen[-1]['features']:.0f} numbers that the critic was shown in "
+            f"windows {distinct:.0f} were different: there are {most:.0f} at most.",
+            {"shown": shown, "distinct": distinct, "at_most": round(most), "expected": "thousands"}, history.step,
+            "medium", "unknown",
+        )  # fmt: skip
+
+
+def _pool_at_most(shown: float, distinct: float) -> float:
+    """The largest pool of which no more different rows would have come up, by three standard deviations."""
+    n = max(distinct, 1.0)
+    while n < 4 * FEW:
+        x = math.exp(-shown / n)
+        if n * (1 - x) - 3 * math.sqrt(max(0.0, n * x * (1 - (1 + shown / n) * x))) > distinct:
+            return n
+        n *= 1.02
+    return math.inf
+
+
 def memorising(history: History) -> Iterator[Finding]:
     """Samples lie far nearer to rows that were shown than to as many unseen ones: about equally near in sound runs."""
     others = sorted(value for _, value in history.series("other_share"))
@@ -107,82 +147,6 @@ def halfway(history: History) -> bool:
     """After a hundred updates samples have gone less than half of the way."""
     series = [value for _, value in history.series("distance")]
     return history.step >= WARM and len(series) >= 8 and min(series[-3:]) > max(0.15, 0.5 * series[0])
-
-
-def settings(history: History) -> Iterator[Finding]:
-    """Settings far outside of what works, beside samples that do not come closer: named by what is set.
-
-    Healthy: momentum up to 0.9, movement per update up to 0.02 of the parameters, rates within a factor of 20.
-    """
-    if not history.windows or history.step < 34:
-        return
-    far = stuck(history)
-    last, first = history.windows[-8:], history.windows[1:8] if history.step >= 2 * WARM else []
-    moved = {name: sorted(w.player(name).moved for w in last)[len(last) // 2] for name in PLAYERS}
-    early = {name: sorted(w.player(name).moved for w in first)[len(first) // 2] if first else 0.0 for name in PLAYERS}
-    most = {
-        name: max(moved[name], early[name]) for name in PLAYERS
-    }  # weights that have grown move by less of their own
-    rates = {name: history.counters[name].top_rate for name in PLAYERS}
-    momentum = max(w.player(name).momentum for w in last for name in PLAYERS)
-    distance = (history.series("distance") or [(0, 0.0)])[-1][1]
-    words = f"while samples do not come closer to the data (distance {distance:.3g})." if far else "which may be meant."
-    yield from _thrown(history)
-    burst = [name for name in PLAYERS if sum(w.player(name).moved > 0.5 for w in history.windows[:5]) >= 2]
-    for name in burst if far else ():  # weights that have grown a hundredfold hardly move afterwards
-        size = max(w.player(name).moved for w in history.windows[:5])
-        yield Finding(
-            f"{name}_step_too_large", f"In its first updates the {name} moved by up to {size:.2g} of its size at once, "
-            f"at rate {rates[name]:.2g}, {words}", {"moved": size, "rate": rates[name], "expected": "below 0.02"}, 1,
-            "medium", "why it fails",
-        )  # fmt: skip
-    for name, other in (PLAYERS, PLAYERS[::-1]):
-        at_clip = history.claims.clip is not None or any(w.numbers.get("at_clip", 0.0) > 0 for w in last)
-        clipped = name == "critic" and at_clip  # small weights, a large part of which moves
-        if most[name] > 0.04 and far and not clipped:
-            yield Finding(
-                f"{name}_step_too_large", f"The {name} moves by {most[name]:.2g} of its size per update, {words}",
-                {"moved": most[name], "expected": "below 0.02"}, last[0].step,
-                "medium" if history.step >= WARM else "low", "why it fails",
-            )  # fmt: skip
-        elif rates[name] >= 0.02 and history.counters[name].adaptive:  # Adam and its kind move by the rate itself
-            sure = history.step >= WARM and (far or halfway(history))
-            yield Finding(
-                f"{name}_step_too_large", f"The {name}'s rate is {rates[name]:.2g}, by which each parameter can move "
-                f"per step, {words}", {"rate": rates[name], "expected": "about 0.001"}, 1,
-                "medium" if sure else "low", "why it fails" if sure else "unknown",
-            )  # fmt: skip
-        if 0 < rates[name] <= rates[other] / (20 if far else 50) and moved[name] < moved[other] / 10:
-            if far and (other in burst or (most[other] > 0.04 and not (other == "critic" and at_clip))):
-                continue  # the other one's step is named as too large
-            nothing = rates[name] <= rates[other] / 1000 and moved[name] < moved[other] / 100  # nobody means that
-            yield Finding(
-                f"{name}_step_too_small",
-                f"The {name}'s rate is {rates[name]:.2g}, the {other}'s {rates[other]:.2g}, {words}",
-                {"rate": rates[name], "other": rates[other]}, last[0].step, "medium" if far or nothing else "low",
-                "why it fails" if far else "unknown",
-            )  # fmt: skip
-    if momentum > 0.92 and (far or halfway(history)):
-        yield Finding(
-            "momentum_too_high", f"Momentum is {momentum:.3g}, {words}", {"momentum": momentum, "expected": "0 to 0.9"},
-            last[0].step, "medium", "why it fails",
-        )  # fmt: skip
-
-
-def _thrown(history: History) -> Iterator[Finding]:
-    """Samples that the very first updates threw many spreads of the data away: no sound step moves them so far."""
-    series = history.series("distance")
-    first = [(step, value) for step, value in series if step <= 3]
-    if len(first) < 2 or first[0][0] != 1:
-        return
-    step, most = max(first[1:], key=lambda one: one[1])
-    if most > 10 + 20 * first[0][1]:
-        rate = history.counters["generator"].top_rate
-        yield Finding(
-            "generator_step_too_large", f"After {step} updates at rate {rate:.2g} the distance of samples to the data "
-            f"was {most:.3g}, from {first[0][1]:.3g}.", {"rate": rate, "distance": most, "expected": first[0][1]},
-            step, "medium", "why it fails",
-        )  # fmt: skip
 
 
 def _since(series: list[tuple[int, float]], limit: float) -> int:

@@ -62,6 +62,8 @@ def _set_to(acting: Seen) -> float:
 
 def weakness(history: History, acting: Seen, name: str) -> Iterator[Finding]:
     """So weak as set that it is no part of the gradient, while samples come no closer."""
+    if any(one == name and weight > _weights_that_work(name)[1] for one, weight in history.claims.penalties):
+        return  # set too strong: beside losses that have run away its own part cannot be told
     if _set_to(acting) > _weights_that_work(name)[0]:
         return  # beside a gradient of losses that have run away any weight is small
     shares = sorted(part.share for w in acting.hits if (part := account_of(w, "claim")))
@@ -75,3 +77,40 @@ def weakness(history: History, acting: Seen, name: str) -> Iterator[Finding]:
             {"share": share, "weight": _set_to(acting), "expected": "above 0.01"}, acting.since, "medium",
             "why it fails" if far else "not what you claimed",
         )  # fmt: skip
+
+
+FAR_OFF = 10.0
+"""Factor beyond the weights that are known to work from which a weight is said to be off without any damage seen."""
+
+
+def settings(history: History) -> Iterator[Finding]:
+    """Weights that are claimed and set an order of magnitude and more beyond all that is known to work.
+
+    R1 and R2 punish squares of slopes, which go with the data's units: both the weight as it stands and that of data
+    of standard deviation 1 must be off.
+    """
+    if history.step < 34:
+        return
+    units = [value for _, value in history.series("real_std")]
+    scale = sorted(units)[len(units) // 2] ** 2 if units else 0.0
+    acting = history.where(lambda w: account_of(w, "claim") is not None)
+    for name, weight in history.claims.penalties:
+        low, high = _weights_that_work(name)
+        told = [weight] if PLACES[name] == "interpolated" or scale <= 0 else [weight, weight / scale]
+        acts = [part.weight for w in acting.hits if (part := account_of(w, "claim")) is not None]
+        as_set = bool(acts) and 0.5 < sorted(acts)[len(acts) // 2] / weight < 2
+        if min(told) > FAR_OFF * high and as_set and len(acts) >= 3:
+            share = sorted(part.share for w in acting.hits if (part := account_of(w, "claim")))[len(acts) // 2]
+            if share > 1:
+                yield Finding(
+                    "penalty_too_strong", f"The penalty {name} has weight {weight:.3g}, where {high:g} at most is "
+                    f"known to work, and its part of the critic's gradient is {share:.3g} times the loss's.",
+                    {"weight": weight, "share": share, "expected": high}, acting.since, "medium",
+                    "why it fails" if stuck(history) else "unknown",
+                )  # fmt: skip
+        elif max(told) < low / FAR_OFF / FAR_OFF and not any(part > low for part in acts):
+            yield Finding(
+                "penalty_too_weak", f"The penalty {name} has weight {weight:.3g}, where {low:g} is the least that is "
+                "known to act: the critic is as free as without.", {"weight": weight, "expected": low},
+                1, "medium", "why it fails" if stuck(history) else "unknown",
+            )  # fmt: skip
