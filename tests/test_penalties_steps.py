@@ -100,6 +100,14 @@ def test_what_is_curved_or_steep_is_not_taken_for_a_jump(between):
         assert penalties.finite_difference_r1(Through(between), X, sigma=sigma).item() > 0
 
 
+def test_scores_of_samples_that_meet_are_not_taken_for_jumps():
+    def beside(x):
+        return x + x.std(0).mean() + 3 * x.flip(0)
+
+    value = penalties.finite_difference_r1(Through(beside), X, rng=torch.Generator().manual_seed(0))
+    assert value.item() > 0
+
+
 def test_an_operation_that_torch_does_not_differentiate_is_named():
     critic = Through(lambda x: torch.heaviside(x, torch.tensor(0.5)))
     for penalty in PENALTIES:

@@ -82,9 +82,10 @@ def _said(slope: Tensor | None, step: Tensor, change: Tensor) -> Tensor:
 
 
 def _follow(change: Tensor, slope: Tensor | None, step: Tensor) -> bool:
-    """Whether changes are nearer to what a derivative says than to nothing."""
+    """Whether changes are nearer to what a derivative says than to nothing: each, or their sum where samples meet."""
     said = _said(slope, step, change)
-    return not bool((change - said).norm() > 0.7 * torch.maximum(change.norm(), said.norm()))
+    pairs = ((change, said), (change.sum(), said.sum()))
+    return any(not bool((a - b).norm() > 0.7 * torch.maximum(a.norm(), b.norm())) for a, b in pairs)
 
 
 def _is_seen(change: Tensor, slope: Tensor | None, step: Tensor, here: Tensor) -> bool:
