@@ -217,8 +217,7 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
 
 def _said_of(problem: BaseException) -> str | None:
     """Our sentence where torch says that a network is of a kind that hardly any function is written for."""
-    said = str(problem)
-    return next((sentence for words, sentence in _SAID_BY_TORCH.items() if re.search(words, said)), None)
+    return next((sentence for words, sentence in _SAID_BY_TORCH.items() if re.search(words, str(problem))), None)
 
 
 class translating:  # noqa: N801 (used like a function)
@@ -254,6 +253,8 @@ def _is_to_blame(value: Any, problem: Exception) -> bool:
 _SAID_BY_TORCH = {
     r"\b[Ii]nference tensor": "Expected networks and samples made outside of torch.inference_mode(), got some "
     "made inside, which have no gradients; build or load them outside, or use x.clone().",
+    "leaf Variable that requires grad .* in-place": "Expected networks that leave their inputs as they are, got one "
+    "that writes into them, as x.mul_(2) does, or nn.ReLU(inplace=True) first; use the form that returns a new tensor.",
     r"\buninitialized parameter": "Expected layers whose sizes are known, got lazy ones; call the network once before.",
     r"\b[Mm]eta tensor": "Expected networks and samples that hold values, got some on the device meta; use "
     "network.to_empty(device='cpu') and load weights.",
