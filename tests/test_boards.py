@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from run_cases import config_of
 from tightrope import UserError, runs
 from tightrope.cli import main
+from tightrope.runs.book import Book
 
 SMALL = {"network": "mlp", "width": 8, "depth": 1, "latent": 4, "steps": 4, "limit": 200, "evaluate_n": 60,
          "batch_size": 8, "conditioning_every": 0, "threads": 1, "sample_every": 2}  # fmt: skip
@@ -120,6 +122,39 @@ def test_a_resumed_run_is_the_same_run_there_and_another_folder_is_another(tmp_p
     wandb.run(tmp_path / "other", wandb="offline")
     first, again, other = (begun["id"] for begun in wandb.begun)
     assert first == again != other and wandb.begun[1]["resume"] == "allow"
+
+
+def test_no_step_of_a_curve_is_shown_twice(tmp_path: Path, tensorboard: Told) -> None:
+    """The end makes the picture that was due there once more, and measures with two numbers of samples."""
+    tensorboard.run(tmp_path / "run", tensorboard=True, sample_every=2, evaluate_every=2, between_n=40)
+    curves = [(tag, seen) for tag, _, seen in tensorboard.curves]
+    assert len(curves) == len(set(curves)) and ("last_evaluation/frechet", 32) in curves
+    assert [seen for _, seen in tensorboard.pictures] == [0, 16, 32]
+
+
+def test_a_run_killed_before_its_first_checkpoint_repeats_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def killed(book: Book, step: Any) -> Any:
+        shown = after(book, step)
+        if step.step == 3:
+            for board in book.boards:
+                board.flush()
+            raise MemoryError
+        return shown
+
+    after, folder = Book.after, tmp_path / "run"
+    config = config_of("digits", steps=4, checkpoint_every=9, tensorboard=True)
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(Book, "after", killed)
+        runs.begin(folder, config, quiet=True)
+    runs.resume(folder, quiet=True)
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("critic_loss")] == [8, 16, 24, 32]
+    assert [event.step for event in events.Images("samples")] == [0, 24, 32]
 
 
 def test_boards_do_not_change_what_is_trained(tmp_path: Path, tensorboard: Told, wandb: Told) -> None:

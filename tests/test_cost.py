@@ -52,6 +52,17 @@ def test_messages_are_one_per_half_step_and_those_of_batch_statistics():
     assert counted(run_of(methods.build("consensus")), 8, ranks=2)["both"].messages > 20
 
 
+@pytest.mark.parametrize("options", [{"gamma": 1.0}, {"gamma": 1.0, "approximate": True}])
+def test_a_network_that_is_new_to_a_penalty_costs_what_a_known_one_does(options):
+    """A penalty looks a network over the first time, which counted for the few samples and not for the many."""
+    found = []
+    for size in (64, 2):
+        run = run_of(methods.build("r1", **options))
+        (critic,) = (part for part in cost.parts(run.method) if part.player == "critic")
+        found.append(cost.count(run, critic, lambda n: (torch.randn(n, 2), None), size, rows=1).flops)
+    assert found[0] == pytest.approx(32 * found[1], rel=1e-9)
+
+
 def test_lazy_penalties_count_by_how_often_they_are_due():
     method = methods.build("wgan_gp", every=4)
     shares = [(part.index, part.share) for part in cost.parts(method) if part.player == "critic"]

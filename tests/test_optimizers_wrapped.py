@@ -7,11 +7,15 @@ import torch
 from torch import nn
 
 from optimizer_cases import F64, OPTIMIZERS, bilinear, game_step, values
+from tightrope import UserError
 from tightrope.optimizers import (
     SIMULTANEOUS,
     ExtraSGD,
+    consensus,
     extragradient_step,
+    lead,
     outer_step,
+    symplectic,
 )
 
 
@@ -101,3 +105,36 @@ def test_outer_steps_take_sparse_gradients():
     sgd = [torch.optim.SGD([table.weight], lr=0.5), torch.optim.SGD([y], lr=0.5)]
     outer_step(game, ([table.weight], [y]), sgd, SIMULTANEOUS)()
     torch.testing.assert_close(table.weight.detach(), start - 0.5 * torch.tensor([[1.0], [0.0], [1.0]]))
+
+
+class OwnBackward(nn.Module):
+    """As Fabric's modules are under mixed precision: no gradient that its own ``backward`` did not ask for."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor([value], dtype=F64))
+
+    def forward(self):
+        result = 1 * self.value
+        result.register_hook(self._refuse)
+        return result
+
+    @staticmethod
+    def _refuse(_):
+        raise RuntimeError("The current strategy and precision selection requires you to call `fabric.backward(loss)`.")
+
+
+@pytest.mark.parametrize("name", ["plain", "extragradient", "consensus", "symplectic", "lead"])
+def test_steps_that_are_taken_later_say_what_networks_they_do_not_take(name):
+    x, y = OwnBackward(1.0), OwnBackward(2.0)
+    losses, players = (lambda: (x() * y()).sum(), lambda: -(x() * y()).sum()), (x, y)
+    kind = ExtraSGD if name == "extragradient" else torch.optim.SGD
+    both = [kind(player.parameters(), lr=0.1) for player in players]
+    if name in ("consensus", "symplectic"):
+        losses = {"consensus": consensus, "symplectic": symplectic}[name](losses, players)
+    if name == "lead":
+        losses = lead(losses, players, both, alpha=0.1)
+    step = (extragradient_step if name == "extragradient" else outer_step)(losses, players, both)
+    with pytest.raises(UserError, match=r"network\.module inside of `with fabric\.autocast"):
+        step()
+    assert (x.value.item(), y.value.item()) == (1.0, 2.0)

@@ -66,20 +66,22 @@ def test_an_interrupt_while_measuring_is_answered_at_once_and_loses_nothing(
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     runs.begin(whole, config_of(evaluate_every=3), quiet=True)
-    for state, step in (("stopped", 3), ("stopped", 4)):
+    for _ in range(2):  # the second time it is the evaluation that resume makes up for, and no step is taken past it
         monkeypatch.setattr(book, "evaluate_run", interrupted)
         began = (
             runs.resume(broken, quiet=True)
             if broken.exists()
             else runs.begin(broken, config_of(evaluate_every=3), quiet=True)
         )
-        assert began.state == state and "SIGINT" in began.reason
-        assert json.loads((broken / "status.json").read_text())["step"] == step
-        assert read_state(runs.checkpoint_paths(broken)[-1])["run"]["step"] == step
+        assert began.state == "stopped" and "SIGINT" in began.reason
+        assert json.loads((broken / "status.json").read_text())["step"] == 3
+        assert read_state(runs.checkpoint_paths(broken)[-1])["run"]["step"] == 3
     monkeypatch.setattr(book, "evaluate_run", real)
     assert runs.resume(broken, quiet=True).state == "finished"
     assert same(weights(whole), weights(broken))
-    assert records.read(broken / "evaluations.jsonl")[-1]["measurements"]
+    made = [[(row["step"], row["measurements"]) for row in records.read(folder / "evaluations.jsonl")]
+            for folder in (whole, broken)]  # fmt: skip
+    assert [step for step, _ in made[0]] == [3, 4] and made[0] == made[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

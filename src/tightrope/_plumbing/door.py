@@ -202,9 +202,7 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
         raise problem  # Python's own sentence about a call that does not fit the signature
     if type(problem).__module__.startswith("tightrope"):  # one of ours, such as NonFiniteError, which callers catch
         raise problem
-    said = str(problem)
-    known = next((sentence for words, sentence in _SAID_BY_TORCH.items() if re.search(words, said)), None)
-    if known is not None:
+    if (known := _said_of(problem)) is not None:
         raise UserError(known) from problem
     found = next(((name, value) for name, value in given if _unusual(value, whole="label" in name)), None)
     found = found or next(((name, value) for name, value in given if _is_to_blame(value, problem)), None)
@@ -215,6 +213,26 @@ def _explain(function: Callable[..., Any], given: Given, wrong: Wrong, problem: 
         f"Expected {found[0]} as a value to compute with, got {short(found[1])} ({printable(first)[:120]}); "
         f"{_remedy(function, found[0])}."
     ) from problem
+
+
+def _said_of(problem: BaseException) -> str | None:
+    """Our sentence where torch says that a network is of a kind that hardly any function is written for."""
+    return next((sentence for words, sentence in _SAID_BY_TORCH.items() if re.search(words, str(problem))), None)
+
+
+class translating:  # noqa: N801 (used like a function)
+    """Around what a function of ours returned to be called later, outside of its door: torch's words as our sentences.
+
+    Raises:
+        UserError: At the end of the block, about a network of another kind.
+    """
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, problem: BaseException | None, __: object) -> None:
+        if isinstance(problem, RuntimeError) and (known := _said_of(problem)) is not None:
+            raise UserError(known) from problem
 
 
 def _is_to_blame(value: Any, problem: Exception) -> bool:
@@ -235,6 +253,8 @@ def _is_to_blame(value: Any, problem: Exception) -> bool:
 _SAID_BY_TORCH = {
     r"\b[Ii]nference tensor": "Expected networks and samples made outside of torch.inference_mode(), got some "
     "made inside, which have no gradients; build or load them outside, or use x.clone().",
+    "leaf Variable that requires grad .* in-place": "Expected networks that leave their inputs as they are, got one "
+    "that writes into them, as x.mul_(2) does, or nn.ReLU(inplace=True) first; use the form that returns a new tensor.",
     r"\buninitialized parameter": "Expected layers whose sizes are known, got lazy ones; call the network once before.",
     r"\b[Mm]eta tensor": "Expected networks and samples that hold values, got some on the device meta; use "
     "network.to_empty(device='cpu') and load weights.",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
+import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.checks import refuse_sharded
@@ -15,6 +16,7 @@ from tightrope._plumbing.errors import UserError
 
 _ENDS = re.compile(r"NotImplemented|^torch::autograd::Error$|^(Cdist|Pdist|EmbeddingBag)BackwardBackward")
 _SAID = re.compile(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented")
+_STEPS = re.compile(r"^(Sign|Sgn|Floor|Ceil|Round|Trunc|FloorDivide)Backward")
 _KNOWN: WeakSet[nn.Module] = WeakSet()
 
 
@@ -27,6 +29,27 @@ def nodes_of(node: Any) -> Iterator[Any]:
             seen.add(node)
             yield node
             waiting += [following for following, _ in node.next_functions]
+
+
+def leads_back(total: Tensor, x: Tensor) -> bool:
+    """Whether there is a way from ``total`` to the leaf ``x`` without ``sign``, ``floor`` and their like on it."""
+    ends = torch.autograd.graph.get_gradient_edge(x).node
+    waiting, seen = [total.grad_fn], set()
+    while waiting:
+        node: Any = waiting.pop()
+        if node is ends:
+            return True
+        if node is not None and node not in seen and not _is_stairs(node):
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return False
+
+
+def _is_stairs(node: Any) -> bool:
+    name = node.name()
+    if _STEPS.match(name):
+        return not (name.startswith("Sgn") and node._saved_self.is_complex())
+    return name.startswith("DivBackward") and getattr(node, "_saved_rounding_mode", None) is not None
 
 
 def refuse_ends(found: Tensor, critic: object) -> bool:
@@ -68,6 +91,21 @@ def no_second_derivative(what: str) -> str:
         "Expected a critic that can be differentiated twice, got one with an operation that torch differentiates once "
         f"only{what}; write it in plain operations, as (a[:, None] - b).norm(dim=-1) for torch.cdist, or take a "
         "penalty without a second derivative, finite_difference_r1."
+    )
+
+
+STAIRS = (
+    "Expected scores that depend on the samples by more than steps, got scores whose every way back leads through one "
+    "of sign, floor, ceil, round and trunc, so that their gradient is zero whatever the critic; leave it out, or give "
+    "it a gradient of its own (straight-through)."
+)
+
+
+def no_derivative(what: str) -> str:
+    """The sentence about an operation that torch does not differentiate at all."""
+    return (
+        f"Expected a critic that can be differentiated, got one with an operation that torch does not differentiate "
+        f"({what}); write it in operations that have a gradient."
     )
 
 

@@ -17,7 +17,7 @@ from tightrope._plumbing.checks import check_module, check_samples, check_whole
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.walk import parameters_in
 from tightrope.autodiff.call import called
-from tightrope.autodiff.graph import COMPILED, refuse_ends
+from tightrope.autodiff.graph import COMPILED, STAIRS, leads_back, missing_derivative, no_derivative, refuse_ends
 from tightrope.autodiff.guard import in_functional_transform
 from tightrope.autodiff.lean import lean_derivatives
 from tightrope.autodiff.stacked import gradient_beside, is_stacked, leaf
@@ -214,8 +214,11 @@ def _gradients(critic: Critic, x: Tensor, create_graph: bool, *, together: bool)
         network: Any = critic  # what is the same at every step
         while isinstance(network, Remembered | View):
             network = network.network if isinstance(network, Remembered) else network.module
-        for gradient in found:
-            if refuse_ends(gradient, network) and len(found) == len(scores) == 1:
+        for gradient, total in zip(found, totals, strict=True):
+            new = refuse_ends(gradient, network)
+            if (new or gradient.grad_fn is None) and not leads_back(total, leaf):
+                raise NoGradientError(STAIRS)
+            if new and len(found) == len(scores) == 1:
                 _refuse_cancelled(gradient, scores[0], leaf)
     return found
 
@@ -245,6 +248,8 @@ def _gradient(total: Tensor, x: Tensor, create_graph: bool, more: bool) -> Tenso
                 ) from problem
             if "donated buffers" in str(problem):
                 raise UserError(COMPILED) from problem
+            if (missing := missing_derivative(problem)) is not None:
+                raise UserError(no_derivative(missing)) from problem
             if "use_reentrant" not in str(problem):
                 raise
             raise UserError(

@@ -197,7 +197,7 @@ def evaluated(
     bound: Callable[[Tensor], Any] = generator if dtype is None or not networks else _in_type(generator, dtype)
 
     def function(z: Tensor) -> Tensor:
-        point = z.reshape(z.shape[0], *shape) if len(shape) > 1 else z
+        point = (z.reshape(z.shape[0], *shape) if len(shape) > 1 else z).clone()  # for generators that write into it
         with unwritten(*networks):
             samples = samples_of(called(bound, point, who="generator", what="latents"))
         return samples if samples.dim() > 1 else samples[:, None]

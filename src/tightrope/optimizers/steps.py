@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_whole
+from tightrope._plumbing.door import translating
 from tightrope._plumbing.errors import UserError
 from tightrope.dynamics.field import descent
 from tightrope.dynamics.players import Losses, Player, all_parameters
@@ -151,7 +152,8 @@ def in_sequence(*steps: Callable[[], object]) -> Step:
 
 def set_gradients_(losses: Losses, parts: Sequence[Sequence[Tensor]], moving: Sequence[int]) -> None:
     """Write the gradients of the players ``moving`` into their parameters, all taken at the present point."""
-    found = [[-v for v in descent(losses[i], parts[i], i)] for i in moving]
+    with translating():
+        found = [[-v for v in descent(losses[i], parts[i], i)] for i in moving]
     for i, gradients in zip(moving, found, strict=True):
         for p, gradient in zip(parts[i], gradients, strict=True):
             p.grad = gradient

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tightrope._plumbing.checks import check_number
+from tightrope._plumbing.door import translating
 from tightrope.dynamics.detached import Attached
 from tightrope.dynamics.players import Losses, Player, all_parameters
 
@@ -147,7 +148,8 @@ def _bind(function: Callable[[int], Tensor], i: int) -> Callable[[], Tensor]:
 
 def _gradients(value: Tensor, parameters: Sequence[Tensor], stacked: bool = False) -> list[Tensor]:
     total = value.sum() if stacked else value.reshape(())
-    found = torch.autograd.grad(total, list(parameters), create_graph=True, allow_unused=True)
+    with translating():
+        found = torch.autograd.grad(total, list(parameters), create_graph=True, allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
 
 

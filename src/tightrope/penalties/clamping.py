@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from weakref import WeakSet
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_samples
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import Remembered, View, module_of, norm, samples_of
+from tightrope.autodiff import Remembered, View, module_of, norm, samples_of, undisturbed
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
 from tightrope.losses.loss import wide
@@ -119,7 +120,7 @@ def together(generator: Generator, z: Tensor, other: Tensor, labels: Tensor | No
     A generator that draws random numbers is called once more on each batch, with the same draws.
 
     Raises:
-        UserError: It also has batch normalisation in training mode.
+        UserError: It also has batch normalisation in training mode, or makes of one latent other samples in other rows.
     """
     remembering = generator if isinstance(generator, Remembered) else None
     network: Any = generator if remembering is None else remembering.network
@@ -135,11 +136,31 @@ def together(generator: Generator, z: Tensor, other: Tensor, labels: Tensor | No
         _refuse_batch_statistics(network)
         call.network = network
         x, x_other = (samples_of(call(points)) for points in (z, other))
+    elif call.module is not None and not call.transformed and call.module not in _ALIKE:
+        _refuse_places(call, z)
+        _ALIKE.add(call.module)
     if x.dtype in (torch.bfloat16, torch.float16):
         x, x_other = x.float(), x_other.float()
     if remembering is not None:
         remembering.remember(z, x)
     return x, x_other
+
+
+_ALIKE: WeakSet[nn.Module] = WeakSet()
+"""Generators that were found to treat all rows of a batch alike."""
+
+
+def _refuse_places(call: Repeated, z: Tensor) -> None:
+    """Raise if halves of a batch differ where their latents do not, as with noise from one seed in a forward."""
+    assert call.module is not None
+    with torch.no_grad(), undisturbed(call.module):
+        joint = samples_of(call(torch.cat((z, z)))).float()
+    if not torch.allclose(joint[: len(z)], joint[len(z) :], rtol=0, atol=1e-3 * float(joint.abs().max())):
+        raise UserError(
+            "Expected a generator that makes one sample of a latent in whatever row of a batch, got one with something "
+            "of its own for each row, such as noise from a seed in its forward, which the gain would count; draw it "
+            "from torch's own random state, or keep it the same for all rows."
+        )
 
 
 def _refuse_batch_statistics(network: object) -> None:

@@ -26,6 +26,7 @@ from tightrope.autodiff import (
 )
 from tightrope.autodiff.types import Critic
 from tightrope.layers.find import find_batch_norm
+from tightrope.penalties.followed import refuse_jumps
 from tightrope.penalties.noise import MOST
 from tightrope.penalties.repeated import Repeated
 from tightrope.penalties.replicas import reaching_all
@@ -253,8 +254,8 @@ def finite_difference_r1(
 
     Raises:
         UserError: ``sigma`` is not positive, ``draws`` no whole number of at least 1, the scores do not depend on the
-            samples, the critic is in half precision or enters autocast by itself, or its forwards change more of it
-            than buffers.
+            samples or jump, the critic is in half precision or enters autocast by itself, or its forwards change more
+            of it than buffers.
     """
     return _finite_difference(critic, real, gamma=gamma, sigma=sigma, draws=draws, rng=rng)
 
@@ -301,6 +302,7 @@ def _finite_difference(
         same = Repeated(critic, x, "finite differences")
         moved = [critic_scores(same, point, rows) for point in points]
         here = critic_scores(critic if same.fixed and not lower else same, x, rows)
+        refuse_jumps(same, x, points[0] - x, moved[0], rows)
     squares = [
         _added([(after - before).square().mean() for after, before in zip(scores, here, strict=True)])
         for scores in moved

@@ -48,7 +48,7 @@ class TensorBoard:
 
     def __init__(self, folder: Path, images_seen: int) -> None:
         writer = module_of("tensorboard").SummaryWriter
-        self.writer = writer(str(folder / "tensorboard"), purge_step=images_seen + 1 if images_seen else None)
+        self.writer = writer(str(folder / "tensorboard"), purge_step=images_seen + 1 if images_seen else 0)
 
     def scalars(self, values: Mapping[str, float], seen: int) -> None:
         """Show points of curves."""

@@ -57,7 +57,7 @@ class Book:
         self.began = time.monotonic() - seconds
         self.budget = Budget(self.settings.minutes, before=seconds, clock=clock)
         self._startup = time.monotonic() - clock.began
-        self.saved_at, self.picture_at = time.monotonic(), FIRST_PICTURE
+        self.saved_at, self.picture_at, self._shown = time.monotonic(), FIRST_PICTURE, -1
         self.reserved, self._room, self._last, self._ending = 0.0, 0.0, 0.0, False
         self._guesses: dict[int | None, float] = {}
         self._passed = self._parts(seconds)
@@ -213,10 +213,10 @@ class Book:
             self.progress.say(f"no picture of step {self.assembled.run.step}: the samples hold NaN or infinity")
             return None
         write_samples(path, x, dataset)
-        for board in self.boards:
-            board.picture(
-                path, dataset.to_units(x) if dataset.kind == "images" else None, self.assembled.run.images_seen
-            )
+        shown, self._shown = self._shown, self.assembled.run.step
+        units = dataset.to_units(x) if dataset.kind == "images" else None
+        for board in self.boards if shown < self._shown else ():
+            board.picture(path, units, self.assembled.run.images_seen)
         return x if labels is None else x[torch.linspace(0, len(x) - 1, PAIRS).round().long()]
 
     def follow_conditioning(self) -> None:
@@ -303,8 +303,9 @@ class Book:
             self.last_between = self.assembled.run.step
             self.last_evaluation = self.last_between if full else self.last_evaluation
             self._learn(n, time.monotonic() - began)
+        curve = "last_evaluation" if full and self.settings.between_n is not None else "evaluation"  # two sizes are two
         for board in self.boards:
-            board.scalars({f"evaluation/{m.name}": m.value for m in measurements}, self.assembled.run.images_seen)
+            board.scalars({f"{curve}/{m.name}": m.value for m in measurements}, self.assembled.run.images_seen)
         return measurements
 
     def catch_up(self) -> None:

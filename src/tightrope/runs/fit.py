@@ -173,7 +173,7 @@ def _train(book: Book, led: Led) -> None:
         book.start_clock()
 
     led(before)
-    if led.ranks is not None and led.asked:
+    if led.asked:  # where the run stands is saved already, and what was broken off is still due there
         return
     over = None if settings.minutes is None else book.over
     with watching(run, book.folder, settings, progress.say, book.spare) as watched:

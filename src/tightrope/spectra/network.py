@@ -140,7 +140,7 @@ def layer_spectra(
     refuse_frozen_code(network, "spectra of its layers")
     layers = find_layers(network)
     with undisturbed(network):
-        work = observe(network.eval(), lambda: called(given, *sample, who="network"))
+        work = observe(network.eval(), lambda: called(given, *(one.clone() for one in sample), who="network"))
     words = constrained_layers(network)
     found = [
         _one(name, layer, shape, memory_limit_bytes if complete else None, tolerance, words.get(name, ""))

@@ -137,7 +137,7 @@ def count(
     small batches with another slope, so that it is a lower bound here; :func:`probe` has torch's own record of it.
 
     Args:
-        run: Takes two half-steps.
+        run: Takes three half-steps.
         part: Which.
         batch: Gives so many real samples and labels.
         size: Samples on one device.
@@ -146,6 +146,7 @@ def count(
     """
     few = min(2 * rows, size)
     try:
+        _counted(run, part, *batch(few), ranks)  # the first step of a network also looks at what network it is
         low, high = (_counted(run, part, *batch(n), ranks) for n in (few, 2 * few))
     except (RuntimeError, ValueError):  # such as a layer that wants whole groups of samples
         few = size
