@@ -84,7 +84,10 @@ def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None)
 def _by_folders(parts: dict[str, list[str]], split: str) -> Found:
     """Labels of a split from its first folders, numbered over all splits that have class folders."""
     folders = {side: _first_folders(names) for side, names in parts.items()}
-    labelled = {side: first for side, first in folders.items() if "" not in first}  # so there are at least two
+    for side, first in folders.items():
+        if set(first) == {""}:  # all in one folder, which may be a class of the other split
+            folders[side] = _one_class(parts, side, {folder for its in folders.values() for folder in its}) or first
+    labelled = {side: first for side, first in folders.items() if "" not in first}
     mine = folders[split]
     if split in labelled and _numbered_through(parts[split], mine):
         listed = ", ".join(sorted(set(mine))[:3])
@@ -111,6 +114,16 @@ def _first_folders(names: Sequence[str]) -> list[str]:
     base = common(names)
     firsts = [name[len(base) :].rpartition("/")[0].partition("/")[0] for name in names]
     return [printable(unicodedata.normalize("NFC", first)) for first in firsts]  # alike however letters are composed
+
+
+def _one_class(parts: dict[str, list[str]], side: str, classes: set[str]) -> list[str]:
+    """The one class folder of a split whose images are all in it, by the classes of the other split; else empty."""
+    mine = common(parts[side])
+    for base in {common(names) for other, names in parts.items() if other != side}:
+        folder = printable(unicodedata.normalize("NFC", mine.removeprefix(base).partition("/")[0]))
+        if folder and mine.startswith(base) and folder in classes:
+            return [folder] * len(parts[side])
+    return []
 
 
 def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
