@@ -138,9 +138,9 @@ def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
 
 def _stored(names: Sequence[str], stored: StoredLabels) -> Found:
     """Labels of a split by what is written down, numbered over all images that have one."""
-    if not stored.values:
-        return None, (), []
     source = ", ".join(stored.sources[:3])
+    if not stored.values:
+        return None, (), [f"No image has a label in {source}, so there are no labels."]
     missing = [name for name in names if name not in stored.values]
     if missing:
         note = f"{len(missing):,} of {len(names):,} images have no label in {source}, such as {missing[0]}"
