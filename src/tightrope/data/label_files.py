@@ -21,6 +21,7 @@ from typing import Any
 
 from tightrope._plumbing.errors import UserError, printable
 from tightrope.data.files import common, damaged, tidy
+from tightrope.data.split_names import unread_column
 
 __all__ = ["StoredLabels", "is_label_file", "stored_labels"]
 
@@ -207,6 +208,8 @@ def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], notes: list
     if name is None or label is None:
         missing = "file_name" if name is None else "label"
         return f"it has no column {missing} of single values or lists, but {', '.join(columns[:8]) or 'none'}"
+    for i, column in enumerate(columns):
+        notes += unread_column(column, [str(row[i]) for row in rows])
     others = [i for i, column in enumerate(lower) if column in _LABEL_COLUMNS and i != label]
     if unlike := [i for i in others if not _alike([row[label] for row in rows], [row[i] for row in rows])]:
         listed = ", ".join(columns[i] for i in unlike)
