@@ -121,7 +121,7 @@ def _read(path: Path) -> _Arrays:
     if (test := chosen.get("test")) and "test" not in test.split("_"):
         notes.append(f"The test split is the array {names[test]}.")
     used = {*chosen.values(), *labels.values(), RANGE_KEY}
-    if unused := [name for low, name in names.items() if low not in used]:
+    if unused := [name for name in readers if name.lower() not in used or name != names[name.lower()]]:
         notes.append(f"Arrays that are not used: {', '.join(sorted(unused)[:6])}.")
     return _Arrays(
         {side: readers[names[name]]() for side, name in chosen.items()},

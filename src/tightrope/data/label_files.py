@@ -13,13 +13,15 @@ import json
 import posixpath
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, printable
 from tightrope.data.files import common, damaged, tidy
+from tightrope.data.split_names import unread_column
 
 __all__ = ["StoredLabels", "is_label_file", "stored_labels"]
 
@@ -96,7 +98,7 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
         )
         for file in mine:
             with damaged(f"{_expected(file)} in {place}, got something else; correct or remove that file."):
-                pairs = _pairs(file, files[file]())
+                pairs = _pairs(file, files[file](), notes)
             if isinstance(pairs, str):
                 notes.append(f"{file} is not used for labels: {pairs}.")
                 continue
@@ -105,6 +107,8 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
             values, said = _matched(pairs, _Names(ordered[start:stop], every, folder, place), file)
             found.values.update(values)
             notes += said
+            if others := mine[mine.index(file) + 1 :]:
+                notes.append(f"Labels are those of {file}; not used beside it: {', '.join(others)}.")
             break
     if not found.sources and not notes:
         return None
@@ -129,27 +133,39 @@ def _folder(name: str) -> str:
     return name[: name.rfind("/") + 1]
 
 
-def _pairs(file: str, data: bytes) -> Pairs | str:
-    """Names and labels of one file, or a few words on why it has none."""
+def _pairs(file: str, data: bytes, notes: list[str]) -> Pairs | str:
+    """Names and labels of one file, or a few words on why it has none; notes on columns join those there are."""
     suffix = PurePosixPath(file).suffix.lower()
     if suffix == ".parquet":
         from tightrope.data.parquet import table_columns
 
-        return _of_table(*table_columns(data, file))
+        return _of_table(*table_columns(data, file), notes)
     utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets write
     text = (
         data.decode("utf-16") if utf16 else data.decode("utf-8-sig", "surrogateescape")
     )  # as file names are read that are not UTF-8
     if suffix == ".json":
-        return _of_json(json.loads(text))
+        return _of_json(json.loads(text, object_pairs_hook=_once), notes)
     if suffix == ".jsonl":
-        return _of_records([json.loads(line) for line in text.split("\n") if line.strip()])
+        lines = [line for line in text.split("\n") if line.strip()]
+        return _of_records([json.loads(line, object_pairs_hook=_once) for line in lines], notes)
     separator = max(",;\t", key=text.split("\n")[0].count)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(row)]
-    return _of_rows(rows) if rows else "it is empty"
+    return _of_rows(rows, notes) if rows else "it is empty"
 
 
-def _of_json(content: Any) -> Pairs | str:
+def _once(members: Pairs) -> dict[str, Any]:
+    """A JSON object whose names are all different; of two alike, Python would take the last without a word."""
+    found = dict(members)
+    if len(found) < len(members):
+        twice = Counter(key for key, _ in members).most_common(1)[0][0]
+        raise UserError(
+            f"Expected every name once in a file of labels, got {printable(twice)[:200]} twice; correct the file."
+        )
+    return found
+
+
+def _of_json(content: Any, notes: list[str]) -> Pairs | str:
     if isinstance(content, dict):
         if "labels" not in content:
             plain = content and all(isinstance(value, (str, int)) for value in content.values())
@@ -158,19 +174,19 @@ def _of_json(content: Any) -> Pairs | str:
     if isinstance(content, dict):
         return list(content.items())
     if content and all(isinstance(row, dict) for row in content):
-        return _of_records(content)
+        return _of_records(content, notes)
     pairs = [(name, label) for name, label in content]
     if not all(isinstance(name, str) for name, _ in pairs):
         raise TypeError("names are text")
     return pairs
 
 
-def _of_records(records: Sequence[dict[str, Any]]) -> Pairs | str:
+def _of_records(records: Sequence[dict[str, Any]], notes: list[str]) -> Pairs | str:
     columns = list(dict.fromkeys(key for record in records for key in record))
-    return _of_table(columns, [[record.get(column) for column in columns] for record in records])
+    return _of_table(columns, [[record.get(column) for column in columns] for record in records], notes)
 
 
-def _of_rows(rows: list[list[str]]) -> Pairs | str:
+def _of_rows(rows: list[list[str]], notes: list[str]) -> Pairs | str:
     """A table of text, with or without a line of column names."""
     first = [cell.strip() for cell in rows[0]]
     known = {cell.lower() for cell in first} & {*_NAME_COLUMNS, *_LABEL_COLUMNS}
@@ -178,10 +194,10 @@ def _of_rows(rows: list[list[str]]) -> Pairs | str:
         first, rows = ["file_name", "label"], [[], *rows]
     if any(len(row) != len(first) for row in rows[1:]):
         raise ValueError("rows of different length")
-    return _of_table(first, [[cell.strip() or None for cell in row] for row in rows[1:]])
+    return _of_table(first, [[cell.strip() or None for cell in row] for row in rows[1:]], notes)
 
 
-def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Pairs | str:
+def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], notes: list[str]) -> Pairs | str:
     lower = [column.lower() for column in columns]
     name = next((lower.index(known) for known in _NAME_COLUMNS if known in lower), None)
     label = next((lower.index(known) for known in _LABEL_COLUMNS if known in lower), None)
@@ -192,7 +208,19 @@ def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Pairs | 
     if name is None or label is None:
         missing = "file_name" if name is None else "label"
         return f"it has no column {missing} of single values or lists, but {', '.join(columns[:8]) or 'none'}"
+    for i, column in enumerate(columns):
+        notes += unread_column(column, [str(row[i]) for row in rows])
+    others = [i for i, column in enumerate(lower) if column in _LABEL_COLUMNS and i != label]
+    if unlike := [i for i in others if not _alike([row[label] for row in rows], [row[i] for row in rows])]:
+        listed = ", ".join(columns[i] for i in unlike)
+        notes.append(f"Labels are the column {columns[label]}; not used, though they say something else: {listed}.")
     return [(str(row[name]), row[label]) for row in rows if row[name] is not None]
+
+
+def _alike(first: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two columns tell the same classes, if by other names."""
+    pairs = {(str(a), str(b)) for a, b in zip(first, other, strict=True)}
+    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
 class _Names:

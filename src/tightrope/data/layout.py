@@ -84,7 +84,10 @@ def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None)
 def _by_folders(parts: dict[str, list[str]], split: str) -> Found:
     """Labels of a split from its first folders, numbered over all splits that have class folders."""
     folders = {side: _first_folders(names) for side, names in parts.items()}
-    labelled = {side: first for side, first in folders.items() if "" not in first}  # so there are at least two
+    for side, first in folders.items():
+        if set(first) == {""}:  # all in one folder, which may be a class of the other split
+            folders[side] = _one_class(parts, side, {folder for its in folders.values() for folder in its}) or first
+    labelled = {side: first for side, first in folders.items() if "" not in first}
     mine = folders[split]
     if split in labelled and _numbered_through(parts[split], mine):
         listed = ", ".join(sorted(set(mine))[:3])
@@ -113,6 +116,16 @@ def _first_folders(names: Sequence[str]) -> list[str]:
     return [printable(unicodedata.normalize("NFC", first)) for first in firsts]  # alike however letters are composed
 
 
+def _one_class(parts: dict[str, list[str]], side: str, classes: set[str]) -> list[str]:
+    """The one class folder of a split whose images are all in it, by the classes of the other split; else empty."""
+    mine = common(parts[side])
+    for base in {common(names) for other, names in parts.items() if other != side}:
+        folder = printable(unicodedata.normalize("NFC", mine.removeprefix(base).partition("/")[0]))
+        if folder and mine.startswith(base) and folder in classes:
+            return [folder] * len(parts[side])
+    return []
+
+
 def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
     """Whether folders are pieces of one numbering: ``00001/img00001234.png``, or ``01000/01234.png``."""
     numbers = [_LAST.search(name.rpartition("/")[2].rpartition(".")[0]) for name in names]
@@ -125,9 +138,9 @@ def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
 
 def _stored(names: Sequence[str], stored: StoredLabels) -> Found:
     """Labels of a split by what is written down, numbered over all images that have one."""
-    if not stored.values:
-        return None, (), []
     source = ", ".join(stored.sources[:3])
+    if not stored.values:
+        return None, (), [f"No image has a label in {source}, so there are no labels."]
     missing = [name for name in names if name not in stored.values]
     if missing:
         note = f"{len(missing):,} of {len(names):,} images have no label in {source}, such as {missing[0]}"

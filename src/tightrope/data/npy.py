@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,6 +35,9 @@ def array_readers(path: Path) -> dict[str, Callable[[], Array]]:
             return {"arr_0": lambda: _mapped(path)}
         archive = zipfile.ZipFile(path)
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        twice, times = Counter(info.filename for info in members).most_common(1)[0] if members else ("", 1)
+        if times > 1:
+            raise UserError(f"Expected one array of each name in {path}, got {twice} twice; save the file again.")
         return {info.filename.removesuffix(".npy"): _member_reader(path, archive, info) for info in members}
 
 

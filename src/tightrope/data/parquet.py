@@ -19,7 +19,7 @@ from tightrope._plumbing.optional import optional
 from tightrope.data.files import UnreadableError, common, damaged, require_memory
 from tightrope.data.labels import encode
 from tightrope.data.source import ImageSource, Pixels, identity
-from tightrope.data.split_names import TRAIN, keyword, parts_of
+from tightrope.data.split_names import TRAIN, keyword, parts_of, unread_column
 from tightrope.data.splits import Rows
 
 __all__ = ["open_parquet", "table_columns"]
@@ -56,6 +56,9 @@ def open_parquet(files: Sequence[Path], path: Path, split: str, name: str = "") 
                 "give files of one kind."
             )
     labels, classes, said = _labels(parts, split if not whole else "train")
+    for column in opened[0].schema_arrow.names if whole else ():
+        if unread_column(column, ("train", "test")) and (values := _column(mine, column)) is not None:
+            notes = [*notes, *unread_column(column, values.tolist())]
     counts = [parquet.metadata.num_rows for parquet in opened]
 
     def read(rows: Rows) -> Iterator[tuple[str, Callable[[], bytes | Pixels]]]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["TRAIN", "Parts", "keyword", "parts_of"]
+__all__ = ["TRAIN", "Parts", "keyword", "parts_of", "unread_column"]
 
 TRAIN = ("train", "training", "trainset", "traindata", "trainimages", "trn")
 TEST = (
@@ -42,6 +42,9 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+")  # letters, apart
 _APART = re.compile(r"(hold|held)[\W_]*(out)(?![a-z])", re.IGNORECASE)
 
 
+_COLUMNS = {"split", "set", "subset", "partition", "usage", "phase"}
+
+
 @dataclass(frozen=True)
 class Parts:
     """How paths fall into splits.
@@ -64,6 +67,14 @@ def keyword(name: str) -> tuple[str, str]:
     words = _WORDS.findall(_APART.sub(lambda word: (word[1] + word[2]).lower(), name))
     found = next((word for word in words if word.lower() in _KIND), "")
     return found.lower(), "-".join(word for word in words if word != found)
+
+
+def unread_column(column: str, values: Iterable[object]) -> list[str]:
+    """A note if a column of a table tells training rows from test rows, which files and folders alone do here."""
+    if column.lower() not in _COLUMNS or not _both(w for value in set(values) if (w := keyword(str(value))[0])):
+        return []
+    advice = "save the rows of each split as files of their own, in folders train and test"
+    return [f"Column {column} tells training from test rows but is not read, so all are one set; {advice}."]
 
 
 def parts_of(names: Sequence[str], things: str = "images") -> Parts:
