@@ -75,8 +75,8 @@ def _parts(steps: int, seeds: Sequence[int], width: int = 64, checkpoints: int =
     return (
         Part(_gaussians(brief, width), fresh, seconds=brief * 0.002),
         Part(made("clip", "gan5"), fresh, seconds=second),
-        Part(made("gp"), fresh, seconds=1.6 * second),
         Part(made("gan"), fresh, seconds=0.3 * second),
+        Part(made("gp"), fresh, seconds=1.6 * second),
         Part(made("clip", critic="adam") + made("clip", critic="adam", beta=0.9), fresh, seconds=second),
         Part(made("clip", part="high", rate=1e-2, critic_rate=1e-2), fresh, seconds=second),
         Part(made("gp10"), fresh, seconds=1.6 * second),
