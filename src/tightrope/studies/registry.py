@@ -19,6 +19,7 @@ from tightrope.studies.design import SCALES, Cell, Claim, Contrast, Grid, Part, 
 STUDIES: Final[tuple[str, ...]] = (
     "wgan",
     "wgan_images",
+    "wgan_plane",
     "orthogonal",
     "orthogonal_images",
     "generalisation",

@@ -296,17 +296,7 @@ CLAIMS = (
            "rises while samples get better", part="images", arm="gan", budget="steps"),
     *(Claim(f"wgan-{name}", PAPER, place, sentence, WHEN, needs=needs, scale="paper")
       for name, place, sentence, needs in (
-        ("momentum", "section 4.3", "Momentum or a high rate on the critic makes training unstable at times.",
-         "a grid of rates and betas"),
         ("no-mode-collapse", "section 4.3", "No run of WGAN shows mode collapse.", "StackedMNIST and a GPU"),
-        ("slope", "figure 2", "Between two Gaussians the GAN's critic goes flat, WGAN's keeps its slope.",
-         "critics between Gaussians"),
-        ("flat-loss", "figure 3", "Where MLPs at a high rate fail the loss stays flat.", "a grid of rates"),
-        ("plane-follows", "figures 3 and 4", "On a circle WGAN-GP's and WGAN's losses follow W1: above 0.7.",
-         "runs of 3,000 steps in 2-D"),
-        ("plane-js", "figure 4", "On a circle the GAN's Jensen-Shannon estimate at least doubles in training.",
-         "runs of 3,000 steps in 2-D"),
-        ("generator-cost", "figure 8", "A GAN's -log D cost does not follow quality.", "that cost in the rows"),
     )),
     *(Claim(f"wgan-gp-{name}", "1704.00028", place, sentence, WHEN, needs=needs, scale="paper")
       for name, place, sentence, needs in (
