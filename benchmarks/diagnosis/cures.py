@@ -130,19 +130,20 @@ def cured(plan: Plan, finding: Any) -> tuple[Job, str]:
     return job, ", ".join(f"{name} = {value:.3g}" for name, value in numbers.items())
 
 
-def tail(trace: list[tuple[int, float]], steps: int) -> float:
-    """Mean distance of the looks of the last fifth of the steps."""
-    last = [value for step, value in trace if step > trace[-1][0] - steps // TAIL]
-    return round(sum(last) / len(last), 4)
+def tail(trace: list[tuple[int, float]], steps: int, end: int = 0) -> float:
+    """Mean distance of the looks of a fifth of the steps, up to the end or a step."""
+    end = end or trace[-1][0]
+    last = [value for step, value in trace if end - steps // TAIL < step <= end]
+    return round(sum(last) / len(last), 4) if last else 10.0
 
 
-def going_on(job: Job, run: Asked, step: int, fresh: bool) -> tuple[float, str]:
-    """Distance at the end, when the networks' own count of steps is N, and the error it ended in."""
+def going_on(job: Job, run: Asked, step: int, fresh: bool) -> tuple[float, float, str]:
+    """Distances when the networks' own count of steps is N, and N steps after the remedy; the error it ended in."""
     kept = max(s for s in run.states if s <= step)
-    whole, job.steps = job.steps, job.steps - kept
     watch = Resumed(job, run.states[kept], fresh)
-    crash = played(job, watch)
-    return (10.0 if crash else tail(watch.trace, whole)), crash
+    if crash := played(job, watch):
+        return 10.0, 10.0, crash
+    return tail(watch.trace, job.steps, job.steps - kept), tail(watch.trace, job.steps), ""
 
 
 class Redrawn(Watch):
@@ -185,7 +186,9 @@ def row_of(plan: Plan, seconds: float, store: Store) -> dict[str, Any]:
         job, row["applied"] = cured(plan, finding)
         if row["applied"]:
             row["from"], row["fresh"] = place_of(finding, plan.steps // 2)
-            row["distance_mended"], row["crash_mended"] = going_on(job, run, row["from"], row["fresh"])
+            row["distance_mended"], row["distance_later"], row["crash_mended"] = going_on(
+                job, run, row["from"], row["fresh"]
+            )
     row["back"] = back(row["distance_mended"], twin)
     return row
 
@@ -204,6 +207,7 @@ def summary(rows: list[dict[str, Any]], sound: list[dict[str, Any]]) -> str:
     better = [r for r in applied if r["distance_mended"] < r["distance_unmended"]]
     again = sum(back(r["distance_again"], r["distance_twin"]) for r in sound)
     ratios = [max(r["distance_mended"], FLOOR) / max(r["distance_twin"], FLOOR) for r in damaged]
+    later = sum(back(r.get("distance_later", r["distance_unmended"]), r["distance_twin"]) for r in damaged)
     lines = [
         f"* {len(rows)} planted runs of {len({r['fault'] for r in rows})} faults, {len(damaged)} damaged unremedied.",
         f"* Back within {WITHIN} times: {share(sum(r['back'] for r in damaged), len(damaged))}; median ratio "
@@ -211,6 +215,7 @@ def summary(rows: list[dict[str, Any]], sound: list[dict[str, Any]]) -> str:
         f"* A remedy was applied in {len(applied)}; of these {share(sum(r['back'] for r in applied), len(applied))}.",
         f"* Going on from the middle: {share(sum(r['back'] for r in here), len(here))}; sent back to the beginning: "
         f"{share(sum(r['back'] for r in sent), len(sent))}.",
+        f"* After N steps under the remedy, whatever came before: {share(later, len(damaged))}.",
         f"* Better than unremedied: {share(len(better), len(applied))}.",
         f"* The healthy twin with other draws, held against the twin: {share(again, len(sound))}.", "",
         "| cause named | damaged runs | back |", "|---|---|---|",
@@ -236,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="1", help="with commas")
     parser.add_argument("--minutes", type=float, default=10.0, help="of processor time")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for the what-ifs of one run")
+    parser.add_argument("--seconds", type=float, default=600.0, help="for the what-ifs of one run")
     parser.add_argument("--only", default="", help="faults, with commas")
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args(arguments)
