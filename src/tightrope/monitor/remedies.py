@@ -40,8 +40,13 @@ class Exact:
     @property
     def fix(self) -> str:
         """As ``tightrope probe --try`` takes it; empty where that cannot try it."""
-        fixes = {fix_of(key, value) for key, value in self.numbers.items()}
-        return fixes.pop() if len(fixes) == 1 else ""
+        return joined(self.numbers)
+
+
+def joined(numbers: Mapping[str, float]) -> str:
+    """Numbers as one fix of ``tightrope probe --try``; empty where that cannot try them."""
+    fixes = dict.fromkeys(fix_of(key, value) for key, value in numbers.items())
+    return "" if "" in fixes or sum(fix.startswith("penalty=") for fix in fixes) > 1 else "+".join(fixes)
 
 
 def fix_of(key: str, value: float) -> str:

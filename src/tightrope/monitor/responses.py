@@ -31,7 +31,8 @@ def with_responses(found: Diagnosis, history: History) -> Diagnosis:
     return replace(found, findings=order, checked=checked)
 
 
-_ANEW = "Start again from the first weights"
+ANEW = "Start again from the first weights"
+"""How the place is worded that leaves everything behind."""
 NAMELESS = ("healthy", "unknown_trouble", "no_progress")
 """Findings that name no cause."""
 
@@ -83,7 +84,7 @@ def _with_place(finding: Finding, history: History) -> Finding:
 def _lost(finding: Finding, history: History) -> str:
     """Whether samples were nearer to the data before a finding began, or at the first window, than they are now."""
     if finding.cause == "non_finite":
-        back = f"Go back to a checkpoint from before step {finding.since}" if finding.since > 1 else _ANEW
+        back = f"Go back to a checkpoint from before step {finding.since}" if finding.since > 1 else ANEW
         return f"{back}: parameters that are not finite do not heal."
     series = history.series("distance")
     if len(series) < 3:
@@ -95,5 +96,5 @@ def _lost(finding: Finding, history: History) -> str:
         return f"Go back to a checkpoint from before step {finding.since}: {gone}."
     if now > series[0][1]:
         far = f"samples are farther from the data than at first ({now:.2g}, then {series[0][1]:.2g})"
-        return f"{_ANEW}: {far}."
+        return f"{ANEW}: {far}."
     return ""

@@ -79,7 +79,7 @@ def of_numbers(numbers: Mapping[str, float]) -> Change:
         steps = numbers.get("n_critic")
         both = (now.critic_steps, now.generator_steps) if steps is None else (max(1, round(steps)), 1)
         for name, value in numbers.items():
-            for player in (one for one in state.optimizers if one in name):
+            for player in (one for one in state.optimizers if one in name and name != "n_critic"):
                 for group in (group for optimizer in state.optimizers[player] for group in optimizer.param_groups):
                     _write(group, name, value)
         return _set(state, Settings(*both, tuple(penalties.items()), numbers.get("clip", now.clip)))
