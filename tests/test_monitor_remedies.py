@@ -187,12 +187,12 @@ def test_a_fix_as_options_of_train(name: str, fix: str, options: str) -> None:
     assert options_of(fix, methods.build(name).hyperparameters) == options
 
 
-def test_a_run_past_saving_is_begun_anew_and_another_is_measured(tmp_path: Any) -> None:
+def test_a_run_past_saving_is_measured_anew_and_another_from_here(tmp_path: Any) -> None:
     finding = Finding("penalty_too_strong", "It is.", {"fix": "penalty=r1:6.1"}, 1, "medium", "why it fails")
     hyperparameters = methods.build("r1").hyperparameters
-    for words, wanted in (("Start again from the first weights: so.", "tightrope train with --gamma 6.1"),
-                          ("", "tightrope probe")):  # fmt: skip
+    for words, wanted in (("Start again from the first weights: so.", " --anew measures"), ("", " --seeds 4 measures")):
         found = Diagnosis((Finding(**{**vars(finding), "exact": f"Lower it. {words}"}),), 100)
-        assert wanted in command(tmp_path, found, 10.0, hyperparameters)
-        assert ("probe" in command(tmp_path, found, 10.0, hyperparameters)) == (not words)
+        said = command(tmp_path, found, 10.0, hyperparameters)
+        assert said.startswith(f"tightrope probe {tmp_path} --try penalty=r1:6.1") and wanted in said
+        assert ("with --gamma 6.1 and" in said) == bool(words)
     assert f"--from {tmp_path} --gamma 6.1" in command(tmp_path, found, 10.0, hyperparameters)

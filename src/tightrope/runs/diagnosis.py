@@ -73,7 +73,7 @@ def options_of(fix: str, hyperparameters: Mapping[str, Any]) -> str:
 def command(path: Path, found: Diagnosis, speed: float, hyperparameters: Mapping[str, Any] | None = None) -> str:
     """The command that finds out more: a fix measured over seeds where one is named, else copies.
 
-    A run whose weights are past saving gets no measurement from there, but the options of a new one.
+    A fix of a run whose weights are past saving is measured from the first ones.
 
     Args:
         path: Run folder.
@@ -86,16 +86,17 @@ def command(path: Path, found: Diagnosis, speed: float, hyperparameters: Mapping
     if first is not None:
         fix = str(first.evidence["fix"])
         options = options_of(fix, hyperparameters or {})
-        if ANEW in first.remedy and options:
-            return (
-                f"a new run, tightrope train with {options} and all else as in this one, whose weights are past saving."
-            )
+        anew = ANEW in first.remedy
         steps = 2 * PROBE_STEPS * PROBE_SEEDS
         cost = f"{steps} training steps" + (f", about {duration(steps / speed)}" if speed else "")
+        then = f"tightrope train with {options} and all else as in this run begins anew with it"
+        if not anew:
+            then = f"tightrope train with --from {folder} {options} goes on with it"
+        size = f"--steps {PROBE_STEPS} --seeds {PROBE_SEEDS}{' --anew' * anew}"
         return (
-            f"tightrope probe {folder} --try {fix} --steps {PROBE_STEPS} --seeds {PROBE_SEEDS} measures over seeds "
-            f"whether it helps from here on ({cost}; the run is not changed)."
-            + (f" If it does, tightrope train with --from {folder} {options} goes on with it." if options else "")
+            f"tightrope probe {folder} --try {fix} {size} measures over "
+            f"seeds whether it helps from {'the first weights' if anew else 'here'} on ({cost}; the run is not "
+            "changed)." + (f" If it does, {then}." if options else "")
         )
     if not open_question(found) or any("on copies" in said for said in found.checked):
         return ""
