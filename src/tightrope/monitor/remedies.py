@@ -301,7 +301,7 @@ def _left_out(finding: Finding, _: History) -> Exact | None:
 
 def _unfrozen(finding: Finding, _: History) -> Exact | None:
     frozen, name = finding.evidence.get("frozen"), finding.cause.partition("_")[0]
-    every = bool(frozen) and len(frozen) >= int(finding.evidence.get("parameters", 0))
+    every = len(frozen or []) >= int(finding.evidence.get("parameters", 0))
     what = f"{name}.requires_grad_(True)" if every else f"requires_grad_(True) of {', '.join(frozen or [])}"
     return Exact(f"{what}, before the {name}'s own forward pass.") if frozen else None
 
