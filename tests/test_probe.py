@@ -47,6 +47,29 @@ def test_arms_share_rows_and_latents(run: Path, monkeypatch: pytest.MonkeyPatch)
     assert trial.plain == trial.changed and trial.verdict == "no difference beyond chance"
 
 
+def test_arms_begin_anew(run: Path) -> None:
+    """From the first weights, which are not those of the checkpoint, and without what its optimisers have gathered."""
+    (trial,) = doctor.probe(run, ["lr=0.01"], steps=2, seeds=2, anew=True, write=False)
+    assert trial.step == 0 and "from step 0" in str(trial) and "of the first weights" in str(trial)
+    kept = (run / "checkpoints").rename(run / "away")
+    try:
+        assert doctor.probe(run, ["lr=0.01"], steps=2, seeds=2, anew=True, write=False) == (trial,)
+        with pytest.raises(UserError, match="--anew"):
+            doctor.probe(run, ["lr=0.01"], steps=2, seeds=2)
+    finally:
+        kept.rename(run / "checkpoints")
+
+
+def test_a_fix_that_moves_nothing_from_a_damaged_checkpoint_is_to_be_tried_anew() -> None:
+    assert "--anew" in str(FixTrial("x", 300, 40, (4.0, 4.1), (2.2, 2.3), 2.28, ""))
+    for other in (
+        FixTrial("x", 300, 40, (8.0, 7.9), (1.3, 1.4), 7.9, ""),
+        FixTrial("x", 0, 40, (4.0, 4.1), (2.2, 2.3), 2.28, ""),
+        FixTrial("x", 300, 40, (0.05, 0.05), (0.05, 0.05), 0.05, ""),
+    ):
+        assert "--anew" not in str(other)
+
+
 def test_the_command_prints_and_writes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["probe", str(run), "--try", "beta1=0.5,n_critic=2", "--steps", "2", "--seeds", "2"]) == 0
     said = capsys.readouterr().out

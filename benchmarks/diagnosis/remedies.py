@@ -103,13 +103,22 @@ class Resumed(Watch):
         for optimizer, kept in zip(known["optimizers"], self.state[2:], strict=True):
             groups = [{**now, "params": old["params"]} for now, old in
                       zip(optimizer.state_dict()["param_groups"], kept["param_groups"], strict=True)]  # fmt: skip
-            with_moments = not self.fresh and all(
-                len(a["params"]) == len(b["params"]) for a, b in zip(optimizer.param_groups, groups, strict=True)
-            )
-            if with_moments:
+            if not self.fresh and fits(optimizer, groups, kept["state"]):
                 optimizer.load_state_dict({"state": kept["state"], "param_groups": groups})
         torch.manual_seed(77_000 + self.job.plan.seed)
         super().start(generator, critic, draw)
+
+
+def fits(optimizer: torch.optim.Optimizer, groups: list[dict[str, Any]], state: dict[int, dict[str, Any]]) -> bool:
+    """Whether kept moments are of these parameters, as many and of their shapes: else the optimiser is another one."""
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    order = [k for group in groups for k in group["params"]]
+    return len(held) == len(order) and all(
+        p.shape == value.shape
+        for p, k in zip(held, order, strict=True)
+        for value in state.get(k, {}).values()
+        if isinstance(value, torch.Tensor) and value.dim() > 0
+    )
 
 
 def remedied(plan: Plan, finding: Any) -> tuple[Job, str]:

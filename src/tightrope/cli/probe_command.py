@@ -17,7 +17,8 @@ class ProbeOptions:
     """Does a fix help? A checkpoint trained on with and without it, over seeds, on the same rows and latents.
 
     A fix is lr=, lr_critic=, lr_generator=, beta1=, beta2=, n_critic=, penalty=r1 (r2, gp, none; r1:5 for a weight), or
-    a hyperparameter of the run's method, as in gamma=1. --fix may be written --try.
+    a hyperparameter of the run's method, as in gamma=1; several with + between them are one fix. --fix may be written
+    --try.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -28,6 +29,8 @@ class ProbeOptions:
     """Steps of each arm."""
     seeds: int = 4
     """Pairs of arms."""
+    anew: bool = False
+    """Begin with the run's first weights, not with its checkpoint: for a run whose weights are past saving."""
     json: bool = False
     """Print JSON."""
 
@@ -39,7 +42,7 @@ def run(words: list[str]) -> int:
     from tightrope.doctor import probe
 
     fixes = [part.strip() for part in options.fix.split(",") if part.strip()]
-    found = probe(options.run, fixes, steps=options.steps, seeds=options.seeds)
+    found = probe(options.run, fixes, steps=options.steps, seeds=options.seeds, anew=options.anew)
     if options.json:
         say_json([trial.to_json() for trial in found])
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 import torch
@@ -33,13 +34,25 @@ def fixed(method: Method, fix: str) -> Method:
         method: As it was trained by.
         fix: ``lr=1e-4`` (both players), ``lr_critic=``, ``lr_generator=``, ``beta1=``, ``beta2=``, ``n_critic=``,
             ``penalty=none``, ``penalty=r1`` (``r2``, ``gp``; with ``:5`` behind it for a weight), or a hyperparameter
-            of the method, such as ``gamma=1``.
+            of the method, such as ``gamma=1``. Several with ``+`` between them are one fix:
+            ``lr_critic=1e-4+beta1=0``.
 
     Raises:
         UserError: No such thing to change, a value of another type, or one that changes nothing.
     """
-    name, equals, text = fix.partition("=")
-    name = name.strip().replace("-", "_")
+    parts = re.split(r"\+(?=\s*[A-Za-z])", fix)
+    for part in sorted(parts, key=lambda part: _name(part) not in method.hyperparameters):  # those build it anew
+        method = _fixed_once(method, part)
+    return method
+
+
+def _name(part: str) -> str:
+    return part.partition("=")[0].strip().replace("-", "_")
+
+
+def _fixed_once(method: Method, fix: str) -> Method:
+    _, equals, text = fix.partition("=")
+    name = _name(fix)
     if not equals or not text.strip():
         raise UserError(f"Expected a fix as name=value, got {fix!r}; try lr_critic=1e-4, n_critic=5 or penalty=r1.")
     known = [*SPELT, *method.hyperparameters]

@@ -35,6 +35,8 @@ from tightrope.training import train
 from tightrope.training.nonfinite import NonFiniteError
 
 ROWS, LOOKS = 512, 4
+STILL, NEAR = 0.85, 0.1
+"""Share of the distance at the checkpoint above which an arm has come no nearer, and a distance that needs no cure."""
 PROBES = "probes.jsonl"
 
 
@@ -84,15 +86,27 @@ class FixTrial:
     def __str__(self) -> str:
         ratio, low, high = self.ratio
         plain, changed = (sum(v) / len(v) for v in (self.plain, self.changed))
+        where = "at the checkpoint" if self.step else "of the first weights"
+        stays = min(changed, plain) > max(STILL * self.start, NEAR) and self.step > 0
         return (
             f"{self.fix}: {self.verdict}. After {self.steps} steps from step {self.step} the distance is "
-            f"{changed:.4g}, {plain:.4g} without ({self.start:.4g} at the checkpoint): {ratio:.3g} times, "
+            f"{changed:.4g}, {plain:.4g} without ({self.start:.4g} {where}): {ratio:.3g} times, "
             f"95 % interval [{low:.3g}, {high:.3g}] over {len(self.plain)} seeds."
+            + (
+                " From this checkpoint samples come no nearer either way: try it from the first weights (--anew)."
+                * stays
+            )
         )
 
 
 def probe(
-    run: Path | str, fixes: Sequence[str], *, steps: int = 100, seeds: int = 4, write: bool = True
+    run: Path | str,
+    fixes: Sequence[str],
+    *,
+    steps: int = 100,
+    seeds: int = 4,
+    anew: bool = False,
+    write: bool = True,
 ) -> tuple[FixTrial, ...]:
     """Branch a run's newest checkpoint into arms with and without each fix; the run itself is not changed.
 
@@ -101,6 +115,8 @@ def probe(
         fixes: Each ``name=value``, see ``fixes.fixed``.
         steps: Generator steps of each arm.
         seeds: Pairs of arms; each pair has its own order of rows and latents.
+        anew: Begin with the run's first weights in place of its checkpoint: what a fault has done to weights does not
+            heal within the steps of an arm.
         write: Append a row per fix to ``RUN/probes.jsonl``.
 
     Returns:
@@ -117,20 +133,22 @@ def probe(
     if isinstance(fixes, str) or not fixes:
         raise UserError(f"Expected one fix or more, got {fixes!r}; try ['lr_critic=1e-4'].")
     config = read_config(folder)
-    if not checkpoint_paths(folder):
-        raise UserError(f"Expected a run with a checkpoint to probe, got none in {folder}; train it first.")
+    if not anew and not checkpoint_paths(folder):
+        raise UserError(
+            f"Expected a run with a checkpoint to probe, got none in {folder}; train it first, or begin anew (--anew)."
+        )
     before = random_state()
     try:
-        here = _assembled(folder, config)
+        here = _assembled(folder, config, anew=anew)
         wanted = {fix: fixed(here.run.method, fix) for fix in fixes}
         for method in wanted.values():  # all that can be refused is, before anything is trained
-            _given(_assembled(folder, config, here), method)
+            _given(_assembled(folder, config, here, anew), method)
         start = _distance(here)
-        plain = [_arm(folder, config, here, None, seed, steps) for seed in range(seeds)]
+        plain = [_arm(folder, config, here, None, seed, steps, anew) for seed in range(seeds)]
         found = tuple(
             FixTrial(
                 fix, here.run.step, steps, tuple(plain),
-                tuple(_arm(folder, config, here, method, seed, steps) for seed in range(seeds)), start,
+                tuple(_arm(folder, config, here, method, seed, steps, anew) for seed in range(seeds)), start,
                 f"energy distance to {min(ROWS, len(here.test))} held-out samples, in units of their mean distance",
             )
             for fix, method in wanted.items()
@@ -142,9 +160,10 @@ def probe(
     return found
 
 
-def _assembled(folder: Path, config: Config, like: Assembled | None = None) -> Assembled:
+def _assembled(folder: Path, config: Config, like: Assembled | None = None, anew: bool = False) -> Assembled:
     found = assemble(config, None if like is None else like.dataset, progress=False)
-    restore(found, load_newest(folder)[0])
+    if not anew:
+        restore(found, load_newest(folder)[0])
     return found
 
 
@@ -156,9 +175,9 @@ def _given(assembled: Assembled, method: Any) -> None:
     run.method = method
 
 
-def _arm(folder: Path, config: Config, like: Assembled, method: Any, seed: int, steps: int) -> float:
+def _arm(folder: Path, config: Config, like: Assembled, method: Any, seed: int, steps: int, anew: bool) -> float:
     """Mean distance over the second half of one arm."""
-    arm = _assembled(folder, config, like)
+    arm = _assembled(folder, config, like, anew)
     if method is not None:
         _given(arm, method)
     run = arm.run

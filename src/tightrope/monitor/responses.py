@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tightrope.monitor.finding import Diagnosis, Finding, ranked
 from tightrope.monitor.history import History, Place
+from tightrope.monitor.remedies import exact_change
 
 RANK, SLOW = 25, 30
 FAR, GAIN = 0.1, 0.9
@@ -30,6 +31,8 @@ def with_responses(found: Diagnosis, history: History) -> Diagnosis:
     return replace(found, findings=order, checked=checked)
 
 
+ANEW = "Start again from the first weights"
+"""How the place is worded that leaves everything behind."""
 NAMELESS = ("healthy", "unknown_trouble", "no_progress")
 """Findings that name no cause."""
 
@@ -61,15 +64,28 @@ def worth_asking(history: History, found: Diagnosis) -> bool:
 
 
 def _with_place(finding: Finding, history: History) -> Finding:
-    """A finding that says from where to go on once it is mended: as copies said, or by the distances of the windows."""
+    """A finding with its change in this training's numbers, and from where to go on with it.
+
+    The place is what copies said, or what the distances of the windows say.
+    """
     if finding.cause == "healthy" or finding.confidence == "low" or finding.damage == "harmless" or finding.exact:
         return finding
+    change = exact_change(finding, history)
     words = WORDS[history.places[finding.cause]] if finding.cause in history.places else _lost(finding, history)
-    return replace(finding, exact=f"{finding.remedy} {words}") if words else finding
+    if change is None and not words:
+        return finding
+    here = "" if change is None else f" Here: {change.said}"
+    evidence = finding.evidence
+    if change is not None and change.numbers:
+        evidence = {**evidence, "numbers": dict(change.numbers), "fix": change.fix}
+    return replace(finding, exact=f"{finding.remedy}{here}{words and ' ' + words}", evidence=evidence)
 
 
 def _lost(finding: Finding, history: History) -> str:
     """Whether samples were nearer to the data before a finding began, or at the first window, than they are now."""
+    if finding.cause == "non_finite":
+        back = f"Go back to a checkpoint from before step {finding.since}" if finding.since > 1 else ANEW
+        return f"{back}: parameters that are not finite do not heal."
     series = history.series("distance")
     if len(series) < 3:
         return ""
@@ -78,7 +94,7 @@ def _lost(finding: Finding, history: History) -> str:
     if len(before) >= 3 and finding.rank < RANK and now >= (near := sorted(before[-3:])[1]):
         gone = f"samples have come no nearer to the data since ({near:.2g}, now {now:.2g})"
         return f"Go back to a checkpoint from before step {finding.since}: {gone}."
-    if now > series[0][1] and finding.rank < RANK:
+    if now > series[0][1]:
         far = f"samples are farther from the data than at first ({now:.2g}, then {series[0][1]:.2g})"
-        return f"Start again from the first weights: {far}."
+        return f"{ANEW}: {far}."
     return ""

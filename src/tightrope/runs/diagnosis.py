@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tightrope.drawing.numbers import duration
 from tightrope.monitor import Diagnosis, Finding
 from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import ranked
-from tightrope.monitor.responses import open_question
+from tightrope.monitor.responses import ANEW, open_question
 from tightrope.monitor.rules.logged import from_rows
 from tightrope.runs.record import RunRecord
 
@@ -34,26 +35,68 @@ def with_next_step(record: RunRecord, found: Diagnosis) -> Diagnosis:
     """A run's diagnosis with the command that finds out more, and its cost."""
     speeds = sorted(record.series("steps_per_second").values.tolist())
     return dataclasses.replace(
-        found, next_step=command(record.path, found, speeds[len(speeds) // 2] if speeds else 0.0)
-    )
+        found,
+        next_step=command(
+            record.path, found, speeds[len(speeds) // 2] if speeds else 0.0,
+            record.part("method").get("hyperparameters") or {},
+        ),
+    )  # fmt: skip
 
 
-def command(path: Path, found: Diagnosis, speed: float) -> str:
-    """The command that finds out more: a fix measured over seeds where copies named one, else copies.
+def options_of(fix: str, hyperparameters: Mapping[str, Any]) -> str:
+    """A fix as options of ``tightrope train`` for a method; empty where it has none for it.
+
+    Args:
+        fix: As ``tightrope probe --try`` takes it.
+        hyperparameters: Of the method.
+    """
+    said: dict[str, str] = {}
+    parts = dict(part.split("=", 1) for part in re.split(r"\+(?=[a-z])", fix) if "=" in part)
+    rates = [float(parts[name]) for name in ("lr_generator", "lr_critic") if name in parts]
+    if len(rates) == 2 and "learning_rate" in hyperparameters:  # one option for both players: the smaller one
+        parts = {"learning_rate": f"{min(rates):g}", **{k: v for k, v in parts.items() if not k.startswith("lr_")}}
+    for name, value in parts.items():
+        kind, _, player = name.partition("_")
+        if name == "penalty":
+            of, _, value = value.partition(":")
+            name = {"r1": "gamma", "r2": "gamma", "gp": "weight"}.get(of, "")
+        elif kind == "lr":
+            name = f"{player}_learning_rate" if player else "learning_rate"
+        elif name == "beta1" and "betas" in hyperparameters:
+            name, value = "betas", f"{value} {hyperparameters['betas'][1]:g}"
+        if name not in hyperparameters or not value:
+            return ""
+        said[name] = value
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in said.items())
+
+
+def command(path: Path, found: Diagnosis, speed: float, hyperparameters: Mapping[str, Any] | None = None) -> str:
+    """The command that finds out more: a fix measured over seeds where one is named, else copies.
+
+    A fix of a run whose weights are past saving is measured from the first ones.
 
     Args:
         path: Run folder.
         found: What is known.
         speed: Steps per second, to say what it costs; 0 if unknown.
+        hyperparameters: Of the run's method.
     """
     folder = shlex.quote(str(path))
-    fix = next((str(f.evidence["fix"]) for f in found if f.evidence.get("fix")), "")
-    if fix:
+    first = next((f for f in found if f.evidence.get("fix")), None)
+    if first is not None:
+        fix = str(first.evidence["fix"])
+        options = options_of(fix, hyperparameters or {})
+        anew = ANEW in first.remedy
         steps = 2 * PROBE_STEPS * PROBE_SEEDS
         cost = f"{steps} training steps" + (f", about {duration(steps / speed)}" if speed else "")
+        then = f"tightrope train with {options} and all else as in this run begins anew with it"
+        if not anew:
+            then = f"tightrope train with --from {folder} {options} goes on with it"
+        size = f"--steps {PROBE_STEPS} --seeds {PROBE_SEEDS}{' --anew' * anew}"
         return (
-            f"tightrope probe {folder} --try {fix} --steps {PROBE_STEPS} --seeds {PROBE_SEEDS} measures over seeds "
-            f"whether it helps from here on ({cost}; the run is not changed)."
+            f"tightrope probe {folder} --try {fix} {size} measures over "
+            f"seeds whether it helps from {'the first weights' if anew else 'here'} on ({cost}; the run is not "
+            "changed)." + (f" If it does, {then}." if options else "")
         )
     if not open_question(found) or any("on copies" in said for said in found.checked):
         return ""

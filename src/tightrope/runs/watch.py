@@ -127,7 +127,7 @@ class Watch:
         assert self.monitor is not None
         speed = self.monitor.steps / max(time.monotonic() - self._began, 1e-9)
         found = self.monitor.diagnose()
-        found = replace(found, next_step=command(self.folder, found, speed))
+        found = replace(found, next_step=command(self.folder, found, speed, self.run.method.hyperparameters))
         _write(found, self.folder / DIAGNOSIS)
         return found
 

@@ -25,11 +25,12 @@ DATA = (
         "channel_order", "Channels of real and generated data differ in order",
         "Real samples reach the critic with their axes or channels in another order than the generated ones.",
         "Per-channel statistics of what the critic was shown.", "Show a real and a generated sample side by side.",
-        "Bring both into [batch, channels, height, width].", "bookkeeping",
+        "Bring both into [batch, channels, height, width]: x.permute(0, 3, 1, 2), not a reshape.", "bookkeeping",
     ),
     Cause(
         "data_constant", "Real samples are constant", "The real batch has no variation.", "Standard deviation 0.",
-        "Print real.std().", "Look at the loading of the data.", "bookkeeping",
+        "Print real.std().", "Print one row before and after each transform: the first that is constant is at fault.",
+        "bookkeeping",
     ),
     Cause(
         "bounded_scores", "Scores are bounded where the loss needs them free",
@@ -116,6 +117,8 @@ DATA = (
     Cause(
         "evaluation_too_few_samples", "Evaluated on too few samples",
         "The number of samples makes the distance's bias or interval larger than the differences read from it.",
-        "Bias of FID falls as 1/n.", "Evaluate two halves apart.", "Use more samples, and the interval.", "bookkeeping",
+        "Bias of FID falls as 1/n.", "Evaluate two halves apart.",
+        "Draw thousands (FID: 10,000 and more, always as many), and read the interval.",
+        "bookkeeping",
     ),
 )  # fmt: skip

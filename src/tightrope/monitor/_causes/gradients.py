@@ -54,7 +54,8 @@ GRADIENTS = (
         "refuted_unexplained", "Refuted, and nothing known explains it",
         "The gradient that is applied is not that of the claim, and no known alternative explains the rest; the share "
         "is given.", _LEDGER, "Remove terms of the loss one by one until the rest vanishes.",
-        "Look at the terms that the monitor was not told of.", "ledger",
+        "Pass a penalty that the loop has as penalty=, another loss as loss=; a term that is none of these: weigh it "
+        "so that the adversarial gradient is not the smaller one.", "ledger",
     ),
     Cause(
         "critic_gradient_accumulated", "The critic's gradients are not cleared",
@@ -90,7 +91,8 @@ GRADIENTS = (
     Cause(
         "penalty_weight_wrong", "The penalty has another weight than claimed",
         "Two-column least squares give the weight that acts; healthy 1 +- 7e-6 of the claimed.", _LEDGER,
-        "Print the weight where it is used.", "Set the weight; mind factors 1/2, mean against sum, and lazy periods.",
+        "Print the weight where it is used.",
+        "Set the weight claimed; mind factors 1/2, mean against sum, and lazy periods.",
         "ledger",
     ),
     Cause(
@@ -120,13 +122,13 @@ GRADIENTS = (
         "penalty_too_lazy", "Lazy penalty too lazy",
         "The penalty acts on so few steps (less than one in 24) or with so large a weight that one step overshoots.",
         "On the Dirac-GAN rate * period * gamma < 2 is needed.", "Apply the penalty at every step.",
-        "Shorten the period.", "ledger",
+        "Shorten the period, with the period times the weight.", "ledger",
     ),
     Cause(
         "penalty_under_batch_norm", "Gradient penalty on a critic with batch normalisation",
         "Batch normalisation couples the samples of a batch, so no gradient per sample exists.",
         "Gulrajani et al. 2017, section 4.", "Replace the normalisation.",
-        "Use layer, group or no normalisation in the critic.", "bookkeeping",
+        "nn.GroupNorm or no normalisation in the critic's layers; that is another network: start anew.", "bookkeeping",
     ),
     Cause(
         "batch_norm_coupling", "Real and generated samples share a batch in the critic",
@@ -173,7 +175,7 @@ GRADIENTS = (
         "clip_crippling", "Clipping cripples the critic",
         "Nearly all weights sit at the clip and the critic's gradient at its input nearly vanishes.",
         "Gulrajani et al. 2017, section 3: capacity underuse, exploding or vanishing gradients.",
-        "Raise the clip tenfold for a short run.", "Use a gradient penalty, or a wider clip.", "slow",
+        "Raise the clip tenfold for a short run.", "Widen the clip tenfold, or use a gradient penalty.", "slow",
     ),
     Cause(
         "spectral_norm_stale", "Spectral norm with a stale power iteration",

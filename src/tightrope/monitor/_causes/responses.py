@@ -10,34 +10,39 @@ RESPONSES = (
     Cause(
         "critic_too_weak", "Critic too weak or too slow",
         "Samples are far from the data and a few more critic steps on a copy change its verdict.", _COPIES,
-        "Double the critic's steps or its rate.", "More critic steps, a higher critic rate, or a larger critic.",
+        "Double the critic's steps or its rate.", "Four times the critic's rate, or five times its steps.",
         "response",
     ),
     Cause(
         "critic_too_strong", "Critic too strong",
         "The critic separates both sides perfectly, the generator does not advance, and damping the critic helps.",
         "Arjovsky and Bottou 2017, theorem 2.4: the gradient vanishes before a perfect critic.",
-        "Add R1 with a small gamma.",
-        "Add a gradient penalty or a Lipschitz constraint; prefer the non-saturating loss.",
+        "Add R1 with gamma 1: tightrope probe RUN --try penalty=r1:1.",
+        "Add R1 with gamma 1; with log(1 - D) as the generator's loss, the non-saturating one instead.",
         "response",
     ),
     Cause(
         "generator_gradient_vanishes", "The generator's gradient vanishes",
         "The critic's scores lie in a flat part of the generator's loss or its slope at the samples is nearly zero.",
         "Goodfellow et al. 2014, section 3: d log(1 - sigmoid(s))/ds = -sigmoid(s).",
-        "Print the norm of dL/d(fake).", "Use the non-saturating or Wasserstein loss, and a penalty.", "response",
+        "Print the norm of dL/d(fake).",
+        "Use the non-saturating loss, softplus(-D(fake)).mean(), and R1 with gamma 1 on the "
+        "critic.", "response",
     ),
     Cause(
         "rotation_undamped", "The game turns without damping",
         "Both players' updates go round an equilibrium: no penalty or constraint pulls them in.",
         "Mescheder et al. 2018: eigenvalues of the game on the imaginary axis.",
-        "tightrope dynamics RUN; add R1.", "Add R1 (gamma 1 to 10), lower momentum, or average the generator.",
+        "tightrope dynamics RUN; tightrope probe RUN --try penalty=r1:1.",
+        "Add R1 with gamma 1; with momentum above 0.5 set "
+        "beta1 to 0 as well.",
         "response",
     ),
     Cause(
         "momentum_too_high", "Momentum too high",
         "The steps do not follow the present gradient, and without momentum a copy does better.",
-        "Gidel et al. 2019: negative or no momentum in games.", "Set beta1 to 0 or 0.5.", "Set beta1 to 0 or 0.5.",
+        "Gidel et al. 2019: negative or no momentum in games.", "Set beta1 to 0: tightrope probe RUN --try beta1=0.",
+        "Set beta1 to 0.",
         "response",
     ),
     Cause(
@@ -78,7 +83,7 @@ RESPONSES = (
         "constraint_vacuous", "The constraint bounds nothing",
         "The constraint is in place, but a layer outside its reach (a scale, a last layer, a normalisation) undoes it.",
         "The Lipschitz interval of the critic.", "tightrope.critics.lipschitz_interval(critic, x)",
-        "Constrain what follows, or remove the scale.", "slow",
+        "Remove the scale, or constrain the layer that follows; start again, the scores have grown with it.", "slow",
     ),
     Cause(
         "reconstruction_drowns_adversarial", "Another term drowns the adversarial one",

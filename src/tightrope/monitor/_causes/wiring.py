@@ -15,7 +15,8 @@ WIRING = (
         "unknown_trouble", "Something is wrong, cause unknown",
         "Samples stay far from the data or the game has stopped, and no evidence singles out one cause.",
         "Consequences such as a critic that always wins are shared by a dozen causes.",
-        "Try the candidates one by one in a short run.", "Start with the first candidate.", "state",
+        "doctor.diagnose(monitor, what_if=True), or tightrope diagnose RUN --what-if: copies with one change each.",
+        "Make the change that helps copies; without them that of the first candidate, in a short run.", "state",
     ),
     Cause(
         "non_finite", "Not a number",
@@ -104,14 +105,15 @@ WIRING = (
         "schedule_too_fast", "Schedule stepped too often",
         "The rate has decayed to a small part of its first value within a part of the run (a scheduler meant for "
         "epochs stepped per batch, or stepped twice).", "Rates are recorded at every optimiser step.",
-        "Plot the rate over steps.", "Call scheduler.step() once per the unit that it was configured in.",
+        "Plot the rate over steps.", "Call scheduler.step() once per the unit that it was configured in, and set the "
+        "rate back.",
         "bookkeeping",
     ),
     Cause(
         "weight_decay_crippling", "Weight decay shrinks the parameters faster than training moves them",
         "Rate times decay per step takes a noticeable part of every weight.",
         "Decoupled decay: w <- (1 - lr wd) w; healthy 1e-5 per step, harmful from 3e-2 on (pilot).",
-        "Set weight_decay=0 for some hundred steps.", "Lower weight_decay, or leave it out for a GAN.", "bookkeeping",
+        "Set weight_decay=0 for some hundred steps.", "Set weight_decay=0.", "bookkeeping",
     ),
     Cause(
         "n_critic_swapped", "Several generator steps per critic step",
@@ -134,12 +136,13 @@ WIRING = (
         "average_too_slow", "The averaged generator has hardly moved",
         "The distance between average and live network is about that between the live network and its start.",
         "decay^n of the start remains after n steps.", "Sample from the live generator and compare.",
-        "Lower the decay, or ramp it up.", "bookkeeping",
+        "Lower the decay, or ramp it up, and copy the live weights into the average once.", "bookkeeping",
     ),
     Cause(
         "average_is_not_updated", "The average is never updated",
         "The averaged network stands still while the live one moves.", "Compared at every window.",
-        "Compare a parameter of both.", "Update the average after each generator step.", "bookkeeping",
+        "Compare a parameter of both.",
+        "Update the average after each generator step, and copy the live weights into it once.", "bookkeeping",
     ),
     Cause(
         "average_is_live", "The average is the live network",
@@ -157,11 +160,13 @@ WIRING = (
         "optimizer_lost_on_resume", "Optimiser state lost on resume",
         "Moments or the step count of an optimiser fell back to zero in mid-run.",
         "state['step'] is followed over windows.", "Print optimizer.state before and after the resume.",
-        "Save and load optimizer.state_dict().", "bookkeeping",
+        "Save and load optimizer.state_dict(), and go on from the checkpoint of the resume; if samples have not "
+        "suffered, from where it stands: moments are gathered again in 1 / (1 - beta2) steps.", "bookkeeping",
     ),
     Cause(
         "schedule_lost_on_resume", "Schedule lost on resume",
         "The rate jumped back to its first value in mid-run.", "Rates are recorded at every optimiser step.",
-        "Plot the rate over steps.", "Save and load scheduler.state_dict().", "bookkeeping",
+        "Plot the rate over steps.",
+        "Save and load scheduler.state_dict(), and go on from the checkpoint of the resume.", "bookkeeping",
     ),
 )  # fmt: skip

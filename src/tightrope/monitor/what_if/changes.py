@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tightrope.monitor.what_if.game import Game, Settings, State
 
@@ -63,6 +64,38 @@ def smaller(game: Game, kind: str) -> Iterator[Change]:
         yield _damped(0.1)
     elif kind == "penalty weaker":
         yield _weight(game, 0.1, kind)
+
+
+def of_numbers(numbers: Mapping[str, float]) -> Change:
+    """The change that sets what a remedy's numbers say.
+
+    Args:
+        numbers: By the names of :func:`~tightrope.monitor.what_if.place.numbers`; ``weight_decay of the critic`` too.
+    """
+
+    def apply(state: State) -> State:
+        now = state.settings
+        penalties = dict(now.penalties) | {k.partition("=")[2]: v for k, v in numbers.items() if k.startswith("pen")}
+        steps = numbers.get("n_critic")
+        both = (now.critic_steps, now.generator_steps) if steps is None else (max(1, round(steps)), 1)
+        for name, value in numbers.items():
+            for player in (one for one in state.optimizers if one in name and name != "n_critic"):
+                for group in (group for optimizer in state.optimizers[player] for group in optimizer.param_groups):
+                    _write(group, name, value)
+        return _set(state, Settings(*both, tuple(penalties.items()), numbers.get("clip", now.clip)))
+
+    return Change("remedy", "the remedy's numbers", "", apply)
+
+
+def _write(group: dict[str, Any], name: str, value: float) -> None:
+    if name.startswith("lr_"):
+        group["lr"] = value
+    elif name.startswith("weight_decay"):
+        group["weight_decay"] = value
+    elif "betas" in group:
+        group["betas"] = (value, *group["betas"][1:])
+    elif "momentum" in group:
+        group["momentum"] = value
 
 
 def _weight(game: Game, factor: float, kind: str) -> Change:

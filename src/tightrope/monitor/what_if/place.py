@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tightrope.monitor.history import Place
+from tightrope.monitor.remedies import joined
 from tightrope.monitor.what_if.changes import Change
 from tightrope.monitor.what_if.gains import Gain
 from tightrope.monitor.what_if.game import Game, State
@@ -76,10 +77,5 @@ def in_numbers(game: Game, apply: Callable[[State], State]) -> tuple[str, dict[s
         f"{key} from {before[key]:.3g} to {after[key]:.3g}" if key in before else f"{key} with weight {after[key]:.3g}"
         for key in changed
     )
-    fixes = {_fix(key, after[key]) for key in changed}
-    return f"Set {said}.", {key: after[key] for key in changed}, "" if len(fixes) != 1 else fixes.pop()
-
-
-def _fix(key: str, value: float) -> str:
-    name = key.partition(" ")[0]
-    return "" if name == "clip" else f"{name}{':' if '=' in name else '='}{value:.6g}"
+    new = {key: after[key] for key in changed}
+    return f"Set {said}.", new, joined(new)

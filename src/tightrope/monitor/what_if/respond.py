@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import Diagnosis, Finding
 from tightrope.monitor.history import Place
+from tightrope.monitor.remedies import exact_change
 from tightrope.monitor.responses import WORDS, explained, worth_asking
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.what_if.branch import Table, played, table_of
-from tightrope.monitor.what_if.changes import AS_IS, Change, changes, smaller
+from tightrope.monitor.what_if.changes import AS_IS, Change, changes, of_numbers, smaller
 from tightrope.monitor.what_if.gains import WORTH, Gain, Response
 from tightrope.monitor.what_if.game import CannotPlayError, Game, aside, game_of
 from tightrope.monitor.what_if.place import best_place, games, in_numbers
@@ -176,7 +177,10 @@ def placed(monitor: Monitor, finding: Finding, responses: Sequence[Response], un
 
 
 def after_repair(monitor: Monitor, found: Diagnosis, until: float) -> dict[str, Place]:
-    """From where to go on once what the ledger found is mended: copies play what is claimed, which is the mended game.
+    """From where to go on once what was found is mended, as copies of the mended training say.
+
+    What the ledger found is mended in any copy, which plays what is claimed; of other findings the remedy's numbers
+    are set, if it has any.
 
     Args:
         monitor: Of the training.
@@ -184,10 +188,14 @@ def after_repair(monitor: Monitor, found: Diagnosis, until: float) -> dict[str, 
         until: When the time is up.
     """
     first = next((f for f in found if f.cause != "healthy" and f.confidence != "low"), None)
-    if first is None or CAUSES[first.cause].kind != "ledger" or first.damage == "harmless":
+    if first is None or first.damage == "harmless":
+        return {}
+    exact = exact_change(first, monitor.history)
+    numbers = {} if exact is None else exact.numbers
+    if not numbers and CAUSES[first.cause].kind != "ledger":
         return {}
     try:
-        return {first.cause: _place(monitor, AS_IS, until)[0]}
+        return {first.cause: _place(monitor, of_numbers(numbers) if numbers else AS_IS, until)[0]}
     except CannotPlayError:
         return {}
 

@@ -45,6 +45,8 @@ def _told(response: Response) -> str:
     if response.state == "improving":
         return f"copies {where}: as it is, the distance goes from {response.start:.2g} to {response.distance:.2g}"
     tried = len(response.gains)
+    if not tried:
+        return f"copies {where}: as it is {response.distance:.2g}; the time was up before a change was played"
     return f"{tried} changes on copies {where}, {response.rounds} rounds each, as it is {response.distance:.2g}"
 
 
