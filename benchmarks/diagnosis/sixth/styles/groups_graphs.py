@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 torch.manual_seed(seed)
-NODES, ZD, B, GAMMA = 6, 8, 64, 0.5
+NODES, ZD, B, GAMMA = 6, 8, 64, 0.1
 
 
 class GraphGenerator(nn.Module):
@@ -40,8 +40,8 @@ class GAN(nn.Module):
 gan = GAN()
 optimizer = torch.optim.Adam(
     [
-        {"params": gan.gen.parameters(), "lr": 3e-3},
-        {"params": gan.crit.parameters(), "lr": 3e-3},
+        {"params": gan.gen.parameters(), "lr": 5e-4},
+        {"params": gan.crit.parameters(), "lr": 4e-3},
     ],
     betas=(0.5, 0.9),
 )
