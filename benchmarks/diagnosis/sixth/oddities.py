@@ -43,8 +43,8 @@ o = partial(oddity, "closures_clip_lattice")
 CLOSURES = (
     o(
         "clip_before_step",
-        "        opt.step()\n        with torch.no_grad():\n            for w in f.parameters():\n                w.clamp_(-C, C)\n",
-        "        opt.step()\n        for w in f.parameters():\n            w.data.clamp_(-C, C)\n        torch.nn.utils.clip_grad_norm_(f.parameters(), 1.0)\n",
+        "        opt.step()\n        with torch.no_grad():\n            for w",
+        "        torch.nn.utils.clip_grad_norm_(f.parameters(), 1.0)\n        opt.step()\n        with torch.no_grad():\n            for w",
     ),
     o(
         "graph_kept_then_cleared",
@@ -121,15 +121,15 @@ ENSEMBLE = (
     o("two_members", "def __init__(self, n=3)", "def __init__(self, n=2)"),
     o("same_noise", "    noise = torch.randn(m, nz)\n    opt_maker", "    opt_maker"),
     o(
-        "first_layer_fixed",
+        "bias_from_zero",
         "maker, judges = Maker(), Ensemble()\n",
-        "maker, judges = Maker(), Ensemble()\nstated = 'judges see one more linear map, fixed'\njudges.members[0][0].bias.data.zero_()\n",
+        "maker, judges = Maker(), Ensemble()\njudges.members[0][0].bias.data.zero_()\n",
     ),
 )
 o = partial(oddity, "inpaint_digits")
 INPAINT = (
     o(
-        "no_pixels",
+        "summed_otherwise",
         "g_loss = lambda_adv * g_adv + lambda_pix * g_pix",
         "g_loss = lambda_pix * (g_adv / lambda_pix + g_pix)",
     ),
