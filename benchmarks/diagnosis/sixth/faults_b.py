@@ -170,8 +170,6 @@ MICRO = (
         "optimizer_other_player",
         "NAdam(gen.parameters()",
         "NAdam(disc.parameters()",
-        "    scalers[name].unscale_(opts[name])\n",
-        "",
         also="generator_not_stepped",
     ),
     f("hundred_rows", "few_rows", "rows = data.tetra(3000)", "rows = data.tetra(96)", also=FEW),
