@@ -89,7 +89,7 @@ def api_page(name: str) -> str:
 KINDS = {
     "bookkeeping": "Identities and counts decide it, from the first windows on.",
     "ledger": "The gradient that is applied decides it, to rounding.",
-    "response": "What copies do when something is changed decides it.",
+    "response": "How the players move, and what copies do when something is changed, decide it.",
     "slow": "Averages over windows hint at it; they never decide.",
     "state": "A state, not a cause.",
 }

@@ -166,3 +166,35 @@ def test_a_loop_whose_critic_is_four_hundred_times_slower_is_named_and_its_twin_
     slow = rate < 0.01
     assert found.healthy == (not slow), str(found)
     assert ("critic_too_weak" in [f.cause for f in found if f.confidence != "low"]) == slow, str(found)
+
+
+@pytest.mark.parametrize(("rate", "confidence"), [(1.0, "medium"), (2e-3, "low")])
+def test_in_a_short_run_an_extreme_rate_says_more_than_movement_alone(rate, confidence):
+    def write(window: Window) -> None:
+        window.numbers |= {"distance": 0.9, "latent_width": 4, "latent_rank": 1.0, "real_rank": 2.0}
+        window.generator.moved = 0.15
+
+    found = history(write, generator=Counters(steps=70, top_rate=rate, rate=rate, adaptive=True))
+    del found.windows[-4:]
+    causes = named(found)
+    assert found.step < 100 and causes["generator_step_too_large"] == confidence
+    assert causes["generator_ill_conditioned"] == ("low" if rate > 0.05 else "medium")
+
+
+def test_players_that_a_clip_brought_to_a_standstill_are_crippled_by_it():
+    """Every unit is dead: no gradient comes to the samples any more."""
+
+    def write(window: Window) -> None:
+        window.numbers |= {"at_clip": 0.5, "weight_high": 4e-3, "batch": 64, "distance": 0.9 / window.step}
+        window.critic.steps = window.generator.steps = 1
+        if window.step < 40:
+            window.numbers["gradient_at_samples"] = 4e-6
+        else:
+            window.critic.moved = window.generator.moved = 0.0
+
+    found = history(write)
+    found.claim, found.claims = claim_of("wasserstein"), Claims(True, clip=4e-3)
+    assert "clip_crippling" in named(found)
+    for window in found.windows:
+        window.generator.moved = 0.01
+    assert "clip_crippling" not in named(found)

@@ -100,9 +100,10 @@ class Player:
 
     def take_aim(self) -> None:
         """Remember sampled weights and gradients, right before a step."""
-        rows = [torch.zeros_like(p) if p.grad is None else p.grad.detach() for p in self.module.parameters()]
-        if not any(row.is_sparse for row in rows):
-            self.aim = sampled(self.module), torch.cat([row.flatten()[:SAMPLED].float() for row in rows]).cpu()
+        held = [(p.grad, min(p.numel(), SAMPLED)) for p in self.module.parameters()]
+        if held and not any(grad is not None and grad.is_sparse for grad, _ in held):
+            rows = [torch.zeros(n) if g is None else g.detach().flatten()[:n].float().cpu() for g, n in held]
+            self.aim = sampled(self.module), torch.cat(rows)
 
     def landed(self) -> float | None:
         """Cosine of the step just taken and of the way down its own gradient, None where either is nothing."""

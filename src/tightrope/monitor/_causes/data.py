@@ -65,7 +65,9 @@ DATA = (
         "Draw a new batch in each step: next(iter(loader)) inside the loop starts anew each time.", "bookkeeping",
     ),
     Cause(
-        "few_rows", "Few different rows", "All windows together hold fewer than three batches of different rows.",
+        "few_rows", "Few different rows",
+        "All windows together hold fewer than three batches of different rows, or so many came again that there are "
+        "fewer than 256 of them.",
         "Distinct rows in a pool.", "Count torch.unique(data, dim=0).",
         "Use all of the data, or augment (DiffAugment, ADA).", "bookkeeping",
     ),

@@ -1,4 +1,4 @@
-"""Why training fails although it does what was claimed: decided by what copies do when something is changed."""
+"""Why training fails although it does what was claimed: by how the players move, and by copies that are changed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ _COPIES = "A few steps on copies, with and without the change, on the same draws
 RESPONSES = (
     Cause(
         "critic_too_weak", "Critic too weak or too slow",
-        "Samples are far from the data and a few more critic steps on a copy change its verdict.", _COPIES,
+        "The critic moves far less than the generator, ranks generated rows before real ones for a while, and samples "
+        "stay far from the data; or a few more critic steps on a copy bring them closer.",
+        "Heusel et al. 2017, theorem 1: the critic has to be on the faster time scale. " + _COPIES,
         "Double the critic's steps or its rate.", "Four times the critic's rate, or five times its steps.",
         "response",
     ),
     Cause(
         "critic_too_strong", "Critic too strong",
-        "The critic separates both sides perfectly, the generator does not advance, and damping the critic helps.",
+        "The critic separates both sides perfectly, no constraint acts on it and it moves much faster than the "
+        "generator; or the generator does not advance and damping the critic on a copy helps.",
         "Arjovsky and Bottou 2017, theorem 2.4: the gradient vanishes before a perfect critic.",
         "Add R1 with gamma 1: tightrope probe RUN --try penalty=r1:1.",
         "Add R1 with gamma 1; with log(1 - D) as the generator's loss, the non-saturating one instead.",
@@ -31,7 +34,8 @@ RESPONSES = (
     ),
     Cause(
         "rotation_undamped", "The game turns without damping",
-        "Both players' updates go round an equilibrium: no penalty or constraint pulls them in.",
+        "Both players' updates go round an equilibrium: samples swing past the data and back, and no penalty or "
+        "constraint pulls them in.",
         "Mescheder et al. 2018: eigenvalues of the game on the imaginary axis.",
         "tightrope dynamics RUN; tightrope probe RUN --try penalty=r1:1.",
         "Add R1 with gamma 1; with momentum above 0.5 set "
@@ -40,7 +44,8 @@ RESPONSES = (
     ),
     Cause(
         "momentum_too_high", "Momentum too high",
-        "The steps do not follow the present gradient, and without momentum a copy does better.",
+        "The steps do not follow the present gradient (their cosine with the way down it is below that of sound "
+        "trainings), or samples stay away and without momentum a copy does better.",
         "Gidel et al. 2019: negative or no momentum in games.", "Set beta1 to 0: tightrope probe RUN --try beta1=0.",
         "Set beta1 to 0.",
         "response",

@@ -22,7 +22,8 @@ SLOW = (
     ),
     Cause(
         "generator_ill_conditioned", "Generator ill-conditioned",
-        "The generator stretches latent space very unevenly and more and more so.",
+        "The generator stretches latent space very unevenly: of many latent directions it listens to one, while the "
+        "data vary along several.",
         "Odena et al. 2018: log condition number of J^T J.", "tightrope conditioning RUN",
         "Jacobian clamping (tightrope train --method dcgan_clamped, or penalties.jacobian_clamping in the generator's "
         "loss), from where it stands.", "slow",

@@ -143,6 +143,7 @@ def clipping(history: History) -> Iterator[Finding]:
     flat = Seen([w for w in among if sloped[w.step] < 1e-4 and w.numbers.get("at_clip", 0.0) > 0.3], among)
     away = stuck(history) or halfway(history)
     nothing = len(flat) >= 3 and sorted(sloped[w.step] for w in flat.hits[-5:])[len(flat.hits[-5:]) // 2] < NO_SLOPE
+    nothing = nothing or all(w.generator.steps and w.generator.moved == 0 for w in history.windows[-4:])
     if len(flat) >= 3 and flat.now and (away or nothing):
         slope = sloped[flat.last.step]
         yield Finding(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
+from tightrope.monitor.rules.moves import BURST, HIGH_RATE
 
 ONE, NEARLY, SEVERAL, NOTHING = 1.03, 1.1, 1.3, 0.01
 """Participation ratios of one direction (median, and most) and of data that vary in several; a share that is none."""
@@ -36,7 +37,9 @@ def directions(history: History) -> Iterator[Finding]:
     if not real or real[0] < SEVERAL:
         return
     if len(ranks) >= 5 and ranks[len(ranks) // 2] < ONE and ranks[-1] < NEARLY:
-        thrown = any(w.generator.moved > 0.3 for w in history.windows)
+        counted = history.counters["generator"]
+        thrown = any(w.generator.moved > BURST for w in history.windows)
+        thrown = thrown or (counted.adaptive and counted.top_rate >= HIGH_RATE)
         yield Finding(
             "generator_ill_conditioned", f"Of {width} latent directions the generator listens to "
             f"{ranks[len(ranks) // 2]:.3g}, and the data vary along {real[len(real) // 2]:.2g} (participation ratios).",

@@ -103,10 +103,11 @@ def _large(history: History, moves: Moves) -> Iterator[Finding]:
             yield Finding(
                 cause, f"The {name} moves by {moves.most[name]:.2g} of its size per update, {moves.words}",
                 {"moved": moves.most[name], "expected": "below 0.02"}, history.windows[-8:][0].step,
-                "medium" if history.step >= WARM else "low", "why it fails",
+                "medium" if history.step >= WARM or (adaptive and rate >= EXTREME_RATE) else "low", "why it fails",
             )  # fmt: skip
         elif rate >= HIGH_RATE and adaptive:  # Adam and its kind move by the rate itself
             sure = history.step >= WARM and (moves.far or halfway(history))
+            sure = sure or (moves.far and rate >= EXTREME_RATE)
             yield Finding(
                 cause, f"The {name}'s rate is {rate:.2g}, by which each parameter can move per step, {moves.words}",
                 {"rate": rate, "expected": "about 0.001"}, 1, "medium" if sure else "low",
