@@ -106,6 +106,23 @@ def test_a_list_of_critics_is_heard_at_each_of_them(how):
         assert {a.kind for w in s.monitor.history.windows for a in w.critic.accounts} == {"losses"}
 
 
+@pytest.mark.parametrize(("sign", "named"), [(1, []), (-1, ["critic_sign_flipped"])])
+def test_a_list_of_layers_that_the_loop_calls_is_one_critic(sign, named):
+    s = Setting(d=nn.ModuleList([mlp(2, 16, 16), nn.Linear(16, 1)]))
+    assert isinstance(s.d, nn.ModuleList)
+    net, head = s.d
+    for real, z in s.updates(9):
+        s.opt_d.zero_grad()
+        r, f = head(net(real).relu()), head(net(s.g(z).detach()).relu())
+        (softplus(-sign * r).mean() + softplus(sign * f).mean()).backward()
+        s.opt_d.step()
+        s.opt_g.zero_grad()
+        softplus(-head(net(s.g(z)).relu())).mean().backward()
+        s.opt_g.step()
+    assert alarms(s.monitor) == named
+    assert any(w.critic.fit for w in s.monitor.history.windows[1:])
+
+
 @pytest.mark.parametrize(("way", "said"), [("detach", True), ("one-sided", False)])
 def test_a_graph_that_comes_back_to_the_points_tells_a_flat_penalty_from_none(way, said):
     """A critic flatter than 1: a one-sided penalty gives nothing, and passes the points all the same."""
