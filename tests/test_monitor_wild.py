@@ -12,9 +12,8 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy, mse_loss, r
 from monitor_loop import BATCH, LATENT, bce, mlp, ring
 from monitor_setting import Setting
 from tightrope.monitor import Monitor
-from tightrope.monitor.capture import Call, Listener
-from tightrope.monitor.claims import claims_of
-from tightrope.monitor.history import Ends, History
+from tightrope.monitor.capture import Listener
+from tightrope.monitor.history import Ends
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.scores import Scored, fit
 from tightrope.monitor.players import Player
@@ -272,9 +271,3 @@ def test_a_call_captured_of_latents_that_are_drawn_in_place():
         s.opt_g.step()
         s.monitor.step(real, z)
     assert all([a.kind for a in w.generator.accounts] == ["losses"] for w in s.monitor.history.windows)
-
-
-def test_calls_do_not_share_what_they_hold():
-    empty = History(None, claims_of(None))
-    assert empty.reach == {} and empty.reach is not History(None, claims_of(None)).reach
-    assert Call.__dataclass_fields__["units"].default_factory is list

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tightrope.autodiff import in_functional_transform
 from tightrope.monitor.nests import tensors_in, with_others
-from tightrope.monitor.parts import Parts, not_used_by_others, whole_parts
+from tightrope.monitor.parts import Parts, made_of, not_used_by_others, whole_parts
 from tightrope.monitor.transforms import depth, outside, plain, visible
 
 Now = Callable[[], int]
@@ -151,7 +151,8 @@ class Listener:
         self.open: list[Call] = []
         self.parts = Parts(self)
         self._wholes = whole_parts(module)
-        self._unit = ""
+        self._unit, self._bag = "", False
+        self._live: list[Tensor] = []
         before = self._weak("_before")
         self._counting = [m.register_forward_pre_hook(before, with_kwargs=True) for m, _ in self._wholes]
         self._capturing: list[Any] = []
@@ -206,6 +207,8 @@ class Listener:
                 handle.remove()
             self._capturing = []
             self.parts.listen(False)
+            if self._bag:  # its members are layers and no networks: heard as parts from the next window on
+                self._wholes, self._bag, self.parts.wanted = [], False, True
 
     def close(self) -> None:
         """Take the hooks off."""
@@ -215,7 +218,7 @@ class Listener:
 
     def forget(self) -> None:
         """Drop what was captured."""
-        self.calls, self.open, self.missed = [], [], 0
+        self.calls, self.open, self._live, self.missed = [], [], [], 0
         self.parts.forget()
 
     def _before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -226,6 +229,7 @@ class Listener:
             self.missed += 1
             self.transformed += 1
             return
+        self._bag |= bool(self._live) and any(made_of(t, self._live) for t in tensors_in((args, kwargs)))
         self.swapped |= not inside and next(iter(self.module.parameters()), None) is not self._first
         self.open.append(self.captured(args, kwargs))
         self.leaf_calls += self.open[-1].leaf
@@ -295,7 +299,8 @@ class Listener:
         kept = iter(call.outputs)
         call.nest = with_others(output, lambda t: next(kept, t) if t.is_floating_point() else plain(t))
         call.remember(*call.outputs)
-        self.calls.append(call)
+        self.calls = [] if self._bag else [*self.calls, call]
+        self._live += given if call.unit else []
 
     def returned(self, call: Call, tensor: Tensor) -> None:
         """Keep what a call returned, and listen for what comes back to it."""
