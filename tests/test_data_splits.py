@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_cases import cache, encoded, noise, write_files, write_parquet, write_zip  # noqa: F401
+from tightrope import UserError
 from tightrope.data import open_data
 from tightrope.data.layout import layout
 from tightrope.data.split_names import keyword
@@ -147,7 +148,8 @@ def test_a_test_folder_beside_other_folders(test):
 def test_words_by_chance_are_classes_and_that_is_said():
     for names in (
         ["toy_train/1.png", "test_tube/2.png", "bus/3.png"],
-        ["train/1.png", "bus/3.png"],
+        ["train/1.png", "bus/3.png", "car/2.png"],
+        ["toy_train/1.png", "bus/3.png"],
         ["test_tube/1.png", "beaker/3.png"],
     ):
         found = layout(names, "train")
@@ -158,6 +160,16 @@ def test_words_by_chance_are_classes_and_that_is_said():
     assert len(few.names) == 22
     assert "which most do not have" in few.notes[0]
     assert layout(["contest/1.png", "evaluator/2.png", "trains/3.png", "device/4.png"], "train").notes == ()
+
+
+@pytest.mark.parametrize("train", ["train", "Train", "training_set", "train_images", "trainset", "train2017"])
+@pytest.mark.parametrize("other", ["final", "phase2", "bus", "probe"])
+def test_a_folder_beside_the_training_folder_that_may_be_either_is_refused(train, other):
+    """They were two classes, with a note, and what may be test images was trained on."""
+    for form in ("{}/{}.png", "{}/deeper/{}.png", "data/{}/{}.png"):
+        with pytest.raises(UserError, match=f"{train} beside {other}, which may be either"):
+            layout([form.format(folder, i) for folder in (train, other) for i in range(3)], "train")
+    assert split_of([f"{train}/1.png", f"{other}/1.png", "test/1.png"])[0].names == (f"{train}/1.png",)
 
 
 def test_one_split_alone_is_read_whole_and_that_is_said():

@@ -113,3 +113,34 @@ def test_an_operation_that_torch_does_not_differentiate_is_named():
     for penalty in PENALTIES:
         with pytest.raises(UserError, match=r"does not differentiate \(heaviside\)"):
             exact(penalty, critic)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_the_first_look_leaves_the_graph_as_it_was(train):
+    """A buffer that a graph holds must not be written, not even with its own value."""
+
+    class Buffered(nn.Module):
+        def __init__(self, outputs):
+            super().__init__()
+            torch.manual_seed(0)
+            self.first, self.last = nn.Linear(2, 8), nn.Linear(8, outputs)
+            self.norm = nn.BatchNorm1d(8)
+            self.register_buffer("scale", torch.full((8,), 2.0))
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            hidden = self.norm(self.first(x)) if train else self.norm.eval()(self.first(x))
+            return self.last(hidden.tanh() * self.scale)
+
+    generator = Buffered(3)
+    for calls in (1, 2):
+        penalties.jacobian_clamping(generator, X, low=2, high=3).backward()
+        assert generator.calls == calls and generator.first.weight.grad.abs().sum() > 0
+        assert generator.norm.num_batches_tracked == (calls if train else 0)
+    if not train:
+        critic = Buffered(1)
+        critic.norm.eval()
+        for _ in range(2):
+            penalties.finite_difference_r1(critic, X, rng=torch.Generator().manual_seed(0)).backward()
+        assert critic.first.weight.grad.abs().sum() > 0

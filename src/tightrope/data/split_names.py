@@ -4,8 +4,9 @@
 ``val2017``, ``cat/train_001.png``), folder names before file names. **Departures** Upper and lower case are alike; a
 keyword may also end where a capital begins (``trainA``, ``testB``); there is one test split, the one called test if
 there are several; a test folder alone leaves the rest for training; a lone ``train`` folder among others is a class,
-and so are ``toy_train`` and ``test_tube`` beside ``bus``; what is for neither (``predict``, ``unlabeled``) is left out
-beside a training split; ``imagesTr`` and ``imagesTs``, ``traindir`` and ``testdir`` tell splits where both are there.
+beside a single other one it is refused, and ``toy_train`` and ``test_tube`` beside ``bus`` are classes; what is for
+neither (``predict``, ``unlabeled``) is left out beside a training split; ``imagesTr`` and ``imagesTs``, ``traindir``
+and ``testdir`` tell splits where both are there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from tightrope._plumbing.errors import UserError, printable
 
 __all__ = ["TRAIN", "Parts", "keyword", "parts_of", "unread_column"]
 
@@ -34,6 +37,7 @@ NEITHER = {
 """What lies beside a training split and belongs to no split; a class where the others are classes."""
 
 _SHORT = {"tr": "train", "ts": "test", "te": "test", "va": "val", "vl": "val"}
+_SETS = {"set", "data", "dataset", "images", "image", "imgs", "img", "split"}
 _LABELLED = {"labeled", "labelled", "annotated", "supervised"}
 _UNLABELLED = {"unlabeled", "unlabelled", "unannotated", "unsup", "unsupervised"}
 _KIND = {word: kind for kind, words in enumerate(TEST) for word in words} | dict.fromkeys(TRAIN, -1)
@@ -83,6 +87,9 @@ def parts_of(names: Sequence[str], things: str = "images") -> Parts:
     Args:
         names: paths with ``/`` that share no folder; at least one.
         things: what they are, for the notes.
+
+    Raises:
+        UserError: A training folder stands beside a single one that may be a class or images not to be trained on.
     """
     for level in range(max(name.count("/") for name in names)):
         folders = {name: parts[level] for name in names if len(parts := name.split("/")) > level + 1}
@@ -90,10 +97,30 @@ def parts_of(names: Sequence[str], things: str = "images") -> Parts:
         side = _sides_of_folders(words, complete=complete) or _train_alone(words, names, folders, level, complete)
         if side:
             return _by_folders(names, level, folders, side, words, things)
+        if complete:
+            _refuse_either(words)
         if complete and (said := _one_set(words)):  # train-00000, train-00001
             note = f"{said}, read as one set: {_some(words)}."
             return Parts({"train": list(names)}, {name: _without(name, level, None) for name in names}, [note])
     return _by_files(names, things)
+
+
+def _refuse_either(words: Mapping[str, tuple[str, str]]) -> None:
+    """Raise if a training folder has one other beside it, of which nobody can say whether it is a class or a split.
+
+    Raises:
+        UserError: So it is.
+    """
+    train = [folder for folder, (word, rest) in words.items() if word in TRAIN and rest.lower() in {"", *_SETS}]
+    if len(words) != 2 or len(train) != 1:
+        return
+    (other,) = set(words) - set(train)
+    if not words[other][0] and not is_neither(other):
+        raise UserError(
+            f"Expected folders that are splits, or classes, got {printable(train[0])} beside {printable(other)}, which "
+            f"may be either; rename {printable(other)} to test, or to extra if it is for neither, or "
+            f"{printable(train[0])} to what its images show."
+        )
 
 
 def words_of(folders: Collection[str]) -> dict[str, tuple[str, str]]:

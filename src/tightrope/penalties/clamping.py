@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_samples
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import Remembered, View, module_of, norm, samples_of, undisturbed
+from tightrope.autodiff import Remembered, View, module_of, norm, samples_of
 from tightrope.autodiff.types import Generator
 from tightrope.layers.find import find_batch_norm
 from tightrope.losses.loss import wide
-from tightrope.penalties.repeated import Repeated
+from tightrope.penalties.repeated import Repeated, on_copies
 from tightrope.perturbations import normal_like
 
 
@@ -152,8 +152,7 @@ _ALIKE: WeakSet[nn.Module] = WeakSet()
 
 def _refuse_places(call: Repeated, z: Tensor) -> None:
     """Raise if halves of a batch differ where their latents do not, as with noise from one seed in a forward."""
-    assert call.module is not None
-    with torch.no_grad(), undisturbed(call.module):
+    with torch.no_grad(), on_copies(call.module):
         joint = samples_of(call(torch.cat((z, z)))).float()
     if not torch.allclose(joint[: len(z)], joint[len(z) :], rtol=0, atol=1e-3 * float(joint.abs().max())):
         raise UserError(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import NoGradientError, critic_scores, modules_of, undisturbed
+from tightrope.autodiff import NoGradientError, critic_scores, modules_of
 from tightrope.autodiff.graph import STAIRS, leads_back, missing_derivative, no_derivative
-from tightrope.penalties.repeated import Repeated
+from tightrope.penalties.repeated import Repeated, on_copies
 
 SMALLER = (1 / 8, 1 / 64, 1 / 512, 1 / 4096)
 """Of the step: what is curved follows its derivative over one of them, the derivative of another function nowhere."""
@@ -43,7 +43,7 @@ def refuse_jumps(same: Repeated, x: Tensor, step: Tensor, moved: Sequence[Tensor
     def total(points: Tensor) -> Tensor:
         return torch.stack(critic_scores(same, points, rows)).sum(0)
 
-    with undisturbed(*([] if module is None else [module])):
+    with on_copies(module):
         try:
             with torch.enable_grad():
                 here = total(leaf)

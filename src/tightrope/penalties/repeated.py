@@ -236,6 +236,20 @@ def _as_before(moved: list[_Kept]) -> Iterator[None]:
             kept.held[kept.name] = tensor
 
 
+@contextmanager
+def on_copies(module: nn.Module | None) -> Iterator[None]:
+    """Let forwards in the block read and write copies of a network's buffers, since a graph may hold its own."""
+    modules = [] if module is None else list(module.modules())
+    held = [(m._buffers, dict(m._buffers)) for m in modules if m._buffers]
+    for buffers, kept in held:
+        buffers.update({name: None if b is None else b.detach().clone() for name, b in kept.items()})
+    try:
+        yield
+    finally:
+        for buffers, kept in held:
+            buffers.update(kept)
+
+
 def _is_plain(module: nn.Module) -> bool:
     """Whether it takes hooks: code that was compiled or fixed does not, or would be compiled again."""
     return not isinstance(module, torch.jit.ScriptModule) and "_orig_mod" not in module._modules
