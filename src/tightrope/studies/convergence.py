@@ -191,13 +191,6 @@ CLAIMS = (
                "runs on that distribution"),
     _elsewhere("grid", "section 5, 2-D problems", "On 25 Gaussians R1 ends at less than 0.8 of the W1 of none.",
                "runs on that distribution"),
-    _elsewhere("cifar10", "appendix", "On CIFAR-10, gamma 10 and one critic step, R1 reaches a better score than none.",
-               "CIFAR-10 at 32 pixels on a GPU"),
-    _elsewhere("imagenet", "section 6.3", "ImageNet at 128 pixels, 1,000 classes, trains with R1 and without tricks.",
-               "ImageNet on several GPUs"),
-    _elsewhere("lsun", "section 6.2", "LSUN at 256 pixels trains with R1 and not without.", "LSUN on several GPUs"),
-    _elsewhere("celeba-hq", "section 6.1", "celebA-HQ at 1,024 pixels trains with R1 without progressive growing.",
-               "celebA-HQ on several GPUs"),
 )  # fmt: skip
 
 
