@@ -157,7 +157,7 @@ def test_machines_read_what_the_page_says(tmp_path: Path, capsys: pytest.Capture
     said = json.loads(capsys.readouterr().out)
     assert Path(said.pop("report")).is_file()
     assert said == json.loads(json.dumps(assessment(tmp_path / "a"), allow_nan=False))
-    assert set(said) == {"schema", "run", "step", "state", "answer", "diagnosis"} and said["schema"] == 1
+    assert set(said) == {"schema", "run", "step", "state", "answer", "diagnosis", "problems"} and said["schema"] == 1
     for part, kinds in ((said["answer"], KINDS), (said["diagnosis"], DIAGNOSIS)):
         assert part.keys() == kinds.keys() and all(isinstance(part[key], kind) for key, kind in kinds.items())
     for one in said["diagnosis"]["findings"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tightrope._plumbing.checks import check_number
 from tightrope._plumbing.errors import UserError, UserTypeError
@@ -12,11 +11,9 @@ from tightrope._plumbing.files import as_path
 from tightrope.doctor.what_if import ask_run
 from tightrope.monitor import Diagnosis, Monitor
 from tightrope.monitor.responses import open_question
-from tightrope.monitor.rules.logged import from_rows
 from tightrope.monitor.what_if.respond import respond
-from tightrope.runs.diagnosis import of_record, with_next_step
+from tightrope.runs.diagnosis import of_log, of_record, with_next_step
 from tightrope.runs.record import read_run
-from tightrope.runs.rows import decode
 
 _CALL = (
     "doctor.diagnose(monitor, what_if=True, seconds=60) plays copies of the training with one change each and says "
@@ -39,7 +36,7 @@ def diagnose(thing: Monitor | Path | str, *, what_if: bool = False, seconds: flo
         monitor found stands first.
 
     Raises:
-        UserError: No such folder or file, or none with rows.
+        UserError: No such folder or file, none with rows, or rows without a step or any signal of ours.
 
     Example:
         >>> from tightrope import doctor
@@ -60,11 +57,7 @@ def diagnose(thing: Monitor | Path | str, *, what_if: bool = False, seconds: flo
     if path.is_file():
         if what_if:
             raise UserError("Expected a Monitor or a run folder for what-ifs, got a file; copies need networks.")
-        rows, wrong = decode(path, dict[str, Any])
-        if not rows:
-            why = f" ({wrong[0]})" if wrong else ""
-            raise UserError(f"Expected a log with a JSON object per line, got none in {path}{why}; give metrics.jsonl.")
-        return from_rows(rows)
+        return of_log(path)
     record = read_run(path)
     found = of_record(record)
     return with_next_step(record, ask_run(path, found, seconds)) if what_if else found

@@ -15,6 +15,7 @@ from tightrope.monitor import Diagnosis
 from tightrope.report.quantities import metric_label
 from tightrope.report.verdict import newest, over_floor, primary
 from tightrope.runs.record import RunRecord
+from tightrope.runs.rows import EVALUATIONS
 
 Trend = Literal["improving", "flat", "worse", "unknown"]
 
@@ -59,6 +60,8 @@ def course(record: RunRecord) -> Course:
     newest one. Without intervals the scatter of successive values stands for them.
     """
     measured = primary(newest(record))
+    if measured is None and (unread := next((p for p in record.problems if p.startswith(EVALUATIONS)), "")):
+        return Course("unknown", f"No distance to the data can be read, so nothing tells whether it works. {unread}")
     if measured is None:
         return Course("unknown", "No distance to the data was measured, so nothing tells whether it works.")
     points = _with_scatter(_points(record, measured))

@@ -53,7 +53,7 @@ def assessed(record: RunRecord) -> dict[str, Any]:
             "best_weights": best_checkpoint(record, found), "diversity": diversity(record),
             "next": next_step(record, found, diagnosis),
         },
-        "diagnosis": diagnosis.to_json(),
+        "diagnosis": diagnosis.to_json(), "problems": list(record.problems),
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,24 +12,69 @@ from typing import Any
 
 import msgspec
 
+from tightrope._plumbing.errors import UserError, printable
 from tightrope.drawing.numbers import duration
-from tightrope.monitor import Diagnosis, Finding
+from tightrope.monitor import SIGNALS, Diagnosis, Finding
 from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import ranked
 from tightrope.monitor.responses import ANEW, open_question
 from tightrope.monitor.rules.logged import from_rows
 from tightrope.runs.record import RunRecord
+from tightrope.runs.rows import METRICS, decode
 
 PROBE_STEPS, PROBE_SEEDS = 100, 4
 WHAT_IF_SECONDS = 60
 WATCHED = 34
 """Steps that a copy of a checkpoint is trained on before what-ifs, so that its monitor sees rows and gradients."""
+_SIGNALS = SIGNALS.keys() - {"step", "images_seen", "seconds", "steps_per_second"}
+_READ = (METRICS, "config.json", "status.json")
 
 
 def of_record(record: RunRecord) -> Diagnosis:
     """The diagnosis of a run that was read: what its monitor wrote down, and what its rows tell."""
     logged = from_rows(record.rows, claims=_claims(record), reason=record.reason)
-    return with_next_step(record, _together(logged, record.diagnosis))
+    found = _together(logged, record.diagnosis)
+    unread = [p.rstrip(".") for p in record.problems if p.startswith(_READ) and "resumed run" not in p]
+    return with_next_step(record, dataclasses.replace(found, not_checked=(*unread, *found.not_checked)))
+
+
+def of_log(path: Path) -> Diagnosis:
+    """The diagnosis of a log that another program wrote, a row per line, and what of it could not be read.
+
+    Raises:
+        UserError: It holds no row with a step and a number by one of our keys.
+    """
+    found, wrong = decode(path, dict[str, Any], foreign=True)
+    rows = [{**row, "step": step} for row in found if (step := _whole(row.get("step"))) is not None]
+    unread = [f"{len(wrong)} lines of {path.name} that hold no JSON object ({wrong[0]})"] if wrong else []
+    if found and not rows:
+        raise UserError(f"Expected rows with a whole number step in {path}, got {_listed(found)}; rename the counter.")
+    if not found:
+        why = f" ({wrong[0]})" if wrong else ""
+        raise UserError(f"Expected a log with a JSON object per line, got none in {path}{why}; give metrics.jsonl.")
+    if len(rows) < len(found):
+        unread.append(f"{len(found) - len(rows)} rows without a whole number step")
+    numbers = {key for row in rows for key, value in row.items() if isinstance(value, (int, float))}
+    if not numbers & _SIGNALS:
+        raise UserError(
+            f"Expected numbers by the keys of signals, such as critic_loss and generator_loss, in {path}, got "
+            f"{_listed(rows)}; rename yours."
+        )
+    if others := sorted({key for row in rows for key in row} - SIGNALS.keys()):
+        unread.append(f"keys that are none of our signals: {printable(', '.join(others[:8])[:300])}")
+    diagnosis = from_rows(rows)
+    return dataclasses.replace(diagnosis, not_checked=(*diagnosis.not_checked, *unread))
+
+
+def _whole(step: object) -> int | None:
+    if isinstance(step, bool) or not isinstance(step, (int, float)) or not math.isfinite(step) or step % 1:
+        return None
+    return int(step)
+
+
+def _listed(rows: Sequence[dict[str, Any]]) -> str:
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    return printable(", ".join(keys[:8])[:300]) or "empty objects"
 
 
 def with_next_step(record: RunRecord, found: Diagnosis) -> Diagnosis:

@@ -115,12 +115,13 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def decode(path: Path, kind: type[Kind]) -> tuple[list[Kind], list[str]]:
+def decode(path: Path, kind: type[Kind], *, foreign: bool = False) -> tuple[list[Kind], list[str]]:
     """Rows of a record, and a phrase for every line that holds none, e.g. the one that a kill cut short.
 
     Args:
         path: The file; one that is missing has no rows.
         kind: What a row holds: one of the types above, or ``dict``.
+        foreign: Another program wrote it, so that numbers may be NaN or infinite.
 
     Returns:
         The rows, and ``"line 3: Expected `int`, got `str` - at `$.step`"`` for each line left out.
@@ -136,8 +137,23 @@ def decode(path: Path, kind: type[Kind]) -> tuple[list[Kind], list[str]]:
                 if line.strip():
                     rows.append(decoder.decode(line))
             except (msgspec.DecodeError, ValueError, RecursionError) as error:
-                wrong.append(f"line {number}: {_named(error, line, kind)}")
+                try:
+                    rows.append(msgspec.convert(_pythonic(line, foreign=foreign), kind))
+                except (ValueError, RecursionError):
+                    wrong.append(f"line {number}: {_named(error, line, kind)}")
     return rows, wrong
+
+
+def _pythonic(line: bytes, *, foreign: bool) -> Any:
+    """A line with NaN or Infinity, as Python's own ``json`` writes them.
+
+    Raises:
+        ValueError: It is something else, or of a run of ours, which writes no such numbers.
+    """
+    found = json.loads(line) if foreign else None
+    if not isinstance(found, dict) or all(math.isfinite(v) for v in found.values() if isinstance(v, float)):
+        raise ValueError("no numbers that JSON lacks")
+    return found
 
 
 def _named(error: Exception, line: bytes, kind: Any) -> str:

@@ -50,7 +50,8 @@ def series(rows: Rows, key: str) -> Series:
 def _not_finite(rows: Rows, reason: str) -> Iterator[Finding]:
     """A loss that other rows hold and one does not, or holds as no number: the writer leaves such numbers out."""
     for key in ("critic_loss", "generator_loss"):
-        if not series(rows, key):
+        said = [row[key] for row in rows if isinstance(row.get(key), (int, float))]
+        if not said:
             continue
         bad = [int(r["step"]) for r in rows if not isinstance(r.get(key), (int, float)) or not math.isfinite(r[key])]
         if bad:
