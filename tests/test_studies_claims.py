@@ -176,6 +176,7 @@ def test_the_command_runs_reports_and_fails_on_what_is_missing(
         (["run", "example_study", "--workers", "9" * 11], "--workers as a whole number"),
         (["run", "example_study", "--seeds", "9" * 11], "--seeds as a whole number"),
         (["run", "example_study", "--minutes", "-1"], "positive minutes"),
+        (["run", "published"], "no runs at scale cpu; give --scale smoke or --scale paper"),
         (["report"], "both or neither"),
     ],
 )
@@ -228,10 +229,13 @@ BUILDS = ("part", "arm", "method", "critic", "activation", "generator", "loss", 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [name for name in STUDIES if name not in ("local_convergence", "augmentation", "text")]
+    "name", [name for name in STUDIES if name not in ("local_convergence", "augmentation", "text", "published")]
 )
 def test_the_papers_own_scale_works_before_it_is_run_for_days(name: str) -> None:
-    """Whole networks, two steps; left out: an exact one, one that needs photographs, and ``text``, too long."""
+    """Whole networks, two steps; left out: an exact one, one that needs photographs, and ``text``, too long.
+
+    ``published`` has the same cells at its smallest scale, with narrower networks; whole they take minutes.
+    """
     study, met = load(name), set[tuple]()
     for _, cell, seed in study.runs("paper", 1):
         small = shrunk(cell) | ({"steps": 2} if "steps" in cell else {})

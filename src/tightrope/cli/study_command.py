@@ -160,6 +160,10 @@ def _run(words: list[str]) -> int:
     from tightrope.studies.versions import library, own_code
 
     study, store = _open(options)
+    if not study.grid[options.scale]:
+        store.close()
+        own = " or ".join(f"--scale {name}" for name, parts in study.grid.items() if parts)
+        raise UserError(f"{study.name} has no runs at scale {options.scale}; give {own}.")
     if options.dry_run:
         store.close()
         return _rehearse(study, options)

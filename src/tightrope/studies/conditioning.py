@@ -169,12 +169,9 @@ CLAIMS = (
     _compared("quality", "Clamping lowers the distance to the data, at equal steps.", _smaller_distance),
     *(_elsewhere(name, place, sentence, needs) for name, place, sentence, needs in (
         ("clusters", "section 3", "Runs fall into a good and a bad cluster.", "image runs that fall apart"),
-        ("stl10", "figure 3", "The same on STL-10.", "STL-10 and a GPU"),
         ("keeps-out", "section 4", "Clamping keeps runs out of the bad cluster.", "image runs that fall apart"),
         ("spectra", "figure 4", "Generators of the bad cluster have the wider spectra.", "image runs that fall apart"),
         ("missing-modes", "figure 6", "Runs of the bad cluster miss classes.", "image runs that fall apart"),
-        ("critic-steps-cifar10", "section 5", "With clamping a conditional WGAN-GP needs one critic step for five.",
-         "CIFAR-10 with labels on a GPU"),
     )),
 )  # fmt: skip
 

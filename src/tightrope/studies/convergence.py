@@ -163,10 +163,6 @@ def _measured(name: str, sentence: str, data: str, arm: str, judge: Any) -> Clai
                  ({"data": data, "method": arm, "budget": "steps"},), certainty="pilot")  # fmt: skip
 
 
-def _elsewhere(name: str, place: str, sentence: str, needs: str) -> Claim:
-    return Claim(f"converge-{name}", PAPER, place, sentence, WHEN, needs=needs, scale="paper")
-
-
 CIRCLE = {name: _against(name, "none", "circle") for name in ("r1", "r2", "noise", "consensus")}
 ON_LINE, ON_GAUSSIAN = _against("r1", "none", "line"), _against("r1", "none", "gaussian")
 ON_SEGMENTS, ON_GRID = _against("r1", "none", "segments"), _against("r1", "none", "grid")
@@ -201,13 +197,6 @@ CLAIMS = (
               "gp1", _near_one("gaussian", "gp1")),
     _later("four-lines", "On four segments R1 ends at a smaller W1 than none.", ON_SEGMENTS, _below(ON_SEGMENTS)),
     _later("grid", "On 25 Gaussians R1 ends at less than 0.8 of the W1 of none.", ON_GRID, _below(ON_GRID, 0.8)),
-    _elsewhere("cifar10", "appendix", "On CIFAR-10, gamma 10 and one critic step, R1 reaches a better score than none.",
-               "CIFAR-10 at 32 pixels on a GPU"),
-    _elsewhere("imagenet", "section 6.3", "ImageNet at 128 pixels, 1,000 classes, trains with R1 and without tricks.",
-               "ImageNet on several GPUs"),
-    _elsewhere("lsun", "section 6.2", "LSUN at 256 pixels trains with R1 and not without.", "LSUN on several GPUs"),
-    _elsewhere("celeba-hq", "section 6.1", "celebA-HQ at 1,024 pixels trains with R1 without progressive growing.",
-               "celebA-HQ on several GPUs"),
 )  # fmt: skip
 
 

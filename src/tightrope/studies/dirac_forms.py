@@ -11,13 +11,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
+from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from tightrope.dynamics import field_jacobian
+from tightrope import losses, penalties
+from tightrope.autodiff import input_gradients
+from tightrope.dynamics import field_jacobian, gradient_field
 from tightrope.optimizers import alternating
+from tightrope.penalties import Penalty
 from tightrope.studies import dirac
 from tightrope.studies.design import Cell
 from tightrope.toys import dirac_gan, gaussian_quadratic
+from tightrope.toys.toy import under
 from tightrope.toys.variants import variant
 
 SIM: Final = "simultaneous"
@@ -79,7 +84,8 @@ def _study(cell: Cell, steps: int) -> dirac.DiracStudy:
 def measured(cell: Cell, seed: int) -> Mapping[str, Any]:
     """What one part of the study measures."""
     runs = {"flow": _flow, "step": _step, "path": _path, "sweep": _sweep, "continuous": _continuous}
-    return {**runs, "starts": _starts, "games": _games}[str(cell["part"])](cell, seed)
+    runs |= {"starts": _starts, "games": _games, "conserved": _conserved, "dragan": _dragan, "roth": _roth}
+    return runs[str(cell["part"])](cell, seed)
 
 
 def _flow(cell: Cell, seed: int) -> Mapping[str, Any]:
@@ -153,3 +159,48 @@ def _games(cell: Cell, seed: int) -> Mapping[str, Any]:
     least = SLOPE**2 * float(torch.linalg.svdvals(P).min()) ** 2
     bounds = torch.where(found.imag.abs() > 1e-9, -gamma / 2, -gamma * least / (gamma * gamma + least))
     return {"beyond": max(float((found.real - bounds).max()), 0.0), "abscissa": float(found.real.max())}
+
+
+def _conserved(cell: Cell, seed: int) -> Mapping[str, Any]:
+    """How far the flow's distance from the equilibrium leaves its start's, relative, integrated to a time."""
+    toy = dirac_gan(variant(str(cell["variant"])))
+    theta, psi = (next(player.parameters()) for player in toy.players)
+
+    def velocity(_: float, place: Any) -> Any:
+        with torch.no_grad():
+            theta.fill_(float(place[0])), psi.fill_(float(place[1]))
+        return gradient_field(toy.losses, toy.players).detach().numpy()
+
+    found = solve_ivp(velocity, (0.0, float(cell["time"])), dirac.START, method="DOP853", rtol=1e-10, atol=1e-12)
+    radius = (found.y**2).sum(0) ** 0.5
+    return {"left": float(abs(radius / radius[0] - 1).max()), "turned": float(abs(found.y[0].min()))}
+
+
+def _dragan(cell: Cell, seed: int) -> Mapping[str, Any]:
+    """Distances from the equilibrium over the last 100 steps under DRAGAN's penalty, critic first."""
+    penalty = Penalty(penalties.dragan, {"weight": float(cell["weight"])})
+    toy = dirac_gan(dirac.at_rate(under(losses.minimax, penalties=(penalty,)), float(cell["rate"])),
+                    theta=dirac.START[0], psi=dirac.START[1])  # fmt: skip
+    distance = torch.linalg.vector_norm(dirac.walk(toy, alternating(1), int(cell["steps"])), dim=1)[-100:]
+    return {"least": float(distance.min()), "most": float(distance.max())}
+
+
+def _roth(cell: Cell, seed: int) -> Mapping[str, Any]:
+    """Eigenvalues under the penalty of Roth et al. against those of R1 at half its weight."""
+    gamma = float(cell["weight"])
+    toy = dirac_gan(under(losses.minimax, penalties=(Penalty(_jensen_shannon, {"gamma": gamma}),)), theta=0.0, psi=0.0)
+    found = torch.linalg.eigvals(field_jacobian(toy.losses, toy.players, check=False))
+    expected = torch.linalg.eigvals(_exact(closed_form("r1", gamma / 2)))
+    return {"error": _distance(found, expected), "abscissa": float(found.real.max())}
+
+
+def _jensen_shannon(critic: Any, real: Tensor, fake: Tensor, *, gamma: float, rng: Any = None) -> Tensor:
+    """``gamma/2 (E (1 - p)^2 |grad D(real)|^2 + E p^2 |grad D(fake)|^2)``, ``p`` the probability of being real.
+
+    Source: Roth et al. 2017 (1705.09367), the regulariser of the Jensen-Shannon GAN.
+    """
+    total = torch.zeros((), dtype=real.dtype)
+    for x, its in ((real, lambda score: torch.sigmoid(-score)), (fake, torch.sigmoid)):
+        (slopes,) = input_gradients(critic, x, create_graph=True)
+        total = total + (its(critic(x)).flatten().square() * slopes.flatten(1).square().sum(1)).mean()
+    return gamma / 2 * total

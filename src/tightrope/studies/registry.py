@@ -33,6 +33,7 @@ STUDIES: Final[tuple[str, ...]] = (
     "augmentation",
     "modern",
     "text",
+    "published",
 )
 """Modules of this package that are studies, in the order of the ledger."""
 

@@ -296,7 +296,6 @@ CLAIMS = (
            "rises while samples get better", part="images", arm="gan", budget="steps"),
     *(Claim(f"wgan-{name}", PAPER, place, sentence, WHEN, needs=needs, scale="paper")
       for name, place, sentence, needs in (
-        ("lsun", "section 4", "On LSUN bedrooms at 64 pixels the loss correlates with quality.", "LSUN and a GPU"),
         ("no-mode-collapse", "section 4.3", "No run of WGAN shows mode collapse.", "StackedMNIST and a GPU"),
     )),
     *(Claim(f"wgan-gp-{name}", "1704.00028", place, sentence, WHEN, needs=needs, scale="paper")
