@@ -6,10 +6,12 @@ import json
 import math
 
 import pytest
+import torch
+from torch import nn
 
 from run_folders import make_run
 from tightrope._plumbing.errors import UserError
-from tightrope.doctor import diagnose
+from tightrope.doctor import diagnose, preflight
 from tightrope.report import assessment
 
 
@@ -72,3 +74,18 @@ def test_damaged_records_are_said_in_the_answer_for_machines(tmp_path):
     assert [problem.partition(":")[0] for problem in said["problems"]] == ["metrics.jsonl", "evaluations.jsonl"]
     assert said["answer"]["sentence"] != good and "can be read" in said["answer"]["sentence"]
     assert any(words.startswith("metrics.jsonl: 1 line is left out") for words in diagnose(run).not_checked)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_batch_that_is_not_finite_is_not_blamed_on_the_critic(bad):
+    torch.manual_seed(0)
+    generator, critic = (nn.Sequential(nn.Linear(k, 8), nn.ReLU(), nn.Linear(8, n)) for k, n in ((3, 2), (2, 1)))
+    real = torch.randn(16, 2)
+    assert "bounded_scores" not in [finding.cause for finding in preflight(generator, critic, real, loss="hinge")]
+    real[3, 1] = bad
+    with pytest.raises(UserError, match="in row 3"):
+        preflight(generator, critic, real, loss="hinge")
+    with torch.no_grad():
+        critic[0].weight[0, 0] = bad
+    found = preflight(generator, critic, real.nan_to_num(0, 0, 0), loss="hinge")
+    assert "bounded_scores" not in [finding.cause for finding in found]

@@ -90,7 +90,8 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
     Raises:
         UserError: if a label file is broken, or gives one image two labels.
     """
-    found, notes, ordered = StoredLabels(), list[str](), sorted(names)
+    notes: list[str] = []
+    found, ordered = StoredLabels(), sorted(names)
     every = _unique((name, name) for name in ordered) if files else {}
     for folder in sorted({_folder(file) for file in files}):
         mine = sorted(

@@ -62,11 +62,15 @@ def preflight(
         The diagnosis.
 
     Raises:
-        UserError: The networks do not fit together or to the batch; latents are neither given nor to be guessed.
+        UserError: The networks do not fit together or to the batch; latents are neither given nor to be guessed;
+            real samples are not finite.
 
     Cost: about three forwards and backwards of both networks.
     """
     check_samples(real)
+    if not bool(torch.isfinite(real).all()):
+        row = int((~torch.isfinite(real.reshape(len(real), -1)).all(dim=1)).nonzero()[0])
+        raise UserError(f"Expected finite real samples, got NaN or infinity in row {row}; look at the data.")
     networks = (inner(generator), inner(critic))
     given = [m for n in networks if n is not None for m in modules_of(n)]
     with undisturbed(*given):

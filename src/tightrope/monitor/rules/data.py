@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ def reach(history: History) -> Iterator[Finding]:
     yield from _range(history)
     ends, claim = history.ends.get("critic"), history.claim
     if ends is None or claim is None or not history.windows or ends.kind in ("free", "above"):
+        return
+    if not (math.isfinite(ends.low) and math.isfinite(ends.high)):  # of scores that are no numbers, another rule speaks
         return
     evidence = {"low": ends.low, "high": ends.high, "expected": "unbounded on both sides", "exact": True}
     if ends.kind == "rectified":
