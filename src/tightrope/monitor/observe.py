@@ -277,11 +277,10 @@ class Observer:
         critic, made = self.players["critic"], self.players["generator"].listener.calls
 
         def work() -> None:
+            calls = judged(critic.listener.calls, made, None, self.marks)
             if player.name == "generator":
-                calls = [Judged(call) for call in critic.listener.calls]
                 found = generator_account(player.listener, calls, leaves, last, own_step)
             else:
-                calls = judged(critic.listener.calls, made, None, self.marks)
                 penalties = self.history.claims.penalties
                 found = critic_account(player.listener, calls, made, leaves, last, own_step, penalties)
             if found is not None:
