@@ -288,10 +288,11 @@ CLAIMS = (
 def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Distance, losses and the GAN's cost along training on the circle, means over seeds."""
     drawn: dict[str, Picture] = {}
+    places = {"gp10": "weights"}
     for key, title in (("trail", "W1"), ("gaps", "Critic's gap"), ("estimates", "JS estimate"), ("costs", "-log D")):
         arms = ("gan", "gan5") if key in ("estimates", "costs") else tuple(COSTS)
         lines = [_mean(arm, met, key) for arm in arms
-                 if (met := pick(rows, part="weights" if arm == "gp10" else "circle", arm=arm, critic="rmsprop"))]  # fmt: skip
+                 if (met := pick(rows, part=places.get(arm, "circle"), arm=arm, critic="rmsprop"))]  # fmt: skip
         if lines:
             drawn[title] = Chart(lines, title=f"{title}, circle", x_label="checkpoint", log=key == "trail")
     return drawn
