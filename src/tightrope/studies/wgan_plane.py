@@ -81,7 +81,7 @@ def _parts(steps: int, seeds: Sequence[int], width: int = 64, checkpoints: int =
         Part(made("gp"), fresh, seconds=1.6 * second),
         Part(made("clip", critic="adam") + made("clip", critic="adam", beta=0.9), fresh, seconds=second),
         Part(rates, fresh, seconds=second),
-        Part(made("gp10"), fresh, seconds=1.6 * second),
+        Part(made("gp", "gp10", part="weights"), fresh, seconds=1.6 * second),
         Part(made("gan5", "clip", steps=brief, **ring), fresh, seconds=0.3 * second),
         Part(made("gp", steps=brief, **ring), fresh, seconds=0.5 * second),
     )
@@ -182,7 +182,8 @@ USUAL, FAST = ({**RATES, "critic_rate": rate} for rate in (5e-4, 5e-3))
 HIGH = {"part": "high"}
 MOMENTUM = Contrast(MOVING, STILL, ("beta",))
 HASTE = Contrast(FAST, USUAL, ("critic_rate",))
-STRONG = Contrast({**CIRCLE, "arm": "gp10"}, {**CIRCLE, "arm": "gp"}, ("arm", "weight"))
+WEIGHTY: dict[str, Any] = {"part": "weights"}
+STRONG = Contrast({**WEIGHTY, "arm": "gp10"}, {**WEIGHTY, "arm": "gp"}, ("arm", "weight"))
 FIVE = "five critic steps in both arms; the penalty is part of the method"
 MODES = {arm: Contrast({"part": "ring", "arm": arm}, {"part": "ring", "arm": "gan5"}, ("arm", "weight"), alone=FIVE)
          for arm in ("clip", "gp")}  # fmt: skip
@@ -251,7 +252,7 @@ CLAIMS = (
     _one("plane-moves-gp", LOSSES, "With weight 0.1 it follows W1 from checkpoint to checkpoint as well.",
          "gap_moves", CHANGES, {**CIRCLE, "arm": "gp"}, above=0.0),
     _one("plane-follows-gp-10", LOSSES, "On a circle WGAN-GP's loss (penalty weight 10) follows W1: above 0.7.",
-         "gap_follows", RANK, {**CIRCLE, "arm": "gp10"}, above=0.7),
+         "gap_follows", RANK, {**WEIGHTY, "arm": "gp10"}, above=0.7),
     _two("gp-weight-plane", "section 4", "On a circle a penalty weight of 10 ends at most at 1.25 of the W1 of 0.1.",
          STRONG, _ratio("late", "W1 of weight 10 over 0.1", STRONG, below=1.25), paper=IMPROVED,
          published="10 works on toys as on ImageNet"),
@@ -287,10 +288,11 @@ CLAIMS = (
 def figures(rows: Sequence[Row]) -> Mapping[str, Picture]:
     """Distance, losses and the GAN's cost along training on the circle, means over seeds."""
     drawn: dict[str, Picture] = {}
+    places = {"gp10": "weights"}
     for key, title in (("trail", "W1"), ("gaps", "Critic's gap"), ("estimates", "JS estimate"), ("costs", "-log D")):
         arms = ("gan", "gan5") if key in ("estimates", "costs") else tuple(COSTS)
         lines = [_mean(arm, met, key) for arm in arms
-                 if (met := pick(rows, part="circle", arm=arm, critic="rmsprop"))]  # fmt: skip
+                 if (met := pick(rows, part=places.get(arm, "circle"), arm=arm, critic="rmsprop"))]  # fmt: skip
         if lines:
             drawn[title] = Chart(lines, title=f"{title}, circle", x_label="checkpoint", log=key == "trail")
     return drawn
