@@ -89,7 +89,8 @@ def test_each_half_step_updates_its_own_player_and_builds_only_its_own_graph(nam
     c = weights(run.critic)
     held = [None if p.grad is None else p.grad.clone() for p in run.critic.parameters()]
     generator_step(run, ring[BATCH : 2 * BATCH])
-    assert made[1:] == [(True, True)]
+    built = [graphs for graphs in made[1:] if any(graphs)]  # clamping first looks, without a graph, for noise per row
+    assert built == [(True, True)] and len(made) <= 3
     assert equal(weights(run.critic), c) and not equal(weights(run.generator), g)
     for p, old in zip(run.critic.parameters(), held, strict=True):
         assert p.requires_grad

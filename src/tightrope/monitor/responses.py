@@ -95,6 +95,6 @@ def _lost(finding: Finding, history: History) -> str:
         gone = f"samples have come no nearer to the data since ({near:.2g}, now {now:.2g})"
         return f"Go back to a checkpoint from before step {finding.since}: {gone}."
     if now > series[0][1]:
-        far = f"samples are farther from the data than at first ({now:.2g}, then {series[0][1]:.2g})"
+        far = f"samples are farther from the data than at first ({series[0][1]:.2g}, now {now:.2g})"
         return f"{ANEW}: {far}."
     return ""
