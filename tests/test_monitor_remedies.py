@@ -23,6 +23,7 @@ from tightrope.monitor.what_if.changes import of_numbers
 from tightrope.monitor.what_if.game import game_of
 from tightrope.monitor.what_if.place import numbers
 from tightrope.monitor.window import PlayerWindow, Window
+from tightrope.optimizers.settings import Adam
 from tightrope.runs.diagnosis import command, options_of
 
 
@@ -162,7 +163,8 @@ def test_several_changes_are_one_fix() -> None:
     for fix in ("lr_critic=1e-5+gamma=7+beta1=0.5", "beta1=0.5+lr_critic=1e-05+gamma=7"):
         found = fixed(method, fix)
         assert found.penalties[0].hyperparameters["gamma"] == 7.0 and found.critic_optimizer.learning_rate == 1e-5
-        assert found.critic_optimizer.betas[0] == found.generator_optimizer.betas[0] == 0.5  # type: ignore[attr-defined]
+        for optimizer in (found.critic_optimizer, found.generator_optimizer):
+            assert isinstance(optimizer, Adam) and optimizer.betas[0] == 0.5
         assert found.generator_optimizer.learning_rate == method.generator_optimizer.learning_rate
     with pytest.raises(UserError, match="gama"):
         fixed(method, "lr_critic=1e-5+gama=1")

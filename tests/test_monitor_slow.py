@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from monitor_loop import Loop
 from test_monitor_windows import history, named
 from tightrope.monitor import Monitor
+from tightrope.monitor.capture import Listener
 from tightrope.monitor.claims import Claims
 from tightrope.monitor.directions import DIRECTIONS, read_directions
 from tightrope.monitor.history import Ends
@@ -75,10 +77,16 @@ def test_directions_are_those_of_the_jacobian_from_autograd():
 
 
 class _Noisy(nn.Module):
-    """Draws in eval mode too, from torch and from NumPy."""
+    """Draws in eval mode too, from torch's, Python's and NumPy's global streams, as people's networks do."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + 0.1 * torch.randn_like(x) + float(np.random.rand())  # noqa: NPY002
+        return x + 0.1 * torch.randn_like(x) + random.random() + float(np.random.rand())  # noqa: NPY002
+
+
+def streams() -> tuple[object, ...]:
+    """States of the three global streams, whole."""
+    of_numpy = np.random.get_state()  # noqa: NPY002 (the global stream is what must be kept)
+    return random.getstate(), of_numpy[1].tolist(), of_numpy[2], torch.get_rng_state().tolist()
 
 
 class _Single(nn.Module):
@@ -109,11 +117,10 @@ def test_directions_leave_statistics_modes_and_random_states():
     generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), _Noisy(), nn.Linear(8, 3))
     call, real = called(generator, torch.randn(16, 4)), torch.randn(16, 3)
     before = {k: v.clone() for k, v in generator.state_dict().items()}
-    state, of_numpy = torch.get_rng_state(), np.random.get_state()[2]  # noqa: NPY002
+    state = streams()
     assert "latent_rank" in read_directions(generator, call, real)
-    assert np.random.get_state()[2] == of_numpy  # noqa: NPY002
     assert all(torch.equal(v, generator.state_dict()[k]) for k, v in before.items())
-    assert torch.equal(state, torch.get_rng_state()) and all(m.training for m in generator.modules())
+    assert streams() == state and all(m.training for m in generator.modules())
 
 
 def test_pictures_as_inputs_are_no_latents():
@@ -125,7 +132,7 @@ def stepped(optimizer: Callable[..., torch.optim.Optimizer], turned: bool = Fals
     """The cosine of one step of a player with a constant gradient, after one with it or against it."""
     torch.manual_seed(0)
     module = nn.Linear(7, 5)
-    player = Player("critic", module, module, None, ())  # type: ignore[arg-type]
+    player = Player("critic", module, module, Listener("critic", module, lambda: 0, lambda work: work()), ())
     stepper, found = optimizer(module.parameters()), None
     for sign in (-1.0 if turned else 1.0, 1.0):
         for p in module.parameters():

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
@@ -220,19 +220,19 @@ def _said_of(problem: BaseException) -> str | None:
     return next((sentence for words, sentence in _SAID_BY_TORCH.items() if re.search(words, str(problem))), None)
 
 
-class translating:  # noqa: N801 (used like a function)
+@contextmanager
+def translating() -> Iterator[None]:
     """Around what a function of ours returned to be called later, outside of its door: torch's words as our sentences.
 
     Raises:
         UserError: At the end of the block, about a network of another kind.
     """
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _: object, problem: BaseException | None, __: object) -> None:
-        if isinstance(problem, RuntimeError) and (known := _said_of(problem)) is not None:
+    try:
+        yield
+    except RuntimeError as problem:
+        if (known := _said_of(problem)) is not None:
             raise UserError(known) from problem
+        raise
 
 
 def _is_to_blame(value: Any, problem: Exception) -> bool:
