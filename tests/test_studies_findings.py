@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tightrope._plumbing.errors import UserError
-from tightrope.studies import augmentation, conditioning_images
+from tightrope.studies import augmentation, conditioning_images, published
 from tightrope.studies.design import Contrast, Row, pairs, pairs_or_diverged
 from tightrope.studies.findings import (
     ALPHA,
@@ -156,4 +156,5 @@ def test_runs_are_steadier_by_their_distance_from_the_median_and_not_by_their_le
     spread = [-1.0, 0.5, -0.25, 0.75, 1.25, -1.5, 2.0, -2.0]
     arms = {"clamped": [50.0 + clamped * one for one in spread], "plain": spread}
     contrast = Contrast({"arm": "clamped"}, {"arm": "plain"}, differs=("arm",))
-    assert verdict(conditioning_images._steadier(contrast)(of_arms("log_fd", "arm", arms))) == said
+    for study in (conditioning_images, published):
+        assert verdict(study._steadier(contrast)(of_arms("log_fd", "arm", arms))) == said

@@ -26,7 +26,7 @@ from tightrope.drawing.charts import Chart, Line
 from tightrope.methods import Method
 from tightrope.networks import NETWORKS
 from tightrope.studies.design import Cell, Claim, Contrast, Part, Picture, Row, Scale, cells, pairs, pick, values
-from tightrope.studies.findings import Finding, average, correlation, paired_difference, paired_ratio
+from tightrope.studies.findings import Finding, average, correlation, paired_difference, paired_ratio, steadier
 from tightrope.studies.images import checkpoints, drawn, located, summary
 from tightrope.studies.pictures import opened
 from tightrope.studies.planar import late, planar
@@ -215,14 +215,8 @@ def _inside(rows: Sequence[Row]) -> Finding:
 
 
 def _steadier(contrast: Contrast) -> Callable[[Sequence[Row]], Finding]:
-    """Distances of log FD from the arm's median (Brown and Forsythe), paired by seed."""
-
-    def judge(rows: Sequence[Row]) -> Finding:
-        arms = pairs(rows, "log_fd", contrast)
-        a, b = ([abs(one - float(np.median(arm))) for one in arm] for arm in arms)
-        return paired_difference(a, b, "distance of log FD from the arm's median, clamped less plain", below=0.0)
-
-    return judge
+    quantity = "distance of log FD from the arm's median, clamped less plain"
+    return lambda rows: steadier(*pairs(rows, "log_fd", contrast), quantity)
 
 
 def _predicts(rows: Sequence[Row]) -> Finding:

@@ -44,7 +44,7 @@ from tightrope.studies.design import (
     pick,
     values,
 )
-from tightrope.studies.findings import Finding, average, paired_difference
+from tightrope.studies.findings import average, paired_difference, steadier
 from tightrope.studies.images import Checkpoint, drawn, summary
 from tightrope.studies.pictures import estimated, spread
 from tightrope.training import Run, start, train
@@ -129,7 +129,11 @@ GRID = {"smoke": _parts(1, 4, 4, **TINY), "cpu": (), "paper": _parts(10, 100_000
 
 
 def run_one(cell: Cell, seed: int, scale: Scale) -> Mapping[str, Any]:
-    """One image GAN, on the GPU where there is one: the distance along training, the critic's estimate, the spread."""
+    """One image GAN, on the GPU where there is one: the distance along training, the critic's estimate, the spread.
+
+    A loop of its own: ``images.checkpoints`` knows neither labels nor devices nor trained features, and a change there
+    would make all committed rows of image studies those of another version.
+    """
     data, latent, batch = _opened(*_source(cell), "train"), int(cell["latent"]), int(cell["batch"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     G, D = _networks(cell, data, torch.Generator().manual_seed(1000 * seed))
@@ -259,13 +263,8 @@ def _lower(contrast: Contrast, below: float = 0.0) -> Any:
 
 
 def _steadier(contrast: Contrast) -> Any:
-    """Distances of log FID from the arm's median (Brown and Forsythe), paired by seed."""
-
-    def judge(rows: Sequence[Row]) -> Finding:
-        a, b = ([abs(one - float(np.median(arm))) for one in arm] for arm in pairs(rows, "log_fd", contrast))
-        return paired_difference(a, b, "distance of log FID from the arm's median", below=0.0)
-
-    return judge
+    quantity = "distance of log FID from the arm's median"
+    return lambda rows: steadier(*pairs(rows, "log_fd", contrast), quantity)
 
 
 def _claim(name: str, paper: str, place: str, sentence: str, needs: str, contrast: Contrast, judge: Any = None,
