@@ -8,12 +8,9 @@ Run again, it goes on where it stopped; healthy twins are kept beside the rows, 
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import defaultdict
 from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,7 +20,7 @@ from .bases import CLIP, GP, GP10, MLP, SN
 from .faults import right
 from .job import Job
 from .plan import Net, Plan, Recipe
-from .remedies import Asked, Resumed, advice_of, place_of, played
+from .remedies import Asked, Resumed, advice_of, missing, parser_of, place_of, played
 from .report import share
 from .run import Store, trained
 from .watch import Watch
@@ -237,32 +234,18 @@ def summary(rows: list[dict[str, Any]], sound: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", default="1", help="with commas")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of processor time")
-    parser.add_argument("--seconds", type=float, default=600.0, help="for the what-ifs of one run")
-    parser.add_argument("--only", default="", help="faults, with commas")
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser_of(__doc__).parse_args(arguments)
     torch.set_num_threads(1)
     store = Store(options.out)
     if options.summary:
         sound = [row for key, row in store.rows.items() if key.startswith("twin/")]
         print(summary([row for key, row in store.rows.items() if not key.startswith("twin/")], sound))
         return
-    wanted = options.only.split(",") if options.only else None
-    for seed in map(int, options.seeds.split(",")):
-        for fault, base, strength in sorted(PLACES, key=lambda place: sha256(str((seed, place)).encode()).hexdigest()):
-            plan = replace(BASES[base], fault=fault, strength=float(strength), seed=seed)
-            if (wanted and fault not in wanted) or plan.key in store.rows:
-                continue
-            if time.process_time() > 60 * options.minutes:
-                return
-            row = store.add(row_of(plan, options.seconds, store))
-            print(plan.key, row["found"][:2], row["applied"], row.get("from"), row["asked_seconds"],
-                  row["distance_unmended"], row["distance_mended"], row["distance_twin"], row["crash"],
-                  round(time.process_time()), flush=True)  # fmt: skip
+    for plan in missing(options, PLACES, BASES, store):
+        row = store.add(row_of(plan, options.seconds, store))
+        print(plan.key, row["found"][:2], row["applied"], row.get("from"), row["asked_seconds"],
+              row["distance_unmended"], row["distance_mended"], row["distance_twin"], row["crash"],
+              round(time.process_time()), flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

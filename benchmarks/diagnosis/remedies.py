@@ -18,6 +18,7 @@ import copy
 import re
 import time
 import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -248,34 +249,47 @@ def summary(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """The options that every measurement of remedies has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="1", help="with commas")
     parser.add_argument("--minutes", type=float, default=10.0, help="of processor time")
     parser.add_argument("--seconds", type=float, default=600.0, help="for the what-ifs of one run")
     parser.add_argument("--only", default="", help="faults, with commas")
-    parser.add_argument("--everywhere", action="store_true", help="try the remedy from every place")
     parser.add_argument("--summary", action="store_true")
+    return parser
+
+
+def missing(
+    options: argparse.Namespace, places: Iterable[tuple[str, str, float]], bases: Mapping[str, Plan], store: Store
+) -> Iterator[Plan]:
+    """Plans that have no row yet, in an order drawn once for each seed, until the time is over."""
+    wanted = options.only.split(",") if options.only else None
+    for seed in map(int, options.seeds.split(",")):
+        for fault, base, strength in sorted(places, key=lambda place: sha256(str((seed, place)).encode()).hexdigest()):
+            plan = replace(bases[base], fault=fault, strength=float(strength), seed=seed)
+            if (wanted and fault not in wanted) or plan.key in store.rows:
+                continue
+            if time.process_time() > 60 * options.minutes:
+                return
+            yield plan
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--everywhere", action="store_true", help="try the remedy from every place")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     store = Store(options.out)
     if options.summary:
         print(summary(list(store.rows.values())))
         return
-    wanted = options.only.split(",") if options.only else None
-    bases = SETS["dev"][0]
-    for seed in map(int, options.seeds.split(",")):
-        for fault, base, strength in sorted(PLACES, key=lambda place: sha256(str((seed, place)).encode()).hexdigest()):
-            plan = replace(bases[base], fault=fault, strength=float(strength), seed=seed)
-            if (wanted and fault not in wanted) or plan.key in store.rows:
-                continue
-            if time.process_time() > 60 * options.minutes:
-                return
-            row = store.add(row_of(plan, options.seconds, options.everywhere))
-            print(plan.key, row["found"][:2], row["applied"], row["from"], row.get("ends"), row.get("elsewhere"),
-                  row["asked_seconds"], row["distance_unmended"], row["distance_mended"], row["distance_twin"],
-                  row["crash"], flush=True)  # fmt: skip
+    for plan in missing(options, PLACES, SETS["dev"][0], store):
+        row = store.add(row_of(plan, options.seconds, options.everywhere))
+        print(plan.key, row["found"][:2], row["applied"], row["from"], row.get("ends"), row.get("elsewhere"),
+              row["asked_seconds"], row["distance_unmended"], row["distance_mended"], row["distance_twin"],
+              row["crash"], flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
