@@ -8,7 +8,8 @@ the first table is written by hand and kept; all tables are made anew. Counts ar
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
+import textwrap
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from benchmarks.diagnosis.fourth.plan import CASES
@@ -164,6 +165,13 @@ def calibration(rows: list[Row]) -> list[str]:
     return out
 
 
+def broken(rows: list[Row]) -> list[str]:
+    """A line, wrapped, for each script and message, with the number of its runs."""
+    counts = Counter((r["key"].split("/")[0], r["access"], r["error"]) for r in rows if r["error"])
+    said = [f"* {style} ({access}, {count} runs): {error}" for (style, access, error), count in counts.items()]
+    return [part for line in said for part in textwrap.wrap(line, 120, subsequent_indent="  ")] or ["None."]
+
+
 def main(name: str = "fourth") -> None:
     """Write all tables below the words of the page; a later set has put its cases into ``CASES`` before."""
     folder, page = Path(sys.argv[1]), Path(sys.argv[2])
@@ -178,7 +186,6 @@ def main(name: str = "fourth") -> None:
     alone = {(r["key"], r["seed"]): r for r in plain}
     both = [(r, alone[r["key"], r["seed"]]) for r in rows if (r["key"], r["seed"]) in alone]
     same = share(repr(a["distance"]) == repr(b["distance"]) for a, b in both if a["updates"] == b["updates"])
-    broken = [f"{r['key']} ({r['access']}): {r['error']}" for r in rows if r["error"]]
     parts = [
         ("Against what was asked", [*criteria(rows, far, "full"), "", *criteria(rows, far, "real_z")]),
         ("Calibration, full access", calibration(rows)),
@@ -187,7 +194,7 @@ def main(name: str = "fourth") -> None:
         ("By planted cause, full access", table("cause", causes, far)),
         ("Alarms in healthy runs", alarms(rows, far)),
         ("Planted runs that are not right", misses(rows, far)),
-        ("Loops that broke", [f"* {line}" for line in broken] or ["None."]),
+        ("Loops that broke", broken(rows)),
         (
             "Processor time",
             [
