@@ -135,7 +135,9 @@ class Observer:
         for name in held.claimed:
             counters = self.players[name].counters
             counters.other_parameters += any(other not in held.claimed for other in held.own)
-            counters.stale += name not in held.own and (held.foreign > 0 or not self._has_its_own(name))
+            counters.stale += name not in held.own and (held.foreign > 0 or len(held.claimed) == 1)
+            given = self.players[name].claimed
+            counters.left_out += name not in held.own and not any(name in self._holds(one).own for one in given)
         if not held.own:
             self._stranger(optimizer)
         for name, parameters in held.moving(only, closure=closure).items():
@@ -186,10 +188,6 @@ class Observer:
         for player in self.players.values():
             if not player.claimed and shapes == [p.shape for p in player.module.parameters()]:
                 player.counters.stale += 1
-
-    def _has_its_own(self, name: str) -> bool:
-        """Whether one of a player's claimed optimisers holds any of its parameters."""
-        return any(name in self._holds(optimizer).own for optimizer in self.players[name].claimed)
 
     def _groups(self, optimizer: torch.optim.Optimizer, name: str) -> list[dict[str, Any]]:
         groups = optimizer.param_groups

@@ -30,6 +30,7 @@ class Counters:
         rates: ``(step, rate)`` whenever it changed, at most 200.
         other_parameters: Steps by an optimiser claimed for this player that held parameters of the other one.
         stale: Steps by an optimiser claimed for this player that held none of its parameters.
+        left_out: Steps by one claimed for it while no optimiser claimed for it held any.
         resets: ``state["step"]`` fell back.
         last_state: ``state["step"]`` at its last step by optimiser, -1 without one.
         optimizers: Identities of those that stepped it.
@@ -50,6 +51,7 @@ class Counters:
     rates: list[tuple[int, float]] = field(default_factory=list)
     other_parameters: int = 0
     stale: int = 0
+    left_out: int = 0
     resets: int = 0
     last_state: dict[int, float] = field(default_factory=dict)
     optimizers: set[int] = field(default_factory=set)
