@@ -221,7 +221,7 @@ class Monitor:
 
     def _ended(self, real: Any, z: Any, labels: Any) -> None:
         self._observer.count_cycle()
-        if "optimizer" in self.failures or "capture" in self.failures:  # steps or calls are missing: windows would tell tales
+        if "optimizer" in self.failures or "capture" in self.failures:  # windows would tell tales
             self._observer.abandon()
             return
         if self._observer.open:
