@@ -84,23 +84,24 @@ def test_a_constrained_critic_may_be_fast(claims):
 
 
 @pytest.mark.parametrize(
-    ("peak", "back", "distance", "account", "turns"),
+    ("peaks", "back", "distance", "account", "said"),
     [
-        (1.7, 0.4, 0.9, "losses", True),
-        (1.7, 1.4, 0.9, "losses", False),
-        (1.1, 0.3, 0.9, "losses", False),
-        (1.7, 0.4, 0.05, "losses", False),
-        (1.7, 0.4, 0.9, "claim", False),
+        ((1.7, 1.7), 0.4, 0.9, "losses", "medium"),
+        ((0.3, 1.7), 0.4, 0.9, "losses", "low"),
+        ((1.7, 1.7), 1.4, 0.9, "losses", None),
+        ((1.1, 1.1), 0.3, 0.9, "losses", None),
+        ((1.7, 1.7), 0.4, 0.05, "losses", None),
+        ((1.7, 1.7), 0.4, 0.9, "claim", None),
     ],
-    ids=["swings", "stays wide", "never past the data", "near the data", "a penalty"],
+    ids=["swings", "swings once", "stays wide", "never past the data", "near the data", "a penalty"],
 )
-def test_samples_that_swing_past_the_data_and_back_turn_undamped(peak, back, distance, account, turns):
+def test_samples_that_swing_past_the_data_and_back_again_turn_undamped(peaks, back, distance, account, said):
     def write(window: Window) -> None:
-        spread = 0.3 + (peak - 0.3) * min(1.0, window.step / 55) if window.step <= 55 else back
+        spread = {21: peaks[0], 55: peaks[1]}.get(window.step, 0.3 if window.step < 21 else back)
         window.numbers |= {"spread": spread, "auc": 0.65, "distance": 1.0 if window.step < 5 else distance}
         window.critic.accounts = [Account(account)]
 
-    assert (named(history(write)).get("rotation_undamped") == "medium") == turns
+    assert named(history(write)).get("rotation_undamped") == said
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def _sums(columns: Sequence[Column]) -> list[Column]:
     if len(parts) < 2:
         return []
     total = torch.stack(list(parts.values())).sum(0)
-    return [Column("claim", columns[0].name, total, columns[0].expected, columns[0].at)]
+    return [Column("claim", columns[0].name, total, columns[0].expected, columns[0].at, tuple(at for _, at in parts))]
 
 
 def _all_costs(module: nn.Module, one: Judged, leaves: Leaves) -> list[Column]:

@@ -8,7 +8,7 @@ loss that is really minimised whatever the network. Hooks return nothing, so no 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -137,6 +137,27 @@ class Hook:
         return Hook, (_nothing,)
 
 
+class Counting(Hook):
+    """The hook before each call, in windows and between them, where it must cost next to nothing."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(_nothing)
+        self._held = weakref.ref(listener)
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Count a call, or capture how it begins; on replicas, which share hooks, nothing."""
+        listener = self._held()
+        if listener is None or listener.busy or (unit := listener.units.get(id(module))) is None:
+            return
+        listener.count += 1
+        if listener.listening:
+            listener.begin(unit, args, kwargs)
+            return
+        for value in args:
+            if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
+                listener.leaf_calls += 1
+
+
 class Listener:
     """Hooks on one network: counts its calls always, and captures them while ``listening``."""
 
@@ -144,34 +165,35 @@ class Listener:
         self.player, self.module, self._now, self._guard = player, module, now, guard
         self.listening = self.busy = False
         self.calls: list[Call] = []
-        self.missed = self.leaf_calls = self.count = self.transformed = 0
+        self.leaf_calls = self.count = self.transformed = 0
         self.swapped = self.by_hand = False
         self.spent = 0.0
         self._first = next(iter(module.parameters()), None)
         self.open: list[Call] = []
         self.parts = Parts(self)
-        self._wholes = whole_parts(module)
+        wholes = whole_parts(module)
+        self._wholes = [m for m, _ in wholes]
+        self.units = {id(m): unit for m, unit in wholes}
         self._unit, self._bag = "", False
         self._live: list[Tensor] = []
-        before = self._weak("_before")
-        self._counting = [m.register_forward_pre_hook(before, with_kwargs=True) for m, _ in self._wholes]
+        before = Counting(self)
+        self._counting = [m.register_forward_pre_hook(before, with_kwargs=True) for m in self._wholes]
         self._capturing: list[Any] = []
 
-    def _weak(self, name: str) -> Hook:
+    def begin(self, unit: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A call inside a window begins, of the network or of a member of a list of networks."""
+        self._unit = unit
+        self._guard(lambda: self._before(args, kwargs))
+
+    def _ending(self) -> Hook:
         held = weakref.ref(self)
 
-        def hook(module: nn.Module, *given: Any) -> None:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             listener = held()
-            unit = None if listener is None else next((u for m, u in listener._wholes if m is module), None)
-            if listener is None or unit is None or listener.busy:
+            if listener is None or listener.busy or (unit := listener.units.get(id(module))) is None:
                 return
             listener._unit = unit
-            if listener.listening:
-                listener._guard(lambda: getattr(listener, name)(*given))
-            elif name == "_before":
-                began = perf_counter()
-                listener._count(*given)
-                listener.spent += perf_counter() - began
+            listener._guard(lambda: listener._after(args, output))
 
         return Hook(hook)
 
@@ -199,8 +221,8 @@ class Listener:
         """Begin or end capturing; calls are counted in any case."""
         self.listening = on
         if on and not self._capturing:
-            after = self._weak("_after")
-            self._capturing = [m.register_forward_hook(after) for m, _ in self._wholes]
+            after = self._ending()
+            self._capturing = [m.register_forward_hook(after) for m in self._wholes]
             self.parts.listen(True)
         elif not on and self._capturing:
             for handle in self._capturing:
@@ -209,6 +231,7 @@ class Listener:
             self.parts.listen(False)
             if self._bag:  # its members are layers and no networks: heard as parts from the next window on
                 self._wholes, self._bag, self.parts.wanted = [], False, True
+                self.units = {}
 
     def close(self) -> None:
         """Take the hooks off."""
@@ -218,28 +241,19 @@ class Listener:
 
     def forget(self) -> None:
         """Drop what was captured."""
-        self.calls, self.open, self._live, self.missed = [], [], [], 0
+        self.calls, self.open, self._live = [], [], []
         self.parts.forget()
 
     def _before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.count += 1
         self.parts.chain = None
         inside = in_functional_transform()
         if inside and not visible(list(tensors_in((args, kwargs)))):
-            self.missed += 1
             self.transformed += 1
             return
         self._bag |= bool(self._live) and any(made_of(t, self._live) for t in tensors_in((args, kwargs)))
         self.swapped |= not inside and next(iter(self.module.parameters()), None) is not self._first
         self.open.append(self.captured(args, kwargs))
         self.leaf_calls += self.open[-1].leaf
-
-    def _count(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.count += 1
-        self.missed += 1
-        for value in args:
-            if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
-                self.leaf_calls += 1
 
     def captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """A call as it begins."""
@@ -250,6 +264,7 @@ class Listener:
         attached = first is not None and first.requires_grad and not leaf
         x, device = (None, torch.device("cpu")) if given is None else (given, given.device)
         inside = in_functional_transform()
+        own = list(self.module.parameters())
         with outside():
             random = [torch.get_rng_state()]
             if device.type == "cuda":
@@ -267,10 +282,10 @@ class Listener:
             training=[m.training for m in self.module.modules()],
             random=tuple(random),
             buffers=buffers,
-            weights=UNKNOWN if inside else version_of(self.module),
+            weights=UNKNOWN if inside else sum(p._version for p in own),
             cached=nn.utils.parametrize._cache_enabled > 0,
             autocast=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None,
-            cleared=not inside and cleared(self.module),
+            cleared=not inside and cleared(own),
             unit=self._unit,
             given=first if leaf and not inside else None,
             values=few_of(self.module) if self.by_hand and not inside else None,
@@ -326,9 +341,9 @@ class Listener:
         return hook
 
 
-def cleared(module: nn.Module) -> bool:
-    """Whether no parameter holds a gradient other than zero."""
-    return not any(p.grad is not None and bool(p.grad.any()) for p in module.parameters())
+def cleared(parameters: Sequence[Tensor]) -> bool:
+    """Whether none of them holds a gradient other than zero."""
+    return not any(p.grad is not None and bool(p.grad.any()) for p in parameters)
 
 
 def few_of(module: nn.Module) -> Tensor:

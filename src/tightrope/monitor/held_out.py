@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +14,7 @@ from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_ho
 from tightrope.monitor.roles import Judged
 from tightrope.monitor.window import Window
 
-ROWS = 256
+ROWS, SEVERAL = 256, 8
 
 
 def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: Sequence[Judged], rows: Tensor) -> None:
@@ -50,6 +51,29 @@ def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: 
     error = float((real.var() / len(real) + held.var() / len(held)).sqrt())
     if between > 0 and error > 0:
         window.numbers |= {"held_out_drop": drop / between, "held_out_z": drop / error}
+
+
+def read_units(window: Window, batches: Sequence[Tensor], rows: Tensor) -> None:
+    """Write down how many times as far as held-out rows those spread that are trained on, in the middle feature.
+
+    Of the batch that was passed and the one that the critic was shown the one counts that is nearer to them: noise and
+    augmentation make up one of the two.
+
+    Args:
+        window: Where ``units`` is written, with ``units_held``, the spread of held-out rows as one.
+        batches: Real batches ``[n, *shape]``.
+        rows: Unseen rows ``[m, *shape]``.
+    """
+    found = []
+    for batch in batches:
+        if batch.shape[1:] == rows.shape[1:] and min(len(batch), len(rows)) >= SEVERAL and batch.is_floating_point():
+            own, other = (t.detach().flatten(1).double().cpu().std(0) for t in (batch, rows))
+            both = (own > 0) & (other > 0)
+            if bool(both.any()):
+                found.append(float((own[both] / other[both]).log().median().exp()))
+    if found:
+        window.numbers["units"] = min(found, key=lambda ratio: abs(math.log(ratio)))
+        window.numbers["units_held"] = float(rows.detach().double().std())
 
 
 def read_nearest(window: Window, drawn: Tensor, shown: Tensor, rows: Tensor) -> None:

@@ -7,7 +7,6 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -142,7 +141,7 @@ class Monitor:
         if self._closed:
             return
         self.steps += 1
-        self._guarded("step", lambda: self._ended(real, z, self._labels if labels is None else labels))
+        self._guarded("step", self._ended, real, z, self._labels if labels is None else labels)
 
     def diagnose(self) -> Diagnosis:
         """What was found so far: printable, iterable, ``.healthy``, ``.to_json()``."""
@@ -163,8 +162,8 @@ class Monitor:
         """
         self._check_player(player)
         for optimizer in self.players[player].claimed:
-            self._guarded("optimizer", partial(self._observer.rehearsed, optimizer, player))
-            self._guarded("optimizer", partial(self._observer.after_step, optimizer, self._tick(), player))
+            self._guarded("optimizer", self._observer.rehearsed, optimizer, player)
+            self._guarded("optimizer", self._observer.after_step, optimizer, self._tick(), player)
         if not self.players[player].claimed:
             self._guarded("optimizer", lambda: self._observer.mark(player, self._tick()))
 
@@ -221,9 +220,8 @@ class Monitor:
         return self._clock
 
     def _ended(self, real: Any, z: Any, labels: Any) -> None:
-        for player in self.players.values():
-            self._observer.count_cycle(player)
-        if self.failures.keys() & {"optimizer", "capture"}:  # steps or calls are missing: windows would tell tales
+        self._observer.count_cycle()
+        if "optimizer" in self.failures or "capture" in self.failures:  # windows would tell tales
             self._observer.abandon()
             return
         if self._observer.open:
@@ -248,18 +246,19 @@ class Monitor:
     def _before(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         if id(optimizer) not in self._stepped and not self._closed:
             self._stepped[id(optimizer)] = weakref.ref(optimizer)
-        self._guarded("optimizer", lambda: self._observer.before_step(optimizer, closure))
+        self._guarded("optimizer", self._observer.before_step, optimizer, closure)
 
     def _evaluated(self, optimizer: torch.optim.Optimizer) -> None:
-        self._guarded("optimizer", lambda: self._observer.inspect(optimizer))
+        self._guarded("optimizer", self._observer.inspect, optimizer)
 
     def _after(self, optimizer: torch.optim.Optimizer) -> None:
-        self._guarded("optimizer", lambda: self._observer.after_step(optimizer, self._tick()))
+        if self._observer.open:
+            self._guarded("optimizer", self._observer.after_step, optimizer, self._tick())
 
     def _capture(self, work: Callable[[], None]) -> None:
         self._guarded("capture", work)
 
-    def _guarded(self, part: str, work: Callable[[], None]) -> None:
+    def _guarded(self, part: str, work: Callable[..., None], *given: Any) -> None:
         """Do a part of the work; if it fails, say so and leave it from then on."""
         if self._closed or part in self.failures:
             return
@@ -268,11 +267,11 @@ class Monitor:
             self._began = began
         try:
             if not self._observer.open:
-                work()
+                work(*given)
             else:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    work()
+                    work(*given)
         except Exception as problem:  # whatever it is, the training goes on
             self.failures[part] = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:200]}"
             self._observer.abandon()

@@ -120,29 +120,28 @@ class Observer:
         """Whether a time lies after the critic's last step."""
         return at > max((mark.at for mark in self.marks if mark.player == "critic"), default=at)
 
-    def count_cycle(self, player: Player) -> None:
+    def count_cycle(self) -> None:
         """End of a generator update."""
-        counters = player.counters
-        self.history.cycles += player.name == "generator"
+        self.history.cycles += 1
         critic = self.players["critic"].listener
         self.history.points, self.history.transformed = critic.leaf_calls, critic.transformed
-        player.counters.functional |= player.listener.swapped
-        counters.last, counters.cycle = counters.cycle, 0
+        for player in self.players.values():
+            counters = player.counters
+            counters.functional |= player.listener.swapped
+            counters.last, counters.cycle = counters.cycle, 0
 
     def before_step(self, optimizer: torch.optim.Optimizer, closure: bool, only: str | None = None) -> None:
         """In the hook before ``optimizer.step``; a closure brings gradients later; of one player alone if named."""
         held = self._holds(optimizer)
-        for name in held.claimed:
-            counters = self.players[name].counters
-            counters.other_parameters += any(other not in held.claimed for other in held.own)
-            counters.stale += name not in held.own and (held.foreign > 0 or len(held.claimed) == 1)
-            given = self.players[name].claimed
-            counters.left_out += name not in held.own and not any(name in self._holds(one).own for one in given)
-        if not held.own:
-            self._stranger(optimizer)
-        for name, parameters in held.moving(only, closure=closure).items():
-            self._count(self.players[name], optimizer, parameters, self._groups(optimizer, name))
-        if not closure:
+        for name in held.crossed:
+            self.players[name].counters.other_parameters += 1
+        for name in (*held.stale, *held.copied):
+            self.players[name].counters.stale += 1
+        for name in held.left_out:
+            self.players[name].counters.left_out += 1
+        for name in held.moving(only, closure=closure):
+            self._count(self.players[name], optimizer, held)
+        if self.open and not closure:
             self.inspect(optimizer)
 
     def rehearsed(self, optimizer: torch.optim.Optimizer, player: str) -> None:
@@ -182,30 +181,22 @@ class Observer:
             known = self._held[id(optimizer)] = optimizer, Held.of(optimizer, self.players)
         return known[1]
 
-    def _stranger(self, optimizer: torch.optim.Optimizer) -> None:
-        """An optimiser of parameters that look like a player's and are none: those of a copy."""
-        shapes = [p.shape for group in optimizer.param_groups for p in group["params"]]
-        for player in self.players.values():
-            if not player.claimed and shapes == [p.shape for p in player.module.parameters()]:
-                player.counters.stale += 1
+    def _groups(self, optimizer: torch.optim.Optimizer, held: Held, name: str) -> list[dict[str, Any]]:
+        groups = optimizer.param_groups  # loading a state exchanges them
+        return groups if len(groups) == 1 else [groups[k] for k in held.groups[name] if k < len(groups)] or groups
 
-    def _groups(self, optimizer: torch.optim.Optimizer, name: str) -> list[dict[str, Any]]:
-        groups = optimizer.param_groups
-        return [groups[k] for k in self._holds(optimizer).groups[name] if k < len(groups)] or groups
-
-    def _count(
-        self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], groups: list[dict[str, Any]]
-    ) -> None:
+    def _count(self, player: Player, optimizer: torch.optim.Optimizer, held_by: Held) -> None:
         counters = player.counters
         counters.steps += 1
         counters.cycle += 1
-        held = id(optimizer.state)
+        held, rate = id(optimizer.state), rate_of(self._groups(optimizer, held_by, player.name))
+        if not self.open and rate == counters.rate and counters.states.get(id(optimizer)) == held:
+            return  # as at its last step
         if counters.states.get(id(optimizer), -1 if counters.states else held) != held:
             counters.loaded.append(self.history.cycles)
         counters.states[id(optimizer)] = held
         counters.optimizers.add(id(optimizer))
-        counters.adaptive = any("betas" in group for group in groups)
-        rate = rate_of(groups)
+        counters.adaptive = held_by.adaptive
         if counters.first_rate is None:
             counters.first_rate = rate
         if rate != counters.rate and len(counters.rates) < 200:
@@ -213,7 +204,7 @@ class Observer:
         counters.rate, counters.top_rate = rate, max(counters.top_rate, rate)
         if not self.open:
             return
-        count = count_of(optimizer, parameters)
+        count = count_of(optimizer, held_by.own[player.name])
         before = max(counters.last_state.values(), default=-1.0)
         known = counters.last_state.get(id(optimizer), before if len(counters.optimizers) <= 2 else -1.0)
         if counters.cycle == 1 and (0 <= count < known - 1 or count < 0 <= known):
@@ -226,7 +217,7 @@ class Observer:
     ) -> None:
         seen = self.window.player(player.name)
         seen.steps += 1
-        groups = self._groups(optimizer, player.name)
+        groups = self._groups(optimizer, self._holds(optimizer), player.name)
         seen.rate, seen.decay, seen.momentum = rate_of(groups), decay_of(groups), momentum_of(groups)
         player.counters.wished = wished_of(optimizer)
         player.touched |= {id(p) for p in parameters}

@@ -11,6 +11,9 @@ from tightrope.monitor.bookkeeping import checksums
 from tightrope.monitor.capture import Call
 from tightrope.monitor.roles import Judged, related
 
+BOTH_SIDES = "real and fake"
+"""Place of a penalty that is taken at real and at generated rows."""
+
 FEW = 6
 """Rows of which every pairing of real and generated rows is tried."""
 

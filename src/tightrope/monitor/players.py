@@ -148,12 +148,29 @@ def sampled(module: nn.Module) -> Tensor:
 
 @dataclass(frozen=True)
 class Held:
-    """What an optimiser holds: parameters and groups by player, how many of neither, and for whom it was claimed."""
+    """What an optimiser holds.
+
+    Attributes:
+        own: Its parameters by player.
+        groups: Its groups by player.
+        foreign: Parameters of neither.
+        claimed: For whom it was claimed.
+        crossed: Players of these beside whose parameters it holds the other's.
+        stale: Players of these of whose parameters it holds none.
+        left_out: Players of these of whose parameters no optimiser claimed for them holds any.
+        copied: Players of no claimed optimiser whose parameters its own look like and are not: those of a copy.
+        adaptive: It divides gradients by their size, as Adam does.
+    """
 
     own: dict[str, list[Tensor]]
     groups: dict[str, list[int]]
     foreign: int
     claimed: tuple[str, ...] = ()
+    crossed: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
+    adaptive: bool = False
 
     def moving(self, only: str | None = None, *, closure: bool = False) -> dict[str, list[Tensor]]:
         """Parameters by player of those that a step moves: of an optimiser of both, whoever has a gradient.
@@ -190,11 +207,34 @@ class Held:
                     own.setdefault(owner, []).append(p)
                     groups.setdefault(owner, []).append(k)
         claimed = tuple(name for name, player in players.items() if any(optimizer is one for one in player.claimed))
-        return Held(own, {name: sorted(set(used)) for name, used in groups.items()}, foreign, claimed)
+        crossed = claimed if any(name not in claimed for name in own) else ()
+        stale = tuple(name for name in claimed if name not in own and (foreign > 0 or len(claimed) == 1))
+        left_out = tuple(name for name in claimed if name not in own and not _held_at_all(players[name]))
+        adaptive = any("betas" in group for group in optimizer.param_groups)
+        used = {name: sorted(set(found)) for name, found in groups.items()}
+        copied = () if own else _looking_like(optimizer, players)
+        return Held(own, used, foreign, claimed, crossed, stale, left_out, copied, adaptive)
+
+
+def _held_at_all(player: Player) -> bool:
+    """Whether one of the optimisers claimed for a player holds any of its parameters."""
+    own = {id(p) for p in player.module.parameters()}
+    return any(id(p) in own for given in player.claimed for group in given.param_groups for p in group["params"])
+
+
+def _looking_like(optimizer: torch.optim.Optimizer, players: dict[str, Player]) -> tuple[str, ...]:
+    """Players of no claimed optimiser that have parameters of the same shapes."""
+    shapes = [p.shape for group in optimizer.param_groups for p in group["params"]]
+    return tuple(
+        name for name, player in players.items()
+        if not player.claimed and shapes == [p.shape for p in player.module.parameters()]
+    )  # fmt: skip
 
 
 def rate_of(groups: Sequence[dict[str, Any]]) -> float:
     """Largest learning rate."""
+    if len(groups) == 1:
+        return float(groups[0]["lr"])
     return max(float(group["lr"]) for group in groups)
 
 

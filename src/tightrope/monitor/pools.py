@@ -170,7 +170,7 @@ class Pools:
             self._batch(window, batch)
         self._shown(window, shown, found, real)
         self._latent(window, z, calls)
-        self._judged_as(window, found, real, labels)
+        self._judged_as(window, found, real, labels, calls)
         if shown and shown[-1].call.x is not None and (used := _labels_of(shown[-1].call)) is not None:
             self._labels(window, shown[-1].call.x, used)
             window.numbers["labels_told"] = float(labels is not None)
@@ -246,8 +246,14 @@ class Pools:
             pooled = sum(self.standings) / len(self.standings) ** 0.5 > 6
             window.numbers["real_noise"] = _noise(last, real) if pooled or related(last, real) else -1.0
 
-    def _judged_as(self, window: Window, found: Sequence[Judged], real: Tensor | None, labels: Any) -> None:
-        """Whether samples are judged under the classes that they were made with, or passed with."""
+    def _judged_as(
+        self, window: Window, found: Sequence[Judged], real: Tensor | None, labels: Any, calls: Sequence[Call]
+    ) -> None:
+        """Whether samples are judged under the classes that they were made with, or passed with.
+
+        Classes may be passed for the real rows or for the latents: those that samples were made or judged with are
+        the latents', and say nothing of real rows.
+        """
         made = [
             _moved(_classes(one.source), _classes(one.call))
             for one in found if one.role == "fake" and one.exact and one.source is not None
@@ -257,8 +263,12 @@ class Pools:
             window.numbers["labels_moved"] = max(known)
         if real is not None and isinstance(labels, Tensor) and labels.dim():
             passed = labels.argmax(1) if labels.dim() == 2 and labels.shape[1] > 1 else labels.flatten()
-            exact = [one.call for one in found if one.role == "real" and one.exact and one.call.x is not None]
-            used = [_moved(passed.long(), _classes(c)) for c in exact if c.x is not None and len(c.x) == len(real)]
+            exact = [one for one in found if one.exact and one.call.x is not None]
+            asked = [*calls, *(one.call for one in exact if one.role == "fake")]
+            if any(_moved(passed.long(), _classes(call)) == 0.0 for call in asked):
+                return
+            used = [_moved(passed.long(), _classes(one.call)) for one in exact
+                    if one.role == "real" and one.call.x is not None and len(one.call.x) == len(real)]  # fmt: skip
             told = [share for share in used if share is not None]
             if told:
                 window.numbers["labels_exchanged"] = min(told)

@@ -13,12 +13,13 @@ from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
 from tightrope.monitor.capture import Call, Event
 from tightrope.monitor.cycle import Entries, by_unit, complete, phases, scored
-from tightrope.monitor.held_out import read_held_out, read_nearest
+from tightrope.monitor.held_out import read_held_out, read_nearest, read_units
 from tightrope.monitor.history import History
+from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
 from tightrope.monitor.passes import BOTH, owners, spans, steps_next
-from tightrope.monitor.places import where
+from tightrope.monitor.places import BOTH_SIDES, where
 from tightrope.monitor.players import Player
 from tightrope.monitor.pools import Pools
 from tightrope.monitor.reach import FREE, ends, widest
@@ -76,7 +77,10 @@ class Reader:
         window.numbers["critic_calls"] = len(found)
         own = [one for one in found if one.role in ("real", "joint") and one.call.grad and not one.call.attached]
         window.numbers["critic_skipped"] = float(not window.critic.steps and bool(own))
-        if (rows := self.held_out) is not None and window.numbers.get("shown_scaled") == 1.0:
+        if (rows := self.held_out) is not None:
+            passed = [one for one in (real, shown[-1] if shown else None) if one is not None]
+            self._try("units of held-out rows", lambda: read_units(window, passed, rows))
+        if rows is not None and window.numbers.get("shown_scaled") == 1.0:
             window.numbers["held_std"] = float(rows.float().std())
         if rows is not None and window.step >= 20:
             self._try("held-out rows", lambda: read_held_out(window, critic.network, critic.module, found, rows))
@@ -252,7 +256,7 @@ class Reader:
         if asked:
             places = {one.call.at: where(one, found, real, made) for one in asked}
             window.words["place"] = places[asked[0].call.at]
-            window.critic.accounts = [replace(a, place=places.get(a.at, "")) for a in window.critic.accounts]
+            window.critic.accounts = [replace(a, place=_placed(a, places)) for a in window.critic.accounts]
             graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]
             window.numbers["points_with_graph"] = float(any(graphs))
 
@@ -276,6 +280,12 @@ class Reader:
     def _share_due(self) -> bool:
         known = [value for _, value in self.history.series("other_share")]
         return len(known) < 3 or max(known[:3]) > 0.01 or len(self.history.windows) % 4 == 0
+
+
+def _placed(one: Account, places: dict[int, str]) -> str:
+    """Where the points of an account lie; of several batches of them that of all, if it is real and generated rows."""
+    sides = {places.get(at, "") for at in one.beside}
+    return BOTH_SIDES if sides == {"real", "fake"} else places.get(one.at, "")
 
 
 def _telling(one: Fit) -> tuple[int, float]:

@@ -173,7 +173,7 @@ def _place(one: Judged, generator: Sequence[Call], real: Tensor | None) -> None:
     to_real = _closest(x, [] if real is None else [real])
     to_given = _closest(x, [y for call in generator for y in _given(call, x)])
     for call, y in made:
-        if max(relation(x, y), relation(-x, y)) > max(to_real, to_given):
+        if max(relations(x, y)) > max(to_real, to_given):
             one.role, one.source = "fake", call
             return
     if to_real > 0.0 and to_real >= to_given:
@@ -256,14 +256,21 @@ def related(x: Tensor, y: Tensor) -> bool:
 
 def relation(x: Tensor, y: Tensor) -> float:
     """Mean cosine of rows of two batches that belong together, 0 where they do not."""
+    return relations(x, y)[0]
+
+
+def relations(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """The relation of two batches, and that of the first one's negative and the second."""
     if len(x) != len(y) or len(x) < 4 or not y.is_floating_point():
-        return 0.0
+        return 0.0, 0.0
     a, b = x.detach().float().flatten(1), y.detach().float().flatten(1)
     if a.shape != b.shape:
-        return 0.0
-    a, b = a - a.mean(0), b - b.mean(0)
-    own = torch.nn.functional.cosine_similarity(a, b)
-    other = torch.cat([torch.nn.functional.cosine_similarity(a, b.roll(k, 0)) for k in (1, 2)])
-    spread = float(other.std()) / len(a) ** 0.5 + 1e-9
-    mean = float(own.mean())
-    return mean if mean > 0.3 and mean - float(other.mean()) > 6 * spread else 0.0
+        return 0.0, 0.0
+    a, b = (torch.nn.functional.normalize(t - t.mean(0), dim=1, eps=1e-8) for t in (a, b))
+    own = float((a * b).sum(1).mean())
+    other = torch.cat([(a * b.roll(k, 0)).sum(1) for k in (1, 2)])
+    apart, spread = float(other.mean()), float(other.std()) / len(a) ** 0.5 + 1e-9
+    first, second = (
+        sign * own if sign * own > 0.3 and sign * (own - apart) > 6 * spread else 0.0 for sign in (1.0, -1.0)
+    )
+    return first, second

@@ -96,6 +96,7 @@ class Column:
         vector: Its gradient, flat.
         expected: Its claimed weight.
         at: When the critic was called at its points, -1 without any.
+        beside: Of a sum over several batches of points, when the critic was called at each.
     """
 
     kind: str
@@ -103,6 +104,7 @@ class Column:
     vector: Tensor
     expected: float = 0.0
     at: int = -1
+    beside: tuple[int, ...] = ()
 
 
 def gradients_at(

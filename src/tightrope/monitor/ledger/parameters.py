@@ -38,6 +38,7 @@ class Account:
         place: Where these lie, known at the end of the window.
         expected: Of a claimed penalty, the share that its claimed weight would give here.
         error: What rounding allows.
+        beside: Of a sum over several batches of points, when the critic was called at each.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Account:
     error: float = 1e-3
     at: int = -1
     place: str = ""
+    beside: tuple[int, ...] = ()
 
 
 def account(
@@ -136,7 +138,8 @@ def _explained(gradient: Tensor, losses: Tensor, column: Column, alone: float, e
     good = (b > 0 or column.kind == "claim") and (a > 0 or size == 0.0)
     left = left if good else max(left, alone)
     expected = column.expected * float(column.vector.norm()) / size if size else 0.0
-    return Account(column.kind, column.name, left, left, weight, share, expected, error, column.at)
+    return Account(column.kind, column.name, left, left, weight, share, expected, error, column.at,
+                   beside=column.beside)  # fmt: skip
 
 
 def _two(gradient: Tensor, first: Tensor, second: Tensor | None) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
@@ -81,6 +81,7 @@ def turning(history: History) -> Iterator[Finding]:
     """Samples swing past the spread of the data and back while neither player is ahead, and nothing damps them.
 
     In sound runs the spread of samples comes up to that of the data, and where it goes past it comes back by little.
+    One swing is a remark: it may be the last one of a motion that is damped. Undamped it comes again.
 
     Source: Mescheder et al. 2018 (1801.04406), section 3: without a penalty the players circle their equilibrium.
     """
@@ -90,13 +91,26 @@ def turning(history: History) -> Iterator[Finding]:
     most = max(spreads)
     after = spreads[spreads.index(most) :]
     if most > TURNED and min(after) < BACK * most and most > SWING * min(spreads[-8:]) and middle(ranks[-8:]) < SURE:
+        again = swings(spreads) > 1
         distances = [value for _, value in history.series("distance")[-8:]]
         yield Finding(
             "rotation_undamped", f"Samples spread to {most:.2g} times what the data do and came back to "
             f"{min(after):.2g}, their distance to the data swings from {min(distances):.2g} to {max(distances):.2g}, "
-            "and no penalty or constraint damps it.", {"most": most, "back": min(after), "expected": "about 1"},
-            history.windows[-8:][0].step, "medium", "why it fails", candidates=("momentum_too_high",),
+            "and no penalty or constraint damps it.",
+            {"most": most, "back": min(after), "swings": swings(spreads), "expected": "about 1"},
+            history.windows[-8:][0].step, "medium" if again else "low", "why it fails" if again else "unknown",
+            candidates=("momentum_too_high",),
         )  # fmt: skip
+
+
+def swings(spreads: Sequence[float]) -> int:
+    """How often samples spread past the data by :data:`TURNED` and came back, each time by as much as counts."""
+    count, peak = 0, 0.0
+    for value in spreads:
+        peak = max(peak, value)
+        if peak > TURNED and value < BACK * peak:
+            count, peak = count + 1, 0.0
+    return count
 
 
 def bounded(history: History) -> bool:

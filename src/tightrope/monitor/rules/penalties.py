@@ -9,8 +9,9 @@ from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.parameters import IDLE
+from tightrope.monitor.places import BOTH_SIDES
 from tightrope.monitor.rules._said import PLACES, account_of, exact
-from tightrope.monitor.rules.strengths import strength, weakness
+from tightrope.monitor.rules.strengths import beyond_sight, strength, weakness
 from tightrope.monitor.window import Window
 
 FAR = 3.5
@@ -27,10 +28,13 @@ def weights(history: History) -> Iterator[Finding]:
         yield from _several(history, claimed)
         return
     name, weight = claimed[0]
-    yield from _absent(history, name)
     acting = history.where(lambda w: account_of(w, "claim") is not None)
+    unseen = beyond_sight(history, acting, name, weight)  # neither its absence nor another weight can be told
+    if not unseen:
+        yield from _absent(history, name)
     if acting:
-        yield from _weight(history, acting, name, weight)
+        if not unseen:
+            yield from _weight(history, acting, name, weight)
         yield from _place(acting, name)
         yield from strength(history, acting, name)
         yield from weakness(history, acting, name)
@@ -294,6 +298,7 @@ def _place(acting: Seen, name: str) -> Iterator[Finding]:
 
 
 _WORDS = {
+    BOTH_SIDES: "at real and at generated points, of one weight",
     "extrapolated": "at points on lines through real and generated rows, and not between them",
     "elsewhere": "at points that lie on no line between real and generated rows",
     "mixed": "at points whose entries are mixed by a factor each, on no line between a real and a generated row",
@@ -302,7 +307,7 @@ _WORDS = {
 
 def _others(name: str) -> set[str]:
     """Places that are certainly not the claimed one; points of no known place may be noised, or drawn otherwise."""
-    return {"real", "fake", "interpolated", "extrapolated", "mixed", "elsewhere"} - {PLACES[name]}
+    return {"real", "fake", BOTH_SIDES, "interpolated", "extrapolated", "mixed", "elsewhere"} - {PLACES[name]}
 
 
 def _batch_norm(history: History) -> Iterator[Finding]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact
+
+UNITS = 5.0
+"""Ratio of spreads from which rows are in other units, which differ by powers of ten and by 255."""
 
 
 def shown(history: History) -> Iterator[Finding]:
@@ -45,6 +49,32 @@ def shown(history: History) -> Iterator[Finding]:
             {"factor": numbers["shown_factor"], "shift": numbers["shown_shift"], "expected": 1.0, "exact": True},
             scaled.since, confidence, "why it fails",
         )  # fmt: skip
+
+
+def units(history: History) -> Iterator[Finding]:
+    """Training rows and held-out rows that are not in the same units; generated rows tell which of them is off.
+
+    The middle feature's spread, in all windows: rows of another draw differ by far less than :data:`UNITS`, and a
+    network starts at about its rows' units if these are sound.
+    """
+    seen = history.where(lambda w: "units" in w.numbers)
+    apart = Seen([w for w in seen.hits if max(w.numbers["units"], 1 / w.numbers["units"]) > UNITS], seen.hits)
+    made = [w.numbers["shown_fake_std"] for w in seen.among[:3] if w.numbers.get("shown_fake_std", 0.0) > 0]
+    if len(apart) < 3 or len(apart) < len(seen) or not made:
+        return
+    numbers = apart.last.numbers
+    ratio, held, own = numbers["units"], numbers["units_held"], numbers.get("real_std", 0.0)
+    if not held or not own:
+        return
+    rows_off = abs(math.log(own / made[0])) > abs(math.log(held / made[0]))
+    found = exact(
+        "data_scale", apart,
+        f"Rows that are trained on spread {ratio:.3g} times as far as held-out rows: they are not in the same units"
+        + (f", and the generator began at {made[0]:.2g}, near to the latter." if rows_off
+           else "; the generator began nearer to the former."),
+        damage="why it fails" if rows_off else "unknown", ratio=ratio, expected=1.0,
+    )  # fmt: skip
+    yield replace(found, confidence="medium" if rows_off else "low")
 
 
 def _bent(history: History) -> Iterator[Finding]:

@@ -83,6 +83,21 @@ FAR_OFF = 10.0
 """Factor beyond the weights that are known to work from which a weight is said to be off without any damage seen."""
 
 
+def _in_units(history: History, name: str, weight: float) -> list[float]:
+    """A weight as it stands and, of penalties on squares of slopes, as it would be for data of deviation 1."""
+    units = [value for _, value in history.series("real_std")]
+    scale = sorted(units)[len(units) // 2] ** 2 if units else 0.0
+    return [weight] if PLACES[name] == "interpolated" or scale <= 0 else [weight, weight / scale]
+
+
+def beyond_sight(history: History, acting: Seen, name: str, weight: float) -> bool:
+    """Whether a penalty is claimed so small that its part of a gradient in float32 is rounding, and acts no larger."""
+    low = _weights_that_work(name)[0]
+    acts = [part.weight for w in acting.hits if (part := account_of(w, "claim")) is not None]
+    small = max(_in_units(history, name, weight)) < low / FAR_OFF / FAR_OFF
+    return small and not any(part > low for part in acts)
+
+
 def settings(history: History) -> Iterator[Finding]:
     """Weights that are claimed and set an order of magnitude and more beyond all that is known to work.
 
@@ -91,12 +106,10 @@ def settings(history: History) -> Iterator[Finding]:
     """
     if history.step < 34:
         return
-    units = [value for _, value in history.series("real_std")]
-    scale = sorted(units)[len(units) // 2] ** 2 if units else 0.0
     acting = history.where(lambda w: account_of(w, "claim") is not None)
     for name, weight in history.claims.penalties:
         low, high = _weights_that_work(name)
-        told = [weight] if PLACES[name] == "interpolated" or scale <= 0 else [weight, weight / scale]
+        told = _in_units(history, name, weight)
         acts = [part.weight for w in acting.hits if (part := account_of(w, "claim")) is not None]
         as_set = bool(acts) and 0.5 < sorted(acts)[len(acts) // 2] / weight < 2
         if min(told) > FAR_OFF * high and as_set and len(acts) >= 3:
@@ -108,7 +121,7 @@ def settings(history: History) -> Iterator[Finding]:
                     {"weight": weight, "share": share, "expected": high}, acting.since, "medium",
                     "why it fails" if stuck(history) else "unknown",
                 )  # fmt: skip
-        elif max(told) < low / FAR_OFF / FAR_OFF and not any(part > low for part in acts):
+        elif beyond_sight(history, acting, name, weight):
             yield Finding(
                 "penalty_too_weak", f"The penalty {name} has weight {weight:.3g}, where {low:g} is the least that is "
                 "known to act: the critic is as free as without.", {"weight": weight, "expected": low},

@@ -169,6 +169,10 @@ def modes(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+FALLS = 4
+"""Falls by one factor that are a schedule."""
+
+
 def _geometric(counters: Counters) -> bool:
     """By one factor at every update, which halves the rate in fewer than 28 of them: a factor meant for epochs."""
     falls = [(a, b) for a, b in pairwise(counters.rates) if b[0] - a[0] == 1 and 0 < b[1] < a[1]]
@@ -181,12 +185,25 @@ def _geometric(counters: Counters) -> bool:
 
 
 def _began_again(counters: Counters) -> tuple[int, float, float] | None:
-    """The step at which the rate rose at once as a state was loaded, and the rates before and after."""
-    for (_, before), (step, after) in pairwise(counters.rates):
+    """The step at which the rate rose at once as a state was loaded, and the rates before and after.
+
+    Without any state loaded, once in the midst of falls by one factor, which begin anew; restarts that are meant come
+    again, and at the end of a curve down to nothing (1608.03983).
+    """
+    rises = []
+    for k, ((_, before), (step, after)) in enumerate(pairwise(counters.rates)):
         near = any(abs(step - loaded) <= 1 for loaded in counters.loaded)
-        if near and step > 1 and after > 1.5 * before > 0 and after >= 0.99 * counters.top_rate:
-            return step, before, after
-    return None
+        if step > 1 and after > 1.5 * before > 0 and after >= 0.99 * counters.top_rate:
+            if near:
+                return step, before, after
+            rises.append((k, (step, before, after)))
+    if len(rises) != 1:
+        return None
+    k, found = rises[0]
+    factors = [[b / a for (_, a), (_, b) in pairwise(part) if a > 0]
+               for part in (counters.rates[: k + 1], counters.rates[k + 1 :])]  # fmt: skip
+    alike = len(factors[0]) >= FALLS and len(factors[1]) >= 1 and max(map(max, factors)) < 0.99
+    return found if alike and max(map(max, factors)) < min(map(min, factors)) + 1e-3 else None
 
 
 def _falling(counters: Counters, fell: int) -> int:
@@ -228,9 +245,11 @@ def rates(history: History) -> Iterator[Finding]:
         if (again := _began_again(counters)) is not None:
             step, before, after = again
             yield Finding(
-                "schedule_lost_on_resume", f"When the {name}'s optimiser was loaded at step {step}, its rate went from "
-                f"{before:.3g} back up to {after:.3g}.", {"rate": after, "expected": before, "player": name,
-                "exact": True}, step, "medium",
+                "schedule_lost_on_resume",
+                (f"When the {name}'s optimiser was loaded at step {step}, its rate" if counters.loaded else
+                 f"At step {step} the {name}'s rate, which had fallen by one factor again and again,")
+                + f" went from {before:.3g} back up to {after:.3g}.",
+                {"rate": after, "expected": before, "player": name, "exact": True}, step, "medium",
             )  # fmt: skip
         if counters.resets:
             yield Finding(
