@@ -145,7 +145,12 @@ class Counting(Hook):
         self._held = weakref.ref(listener)
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Count a call, or capture how it begins; on replicas, which share hooks, nothing."""
+        """Count a call, or capture how it begins; nothing on replicas, which share hooks, and while it is compiled.
+
+        What the compiler traced of it would be compiled into the network, and compiled anew whenever a count changed.
+        """
+        if torch.compiler.is_compiling():
+            return
         listener = self._held()
         if listener is None or listener.busy or (unit := listener.units.get(id(module))) is None:
             return
@@ -189,6 +194,8 @@ class Listener:
         held = weakref.ref(self)
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
             listener = held()
             if listener is None or listener.busy or (unit := listener.units.get(id(module))) is None:
                 return
