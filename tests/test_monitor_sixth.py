@@ -102,7 +102,9 @@ def test_a_rate_set_back_in_the_midst_of_its_schedule(rates: list[float], lost: 
     assert said(found, "schedule_lost_on_resume") == (["medium"] if lost else [])
 
 
-@pytest.mark.parametrize("account", [Account("losses", left=1e-7, expected=1e-3), Account("claim", "R1", left=1e-7, weight=2e-5)])
+@pytest.mark.parametrize(
+    "account", [Account("losses", left=1e-7, expected=1e-3), Account("claim", "R1", left=1e-7, weight=2e-5)]
+)
 def test_a_penalty_too_small_to_be_seen_is_neither_absent_nor_another(account: Account) -> None:
     found = history(points=1.0, points_with_graph=1.0, real_std=1.0)
     found.claims = Claims(True, penalties=(("r1", 1e-7),))
