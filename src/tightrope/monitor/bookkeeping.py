@@ -13,8 +13,9 @@ from tightrope.constraints import constrained_layers, unconstrained_weights
 from tightrope.layers.find import find_batch_norm, find_layers
 from tightrope.layers.kernel import TRANSPOSED
 from tightrope.layers.torch_own import hooks_of, steady
-from tightrope.monitor.capture import Call, Hook
+from tightrope.monitor.capture import Call
 from tightrope.monitor.history import Ends, History
+from tightrope.monitor.hooks import Hook
 from tightrope.monitor.ledger.replay import replayed
 from tightrope.monitor.players import Player
 from tightrope.monitor.reach import Shifted

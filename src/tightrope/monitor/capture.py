@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope.autodiff import in_functional_transform
+from tightrope.monitor.hooks import Counting, Hook
 from tightrope.monitor.nests import tensors_in, with_others
 from tightrope.monitor.parts import Parts, made_of, not_used_by_others, whole_parts
 from tightrope.monitor.transforms import depth, outside, plain, visible
@@ -116,48 +117,6 @@ class Call:
         self._versions += [(tensor, tensor._version) for tensor in tensors]
 
 
-def _nothing(*_: Any) -> None:
-    return None
-
-
-class Hook:
-    """A hook that a copy of the network takes along as one that does nothing, and that pickles so, too."""
-
-    def __init__(self, function: Callable[..., None]) -> None:
-        self.function = function
-
-    def __call__(self, *given: Any) -> Any:
-        """Call the function, and give torch nothing back."""
-        self.function(*given)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Hook:
-        return Hook(_nothing)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Hook, (_nothing,)
-
-
-class Counting(Hook):
-    """The hook before each call, in windows and between them, where it must cost next to nothing."""
-
-    def __init__(self, listener: Listener) -> None:
-        super().__init__(_nothing)
-        self._held = weakref.ref(listener)
-
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Count a call, or capture how it begins; on replicas, which share hooks, nothing."""
-        listener = self._held()
-        if listener is None or listener.busy or (unit := listener.units.get(id(module))) is None:
-            return
-        listener.count += 1
-        if listener.listening:
-            listener.begin(unit, args, kwargs)
-            return
-        for value in args:
-            if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
-                listener.leaf_calls += 1
-
-
 class Listener:
     """Hooks on one network: counts its calls always, and captures them while ``listening``."""
 
@@ -189,6 +148,8 @@ class Listener:
         held = weakref.ref(self)
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
             listener = held()
             if listener is None or listener.busy or (unit := listener.units.get(id(module))) is None:
                 return

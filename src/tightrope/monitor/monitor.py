@@ -136,7 +136,7 @@ class Monitor:
             real: The real batch that the critic was trained on last ``[batch, *shape]``; None to use what the critic
                 was shown.
             z: The latents ``[batch, ...]``; not needed where the generator is called as a module.
-            labels: Classes ``[batch]``.
+            labels: Classes ``[batch]``, of the real rows; those that samples were asked for are known as such.
         """
         if self._closed:
             return

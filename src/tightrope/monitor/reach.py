@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tightrope.monitor.capture import Call, Hook
+from tightrope.monitor.capture import Call
 from tightrope.monitor.history import Ends
+from tightrope.monitor.hooks import Hook
 from tightrope.monitor.ledger.replay import replayed
 from tightrope.monitor.players import Player
 

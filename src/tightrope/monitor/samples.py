@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import undisturbed
 from tightrope.monitor.bookkeeping import moded, outside
-from tightrope.monitor.capture import Hook
 from tightrope.monitor.claims import inner
 from tightrope.monitor.directions import read_directions
 from tightrope.monitor.history import History
+from tightrope.monitor.hooks import Hook
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.players import Player, sampled
 from tightrope.monitor.roles import Judged

@@ -17,8 +17,9 @@ DATA = (
     ),
     Cause(
         "data_scale", "Real data fill a small part of the generator's range",
-        "The real values use a small part of the range that the generator's last activation spans, or the critic is "
-        "shown real data of another scale than the batch that was passed.", _REACH,
+        "The real values use a small part of the range that the generator's last activation spans, the critic is "
+        "shown real data of another scale than the batch that was passed, or rows are in other units than held-out "
+        "ones, near to which the generator began.", _REACH,
         "Compare real.std() with the generator's.", "Normalise the data once, to the generator's range.", "bookkeeping",
     ),
     Cause(

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import frozen_constraints, twice_differentiable
 from tightrope.layers.torch_own import HOOKS, steady
-from tightrope.monitor.capture import Call, Hook
+from tightrope.monitor.capture import Call
+from tightrope.monitor.hooks import Hook
 from tightrope.monitor.nests import tensors_in
 
 HALF = (torch.bfloat16, torch.float16)
