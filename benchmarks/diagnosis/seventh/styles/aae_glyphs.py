@@ -50,8 +50,8 @@ class D_net_gauss(nn.Module):
 Q, P, D_gauss = Q_net(), P_net(), D_net_gauss()
 # encode/decode, then regularise: the encoder has two optimisers
 optim_P = torch.optim.Adam(P.parameters(), lr=2e-3)
-optim_Q_gen = torch.optim.Adam(Q.parameters(), lr=2e-3, betas=(0.5, 0.99))
-optim_D = torch.optim.Adam(D_gauss.parameters(), lr=2e-3, betas=(0.5, 0.99))
+optim_Q_gen = torch.optim.Adam(Q.parameters(), lr=2e-3, betas=(0.0, 0.99))
+optim_D = torch.optim.Adam(D_gauss.parameters(), lr=4e-3, betas=(0.0, 0.99))
 recon_weight = 2.0
 X = data.glyphs(2048)[0].flatten(1) / 255
 X_val = data.glyphs(500, "held")[0].flatten(1) / 255

@@ -6,10 +6,10 @@ import torch.optim as optim
 
 class params:
     d_learning_rate = 2e-3
-    c_learning_rate = 1e-3
-    beta1, beta2 = 0.5, 0.9
+    c_learning_rate = 2e-3
+    beta1, beta2 = 0.0, 0.99
     batch_size = 64
-    num_epochs_pre = 60
+    num_epochs_pre = 25
     feature = 4
 
 
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
     def forward(self, x):
         h = torch.tanh(self.fc1(x))
         h = torch.tanh(self.fc2(h))
-        return 2 * self.fc3(h)
+        return self.fc3(h)
 
 
 class Critic(nn.Module):

@@ -3,7 +3,7 @@ import torch
 from torch import autograd, nn, optim
 
 torch.manual_seed(seed)
-use = dict(dim=48, z=12, points=10, batch=48, lam=5.0, critic_iters=3, lr=2e-3)
+use = dict(dim=48, z=12, points=10, batch=48, lam=1.0, critic_iters=2, lr=4e-3)
 
 
 class PointGenerator(nn.Module):

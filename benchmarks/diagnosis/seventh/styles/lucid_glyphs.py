@@ -96,7 +96,7 @@ class EMA(nn.Module):
 
 
 class Trainer:
-    def __init__(self, images, lr=1.5e-3, batch_size=32, gradient_accumulate_every=2, gp_weight=10.0, ttur_mult=1.0):
+    def __init__(self, images, lr=2e-3, batch_size=32, gradient_accumulate_every=2, gp_weight=2.0, ttur_mult=2.0):
         self.G, self.D = Generator(), Discriminator()
         self.ema = EMA(self.G)
         self.G_opt = Adam(self.G.parameters(), lr=lr, betas=(0.5, 0.9))

@@ -10,9 +10,9 @@ class Config:
     width = 64
     latent = 6
     batch = 64
-    lr_g, lr_d = 2e-3, 3e-3
+    lr_g, lr_d = 3e-3, 6e-3
     beta1, beta2 = 0.0, 0.95
-    gamma = 0.3
+    gamma = 0.1
 
 
 cfg = Config()
@@ -20,7 +20,7 @@ cfg = Config()
 
 def net(n_in, n_out):
     w = cfg.width
-    return nn.Sequential(nn.Linear(n_in, w), nn.Softplus(), nn.Linear(w, w), nn.Softplus(), nn.Linear(w, n_out))
+    return nn.Sequential(nn.Linear(n_in, w), nn.SiLU(), nn.Linear(w, w), nn.SiLU(), nn.Linear(w, n_out))
 
 
 class Game(nn.Module):

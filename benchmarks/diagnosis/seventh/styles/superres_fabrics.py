@@ -4,7 +4,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 torch.manual_seed(seed)
-bs, n_noise, content_weight = 48, 4, 2.0
+bs, n_noise, content_weight = 48, 4, 10.0
 
 
 class SRNet(nn.Module):
@@ -43,8 +43,8 @@ def prepare(hr):
 
 
 net_g, net_d = SRNet(), VGGStyle()
-optim_G = torch.optim.Adam(net_g.parameters(), lr=1e-3, betas=(0.5, 0.99))
-optim_D = torch.optim.Adam(net_d.parameters(), lr=1e-3, betas=(0.5, 0.99))
+optim_G = torch.optim.Adam(net_g.parameters(), lr=4e-3, betas=(0.0, 0.99))
+optim_D = torch.optim.Adam(net_d.parameters(), lr=1e-3, betas=(0.0, 0.99))
 gan_loss = nn.BCEWithLogitsLoss()
 content_loss = lambda sr, hr: F.l1_loss(shrink(sr), shrink(hr))
 pictures = data.fabrics(2000)
