@@ -41,7 +41,7 @@ def glyphs(n: int, part: str = "train") -> tuple[Tensor, Tensor]:
 
 
 def fabrics(n: int, part: str = "train") -> Tensor:
-    """Images ``[n, 1, 8, 8]`` within -1..1: letters, with a fine weave of either sign that averages over 2 x 2 hide."""
+    """Images ``[n, 1, 8, 8]`` within -1..1: letters, and a fine weave of either sign that averages of 2 x 2 hide."""
     images, _ = glyphs(n, part)
     draw = torch.Generator().manual_seed(73 + (part == "held"))
     sign = 2.0 * torch.randint(0, 2, (n, 1, 1, 1), generator=draw) - 1

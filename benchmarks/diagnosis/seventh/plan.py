@@ -15,14 +15,9 @@ ORDER_SEED = 20261128
 LITTLE = 24
 
 
-def every(*modules: object) -> tuple[Case, ...]:
-    """Every case of some modules, once: tuples of cases only, as these modules share names of accepted causes."""
-    return tuple(dict.fromkeys(cases(*modules)))
-
-
 TWINS = tuple(Case(style, "healthy", "", ()) for style in STEPS)
-FAULTS = every(faults_a, faults_b, faults_c, faults_d)
-ODDITIES = every(oddities)
+FAULTS = cases(faults_a, faults_b, faults_c, faults_d)
+ODDITIES = cases(oddities)
 CASES = {case.key: case for case in (*TWINS, *FAULTS, *ODDITIES)}
 
 

@@ -1,7 +1,8 @@
-"""Run a half of the set: ``python -m benchmarks.diagnosis.seventh.run {none|watched} FOLDER --half {0,1} [--seconds N]``.
+"""Run a half of the set: ``python -m benchmarks.diagnosis.seventh.run {none|watched} FOLDER --half {0,1}``.
 
-One row per run in ``FOLDER/seventh{half}_{none|full|real_z}.jsonl`` and further parts, never repeated, in order: the
-halves are every second run of the order, so that two processes write no common file. Begun again, a half goes on.
+With ``--seconds N`` no run is begun after N. One row per run in ``FOLDER/seventh{half}_{none|full|real_z}.jsonl`` and
+further parts, never repeated, in order: the halves are every second run of the order, so that two processes write no
+common file. Begun again, a half goes on.
 """
 
 from __future__ import annotations
