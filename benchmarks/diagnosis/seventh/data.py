@@ -182,7 +182,7 @@ def barcodes(n: int, part: str = "train", length: int = 24) -> Tensor:
 
 
 def molecules(n: int, part: str = "train", atoms: int = 5) -> tuple[Tensor, Tensor]:
-    """Bonds ``[n, atoms, atoms]`` and kinds ``[n, atoms, 3]``: a chain, closed to a ring or not, of atoms of three kinds."""
+    """Bonds ``[n, atoms, atoms]`` and kinds ``[n, atoms, 3]``: a chain or a ring, of atoms of three kinds."""
     draw = _draw(part)
     chain = torch.diag(torch.ones(atoms - 1), 1)
     bonds = (chain + chain.T).repeat(n, 1, 1)

@@ -144,9 +144,9 @@ LUCID = (
         "few_pages",
         "critic_overfitting",
         "data.glyphs(2048)[0] / 255)\nmonitor",
-        "data.glyphs(64)[0] / 255)\nmonitor",
+        "data.glyphs(40)[0] / 255)\nmonitor",
         "gp_weight=2.0",
-        "gp_weight=0.02",
+        "gp_weight=0.0005",
         also=FEW + " penalty_too_weak",
     ),
     f(
@@ -200,7 +200,7 @@ CYCLE = (
         "d_fast",
         "critic_too_strong",
         "optimizer_D_B = torch.optim.Adam(D_B.parameters(), lr=opt.lr",
-        "optimizer_D_B = torch.optim.Adam(D_B.parameters(), lr=opt.lr * 20",
+        "optimizer_D_B = torch.optim.Adam(D_B.parameters(), lr=opt.lr * 60",
         also=CRITIC_FAST,
     ),
     f(

@@ -47,7 +47,7 @@ FUNCTIONAL = (
         'rows = data.ribbon(4000)\ng_opt.defaults["lr"] = 3e-3\n',
         also="generator_step_too_small learning_rate_zero",
     ),
-    f("d_rate", "critic_step_too_large", "AdamW(dp.values(), lr=3e-3", "AdamW(dp.values(), lr=0.3", also=CRITIC_FAST),
+    f("d_rate", "critic_step_too_large", "AdamW(dp.values(), lr=3e-3", "AdamW(dp.values(), lr=2.0", also=CRITIC_FAST),
     f(
         "momentum",
         "momentum_too_high",

@@ -1,4 +1,4 @@
-"""Counts of the set: ``python -m benchmarks.diagnosis.seventh.report FOLDER PAGE.md``, as in the fourth set's report."""
+"""Counts of the set: ``python -m benchmarks.diagnosis.seventh.report FOLDER PAGE.md``, as for the sixth set."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ STEPS = {
     "lucid_glyphs": 120,
     "cycle_hooks": 200,
     "adda_domains": 200,
-    "rollout_drives": 200,
+    "rollout_drives": 150,
     "func_ribbon": 200,
     "deepsets_clouds": 190,
     "wavegan_hums": 220,
