@@ -69,7 +69,7 @@ KERAS = (
         "d_rate",
         "critic_too_strong",
         "self.discriminator.parameters(), lr=0.002",
-        "self.discriminator.parameters(), lr=0.05",
+        "self.discriminator.parameters(), lr=0.2",
         also=CRITIC_FAST,
     ),
     f(
@@ -89,10 +89,10 @@ KERAS = (
         also=COLLAPSE,
     ),
     f(
-        "eighty",
+        "twenty",
         "critic_overfitting",
         "data.petals(3000)",
-        "data.petals(80)",
+        "data.petals(20)",
         "self.discriminator.parameters(), lr=0.002",
         "self.discriminator.parameters(), lr=0.008",
         also=FEW,

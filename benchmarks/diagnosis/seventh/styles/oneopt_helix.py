@@ -48,7 +48,7 @@ monitor = watch(
     game.critic,
     loss="relativistic",
     penalty=("r1", cfg.gamma),
-    optimizers=opt,
+    optimizers=(opt, opt),
     sample=lambda: game(torch.randn(500, cfg.latent)),
     held_out=held,
 )
