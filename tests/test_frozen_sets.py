@@ -1,4 +1,4 @@
-"""The fifth and the sixth frozen set of the diagnosis: their scripts, changes, counts and order."""
+"""The fifth, the sixth and the seventh frozen set of the diagnosis: their scripts, changes, counts and order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ class Frozen:
     quick: str
 
 
-@pytest.fixture(params=[("fifth", 112, "simgd_rings"), ("sixth", 115, "lazyreg_roll")], ids=["fifth", "sixth"])
+@pytest.fixture(
+    params=[("fifth", 112, "simgd_rings"), ("sixth", 115, "lazyreg_roll"), ("seventh", 125, "oneopt_helix")],
+    ids=["fifth", "sixth", "seventh"],
+)
 def frozen(request: pytest.FixtureRequest) -> Frozen:
     name, healthy, quick = request.param
     folder = ROOT / "benchmarks/diagnosis" / name
