@@ -161,6 +161,17 @@ def test_balance_is_the_ratio_of_gradients_at_the_last_layer():
     (reconstruction + found.weight * adversarial).backward()  # the graphs are still there
 
 
+def test_balance_of_doubles_is_of_double_precision():
+    net, x = decoder()
+    out = net(x)
+    reconstruction, adversarial = out.abs().mean(), out.square().mean()
+    found = losses.balance(reconstruction, adversarial, net[2].weight)
+    first, second = (
+        torch.autograd.grad(loss, net[2].weight, retain_graph=True)[0].norm() for loss in (reconstruction, adversarial)
+    )
+    assert float(found.weight) == pytest.approx(float(first / (second + 1e-4)), rel=1e-14)
+
+
 def test_balance_raises_the_alarm_at_its_limit():
     net, x = decoder()
     out = net(x)

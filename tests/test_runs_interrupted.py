@@ -246,6 +246,24 @@ def test_the_last_evaluation_is_part_of_the_minutes(
     assert 300 - 1.5 * guess + took - step - 4 <= now[0] <= 300
 
 
+@pytest.mark.parametrize(("spare", "made"), [(45.0, True), (35.0, False)])
+def test_the_last_evaluation_is_begun_if_it_is_expected_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: float, made: bool
+) -> None:
+    """A busy machine has used a part of the time that was kept: there is nothing else to use the rest for."""
+    now = clock_of_its_own(monkeypatch, step=5.0, evaluation=[40.0], guess=40.0)
+    release = Book.release
+
+    def late(self: Any) -> None:
+        release(self)
+        now[0] += self.spare() - spare
+
+    monkeypatch.setattr(Book, "release", late)
+    runs.begin(tmp_path / "run", config_of(steps=None, minutes=5.0, evaluate_every=None), quiet=True)
+    assert bool(records.read(tmp_path / "run" / "evaluations.jsonl")[-1].get("measurements")) == made
+    assert now[0] <= 300
+
+
 def test_what_comes_before_and_after_the_training_is_part_of_the_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,9 @@
 """The six systems in their owners' own code, from checkouts outside the repository.
 
 ``TIGHTROPE_SYSTEMS`` names a folder with ``hifi-gan``, ``taming-transformers``, ``BasicSR``, ``CTGAN``, ``R3GAN`` and
-``imitation`` as cloned. What their modules import and the networks do not need is stood in for; layers are as narrow as
-their own arguments allow, and HiFi-GAN's, whose critics have none, are built from convolutions of a 32nd of the
-channels.
+``imitation`` as cloned. What their modules import and the networks do not need is stood in for; ``imitation`` alone
+needs two packages, gymnasium and stable-baselines3. Layers are as narrow as their own arguments allow, and HiFi-GAN's,
+whose critics have none, are built from convolutions of a 32nd of the channels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -54,6 +55,7 @@ def theirs(folder: str, name: str, *, stand_in: tuple[str, ...] = (), packages: 
             importlib.import_module(one)
         except ImportError:
             sys.modules[one] = MagicMock(name=one)
+            sys.modules[one].__spec__ = ModuleSpec(one, None)  # torch asks which packages there are by their specs
     for one in packages:
         made = types.ModuleType(one)
         made.__path__ = [str(root.joinpath(*one.split(".")))]

@@ -146,7 +146,8 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
             values.append(queue.pop(0))
         if len(values) < count:
             raise UserError(f"Expected {in_words(hint)} after {option}, got {len(values)} of {count} values; {remedy}.")
-        converted(values if _arguments(hint) else values[0], hint, option, words=True, remedy=remedy)
+        found = converted(values if _arguments(hint) else values[0], hint, option, words=True, remedy=remedy)
+        _in_digits(values, found, option)
     if wanted and not (_many(fields[wanted[0]][0]) and len(words) > 0):
         raise UserError(f"Expected {', '.join(wanted).upper()}, got none; {remedy}.")
     needed = [
@@ -155,6 +156,13 @@ def _explain(options: type, command: str, words: Sequence[str], unknown: Callabl
     given = spelt(words)
     if missing := [_dashed(name) for name in needed if not fields.get(name, ("", True))[1] and name not in given]:
         raise UserError(f"Expected {', '.join(missing)}, got none; {remedy}.")
+
+
+def _in_digits(words: Sequence[str], found: Any, option: str) -> None:
+    """Refuse whole numbers that are written otherwise than in digits, such as ``1e4``."""
+    for word, number in zip(words, found if isinstance(found, tuple) else (found,), strict=False):
+        if type(number) is int and not word.lstrip("+-").isdecimal():
+            raise UserError(f"Expected {option} in digits, got {word!r}; write {number}.")
 
 
 def _fields(options: Any) -> dict[str, tuple[Any, bool]]:

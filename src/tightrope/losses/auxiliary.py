@@ -307,7 +307,7 @@ def _gradient_size(name: str, loss: Any, weights: list[Tensor]) -> Tensor:
     found: tuple[Tensor | None, ...] = ()
     if loss.requires_grad and wanted:
         found = torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
-    parts = [gradient.detach().float().flatten() for gradient in found if gradient is not None]
+    parts = [wide(gradient.detach()).flatten() for gradient in found if gradient is not None]
     if not parts:
         raise UserError(
             f"Expected the {name} loss to depend on the last layer, got one that does not; look for detach or no_grad "

@@ -273,7 +273,7 @@ class Book:
         try:
             with self.stop.at_once(left):
                 expected, most = self._expected(full=full)
-                if most > left:
+                if (expected if self._ending and full else most) > left:  # nothing after the last one needs the time
                     raise UserError(
                         f"left out: it would take about {clock(expected)}, perhaps {clock(most)}, and --minutes leaves "
                         f"{clock(max(left, 0.0))}"
