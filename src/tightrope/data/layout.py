@@ -14,6 +14,7 @@ from tightrope.data.files import common, is_shown
 from tightrope.data.images import SUFFIXES
 from tightrope.data.label_files import StoredLabels
 from tightrope.data.labels import encode_values, from_names
+from tightrope.data.split_columns import parts_by_column
 from tightrope.data.split_names import keyword, parts_of
 from tightrope.data.splits import Rows
 from tightrope.data.targets import without_targets
@@ -54,7 +55,8 @@ def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None)
     """Splits and classes of images from their paths.
 
     Masks beside images are left out, and folders that hold everything are ignored. Then :func:`parts_of` tells the
-    splits. The first folder below is the class, if every image has one and there are at least two.
+    splits, or a column of a file of labels if folders tell none. The first folder below is the class, if every image
+    has one and there are at least two.
 
     Args:
         names: paths with ``/``, at least one.
@@ -65,6 +67,9 @@ def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None)
     base = common(names)
     inside = {name[len(base) :]: name for name in sorted(names)}
     found = parts_of(list(inside))
+    if stored is not None and stored.splits:
+        words = {name: stored.splits[path] for name, path in inside.items() if path in stored.splits}
+        found = parts_by_column(found, words, stored.column)
     whole = not found.names.get("test")
     parts = {side: members for side, members in found.names.items() if members}
     chosen = parts["train" if whole else split]
