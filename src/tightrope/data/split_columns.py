@@ -25,6 +25,12 @@ _SHOWN = 5
 NO_WORD = ""
 
 
+def _told(words: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """:func:`words_of` of what is written; nothing is no word, nor company for two letters."""
+    different = set(words)
+    return words_of(different - {NO_WORD}) | dict.fromkeys(different & {NO_WORD}, (NO_WORD, NO_WORD))
+
+
 def names_a_split(column: str) -> bool:
     """Whether a column is called like one that tells splits by words, such as ``split`` or ``data_split``."""
     name = re.sub(r"[\W_]+", "_", column.strip().lower()).strip("_")
@@ -57,7 +63,7 @@ def split_column(column: str, values: Sequence[Any]) -> tuple[list[str] | None, 
     texts = [NO_WORD if value is None else str(value).strip() for value in values]
     different = set(texts)
     if names_a_split(column):
-        if any(word for word, _ in words_of(different).values()):
+        if any(word for word, _ in _told(different).values()):
             return texts, []
         if 1 < len(different) <= _FEW and all(map(_NUMBERS.fullmatch, different)):
             note = f"Column {printable(column)} holds numbers, which do not say what is for training, and is not read"
@@ -92,7 +98,7 @@ def agreed(columns: Mapping[str, Sequence[str]], place: str) -> tuple[str, list[
 
 def ends(words: Sequence[str]) -> list[str]:
     """Per row ``train``, ``test`` for any kind of test, or nothing."""
-    told = words_of(set(words))
+    told = _told(words)
     return ["" if not (word := told[text][0]) else "train" if word in TRAIN else "test" for text in words]
 
 
@@ -109,7 +115,7 @@ def sides_of(words: Sequence[str], things: str, column: str) -> tuple[list[str],
     Raises:
         UserError: Nothing is left to train on.
     """
-    told = words_of(set(words))
+    told = _told(words)
     side = chosen({text: word for text, (word, _) in told.items() if word})
     train = [text for text in side if side[text] == "train"]
     test = [text for text in side if side[text] == "test"]
