@@ -197,3 +197,9 @@ def test_a_cache_of_other_rows_is_not_taken(tmp_path):
     path = parquet(tmp_path / "d.parquet", image=BYTES, split=SPLITS)
     one, other = (open_parquet([path], path, side).identity for side in ("train", "test"))
     assert one != other
+
+
+def test_a_table_of_too_many_columns_is_refused(tmp_path):
+    """Rows of a few megabytes would become lists of many times that size."""
+    with pytest.raises(UserError, match=r"Expected a table with the columns file_name and label in metadata\.csv"):
+        of_images(tmp_path, {"metadata.csv": b"file_name,label," + b"a," * 20_000 + b"b"})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from data_cases import cache, encoded, noise, write_files  # noqa: F401
 from tightrope import doctor
 from tightrope.cli import main
 from tightrope.monitor import Diagnosis, Finding, Monitor
@@ -131,3 +133,19 @@ def test_a_preflight_that_was_not_written_down_is_made_up_for(tmp_path: Path) ->
         a, b = ((folder / name).read_bytes() for folder in folders)
         assert len(a) == len(b)
     assert kept(folders[0])["findings"] == kept(folders[1])["findings"]
+
+
+def test_names_that_are_no_utf8_can_be_read_back_or_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, source = (tmp_path / os.fsdecode(name) for name in (b"out\xe9", b"data\xe9"))
+    words = ["train", "toy:ring", *WORDS, "--out", str(folder)]
+    with pytest.MonkeyPatch.context() as held:
+        held.setattr("sys.argv", ["tightrope", *words])
+        assert main(words) == 0
+    assert "\\udce9" in json.loads((folder / "config.json").read_text())["command"]
+    resume(folder, "--steps", "13")
+    write_files(source, {f"{i}.png": encoded(noise(1, seed=i)[0]) for i in range(20)})
+    assert main(["train", str(source), *WORDS, "--out", str(tmp_path / "b")]) == 2
+    assert "Expected a path that can be written as UTF-8, got " in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()

@@ -52,6 +52,7 @@ _LABEL_COLUMNS = (
 _SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _STEMS = ("dataset", "metadata", "labels", "label")  # the first in a folder that holds labels counts
 _NOTES = 5
+_WIDE = 10_000  # columns that no table of labels has
 _NO_COLUMN = "it has no column"
 _FEW = 4  # so many images may each be of another class
 
@@ -174,7 +175,10 @@ def _pairs(file: str, data: bytes, heard: _Heard) -> Pairs | str:
     if suffix == ".jsonl":
         lines = [line for line in text.split("\n") if line.strip()]
         return _of_records([json.loads(line, object_pairs_hook=_once) for line in lines], heard)
-    separator = max(",;\t", key=text.split("\n")[0].count)
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    if first.count(separator) >= _WIDE:  # it would take many times the memory of the file
+        raise ValueError("too many columns")
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(row)]
     return _of_rows(rows, heard) if rows else "it is empty"
 
