@@ -117,7 +117,10 @@ def test_shards_without_another_split_are_no_classes_either(names):
         (lambda k, i: f"{25 * k:05d}/{25 * k + 6 * i:05d}.png", ()),
         (lambda k, i: f"{k:05d}/{k:05d}_{i:05d}.png", ("00000", "00001", "00002")),  # numbered anew: classes
         (lambda k, i: f"{k:03d}/{3 * i + k:05d}.png", ("000", "001", "002")),
-        (lambda k, i: f"{k:03d}/{(0, 70, 80)[k] + i:05d}.png", ("000", "001", "002")),  # of unequal sizes
+        (
+            lambda k, i: f"{k:03d}/{(0, 70, 80)[k] + (20, 3, 30)[k] * i:05d}.png",
+            ("000", "001", "002"),
+        ),  # of unequal sizes
         (lambda k, i: f"{k}/{10 * k + i}.png", ("0", "1", "2")),
         (lambda k, i: f"c{k:03d}/{10 * k + i}.png", ("c000", "c001", "c002")),
     ],

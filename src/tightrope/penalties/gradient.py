@@ -26,6 +26,7 @@ from tightrope.autodiff import (
     undisturbed,
 )
 from tightrope.autodiff.types import Critic
+from tightrope.autodiff.view import replicas_of
 from tightrope.layers.find import find_batch_norm
 from tightrope.penalties.followed import refuse_jumps
 from tightrope.penalties.noise import MOST
@@ -48,10 +49,9 @@ def refuse_coupled(critic: object, penalty: str) -> None:
             are gathered once.
     """
     _refuse_batch_norm(critic, penalty)
-    modules = modules_of(critic)
-    for held in modules if "torch.distributed.fsdp" in sys.modules else ():  # else there are no shards
+    for held in modules_of(critic) if "torch.distributed.fsdp" in sys.modules else ():  # else there are no shards
         refuse_sharded(held, "a derivative of its gradient")
-    if any(isinstance(held, nn.parallel.DistributedDataParallel) and held.static_graph for held in modules):
+    if any(held.static_graph for held in replicas_of(critic)):
         raise UserError(
             f"{penalty} differentiates a gradient, for which DistributedDataParallel with static_graph=True "
             "synchronises wrong gradients; build it without static_graph."
