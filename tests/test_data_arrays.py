@@ -363,3 +363,23 @@ def test_resolution_is_for_images(tmp_path):
 
 
 # --- labels
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "uint16", "int8", "float32", "float64"])
+@pytest.mark.parametrize("top", [1, 16, 60, 120, 200])
+def test_a_white_below_that_of_bytes_is_said(tmp_path, kind, top):
+    """As of images with 4 bits, which would otherwise train nearly black without a word."""
+    values = np.random.default_rng(top).integers(0, top + 1, (20, 8, 8, 1))
+    values[0, 0, 0, 0] = top
+    if kind == "int8" and top > 127:
+        return
+    np.savez(tmp_path / "d.npz", x=values.astype(kind))
+    notes = " ".join(open_data(tmp_path / "d.npz", progress=False).notes)
+    if kind.startswith("float"):
+        assert ("; if black and white are others, save them as an array range" in notes) == (1 < top < 64)
+    else:
+        assert ("read as dark ones of 0..255" in notes) == (1 < top < 64 or (kind == "int8" and top > 1))
+        assert ("read as nearly black of 0..255" in notes) == (top == 1)
+    np.savez(tmp_path / "e.npz", x=values.astype(kind), range=np.array([0, top]))
+    given = open_data(tmp_path / "e.npz", progress=False)
+    assert float(given.batch(torch.arange(len(given))).x.max()) > 0.9

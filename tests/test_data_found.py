@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_cases import encoded
 from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data.label_files import stored_labels
@@ -107,18 +106,3 @@ def test_an_array_twice_is_refused(tmp_path):
                 archive.writestr("x.npy", content.getvalue())
     with pytest.raises(UserError, match="one array of each name"):
         open_data(tmp_path / "d.npz", progress=False)
-
-
-def test_a_column_of_splits_is_said_not_to_be_read(tmp_path):
-    text = "".join(f"{name},{i % 2},{'train' if i < 4 else 'val'}\n" for i, name in enumerate(SIX))
-    assert (
-        "Column Split tells training from test rows but is not read" in told(f"file_name,label,Split\n{text}").notes[0]
-    )
-    assert told(f"file_name,label,Split\n{text.replace('val', 'train')}").notes == []
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as pq
-
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
-    columns = {"image": [encoded(image) for image in pixels], "split": ["train"] * 4 + ["test"] * 2}
-    pq.write_table(pa.table(columns), tmp_path / "d.parquet")
-    assert any(note.startswith("Column split tells") for note in open_data(tmp_path / "d.parquet").notes)

@@ -110,7 +110,17 @@ def test_shards_without_another_split_are_no_classes_either(names):
     [
         (lambda k, i: f"{k:05d}/img{1000 * k + i:08d}.png", ()),
         (lambda k, i: f"{1000 * k:05d}/{1000 * k + i:05d}.png", ()),
+        (lambda k, i: f"{k:05d}/{4 * k + i:06d}.png", ()),
+        (lambda k, i: f"{k + 1:03d}/{5 * k + i + 1}.png", ()),  # both counted from one
+        (lambda k, i: f"{(0, 3, 7)[k]:05d}/img{1000 * (0, 3, 7)[k] + 250 * i:08d}.png", ()),  # with gaps
+        (lambda k, i: f"{(2, 9, 13)[k]:03d}/{7 * (2, 9, 13)[k] + i:04d}.png", ()),
+        (lambda k, i: f"{25 * k:05d}/{25 * k + 6 * i:05d}.png", ()),
         (lambda k, i: f"{k:05d}/{k:05d}_{i:05d}.png", ("00000", "00001", "00002")),  # numbered anew: classes
+        (lambda k, i: f"{k:03d}/{3 * i + k:05d}.png", ("000", "001", "002")),
+        (
+            lambda k, i: f"{k:03d}/{(0, 70, 80)[k] + (20, 3, 30)[k] * i:05d}.png",
+            ("000", "001", "002"),
+        ),  # of unequal sizes
         (lambda k, i: f"{k}/{10 * k + i}.png", ("0", "1", "2")),
         (lambda k, i: f"c{k:03d}/{10 * k + i}.png", ("c000", "c001", "c002")),
     ],
@@ -120,6 +130,7 @@ def test_pieces_of_one_numbering_are_no_classes(form, classes):
     for found in (layout(names, "train"), layout([f"train/{name}" for name in names] + ["test/1.png"], "train")):
         assert found.classes == classes
         assert ("number their images through" in str(found.notes)) == (not classes)
+        assert ("are read as classes" in str(found.notes)) == (len(str(classes)) > 18 and classes[0].isdecimal())
 
 
 def test_the_same_folder_twice():

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from tightrope import methods, penalties, runs
+from tightrope import constraints, methods, penalties, runs
 from tightrope._plumbing import draws
 from tightrope._plumbing.errors import UserError
 from tightrope.data import Sampler, open_data
@@ -55,6 +55,40 @@ def test_one_backward_of_loss_and_penalty_works_with_ddp(group):
             sum(parts(network, real, fake)).backward()
     for p, q in zip(plain.parameters(), wrapped.parameters(), strict=True):
         torch.testing.assert_close(q.grad, p.grad)
+
+
+class Within(nn.Module):
+    """A module that holds the wrapped network."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x)
+
+
+@pytest.mark.parametrize("inside", [Within, nn.Sequential, partial(torch.compile, backend="eager")])
+def test_ddp_inside_another_module_is_found(group, inside):
+    """It waits for every parameter, of which a penalty in a backward of its own does not reach the last bias."""
+    real, fake = torch.randn(16, 2), torch.randn(16, 2)
+    wrapped = inside(nn.parallel.DistributedDataParallel(critic()))
+    penalties.r1(wrapped, real).backward()
+    assert all(p.grad is not None for p in wrapped.parameters())
+    static = inside(nn.parallel.DistributedDataParallel(critic(), static_graph=True))
+    with pytest.raises(UserError, match="static_graph"):
+        penalties.r1(static, real, fake)
+
+
+@pytest.mark.parametrize("constrain", [constraints.spectral_norm, constraints.orthogonal, constraints.weight_norm])
+def test_a_network_is_constrained_before_it_is_wrapped(group, constrain):
+    for wrapped in (
+        nn.parallel.DistributedDataParallel(critic()),
+        Within(nn.parallel.DistributedDataParallel(critic())),
+    ):
+        with pytest.raises(UserError, match="constrained before DistributedDataParallel"):
+            constrain(wrapped)
+    nn.parallel.DistributedDataParallel(constrain(critic()))
 
 
 @pytest.mark.parametrize("penalty", [penalties.r1, penalties.r2, penalties.gradient_penalty, penalties.dragan])

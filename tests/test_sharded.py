@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ def test_what_needs_whole_weights_is_refused(mesh):
     for penalty in (penalties.r1, penalties.r2, penalties.gradient_penalty):
         with pytest.raises(UserError, match="in shards of FSDP"):
             penalty(sharded(mesh), X, Y)
+        critic = sharded(mesh)  # however it is called
+        for way in (lambda x, critic=critic: critic(x), critic.forward, partial(critic), critic.__call__):
+            with pytest.raises(UserError, match="in shards of FSDP"):
+                penalty(way, X, Y)
     for constrain in (constraints.spectral_norm, constraints.orthogonal, constraints.weight_norm):
         with pytest.raises(UserError, match="whole weights for a constraint"):
             constrain(sharded(mesh))

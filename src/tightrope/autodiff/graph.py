@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import refuse_sharded
 from tightrope._plumbing.errors import UserError
+from tightrope.autodiff.view import modules_of
 
 _ENDS = re.compile(r"NotImplemented|^torch::autograd::Error$|^(Cdist|Pdist|EmbeddingBag)BackwardBackward")
 _SAID = re.compile(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented")
@@ -66,8 +67,9 @@ def refuse_ends(found: Tensor, critic: object) -> bool:
     compiled, known = _compiled_before(), isinstance(critic, nn.Module) and critic in _KNOWN
     if known and not compiled:
         return False
-    if isinstance(critic, nn.Module):
-        refuse_sharded(critic, "a derivative of its gradient")
+    if "torch.distributed.fsdp" in sys.modules:  # else there are no shards
+        for held in modules_of(critic):
+            refuse_sharded(held, "a derivative of its gradient")
     for node in nodes_of(found.grad_fn):
         name = node.name()
         if compiled and name.startswith("CompiledFunction"):

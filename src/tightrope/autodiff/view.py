@@ -266,6 +266,14 @@ def modules_of(*things: object) -> tuple[nn.Module, ...]:
     return tuple(found.values())
 
 
+def replicas_of(*things: object) -> list[nn.parallel.DistributedDataParallel]:
+    """Every ``DistributedDataParallel`` that a call of these reaches, also inside other modules or a compiled one."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return []  # it cannot be made without a group
+    inner = (module for held in modules_of(*things) for module in held.modules())
+    return [module for module in inner if isinstance(module, nn.parallel.DistributedDataParallel)]
+
+
 def _look(thing: Any, names: frozenset[str], found: dict[int, nn.Module], seen: set[int]) -> None:
     """Collect the modules that ``thing`` holds; of an object, those attributes that the calling code names."""
     if isinstance(thing, nn.Module):

@@ -21,7 +21,7 @@ from typing import Any
 
 from tightrope._plumbing.errors import UserError, printable
 from tightrope.data.files import common, damaged, tidy
-from tightrope.data.split_names import unread_column
+from tightrope.data.split_columns import agreed, both_splits, may_tell, split_column
 
 __all__ = ["StoredLabels", "is_label_file", "stored_labels"]
 
@@ -52,6 +52,8 @@ _LABEL_COLUMNS = (
 _SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _STEMS = ("dataset", "metadata", "labels", "label")  # the first in a folder that holds labels counts
 _NOTES = 5
+_WIDE = 10_000  # columns that no table of labels has
+_NO_COLUMN = "it has no column"
 _FEW = 4  # so many images may each be of another class
 
 Pairs = list[tuple[str, Any]]
@@ -64,12 +66,25 @@ class StoredLabels:
     Attributes:
         values: path of an image -> its label as written; images without one are not in it.
         sources: names of the files that were read.
+        splits: path of an image -> the split that a column names for it; empty if none tells any.
+        column: name of that column.
         notes: sentences for the user.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    splits: dict[str, str] = field(default_factory=dict)
+    column: str = ""
+
+
+@dataclass
+class _Heard:
+    """What a table says beside labels: sentences for the user, and names with their splits by one of its columns."""
+
+    notes: list[str]
+    splits: Pairs = field(default_factory=list)
+    column: str = ""
 
 
 def is_label_file(name: str) -> bool:
@@ -97,21 +112,31 @@ def stored_labels(files: Mapping[str, Callable[[], bytes]], names: Sequence[str]
         mine = sorted(
             (f for f in files if _folder(f) == folder), key=lambda f: _STEMS.index(PurePosixPath(f).stem.lower())
         )
+        start, stop = (bisect_left(ordered, end) for end in (folder, f"{folder}\U0010ffff"))
+        below = _Names(ordered[start:stop], every, folder, place)
         for file in mine:
+            heard = _Heard(notes)
             with damaged(f"{_expected(file)} in {place}, got something else; correct or remove that file."):
-                pairs = _pairs(file, files[file](), notes)
+                pairs = _pairs(file, files[file](), heard)
+            told, said = _matched(heard.splits, below, file, "split")
+            found.splits.update(told)
+            found.column = found.column or heard.column
             if isinstance(pairs, str):
-                notes.append(f"{file} is not used for labels: {pairs}.")
+                unused = (
+                    []
+                    if heard.splits and pairs.startswith(_NO_COLUMN)
+                    else [f"{file} is not used for labels: {pairs}."]
+                )
+                notes += [*unused, *said]
                 continue
             found.sources.append(file)
-            start, stop = (bisect_left(ordered, end) for end in (folder, f"{folder}\U0010ffff"))
-            values, said = _matched(pairs, _Names(ordered[start:stop], every, folder, place), file)
+            values, said = _matched(pairs, below, file)
             found.values.update(values)
             notes += said
             if others := mine[mine.index(file) + 1 :]:
                 notes.append(f"Labels are those of {file}; not used beside it: {', '.join(others)}.")
             break
-    if not found.sources and not notes:
+    if not found.sources and not found.splits and not notes:
         return None
     found.notes = notes[:_NOTES]
     if len(notes) > _NOTES:
@@ -134,25 +159,28 @@ def _folder(name: str) -> str:
     return name[: name.rfind("/") + 1]
 
 
-def _pairs(file: str, data: bytes, notes: list[str]) -> Pairs | str:
-    """Names and labels of one file, or a few words on why it has none; notes on columns join those there are."""
+def _pairs(file: str, data: bytes, heard: _Heard) -> Pairs | str:
+    """Names and labels of one file, or a few words on why it has none; what else it says joins what was heard."""
     suffix = PurePosixPath(file).suffix.lower()
     if suffix == ".parquet":
         from tightrope.data.parquet import table_columns
 
-        return _of_table(*table_columns(data, file), notes)
+        return _of_table(*table_columns(data, file), heard)
     utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets write
     text = (
         data.decode("utf-16") if utf16 else data.decode("utf-8-sig", "surrogateescape")
     )  # as file names are read that are not UTF-8
     if suffix == ".json":
-        return _of_json(json.loads(text, object_pairs_hook=_once), notes)
+        return _of_json(json.loads(text, object_pairs_hook=_once), heard)
     if suffix == ".jsonl":
         lines = [line for line in text.split("\n") if line.strip()]
-        return _of_records([json.loads(line, object_pairs_hook=_once) for line in lines], notes)
-    separator = max(",;\t", key=text.split("\n")[0].count)
+        return _of_records([json.loads(line, object_pairs_hook=_once) for line in lines], heard)
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    if first.count(separator) >= _WIDE:  # it would take many times the memory of the file
+        raise ValueError("too many columns")
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(row)]
-    return _of_rows(rows, notes) if rows else "it is empty"
+    return _of_rows(rows, heard) if rows else "it is empty"
 
 
 def _once(members: Pairs) -> dict[str, Any]:
@@ -166,7 +194,7 @@ def _once(members: Pairs) -> dict[str, Any]:
     return found
 
 
-def _of_json(content: Any, notes: list[str]) -> Pairs | str:
+def _of_json(content: Any, heard: _Heard) -> Pairs | str:
     if isinstance(content, dict):
         if "labels" not in content:
             plain = content and all(isinstance(value, (str, int)) for value in content.values())
@@ -175,47 +203,69 @@ def _of_json(content: Any, notes: list[str]) -> Pairs | str:
     if isinstance(content, dict):
         return list(content.items())
     if content and all(isinstance(row, dict) for row in content):
-        return _of_records(content, notes)
+        return _of_records(content, heard)
     pairs = [(name, label) for name, label in content]
     if not all(isinstance(name, str) for name, _ in pairs):
         raise TypeError("names are text")
     return pairs
 
 
-def _of_records(records: Sequence[dict[str, Any]], notes: list[str]) -> Pairs | str:
+def _of_records(records: Sequence[dict[str, Any]], heard: _Heard) -> Pairs | str:
     columns = list(dict.fromkeys(key for record in records for key in record))
-    return _of_table(columns, [[record.get(column) for column in columns] for record in records], notes)
+    return _of_table(columns, [[record.get(column) for column in columns] for record in records], heard)
 
 
-def _of_rows(rows: list[list[str]], notes: list[str]) -> Pairs | str:
+def _of_rows(rows: list[list[str]], heard: _Heard) -> Pairs | str:
     """A table of text, with or without a line of column names."""
     first = [cell.strip() for cell in rows[0]]
     known = {cell.lower() for cell in first} & {*_NAME_COLUMNS, *_LABEL_COLUMNS}
     if len(first) == 2 and not known and PurePosixPath(first[0]).suffix:
-        first, rows = ["file_name", "label"], [[], *rows]
+        first = ["file_name", "split" if both_splits([row[-1].strip() for row in rows]) else "label"]
+        rows = [[], *rows]
     if any(len(row) != len(first) for row in rows[1:]):
         raise ValueError("rows of different length")
-    return _of_table(first, [[cell.strip() or None for cell in row] for row in rows[1:]], notes)
+    return _of_table(first, [[cell.strip() or None for cell in row] for row in rows[1:]], heard)
 
 
-def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], notes: list[str]) -> Pairs | str:
+def _of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], heard: _Heard) -> Pairs | str:
     lower = [column.lower() for column in columns]
     name = next((lower.index(known) for known in _NAME_COLUMNS if known in lower), None)
     label = next((lower.index(known) for known in _LABEL_COLUMNS if known in lower), None)
-    if label is None and name is not None and len(columns) == 2:
+    said = len(heard.notes)
+    split = _split_of(columns, rows, heard)
+    of_splits = split is not None or len(heard.notes) > said
+    if split is not None and name is not None:
+        heard.column = columns[split[0]]
+        heard.splits = [
+            (str(row[name]), word) for row, word in zip(rows, split[1], strict=True) if row[name] is not None
+        ]
+    if label is None and name is not None and len(columns) == 2 and not of_splits:
         label = 1 - name
         if len(rows) > _FEW and len({str(row[label]) for row in rows}) == len(rows):
             return f"its column {columns[label]} says something else of every image"
     if name is None or label is None:
         missing = "file_name" if name is None else "label"
-        return f"it has no column {missing} of single values or lists, but {', '.join(columns[:8]) or 'none'}"
-    for i, column in enumerate(columns):
-        notes += unread_column(column, [str(row[i]) for row in rows])
+        return f"{_NO_COLUMN} {missing} of single values or lists, but {', '.join(columns[:8]) or 'none'}"
     others = [i for i, column in enumerate(lower) if column in _LABEL_COLUMNS and i != label]
     if unlike := [i for i in others if not _alike([row[label] for row in rows], [row[i] for row in rows])]:
         listed = ", ".join(columns[i] for i in unlike)
-        notes.append(f"Labels are the column {columns[label]}; not used, though they say something else: {listed}.")
+        heard.notes.append(
+            f"Labels are the column {columns[label]}; not used, though they say something else: {listed}."
+        )
     return [(str(row[name]), row[label]) for row in rows if row[name] is not None]
+
+
+def _split_of(columns: Sequence[str], rows: Sequence[Sequence[Any]], heard: _Heard) -> tuple[int, list[str]] | None:
+    """The column that tells splits, by its place, and what it says of each row."""
+    found = {}
+    for i, column in enumerate(columns):
+        if may_tell(column):
+            words, notes = split_column(column, [row[i] for row in rows])
+            heard.notes += notes
+            if words is not None:
+                found[column] = words
+    told = agreed(found, "a file of labels")
+    return None if told is None else (list(columns).index(told[0]), told[1])
 
 
 def _alike(first: Sequence[Any], other: Sequence[Any]) -> bool:
@@ -269,7 +319,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
     return found
 
 
-def _matched(pairs: Pairs, names: _Names, file: str) -> tuple[dict[str, Any], list[str]]:
+def _matched(pairs: Pairs, names: _Names, file: str, what: str = "label") -> tuple[dict[str, Any], list[str]]:
     """Image -> label for the names a file gives, and what is to be said of other names."""
     values: dict[str, Any] = {}
     missed, guessed = [], 0
@@ -281,7 +331,7 @@ def _matched(pairs: Pairs, names: _Names, file: str) -> tuple[dict[str, Any], li
         if image is None:
             missed.append(given)
         elif image in values and values[image] != said:
-            raise UserError(f"Expected one label for {image} in {file}, got {values[image]} and {said}; correct one.")
+            raise UserError(f"Expected one {what} for {image} in {file}, got {values[image]} and {said}; correct one.")
         elif said not in (None, ""):
             values[image] = said
     notes = [f"{len(missed):,} names in {file} are no image here, such as {missed[0]}."] if missed else []

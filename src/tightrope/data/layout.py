@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from tightrope.data.files import common, is_shown
 from tightrope.data.images import SUFFIXES
 from tightrope.data.label_files import StoredLabels
 from tightrope.data.labels import encode_values, from_names
+from tightrope.data.split_columns import parts_by_column
 from tightrope.data.split_names import keyword, parts_of
 from tightrope.data.splits import Rows
 from tightrope.data.targets import without_targets
@@ -54,7 +56,8 @@ def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None)
     """Splits and classes of images from their paths.
 
     Masks beside images are left out, and folders that hold everything are ignored. Then :func:`parts_of` tells the
-    splits. The first folder below is the class, if every image has one and there are at least two.
+    splits, or a column of a file of labels if folders tell none. The first folder below is the class, if every image
+    has one and there are at least two.
 
     Args:
         names: paths with ``/``, at least one.
@@ -65,6 +68,9 @@ def layout(names: Sequence[str], split: str, stored: StoredLabels | None = None)
     base = common(names)
     inside = {name[len(base) :]: name for name in sorted(names)}
     found = parts_of(list(inside))
+    if stored is not None and stored.splits:
+        words = {name: stored.splits[path] for name, path in inside.items() if path in stored.splits}
+        found = parts_by_column(found, words, stored.column)
     whole = not found.names.get("test")
     parts = {side: members for side, members in found.names.items() if members}
     chosen = parts["train" if whole else split]
@@ -101,7 +107,8 @@ def _by_folders(parts: dict[str, list[str]], split: str) -> Found:
     if split in labelled:
         _, classes = from_names([folder for first in labelled.values() for folder in first])
         number = {name: index for index, name in enumerate(classes)}
-        return np.array([number[folder] for folder in mine], dtype=np.int64), classes, []
+        said = [f"Folders {', '.join(classes[:3])} ... are read as classes."] if all(map(_counted, classes)) else []
+        return np.array([number[folder] for folder in mine], dtype=np.int64), classes, said
     if len(set(mine)) > 1:
         return None, (), [f"{mine.count(''):,} of {len(mine):,} images are in no class folder, so there are no labels."]
     if labelled:
@@ -127,13 +134,32 @@ def _one_class(parts: dict[str, list[str]], side: str, classes: set[str]) -> lis
 
 
 def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
-    """Whether folders are pieces of one numbering: ``00001/img00001234.png``, or ``01000/01234.png``."""
+    """Whether folders are pieces of one numbering: ``00001/img00001234.png``, or ``01000/01234.png``.
+
+    Pieces hold equally many numbers, of which some may be missing; both may be counted from 0 or from 1, and a folder
+    may be called by the first number that belongs into it.
+    """
     numbers = [_LAST.search(name.rpartition("/")[2].rpartition(".")[0]) for name in names]
-    if not all(folder.isdecimal() and len(folder) > 2 for folder in folders) or not all(numbers):
+    if not all(map(_counted, folders)) or not all(numbers):
         return False
     pairs = [(int(found[0]), int(folder)) for found, folder in zip(numbers, folders, strict=True) if found]
-    sizes = [10**power for power in range(1, 7)]
-    return any(all(n // size == k for n, k in pairs) or all(n // size * size == k for n, k in pairs) for size in sizes)
+    if any(_of_one_size([(n - first, k - start) for n, k in pairs]) for first in (0, 1) for start in (0, 1)):
+        return True
+    common_size = math.gcd(*(k for _, k in pairs))
+    return common_size > 1 and all(0 <= n - k < common_size for n, k in pairs)
+
+
+def _counted(folder: str) -> bool:
+    """Whether a folder is called by a number of three digits or more, as pieces are."""
+    return folder.isdecimal() and len(folder) > 2
+
+
+def _of_one_size(pairs: Sequence[tuple[int, int]]) -> bool:
+    """Whether for some size of two or more every number is in the piece of its quotient by it."""
+    if any(n < 0 or k < 0 for n, k in pairs):
+        return False
+    least = max(n // (k + 1) + 1 for n, k in pairs)
+    return max(least, 2) <= min((n // k for n, k in pairs if k), default=least)
 
 
 def _stored(names: Sequence[str], stored: StoredLabels) -> Found:

@@ -44,7 +44,7 @@ DATASETS: dict[str, str] = {
     "toy:line": "segment of the x-axis (2-D)",
     "toy:segments": "four radial segments (2-D)",
     "toy:gaussian": "standard normal (2-D)",
-    "FOLDER": "images, also in sub-folders: one class each, or train and test; labels also in metadata or labels files",
+    "FOLDER": "images, also in sub-folders: one class each, or train and test; labels and splits also in tables",
     "FILE.zip": "images in a zip file, laid out like a folder",
     "FILE.parquet": "image and label columns as on the Hugging Face hub; also a folder of train-* and test-* files",
     "FILE.npz, FILE.npy": "images, signals [n, channels, length] or [n, c, h, w], vectors [n, d]; labels as y",

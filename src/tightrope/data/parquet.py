@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from tightrope._plumbing.optional import optional
 from tightrope.data.files import UnreadableError, common, damaged, require_memory
 from tightrope.data.labels import encode
 from tightrope.data.source import ImageSource, Pixels, identity
-from tightrope.data.split_names import TRAIN, keyword, parts_of, unread_column
+from tightrope.data.split_columns import agreed, ends, may_tell, sides_of, split_column
+from tightrope.data.split_names import TRAIN, keyword, parts_of
 from tightrope.data.splits import Rows
 
 __all__ = ["open_parquet", "table_columns"]
@@ -55,14 +57,15 @@ def open_parquet(files: Sequence[Path], path: Path, split: str, name: str = "") 
                 f"Expected column {image} in {file}, as in {mine[0].name}, got {_columns(schema)}; "
                 "give files of one kind."
             )
-    labels, classes, said = _labels(parts, split if not whole else "train")
-    for column in opened[0].schema_arrow.names if whole else ():
-        if unread_column(column, ("train", "test")) and (values := _column(mine, column)) is not None:
-            notes = [*notes, *unread_column(column, values.tolist())]
     counts = [parquet.metadata.num_rows for parquet in opened]
+    told, by_column = _rows_by_column(parts, sum(counts), path)
+    whole = whole and not len(told.get("test", ()))
+    side = "train" if whole else split
+    labels, classes, said = _labels(parts, told, side)
+    chosen_rows = told.get(side)
 
     def read(rows: Rows) -> Iterator[tuple[str, Callable[[], bytes | Pixels]]]:
-        start = 0
+        rows, start = rows if chosen_rows is None else chosen_rows[rows], 0
         for file, count in zip(mine, counts, strict=True):
             chosen = rows[(rows >= start) & (rows < start + count)] - start
             yield from _read(file, image, chosen)
@@ -70,14 +73,59 @@ def open_parquet(files: Sequence[Path], path: Path, split: str, name: str = "") 
 
     return ImageSource(
         name=name or (path.stem if path.is_file() else path.resolve().name),
-        identity=identity(mine),
-        count=sum(counts),
+        identity=identity(mine) + ("" if chosen_rows is None else sha256(chosen_rows.tobytes()).hexdigest()),
+        count=sum(counts) if chosen_rows is None else len(chosen_rows),
         read=read,
         labels=labels,
         classes=classes,
         whole=whole,
-        notes=(*notes, *said),
+        notes=(*notes, *by_column, *said),
     )
+
+
+def _rows_by_column(parts: dict[str, list[Path]], count: int, path: Path) -> tuple[dict[str, Rows], list[str]]:
+    """Rows of each split in files that tell none, by a column that does; empty without one. And what to say of it.
+
+    Raises:
+        UserError: A column says train of rows in files for testing, or the other way round.
+    """
+    notes: list[str] = []
+    words: dict[str, dict[str, list[str]]] = {}
+    for side, files in parts.items():
+        for column in _open(files[0]).schema_arrow.names:
+            if may_tell(column) and (values := _texts(files, column)) is not None:
+                told, said = split_column(column, values)
+                notes += said
+                if told is not None:
+                    words.setdefault(side, {})[column] = told
+    found = {side: agreed(columns, str(path)) for side, columns in words.items()}
+    if "test" in parts:
+        for side, its in found.items():
+            if its is not None and (other := {"train": "test", "test": "train"}[side]) in ends(its[1]):
+                raise UserError(
+                    f"Expected files and the column {its[0]} to tell the same splits in {path}, got rows for {other} "
+                    f"by the column in files for {side}; correct one of the two."
+                )
+        return {}, []
+    if (its := found.get("train")) is None:
+        return {}, notes
+    sides, said = sides_of(its[1], "rows", its[0])
+    if sides.count("train") == count:
+        return {}, [*notes, *said]
+    rows = {side: np.flatnonzero(np.array(sides) == side) for side in ("train", "test")}
+    return {side: its for side, its in rows.items() if len(its)}, [*notes, *said]
+
+
+def _texts(files: Sequence[Path], column: str) -> list[Any] | None:
+    """A column of single values of all files, with None where there is none; None if it is missing in a file."""
+    values: list[Any] = []
+    for file in files:
+        parquet = _open(file)
+        if column not in parquet.schema_arrow.names or parquet.schema_arrow.field(column).type.num_fields:
+            return None
+        with damaged(f"Column {column} of {file} is damaged; download the file again."):
+            values += parquet.read(columns=[column]).column(0).to_pylist()
+    return values
 
 
 def _parts(files: Sequence[Path], path: Path) -> tuple[dict[str, list[Path]], list[str]]:
@@ -161,9 +209,11 @@ def _columns(schema: Any) -> str:
     return "the columns " + ", ".join(f"{name} ({schema.field(name).type})" for name in schema.names)
 
 
-def _labels(parts: dict[str, list[Path]], split: str) -> tuple[Rows | None, tuple[str, ...], list[str]]:
-    """Labels of a split, class names, and notes."""
-    schema = _open(parts[split][0]).schema_arrow
+def _labels(
+    parts: dict[str, list[Path]], told: Mapping[str, Rows], split: str
+) -> tuple[Rows | None, tuple[str, ...], list[str]]:
+    """Labels of a split, class names, and notes; of some rows of the files where a column tells which."""
+    schema = _open(next(iter(parts.values()))[0] if told else parts[split][0]).schema_arrow
     features = _features(schema)
     named = [name for name in schema.names if features.get(name, {}).get("_type") == "ClassLabel"]
     column = next((name for name in LABEL_NAMES if name in named), None) or next(iter(named), None)
@@ -171,18 +221,21 @@ def _labels(parts: dict[str, list[Path]], split: str) -> tuple[Rows | None, tupl
     if column is None:
         return None, (), []
     found = {side: _column(files, column) for side, files in parts.items()}
+    if told:
+        every = found["train"]
+        found = {side: None if every is None else every[rows] for side, rows in told.items()}
     sides = {side: its for side, its in found.items() if its is not None and not _negative(its)}
     if split not in sides:
         return None, (), [f"Column {column} has empty, negative or compound labels, so there are no labels."]
-    every, notes = list(sides.values()), []
+    values, notes = list(sides.values()), []
     names = features.get(column, {}).get("names")
-    whole = all(its.dtype.kind in "iu" and len(its) for its in every)
-    if isinstance(names, list) and whole and max(its.max() for its in every) < len(names):
+    whole = all(its.dtype.kind in "iu" and len(its) for its in values)
+    if isinstance(names, list) and whole and max(its.max() for its in values) < len(names):
         classes = tuple(str(name) for name in names)
         if len(set(classes)) == len(classes):
             return sides[split].astype(np.int64), classes, []
         notes = [f"Two classes of column {column} have one name, so they are called by their numbers."]
-    encoded = encode(every)
+    encoded = encode(values)
     if isinstance(encoded, str):
         return None, (), [f"Column {column} is not used as labels: {encoded}."]
     return encoded[0][list(sides).index(split)], encoded[1], notes

@@ -24,6 +24,9 @@ Array = npt.NDArray[Any]
 
 CHANNELS = (1, 3)
 SCALES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+DARK = 0.25
+"""Of the scale of pixels: what reaches no further may have another white, as 4-bit images do."""
+
 FILLED = 0.75
 """Share of a scale that numbers which are no bytes must span to be read as images on it: 192 levels."""
 
@@ -89,8 +92,7 @@ def to_bytes(
     if kind == "b":
         return lambda values: values.astype(np.uint8) * np.uint8(255), []
     if kind in "iu" and low >= 0 and high <= 255:
-        dark = ["Pixels are whole numbers up to 1, read as nearly black of 0..255; save masks as booleans."]
-        return lambda values: values.astype(np.uint8), dark if high <= 1 else []
+        return lambda values: values.astype(np.uint8), _dark(data[0], high)
     if kind in "iu" and low >= 0 and 32_768 <= high <= 65_535:
         note = f"16-bit pixels, up to {high:.0f}, were reduced to 8 bits, the full range 0..65535 to 0..255."
         return lambda values: ((values.astype(np.uint32) + 128) // 257).astype(np.uint8), [note]
@@ -98,7 +100,7 @@ def to_bytes(
     if chosen is not None:
         bottom, top = chosen
         note = f"Floating-point pixels were scaled from {bottom:g}..{top:g} to 0..255 and rounded to bytes."
-        if not sure:
+        if not sure or low < high < bottom + DARK * (top - bottom):
             note += (
                 f" They are from {low:.4g} to {high:.4g}; if black and white are others, save them as an array range."
             )
@@ -111,6 +113,16 @@ def to_bytes(
         f"Numbers from {low:.4g} to {high:.4g} fill none of 0..1, -1..1 and 0..255 and are kept as numbers, not read "
         "as images; if they are images, save them as bytes, or with an array range that says what black and white are."
     ]
+
+
+def _dark(data: Array, high: float) -> list[str]:
+    """What is to be said of whole numbers that are read as bytes, though another white is likely."""
+    if high <= 1:
+        return ["Pixels are whole numbers up to 1, read as nearly black of 0..255; save masks as booleans."]
+    if high < 255 * DARK or (data.dtype == np.int8 and high > 0):
+        other = "if white is another number, save black and white as an array range"
+        return [f"Pixels are whole numbers up to {high:.0f}, read as dark ones of 0..255; {other}."]
+    return []
 
 
 def _check_alike(data: Sequence[Array], ends: Sequence[tuple[float, float]], path: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from tightrope._plumbing.errors import UserError, printable
 
-__all__ = ["TRAIN", "Parts", "keyword", "parts_of", "unread_column"]
+__all__ = ["TRAIN", "Parts", "chosen", "is_neither", "keyword", "parts_of", "said_of", "words_of"]
 
 TRAIN = ("train", "training", "trainset", "traindata", "trainimages", "trn")
 TEST = (
@@ -46,9 +46,6 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+")  # letters, apart
 _APART = re.compile(r"(hold|held)[\W_]*(out)(?![a-z])", re.IGNORECASE)
 
 
-_COLUMNS = {"split", "set", "subset", "partition", "usage", "phase"}
-
-
 @dataclass(frozen=True)
 class Parts:
     """How paths fall into splits.
@@ -71,14 +68,6 @@ def keyword(name: str) -> tuple[str, str]:
     words = _WORDS.findall(_APART.sub(lambda word: (word[1] + word[2]).lower(), name))
     found = next((word for word in words if word.lower() in _KIND), "")
     return found.lower(), "-".join(word for word in words if word != found)
-
-
-def unread_column(column: str, values: Iterable[object]) -> list[str]:
-    """A note if a column of a table tells training rows from test rows, which files and folders alone do here."""
-    if column.lower() not in _COLUMNS or not _both(w for value in set(values) if (w := keyword(str(value))[0])):
-        return []
-    advice = "save the rows of each split as files of their own, in folders train and test"
-    return [f"Column {column} tells training from test rows but is not read, so all are one set; {advice}."]
 
 
 def parts_of(names: Sequence[str], things: str = "images") -> Parts:
@@ -193,7 +182,7 @@ def _one_set(words: Mapping[str, tuple[str, str]]) -> str:
     return "Folders of one split" if sides == {True} else "Folders of splits of which none is for training"
 
 
-def _said(train: Iterable[str], test: Collection[str], what: str, left: int, things: str, *, of: str) -> list[str]:
+def said_of(train: Iterable[str], test: Collection[str], what: str, left: int, things: str, *, of: str) -> list[str]:
     """Sentences on what was taken for which split, and on how many things are in neither."""
     held = f"test split: {what} {', '.join(test)}" if test else "no test split"
     notes = [f"Training split: {what} {', '.join(train)}; {held}."]
@@ -212,8 +201,8 @@ def _sides_of_folders(words: Mapping[str, tuple[str, str]], complete: bool) -> d
         elif not (_both(named.values()) and (plain or len(rest) == 1)):
             others = set(words) - set(named)
             test = {f: w for f, w in named.items() if _KIND[w] >= 0 and (f in plain or words[f][1] in {"", *others})}
-            return _chosen(test) | dict.fromkeys(others, "train") if test and len(test) == len(named) else {}
-    return _chosen(named) if _both(named.values()) else {}
+            return chosen(test) | dict.fromkeys(others, "train") if test and len(test) == len(named) else {}
+    return chosen(named) if _both(named.values()) else {}
 
 
 def _by_folders(
@@ -242,7 +231,7 @@ def _by_folders(
     test = [folder for folder in side if side[folder] == "test"]
     train = ["everything else"] if alone else [folder for folder in side if side[folder] == "train"]
     left = _some({folder for folder in folders.values() if folder not in side})
-    notes = _said(train, test, "folder", len(names) - len(shorter), things, of=left)
+    notes = said_of(train, test, "folder", len(names) - len(shorter), things, of=left)
     return Parts(parts, shorter, [note.replace("folder everything", "everything") for note in notes])
 
 
@@ -253,13 +242,13 @@ def _by_files(names: Sequence[str], things: str) -> Parts:
     aside = [name for name in names if name not in words and is_neither(_stem(name))]
     alone = bool(aside) and len(words) + len(aside) == len(names) and {_KIND[w] < 0 for w in words.values()} == {True}
     if alone or (_both(words.values()) and 2 * len(words) >= len(names)):
-        side = _chosen({word: word for word in words.values()})
+        side = chosen({word: word for word in words.values()})
         parts = {
             split: [name for name, word in words.items() if side.get(word) == split] for split in ("train", "test")
         }
         train, test = (sorted(word for word in side if side[word] == split) for split in parts)
         left = len(names) - sum(map(len, parts.values()))
-        said = _said(train, test, "file names with", left, things, of=_some(aside))
+        said = said_of(train, test, "file names with", left, things, of=_some(aside))
         return Parts(parts, {name: name for name in names}, said)
     notes = []
     if folders:
@@ -277,7 +266,7 @@ def _both(words: Iterable[str]) -> bool:
     return {_KIND[word] < 0 for word in words} == {True, False}
 
 
-def _chosen(words: dict[str, str]) -> dict[str, str]:
+def chosen(words: dict[str, str]) -> dict[str, str]:
     """Name -> split by the word in it; of several kinds of test split the first counts."""
     best = min((kind for word in words.values() if (kind := _KIND[word]) >= 0), default=0)
     return {

@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from tightrope._plumbing.checks import check_module, refuse_sharded
 from tightrope._plumbing.errors import UserError, UserTypeError
 from tightrope._plumbing.walk import modules_in
+from tightrope.autodiff.view import replicas_of
 from tightrope.layers.kernel import LAYERS, Layer, effective_weight
 from tightrope.layers.torch_own import of_torch, raw_parameters, said
 
@@ -62,10 +63,15 @@ def constrainable_layers(
         UserTypeError: A recurrent, attention or bilinear module, or a module with its own weight matrix, is in the
             network.
         UserError: No layer at all, a layer that is already constrained, a weight that is no parameter, is complex,
-            without entries, shared with another layer, or not finite, or an Embedding with sparse gradients or
-            ``max_norm``.
+            without entries, shared with another layer, or not finite, a network in DistributedDataParallel, or an
+            Embedding with sparse gradients or ``max_norm``.
     """
     refuse_sharded(network, "a constraint")
+    if not in_place and replicas_of(network):
+        raise UserError(
+            "Expected a network that is constrained before DistributedDataParallel wraps it, got a wrapped one, whose "
+            "ranks would keep gradients of their own; constrain the network first and wrap it then."
+        )
     skip = _names(skip)
     layers = find_layers(network, skip=skip)
     refuse_other_weights(network, skip=skip)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import NoGradientError, critic_scores, modules_of
+from tightrope.autodiff import NoGradientError, critic_scores
 from tightrope.autodiff.graph import STAIRS, leads_back, missing_derivative, no_derivative
+from tightrope.autodiff.view import replicas_of
 from tightrope.penalties.repeated import Repeated, on_copies
 
 SMALLER = (1 / 8, 1 / 64, 1 / 512, 1 / 4096)
@@ -35,7 +36,7 @@ def refuse_jumps(same: Repeated, x: Tensor, step: Tensor, moved: Sequence[Tensor
         NoGradientError: They depend on the samples by steps such as ``sign`` alone.
     """
     module = same.module
-    wrapped = any(isinstance(held, nn.parallel.DistributedDataParallel) for held in modules_of(same.network))
+    wrapped = bool(replicas_of(same.network))
     if same.transformed or wrapped or (module is not None and module in _FOLLOWS):
         return
     step, leaf = step.detach(), x.detach().clone().requires_grad_()

@@ -3,12 +3,13 @@ r"""Penalties on the gradient of the critic's scores by its inputs: WGAN-GP, R1,
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
+from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples, refuse_sharded
 from tightrope._plumbing.door import inner
 from tightrope._plumbing.draws import uniform
 from tightrope._plumbing.errors import UserError
@@ -25,6 +26,7 @@ from tightrope.autodiff import (
     undisturbed,
 )
 from tightrope.autodiff.types import Critic
+from tightrope.autodiff.view import replicas_of
 from tightrope.layers.find import find_batch_norm
 from tightrope.penalties.followed import refuse_jumps
 from tightrope.penalties.noise import MOST
@@ -43,10 +45,13 @@ def refuse_coupled(critic: object, penalty: str) -> None:
     Raises:
         UserError: Batch normalisation in training mode couples the samples of a batch, so the gradient of one sample's
             score is not defined per sample and the penalty would constrain something else. Distributed training with
-            ``static_graph=True`` synchronises wrong gradients where a gradient is differentiated.
+            ``static_graph=True`` synchronises wrong gradients where a gradient is differentiated, and shards of FSDP
+            are gathered once.
     """
     _refuse_batch_norm(critic, penalty)
-    if any(isinstance(held, nn.parallel.DistributedDataParallel) and held.static_graph for held in modules_of(critic)):
+    for held in modules_of(critic) if "torch.distributed.fsdp" in sys.modules else ():  # else there are no shards
+        refuse_sharded(held, "a derivative of its gradient")
+    if any(held.static_graph for held in replicas_of(critic)):
         raise UserError(
             f"{penalty} differentiates a gradient, for which DistributedDataParallel with static_graph=True "
             "synchronises wrong gradients; build it without static_graph."

@@ -5,13 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tightrope._plumbing.door import inner
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import modules_of
-
-modules_of = inner(modules_of)
+from tightrope.autodiff.view import replicas_of
 
 
 class _InTime:
@@ -49,7 +46,7 @@ def reaching_all(critic: object, penalty: Tensor) -> Tensor:
     bias: each rank would keep its own gradients, and torch would stop at the next forward only. Nor does it average
     what comes in a second backward after one forward, which is refused there.
     """
-    wrapped = [held for held in modules_of(critic) if isinstance(held, nn.parallel.DistributedDataParallel)]
+    wrapped = replicas_of(critic)
     if not wrapped or not penalty.requires_grad:
         return penalty
     parameters = [p for held in wrapped for p in held.parameters() if p.requires_grad]

@@ -178,6 +178,11 @@ def resume(
                     f"{folder} holds no checkpoint, since it ended before its first one: training begins at step 0"
                 )
                 _fine_tune(config, assembled, progress)
+                if (found := watch.checked(assembled)) is not None:
+                    watch.note(found, folder, progress.say)  # it may have ended before this was written down
+                seed_global_(config.training.seed)
+            if otherwise:
+                (folder / records.DIAGNOSIS).unlink(missing_ok=True)  # of another run
             if assembled.config != stored:
                 write_config(folder, assembled.config)
             for record in (records.METRICS, records.EVALUATIONS, records.CONDITIONING):

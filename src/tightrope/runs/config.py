@@ -18,7 +18,7 @@ import msgspec
 import torch
 from msgspec import Meta
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, printable
 from tightrope._plumbing.files import write_atomically
 from tightrope._plumbing.typed import read_object, strangers
 from tightrope._plumbing.version import __version__
@@ -130,8 +130,17 @@ class Config:
 
 
 def write_config(run: Path, config: Config) -> Path:
-    """Write ``RUN/config.json`` atomically."""
-    return write_atomically(run / "config.json", (json.dumps(config.to_json(), indent=2) + "\n").encode())
+    """Write ``RUN/config.json`` atomically; bytes of a command line that are no UTF-8 as their codes."""
+    return write_atomically(run / "config.json", (json.dumps(_readable(config.to_json()), indent=2) + "\n").encode())
+
+
+def _readable(value: Any) -> Any:
+    """Plain values whose texts any reader of JSON takes."""
+    if isinstance(value, dict):
+        return {key: _readable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(part) for part in value]
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def network_mark(config: Config) -> str:
@@ -195,10 +204,14 @@ def check(settings: Config | dict[str, Any], refuse: Callable[[str], str] = _CAN
     plain = dataclasses.asdict(settings) if isinstance(settings, Config) else settings
     try:
         json.dumps(plain, allow_nan=False)
-        return msgspec.convert(plain, Config)
+        config = msgspec.convert(plain, Config)
     except (msgspec.ValidationError, RecursionError, TypeError, ValueError) as error:
         wrong = str(error).replace("`$.", "`").replace("`", "")
         raise UserError(refuse(_not_finite(plain) if "JSON compliant" in wrong else wrong)) from error
+    for path in (config.data.source, config.training.from_run or ""):
+        if path != _readable(path):  # it could not be read back from the configuration
+            raise UserError(f"Expected a path that can be written as UTF-8, got {printable(path)}; rename it.")
+    return config
 
 
 def _not_finite(value: Any, name: str = "") -> str:

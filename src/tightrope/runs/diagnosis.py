@@ -15,10 +15,10 @@ import msgspec
 from tightrope._plumbing.errors import UserError, printable
 from tightrope.drawing.numbers import duration
 from tightrope.monitor import SIGNALS, Diagnosis, Finding
-from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import ranked
 from tightrope.monitor.responses import ANEW, open_question
 from tightrope.monitor.rules.logged import from_rows
+from tightrope.runs.earlier import from_json
 from tightrope.runs.record import RunRecord
 from tightrope.runs.rows import METRICS, decode
 
@@ -165,27 +165,14 @@ def _together(logged: Diagnosis, kept: dict[str, Any] | None) -> Diagnosis:
     if kept is None:
         return logged
     try:
-        whole = msgspec.convert(kept, _Kept)
-        found = [msgspec.convert(_known(entry), Finding) for entry in whole.findings]
-        if not CAUSES.keys() >= {finding.cause for finding in found}:
-            raise msgspec.ValidationError("a cause that nobody knows")
+        whole = from_json(kept)
     except msgspec.ValidationError:
         unread = "what the run's own monitor found, since its diagnosis.json cannot be read"
         return dataclasses.replace(logged, not_checked=(*logged.not_checked, unread))
+    found = whole.findings
     own = [f for f in found if f.cause != "healthy"]
     others = [f for f in logged.findings if f.cause != "healthy" and f.cause not in {g.cause for g in own}]
     order: Sequence[Finding] = ranked([*own, *others])
     if all(f.confidence == "low" for f in order):
         order = [*(f for f in found if f.cause == "healthy"), *order]
     return Diagnosis(tuple(order) or logged.findings, logged.step, whole.checked + logged.checked, whole.not_checked)
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    findings: tuple[dict[str, Any], ...] = ()
-    checked: tuple[str, ...] = ()
-    not_checked: tuple[str, ...] = ()
-
-
-def _known(entry: dict[str, Any]) -> dict[str, Any]:
-    fields = ("cause", "sentence", "evidence", "since", "confidence", "damage", "candidates", "exact")
-    return {key: value for key, value in entry.items() if key in fields}

@@ -24,6 +24,7 @@ from tightrope.optimizers.extragradient import extrapolating
 from tightrope.runs.assemble import Assembled
 from tightrope.runs.config import TrainingSettings
 from tightrope.runs.diagnosis import command
+from tightrope.runs.earlier import counted_from, read_earlier, together
 from tightrope.runs.rows import DIAGNOSIS, PREFLIGHT
 from tightrope.training import Run
 
@@ -92,6 +93,8 @@ class Watch:
         self._began = time.monotonic()
         self.monitor = monitor_of(run)
         self.trouble, self._asked = "", 0
+        self._start = run.step
+        self._earlier = read_earlier(folder / DIAGNOSIS) if run.step else None
 
     def __call__(self) -> str:
         """Why the training should stop; empty to go on."""
@@ -123,13 +126,15 @@ class Watch:
             self.say(f"note: {finding.sentence} {finding.remedy} {found.next_step}")
 
     def keep(self) -> Diagnosis:
-        """Write ``RUN/diagnosis.json``, with the command that finds out more."""
+        """Write ``RUN/diagnosis.json``, with the command that finds out more; give what was found since the start."""
         assert self.monitor is not None
         speed = self.monitor.steps / max(time.monotonic() - self._began, 1e-9)
         found = self.monitor.diagnose()
-        found = replace(found, next_step=command(self.folder, found, speed, self.run.method.hyperparameters))
-        _write(found, self.folder / DIAGNOSIS)
-        return found
+        found = counted_from(found, self._start)
+        whole = together(found, self._earlier, self._start)
+        whole = replace(whole, next_step=command(self.folder, whole, speed, self.run.method.hyperparameters))
+        _write(whole, self.folder / DIAGNOSIS)
+        return replace(found, next_step=whole.next_step)
 
     def end(self) -> None:
         """Keep the diagnosis for the last time, and say where a question stays open what answers it."""

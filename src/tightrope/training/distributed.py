@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_map_only
@@ -34,7 +33,8 @@ from torch.utils._pytree import tree_map_only
 from tightrope._plumbing.door import keep_door
 from tightrope._plumbing.draws import Streams, shared
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import labelled, modules_of, rows_of, undisturbed
+from tightrope.autodiff import labelled, rows_of, undisturbed
+from tightrope.autodiff.view import replicas_of
 from tightrope.layers.torch_own import copied, steady
 from tightrope.methods.game import critic_objective, generator_objective
 from tightrope.perturbations import adaptive_of
@@ -124,7 +124,7 @@ def share(run: Run, ranks: Ranks | None) -> None:
         raise UserError("Expected one run, got many side by side; share each, or train them in one process.")
     _refuse_uneven(run, ranks)
     for network in (run.generator, run.critic):
-        if any(isinstance(m, nn.parallel.DistributedDataParallel) for m in modules_of(network)):
+        if replicas_of(network):
             raise UserError(
                 "Expected networks without DistributedDataParallel, got one in it; gradients are averaged by the step."
             )
