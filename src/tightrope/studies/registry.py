@@ -24,6 +24,7 @@ STUDIES: Final[tuple[str, ...]] = (
     "orthogonal_images",
     "generalisation",
     "spectral",
+    "settings",
     "conditioning",
     "conditioning_images",
     "local_convergence",
