@@ -22,6 +22,7 @@ STUDIES: Final[tuple[str, ...]] = (
     "wgan_plane",
     "orthogonal",
     "orthogonal_images",
+    "orthogonal_ways",
     "generalisation",
     "spectral",
     "settings",
