@@ -68,6 +68,7 @@ def test_norms_stand_behind_every_convolution_without_a_gain(arm: str, kind: typ
     places = [k for k, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
     assert len(places) == 7
     assert all(isinstance(layers[k + 1], kind) and not list(layers[k + 1].parameters()) for k in places)
+    assert arm == "bn" or {getattr(layers[k + 1], "num_groups", 0) for k in places} == {1}
     x = 3 + torch.randn(64, 1, 16, 16, generator=torch.Generator().manual_seed(2))
     after = nn.Sequential(*layers[: places[1] + 2])(x)
     axes = (0, 2, 3) if arm == "bn" else (1, 2, 3)

@@ -80,8 +80,8 @@ def networks(cell: Cell, shape: tuple[int, ...], rng: torch.Generator) -> tuple[
     return G, drawn(D, str(cell["init"]), rng)
 
 
-INITS = {("gp", "groupsort"): "n002", ("gp", "relu"): "he", ("ttur", "groupsort"): "he"}
-"""Of the arms that do not start orthogonal, with their activations."""
+INITS = dict.fromkeys((("gp", "groupsort"), ("gp", "relu"), ("ttur", "groupsort")), "n002")
+"""Of the arms that do not start orthogonal, with their activations, as the runs of part ``choose`` say."""
 ARMS = (
     ("hard", "groupsort"),
     ("hard", "relu"),
