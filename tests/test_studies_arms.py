@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from tightrope.optimizers.settings import Adam
 from tightrope.penalties import gradient_penalty
 from tightrope.studies import orthogonal_ways, settings, spectral
 from tightrope.studies.design import Cell, Row
+from tightrope.studies.exported import read
+from tightrope.studies.judging import judge
 from tightrope.studies.registry import load
 
 
@@ -206,3 +209,40 @@ def test_a_way_that_runs_measures_its_distance_from_orthogonality():
     assert 1e-4 < svd["error"] < 0.06
     free = orthogonal_ways.run_one({**way("ttur"), **small}, 1, "cpu")
     assert free["error"] > 0.1 and free["rank"] < 0.9
+
+
+@pytest.mark.parametrize("name", ["settings", "orthogonal_ways"])
+def test_arms_start_with_the_weights_that_did_better_on_other_seeds(name: str):
+    """By ``late``, on average over seeds that judge nothing; an arm is one with its activation."""
+    study, module = load(name), {"settings": settings, "orthogonal_ways": orthogonal_ways}[name]
+    rows = read(Path(__file__).parents[1] / "docs" / "results" / "studies" / f"{name}.jsonl").get("cpu", [])
+    met: dict[Any, dict[str, list[float]]] = {}
+    for row in rows:
+        if row.cell["part"] == "choose":
+            arm = (row.cell["arm"], row.cell["activation"]) if name == "orthogonal_ways" else row.cell["arm"]
+            met.setdefault(arm, {}).setdefault(str(row.cell["init"]), []).append(row.values["late"])
+    if not met:
+        pytest.skip("no rows yet")
+    better = {arm: min(found, key=lambda one: statistics.fmean(found[one])) for arm, found in met.items()}
+    taken: dict[Any, str] = module.INITS  # type: ignore[attr-defined]
+    assert all(len(found) == 2 for found in met.values()) and better == {arm: taken[arm] for arm in better}
+    chosen = {row.seed for row in rows if row.cell["part"] == "choose"}
+    judging = {seed for part in study.grid["cpu"] if not part.fixed for seed in part.seeds}
+    assert not chosen & judging
+
+
+def test_a_claim_whose_other_arm_has_not_been_run_waits_but_a_begun_one_is_missing_runs():
+    """Arms are run one after another: what compares with one that is to come says what it needs."""
+    study = load("settings")
+    full = {name: [1.0] * 5 for name in "ABCDEF"}
+
+    def judged(rows: list[Row]) -> dict[str, Any]:
+        return {one.claim.id: one for one in judge(study, {"cpu": rows})}
+
+    rows = settings_rows({"sn": full})
+    waiting = judged(rows)["sn-worst-bn"]
+    assert (waiting.missing, waiting.verdict) == (0, "not tested") and waiting.why.startswith("needs an hour")
+    begun = judged([*rows, *settings_rows({"bn": {"A": [2.0]}})])
+    assert begun["sn-worst-bn"].missing == 29 and begun["sn-worst-ln"].missing == 0
+    done = judged([*rows, *settings_rows({"bn": {name: [2.0, 2.1, 2.0, 2.1, 2.0] for name in "ABCDEF"}})])
+    assert done["sn-worst-bn"].verdict == "reproduced" and done["sn-worst-ln"].verdict == "not tested"
