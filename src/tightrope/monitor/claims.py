@@ -87,13 +87,17 @@ def claims_of(penalty: Any) -> Claims:
 
 
 def optimizers_of(optimizers: Any) -> dict[str, tuple[torch.optim.Optimizer, ...]]:
-    """Read ``optimizers=``: a pair ``(generator's, critic's)`` or a dict by player; several of one player in a list.
+    """Read ``optimizers=``: a pair ``(generator's, critic's)``, one that steps both, or a dict by player.
+
+    Several optimisers of one player come in a list.
 
     Raises:
         UserTypeError: Something that is no optimiser.
     """
     if optimizers is None:
         return {}
+    if isinstance(getattr(optimizers, "optimizer", optimizers), torch.optim.Optimizer):
+        optimizers = (optimizers, optimizers)
     if isinstance(optimizers, Mapping):
         wrong = [key for key in optimizers if key not in (*PLAYERS, "discriminator")]
         if wrong:
@@ -103,8 +107,8 @@ def optimizers_of(optimizers: Any) -> dict[str, tuple[torch.optim.Optimizer, ...
         given = dict(zip(PLAYERS, optimizers, strict=True))
     else:
         raise UserTypeError(
-            f"Expected optimizers as a pair (generator's, critic's), got a {type(optimizers).__name__}; write "
-            "optimizers=(opt_generator, opt_critic)."
+            f"Expected optimizers as a pair (generator's, critic's), or one that steps both, got a "
+            f"{type(optimizers).__name__}; write optimizers=(opt_generator, opt_critic)."
         )
     found = {}
     for player, value in given.items():

@@ -70,8 +70,8 @@ class Monitor:
         every: Period of windows in generator updates, after the dense first ones.
         penalty: What is claimed to act on the critic: ``("gp", 10.0)``, ``("gp1", 10.0)`` (one-sided), ``("r1", 1.0)``
             (with the half of the paper), ``("r2", 1.0)``, ``("clip", 0.01)``, ``"spectral_norm"``, or a list of these.
-        optimizers: ``(generator's, critic's)``, or a dict by player. They are found without it, but whose they should
-            be is known only so.
+        optimizers: ``(generator's, critic's)``, one that steps both players, or a dict by player. They are found
+            without it, but whose they should be is known only so.
         labels: Not used up to now except as the default of ``step``.
         sample: Draws samples as the user does: ``() -> [n, *shape]``. Called now and then, with random states restored.
         ema: The averaged generator.
@@ -163,8 +163,8 @@ class Monitor:
         """
         self._check_player(player)
         for optimizer in self.players[player].claimed:
-            self._guarded("optimizer", partial(self._observer.rehearsed, optimizer))
-            self._after(optimizer)
+            self._guarded("optimizer", partial(self._observer.rehearsed, optimizer, player))
+            self._guarded("optimizer", partial(self._observer.after_step, optimizer, self._tick(), player))
         if not self.players[player].claimed:
             self._guarded("optimizer", lambda: self._observer.mark(player, self._tick()))
 

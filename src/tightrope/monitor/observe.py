@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from tightrope.monitor.history import History
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.pairs import Pairs
 from tightrope.monitor.passes import BOTH, classes, turned
-from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, wished_of
+from tightrope.monitor.players import Held, Player, count_of, decay_of, momentum_of, rate_of, thawed, wished_of
 from tightrope.monitor.readings import Reader
 from tightrope.monitor.roles import Judged, StepMark, judged
 from tightrope.monitor.shares import of_generator
@@ -44,6 +43,7 @@ class Observer:
         self.open = False
         self.window = Window(0)
         self.marks: list[StepMark] = []
+        self._lent = False
         self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
         self._pairs = Pairs()
         self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
@@ -129,36 +129,48 @@ class Observer:
         player.counters.functional |= player.listener.swapped
         counters.last, counters.cycle = counters.cycle, 0
 
-    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
-        """In the hook before ``optimizer.step``; a closure brings the gradients later."""
+    def before_step(self, optimizer: torch.optim.Optimizer, closure: bool, only: str | None = None) -> None:
+        """In the hook before ``optimizer.step``; a closure brings gradients later; of one player alone if named."""
         held = self._holds(optimizer)
         for name in held.claimed:
             counters = self.players[name].counters
             counters.other_parameters += any(other not in held.claimed for other in held.own)
             counters.stale += name not in held.own and (held.foreign > 0 or len(held.claimed) == 1)
+            given = self.players[name].claimed
+            counters.left_out += name not in held.own and not any(name in self._holds(one).own for one in given)
         if not held.own:
             self._stranger(optimizer)
-        for name, parameters in held.own.items():
+        for name, parameters in held.moving(only, closure=closure).items():
             self._count(self.players[name], optimizer, parameters, self._groups(optimizer, name))
         if not closure:
             self.inspect(optimizer)
 
-    def rehearsed(self, optimizer: torch.optim.Optimizer) -> None:
-        """As before a step that is not taken: flags and rates are read, and no gradient is explained."""
-        self.before_step(optimizer, True)
-        self.inspect(optimizer, explain=False)
+    def rehearsed(self, optimizer: torch.optim.Optimizer, player: str) -> None:
+        """As before a player's step that is not taken: flags and rates are read, and no gradient is explained."""
+        self.before_step(optimizer, True, player)
+        self.inspect(optimizer, explain=False, only=player)
 
-    def inspect(self, optimizer: torch.optim.Optimizer, *, explain: bool = True) -> None:
+    def inspect(self, optimizer: torch.optim.Optimizer, *, explain: bool = True, only: str | None = None) -> None:
         """Look at the gradients that an optimiser is about to apply."""
         if self.open and torch._C._current_graph_task_id() == -1:
-            for name, parameters in self._holds(optimizer).own.items():
+            moving = self._holds(optimizer).moving(only)
+            self._lent = len(moving) == 2 and self._generators_alone()
+            self.window.critic.lent += self._lent
+            for name, parameters in (m for m in moving.items() if not self._lent or m[0] == "generator"):
                 self._inspect(self.players[name], optimizer, parameters, explain)
 
-    def after_step(self, optimizer: torch.optim.Optimizer, now: int) -> None:
+    def after_step(self, optimizer: torch.optim.Optimizer, now: int, only: str | None = None) -> None:
         """In the hook after it."""
-        for name in self._holds(optimizer).own if self.open else ():
+        moving = set(self._holds(optimizer).moving(only)) if self.open else set()
+        for name in sorted(moving - ({"critic"} if self._lent else set())):
             self.marks.append(StepMark(name, now))
             self.window.player(name).downhill = self.players[name].landed()
+
+    def _generators_alone(self) -> bool:
+        """Whether all passes since the last step were the generator's: the critic has nothing else in its gradient."""
+        since, made = max((mark.at for mark in self.marks), default=-1), self.players["generator"].listener.calls
+        found = judged(self.players["critic"].listener.calls, made, None, self.marks)
+        return set(classes(found, made, since).values()) == {"generator"}
 
     def mark(self, player: str, now: int) -> None:
         """A step of a player, as if it had been taken."""
@@ -248,7 +260,7 @@ class Observer:
         elif not player.fresh:
             seen.silent = "gradients are accumulated over several updates"
         elif with_gradient and seen.finite and len(seen.accounts) < 2 and self._due(player.name):
-            with _thawed(with_gradient):
+            with thawed(with_gradient):
                 self._account(player, seen, with_gradient)
 
     def _due(self, player: str) -> bool:
@@ -334,16 +346,3 @@ class Observer:
         finally:
             for listener in listeners:
                 listener.busy = False
-
-
-@contextmanager
-def _thawed(parameters: list[Tensor]) -> Iterator[None]:
-    """Let parameters that were frozen between their backward and their step require a gradient for a while."""
-    frozen = [p for p in parameters if p.is_leaf and not p.requires_grad]
-    for p in frozen:
-        p.requires_grad_(True)
-    try:
-        yield
-    finally:
-        for p in frozen:
-            p.requires_grad_(False)

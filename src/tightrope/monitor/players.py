@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ class Counters:
         rates: ``(step, rate)`` whenever it changed, at most 200.
         other_parameters: Steps by an optimiser claimed for this player that held parameters of the other one.
         stale: Steps by an optimiser claimed for this player that held none of its parameters.
+        left_out: Steps by one claimed for it while no optimiser claimed for it held any.
         resets: ``state["step"]`` fell back.
         last_state: ``state["step"]`` at its last step by optimiser, -1 without one.
         optimizers: Identities of those that stepped it.
@@ -49,6 +51,7 @@ class Counters:
     rates: list[tuple[int, float]] = field(default_factory=list)
     other_parameters: int = 0
     stale: int = 0
+    left_out: int = 0
     resets: int = 0
     last_state: dict[int, float] = field(default_factory=dict)
     optimizers: set[int] = field(default_factory=set)
@@ -152,6 +155,26 @@ class Held:
     foreign: int
     claimed: tuple[str, ...] = ()
 
+    def moving(self, only: str | None = None, *, closure: bool = False) -> dict[str, list[Tensor]]:
+        """Parameters by player of those that a step moves: of an optimiser of both, whoever has a gradient.
+
+        A step in which nobody has one counts for both, as does one whose gradients come later, by a closure.
+
+        Args:
+            only: A player; then its parameters alone.
+            closure: Whether the step brings its own gradients.
+        """
+        if only is not None:
+            return {name: held for name, held in self.own.items() if name == only}
+        if len(self.own) < 2 or closure:
+            return self.own
+        moved = {
+            name: parameters
+            for name, parameters in self.own.items()
+            if any(p.grad is not None and bool(p.grad.any()) for p in parameters)
+        }
+        return moved or self.own
+
     @staticmethod
     def of(optimizer: torch.optim.Optimizer, players: dict[str, Player]) -> Held:
         """Sort the parameters of an optimiser by identity."""
@@ -202,3 +225,16 @@ def count_of(optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> floa
     state = optimizer.state.get(parameters[0], {})
     value = state.get("step", -1.0)
     return float(value)
+
+
+@contextmanager
+def thawed(parameters: list[Tensor]) -> Iterator[None]:
+    """Let parameters that were frozen between their backward and their step require a gradient for a while."""
+    frozen = [p for p in parameters if p.is_leaf and not p.requires_grad]
+    for p in frozen:
+        p.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)

@@ -32,6 +32,7 @@ class PlayerWindow:
         calls: Training calls.
         stale_norms: Those in which a power iteration could not advance.
         downhill: Cosine of its last step and the way down its gradient, of sampled weights; None if unknown.
+        lent: Of the critic, steps by an optimiser of both players after passes of the generator's loss alone.
         no_grad_calls: Of the critic, calls in its own phase under ``no_grad``.
     """
 
@@ -53,6 +54,7 @@ class PlayerWindow:
     eval_calls: int = 0
     calls: int = 0
     stale_norms: int = 0
+    lent: int = 0
     no_grad_calls: int = 0
     downhill: float | None = None
 

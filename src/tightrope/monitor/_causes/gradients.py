@@ -70,7 +70,8 @@ GRADIENTS = (
     ),
     Cause(
         "generator_gradient_in_critic", "The generator's gradient is left in the critic",
-        "The generator's backward fills the critic's .grad, which is not cleared before the critic's own backward.",
+        "The generator's backward fills the critic's .grad, which is not cleared before the critic's own backward, "
+        "or before one optimiser steps both.",
         _LEDGER, "Print the critic's p.grad.norm() before its backward.",
         "Call the critic's optimizer.zero_grad() just before its own backward.", "ledger",
     ),

@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (2, wiring.stepping),
     (3, gradients.cleared),
     (3, gradients.leftovers),
+    (3, gradients.lent),
     (4, losses.connection),
     (5, data.reach),
     (6, losses.critic),

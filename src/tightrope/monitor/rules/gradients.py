@@ -51,6 +51,20 @@ def leftovers(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def lent(history: History) -> Iterator[Finding]:
+    """One optimiser steps both players, and the critic by what the generator's loss has brought it."""
+    seen = history.where(lambda w: w.critic.lent > 0 and w.critic.steps > 0)
+    if seen and seen.now:
+        steps = seen.last.critic
+        yield exact(
+            "generator_gradient_in_critic", seen,
+            f"The one optimiser of both players steps the critic, too, where only the generator's loss was "
+            f"backpropagated: {steps.lent} of its {steps.lent + steps.steps} steps make fakes look real to it. Call "
+            f"critic.zero_grad() before that optimizer.step(), or give each player an optimiser.",
+            steps=steps.lent, expected=0,
+        )  # fmt: skip
+
+
 def _of_generator(seen: Seen, part: Account) -> bool:
     """The critic's gradient was cleared between its own step and the generator's backward: only the latter is left."""
     return part.kind == "leak" or seen.last.numbers.get("critic_cleared", 0.0) == 1.0

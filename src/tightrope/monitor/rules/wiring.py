@@ -93,7 +93,12 @@ def stepping(history: History) -> Iterator[Finding]:
     for name, counters in history.each():
         moved = any(w.player(name).moved > 0 for w in history.windows[-3:])  # a first clip moves weights once
         others = any(other.steps for _, other in history.each())
-        if others and counters.steps == 0 and not counters.stale and _enough(history) and not moved:
+        if counters.left_out and not counters.stale and counters.steps == 0:
+            yield Finding(
+                f"{name}_not_stepped", f"The optimiser given for both players holds no parameter of the {name}.",
+                {"steps": 0, "cycles": history.cycles, "exact": True}, 1, "high",
+            )  # fmt: skip
+        elif others and counters.steps == 0 and not counters.stale and _enough(history) and not moved:
             confidence: Confidence = "high" if history.cycles >= 21 else "medium"
             yield Finding(
                 f"{name}_not_stepped", f"No optimiser has stepped the {name} in {history.cycles} updates, and its "

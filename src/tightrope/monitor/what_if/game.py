@@ -105,7 +105,10 @@ class Game:
                     memo[id(value)] = value.detach().clone()
         with torch.enable_grad():
             networks = copy.deepcopy(self.generator, memo), copy.deepcopy(self.critic, memo)
-            optimizers = {name: [copy.deepcopy(o, memo) for o in held] for name, held in self.optimizers.items()}
+            optimizers = {
+                player: [_without(copy.deepcopy(o, dict(memo)), other) for o in self.optimizers[player]]
+                for player, other in zip(PLAYERS, networks[::-1], strict=True)
+            }
         own = {id(p) for network in networks for p in network.parameters()}
         for held in optimizers.values():
             for p in (p for o in held for group in o.param_groups for p in group["params"]):
@@ -139,6 +142,15 @@ class Game:
         return (fake.to(self.recent.real.batches[-1][0].dtype), *latents[1:])
 
 
+def _without(optimizer: torch.optim.Optimizer, other: nn.Module) -> torch.optim.Optimizer:
+    """A copied optimiser without the other player's parameters, which one that steps both holds."""
+    theirs = {id(p) for p in other.parameters()}
+    for group in optimizer.param_groups:
+        group["params"] = [p for p in group["params"] if id(p) not in theirs]
+    optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
+    return optimizer
+
+
 def game_of(monitor: Monitor) -> Game:
     """Gather a game.
 
@@ -160,8 +172,6 @@ def game_of(monitor: Monitor) -> Game:
     optimizers = {name: monitor.steppers(name) for name in PLAYERS}
     if not all(optimizers.values()):
         raise CannotPlayError("not every player's optimiser has been seen")
-    if {id(o) for o in optimizers["generator"]} & {id(o) for o in optimizers["critic"]}:
-        raise CannotPlayError("one optimiser steps both players")
     claim = _claimed(monitor)
     last = history.windows[-1].numbers
     if last.get("other_share", 0.0) > 0.1:
