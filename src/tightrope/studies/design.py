@@ -142,7 +142,8 @@ class Claim:
         seeds: Fewest seeds per cell for a verdict.
         published: The paper's number, in words.
         certainty: How sure we are of that number.
-        needs: What is missing, where ``judge`` is None; beside a judge, what its runs need if none has been done yet.
+        needs: What is missing, where ``judge`` is None; beside a judge, what its runs need if none has been done yet,
+            or none of an arm that the contrasts name.
         scale: At which scale the verdict counts.
     """
 

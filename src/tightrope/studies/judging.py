@@ -45,7 +45,7 @@ def judge(study: Study, rows: Mapping[Scale, Sequence[Row]]) -> list[Judged]:
     """Judge all claims of a study at the scale each names, and correct over those at one scale.
 
     A claim whose registered runs are not all there is not tested: to judge a part would be to choose when to stop. If
-    none is there and the claim says what they need, nothing is missing either.
+    none is there, or none of an arm that it compares, and the claim says what they need, nothing is missing either.
 
     Args:
         study: Loaded.
@@ -58,7 +58,7 @@ def judge(study: Study, rows: Mapping[Scale, Sequence[Row]]) -> list[Judged]:
         grid = study.registered(claim.scale, rows.get(claim.scale, ()))
         mine = [row for row in study.rows_of(claim, grid) if row.status != "crashed"]
         lacking, seeds = _lacking(study, claim, mine)
-        if claim.needs and not mine:
+        if claim.needs and _not_begun(claim, mine):
             lacking = 0
         counts[claim.id] = (len(mine), sum(row.status == "diverged" for row in mine), lacking, seeds)
         found[claim.id], reasons[claim.id] = _finding(claim, mine, lacking)
@@ -97,8 +97,14 @@ def _lacking(study: Study, claim: Claim, rows: Sequence[Row]) -> tuple[int, int]
     return lacking, min(per_cell.values(), default=0)
 
 
+def _not_begun(claim: Claim, rows: Sequence[Row]) -> bool:
+    """Whether a claim has no runs, or an arm of its contrasts has none, as where arms are run one after another."""
+    arms = [arm for one in claim.contrasts for arm in (one.treated, one.control)]
+    return not rows or any(not any(matches(row.cell, arm) for row in rows) for arm in arms)
+
+
 def _finding(claim: Claim, rows: Sequence[Row], lacking: int) -> tuple[Finding | None, str]:
-    if claim.judge is None or (claim.needs and not rows):
+    if claim.judge is None or (claim.needs and _not_begun(claim, rows)):
         return None, f"needs {claim.needs}"
     if lacking:
         return None, f"{lacking} of {lacking + len(rows)} registered runs at scale {claim.scale} are missing"
