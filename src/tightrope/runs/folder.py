@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tightrope._plumbing.cache import cache_folder
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, printable
 from tightrope._plumbing.files import leftover, make_folder
 from tightrope.runs.lock import HOLDER, LOCK
 
@@ -31,8 +31,12 @@ def refuse_strangers(folder: Path) -> None:
     """Raise unless a new run may begin in a folder: there is none, or it is empty but for what a killed begin left.
 
     Raises:
-        UserError: It holds a run, somebody's files, or is a file.
+        UserError: It holds a run, somebody's files, is a file, or has a name that is no UTF-8.
     """
+    if str(folder) != str(folder).encode(errors="replace").decode():  # nothing could read its checkpoints
+        raise UserError(
+            f"Expected a folder whose name can be written as UTF-8, got {printable(folder)}; choose another."
+        )
     if (folder / "config.json").exists():
         raise UserError(f"Expected a new folder, got {folder}, which holds a run; resume it or choose another --out.")
     if folder.exists() and not folder.is_dir():
