@@ -89,6 +89,8 @@ def test_nobody_to_watch_is_said(tmp_path: Path, capsys):
     assert main(["report", str(run), "--watch"]) == 0
     assert "nobody trains" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "nowhere"), "--watch"]) == 2
+    said = capsys.readouterr().err
+    assert "does not exist" in said and "nobody trains" not in said
 
 
 def photographs(folder: Path, classes: int, each: int, side: int = 16) -> Path:

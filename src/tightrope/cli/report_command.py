@@ -68,7 +68,7 @@ def _watch(options: ReportOptions) -> None:
                 say(f"watching {options.run} until it ends or Ctrl-C: {page.resolve().as_uri()}")
                 said = True
             time.sleep(max(options.every, 4 * (time.monotonic() - began)))
-        if not said:
+        if not said and options.run.is_dir():
             say(f"note: nobody trains in {options.run}; the report is as it stands.", error=True)
     except KeyboardInterrupt:
         say(f"{options.run} goes on; no longer watched.", error=True)
