@@ -145,6 +145,14 @@ def test_a_pool_is_known_by_the_rows_that_come_again(rows, features, batch, leve
     assert (named(history(write)).get("few_rows") == "medium") == few
 
 
+@pytest.mark.parametrize(("levels", "confidence"), [(50, "medium"), (2, "low")])
+def test_few_rows_of_codes_are_a_remark(levels: int, confidence: str) -> None:
+    def write(window: Window) -> None:
+        window.numbers |= {"distinct_rows": 6, "batch": 32, "distinct_in_batch": 6 / 32, "levels": levels}
+
+    assert named(history(write)).get("few_rows") == confidence
+
+
 @pytest.mark.parametrize("rate", [5e-4, 0.2])
 def test_a_loop_whose_critic_is_four_hundred_times_slower_is_named_and_its_twin_is_not(rate):
     torch.manual_seed(2)

@@ -162,3 +162,27 @@ def test_features_that_scores_are_made_of_count_once() -> None:
 
 def test_a_sign_beside_feature_matching_is_found() -> None:
     assert vocoder(-1.0)[0].cause == "generator_sign_flipped"
+
+
+def test_real_rows_that_resemble_the_samples_of_their_classes_are_real() -> None:
+    torch.manual_seed(0)
+    centres = 2 * torch.randn(4, 6)
+    generator, critic = nn.Linear(10, 6), mlp(6, 16, 1)
+    with torch.no_grad():  # samples of a class lie where the class does
+        generator.weight.copy_(torch.cat([centres, 0.1 * torch.randn(6, 6)]).T)
+        generator.bias.zero_()
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-4, betas=(0.0, 0.9)) for net in (generator, critic)]
+    monitor = Monitor(generator, critic, "least_squares", optimizers=optimizers, every=5, budget=1e9)
+    for _ in range(12):
+        classes = torch.nn.functional.one_hot(torch.randint(4, (32,)), 4).float()
+        real = classes @ centres + 0.1 * torch.randn(32, 6)
+        z = torch.cat([classes, torch.randn(32, 6)], 1)
+        optimizers[0].zero_grad()
+        (critic(generator(z)) - 1).square().mean().backward()
+        optimizers[0].step()
+        optimizers[1].zero_grad()
+        ((critic(real) - 1).square().mean() + critic(generator(z)).square().mean()).backward()  # not detached
+        optimizers[1].step()
+        monitor.step(real, z)
+    assert {a.kind for w in monitor.history.windows for a in w.critic.accounts} == {"losses"}
+    assert not any(f.cause == "generator_gradient_in_critic" for f in monitor.diagnose())

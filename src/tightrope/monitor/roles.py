@@ -103,6 +103,7 @@ def judged(
         if id(one) not in pairs:
             groups.setdefault(sum(at < one.call.at for at in steps), []).append(one)
     for group in groups.values():
+        _beside_the_made(group)
         _conclude([one for one in group if not one.call.attached or _feeds_critic(one.call, marks)])
     return found
 
@@ -111,6 +112,18 @@ def _feeds_critic(call: Call, marks: Sequence[StepMark]) -> bool:
     """Whether the step after what came to a call is one of the critic: generated samples that nobody has detached."""
     last = max((e.at for arrived in call.events for e in arrived), default=None)
     return last is not None and next((mark.player for mark in marks if mark.at > last), "") == "critic"
+
+
+def _beside_the_made(group: Sequence[Judged]) -> None:
+    """What only resembles samples, row by row, in one pass with those themselves and nothing real, is the real side.
+
+    A generator that is given the classes of the real rows makes samples that resemble these.
+    """
+    for one in group:
+        if one.role == "fake" and not one.exact and not one.call.attached and (tasks := _tasks(one)):
+            mates = [other for other in group if other is not one and tasks & _tasks(other)]
+            if mates and all(other.role == "fake" and (other.exact or other.call.attached) for other in mates):
+                one.role, one.source = "real", None
 
 
 def _conclude(own: Sequence[Judged]) -> None:

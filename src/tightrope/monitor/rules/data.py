@@ -10,6 +10,7 @@ from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact
 from tightrope.monitor.rules.shown import shown
+from tightrope.monitor.rules.slow import LEVELS
 from tightrope.monitor.window import Window
 
 PHOTOGRAPH = 1024
@@ -145,9 +146,10 @@ def _few(history: History, windows: int) -> Iterator[Finding]:
     last = history.windows[-1].numbers if history.windows else {}
     distinct, batch = last.get("distinct_rows", 1e9), last.get("batch", 0.0) * last.get("distinct_in_batch", 1.0)
     if windows >= 8 and batch and distinct < max(1.5 * batch, 40) and distinct * 3 < windows * batch:
+        coded = last.get("levels", LEVELS) < LEVELS  # words, bonds and other codes are few by nature
         yield Finding(
             "few_rows", f"{windows} windows of {batch:.0f} rows hold {distinct:.0f} different rows in all.",
-            {"distinct": distinct, "batch": batch}, history.step, "medium", "why it fails",
+            {"distinct": distinct, "batch": batch}, history.step, "low" if coded else "medium", "why it fails",
         )  # fmt: skip
 
 
