@@ -170,6 +170,7 @@ def test_rates_are_read_by_group() -> None:
     for real, z in s.updates(6):
         optimizer.zero_grad()
         (bce(s.d(real), 1.0) + bce(s.d(s.g(z).detach()), 0.0)).backward()
+        bce(s.d(s.g(z)), 1.0).backward(inputs=list(s.g.parameters()))
         optimizer.step()
     rates = {name: player.counters.rate for name, player in s.monitor.players.items()}
     assert rates == {"generator": 1e-3, "critic": 1e-6}

@@ -99,7 +99,7 @@ def test_a_rate_set_back_in_the_midst_of_its_schedule(rates: list[float], lost: 
     for counters in found.counters.values():
         counters.rates = [(10 * k, rate) for k, rate in enumerate(rates) if k == 0 or rate != rates[k - 1]]
         counters.steps, counters.rate, counters.top_rate = 89, rates[-1], max(rates)
-    assert said(found, "schedule_lost_on_resume") == (["medium"] if lost else [])
+    assert said(found, "schedule_lost_on_resume") == (["low"] if lost else [])  # a warm restart looks the same
 
 
 @pytest.mark.parametrize(

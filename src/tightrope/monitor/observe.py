@@ -44,6 +44,7 @@ class Observer:
         self.window = Window(0)
         self.marks: list[StepMark] = []
         self._lent = False
+        self._felt: set[str] = set()
         self.reader = Reader(players, history, sample=sample, ema=ema, held_out=held_out)
         self._pairs = Pairs()
         self._held: dict[int, tuple[torch.optim.Optimizer, Held]] = {}
@@ -178,7 +179,7 @@ class Observer:
     def _holds(self, optimizer: torch.optim.Optimizer) -> Held:
         known = self._held.get(id(optimizer))
         if known is None or known[0] is not optimizer:
-            known = self._held[id(optimizer)] = optimizer, Held.of(optimizer, self.players)
+            known = self._held[id(optimizer)] = optimizer, Held.of(optimizer, self.players, self._felt)
         return known[1]
 
     def _groups(self, optimizer: torch.optim.Optimizer, held: Held, name: str) -> list[dict[str, Any]]:

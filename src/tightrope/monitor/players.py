@@ -160,6 +160,7 @@ class Held:
         left_out: Players of these of whose parameters no optimiser claimed for them holds any.
         copied: Players of no claimed optimiser whose parameters its own look like and are not: those of a copy.
         adaptive: It divides gradients by their size, as Adam does.
+        felt: Players that have had a gradient which was not zero, in this window or before.
     """
 
     own: dict[str, list[Tensor]]
@@ -171,11 +172,13 @@ class Held:
     left_out: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
     adaptive: bool = False
+    felt: set[str] = field(default_factory=set)
 
     def moving(self, only: str | None = None, *, closure: bool = False) -> dict[str, list[Tensor]]:
         """Parameters by player of those that a step moves: of an optimiser of both, whoever has a gradient.
 
-        A step in which nobody has one counts for both, as does one whose gradients come later, by a closure.
+        A step in which nobody has one counts for both, as does one whose gradients come later, by a closure. Zeros
+        count as a gradient for a player that has never had another: it is cut off, and its gradients were not cleared.
 
         Args:
             only: A player; then its parameters alone.
@@ -185,15 +188,18 @@ class Held:
             return {name: held for name, held in self.own.items() if name == only}
         if len(self.own) < 2 or closure:
             return self.own
-        moved = {
-            name: parameters
-            for name, parameters in self.own.items()
-            if any(p.grad is not None and bool(p.grad.any()) for p in parameters)
-        }
+        moved = {}
+        for name, parameters in self.own.items():
+            given = [p.grad for p in parameters if p.grad is not None]
+            felt = any(bool(g.any()) for g in given)
+            if felt:
+                self.felt.add(name)
+            if felt or (given and name not in self.felt):
+                moved[name] = parameters
         return moved or self.own
 
     @staticmethod
-    def of(optimizer: torch.optim.Optimizer, players: dict[str, Player]) -> Held:
+    def of(optimizer: torch.optim.Optimizer, players: dict[str, Player], felt: set[str]) -> Held:
         """Sort the parameters of an optimiser by identity."""
         owners = {id(p): name for name, player in players.items() for p in player.module.parameters()}
         own: dict[str, list[Tensor]] = {}
@@ -213,7 +219,7 @@ class Held:
         adaptive = any("betas" in group for group in optimizer.param_groups)
         used = {name: sorted(set(found)) for name, found in groups.items()}
         copied = () if own else _looking_like(optimizer, players)
-        return Held(own, used, foreign, claimed, crossed, stale, left_out, copied, adaptive)
+        return Held(own, used, foreign, claimed, crossed, stale, left_out, copied, adaptive, felt)
 
 
 def _held_at_all(player: Player) -> bool:

@@ -249,7 +249,8 @@ def rates(history: History) -> Iterator[Finding]:
                 (f"When the {name}'s optimiser was loaded at step {step}, its rate" if counters.loaded else
                  f"At step {step} the {name}'s rate, which had fallen by one factor again and again,")
                 + f" went from {before:.3g} back up to {after:.3g}.",
-                {"rate": after, "expected": before, "player": name, "exact": True}, step, "medium",
+                {"rate": after, "expected": before, "player": name, "exact": True}, step,
+                "medium" if counters.loaded else "low",  # a warm restart looks the same
             )  # fmt: skip
         if counters.resets:
             yield Finding(
