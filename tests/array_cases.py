@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_cases import cache, chw, noise  # noqa: F401
 from tightrope.data import open_data
 from tightrope.data.splits import held_out
 

@@ -14,14 +14,6 @@ import pytest
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """Every test has a cache of its own."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("TIGHTROPE_CACHE", str(folder))
-    return folder
-
-
 def real(name):
     """A folder of real data, or a skip."""
     folder = DATA / name

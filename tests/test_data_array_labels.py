@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from array_cases import opened, rows_of, table
-from data_cases import cache, chw, noise  # noqa: F401
+from data_cases import noise
 from tightrope._plumbing.errors import UserError
 from tightrope.data.labels import encode, from_names
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.mark.parametrize("key", ["y", "labels", "Y", "label", "targets", "target"])

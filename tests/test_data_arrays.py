@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from array_cases import opened, rows_of, saved, table
-from data_cases import cache, chw, noise  # noqa: F401
+from data_cases import chw, noise
 from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data import standardise as standardise_module
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 # --- vectors and signals
 
@@ -79,7 +81,7 @@ def test_chunks_do_not_change_the_fit(tmp_path, monkeypatch):
     np.testing.assert_allclose(pieces.scale, whole.scale, rtol=1e-6)
 
 
-def test_large_tables_go_to_the_cache(tmp_path, cache, monkeypatch):  # noqa: F811
+def test_large_tables_go_to_the_cache(tmp_path, cache, monkeypatch):
     x = table()
     loaded = opened(tmp_path, x)
     assert not cache.exists()

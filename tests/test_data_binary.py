@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache, chw, gz, idx, noise, real, write_files  # noqa: F401
+from data_cases import chw, gz, idx, noise, real, write_files
 from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data.splits import held_out
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def mnist(n=12, t=4, zipped=False):

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache, chw, encoded, noise, write_files  # noqa: F401
+from data_cases import chw, encoded, noise, write_files
 from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
 from tightrope.data import Sampler, open_data
 from tightrope.data import cache as cache_module
 from tightrope.data.cache import cached, fits_in_memory
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 pytest.importorskip("PIL")
 
@@ -182,7 +184,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, photos):
         open_data(str(photos), cache=tmp_path / "file" / "below", progress=False)
 
 
-def test_images_are_decoded_once_per_choice(photos, cache, monkeypatch):  # noqa: F811
+def test_images_are_decoded_once_per_choice(photos, cache, monkeypatch):
     first = open_data(str(photos), progress=False)
     assert len(list(cache.iterdir())) == 1
     monkeypatch.setattr("tightrope.data.store.decode", never)
@@ -194,7 +196,7 @@ def test_images_are_decoded_once_per_choice(photos, cache, monkeypatch):  # noqa
             open_data(str(photos), progress=False, **options)
 
 
-def test_the_argument_overrides_the_environment(photos, cache, tmp_path):  # noqa: F811
+def test_the_argument_overrides_the_environment(photos, cache, tmp_path):
     open_data(str(photos), cache=tmp_path / "mine", progress=False)
     assert not cache.exists()
     assert len(list((tmp_path / "mine").iterdir())) == 1
@@ -266,7 +268,7 @@ def test_progress_is_plain_lines_without_a_terminal(photos, capsys, monkeypatch)
     assert capsys.readouterr().err == ""
 
 
-def test_meta_is_readable(photos, cache):  # noqa: F811
+def test_meta_is_readable(photos, cache):
     open_data(str(photos), progress=False)
     meta = json.loads(next(cache.iterdir()).joinpath("meta.json").read_text())
     assert meta["shape"] == [18, 3, 8, 8]

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache, chw, encoded, noise, write_files, write_zip  # noqa: F401
+from data_cases import chw, encoded, noise, write_files, write_zip
 from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data.folder import layout
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 pytest.importorskip("PIL")
 

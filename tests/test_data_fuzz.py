@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache, chw, encoded, gz, idx, noise, write_files, write_parquet, write_zip  # noqa: F401
+from data_cases import chw, encoded, gz, idx, noise, write_files, write_parquet, write_zip
 from tightrope._plumbing.errors import UserError
 from tightrope.data import Dataset, open_data
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 pytest.importorskip("PIL")
 pytest.importorskip("pyarrow")

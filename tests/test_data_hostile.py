@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_cases import cache, encoded, gz, idx, noise, write_files, write_parquet, write_zip  # noqa: F401
+from data_cases import encoded, gz, noise, write_files, write_parquet, write_zip
 from tightrope._plumbing.errors import UserError, printable
 from tightrope.data import cache as cache_module
 from tightrope.data import open_data
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 pytest.importorskip("PIL")
 

@@ -9,10 +9,12 @@ from unicodedata import normalize
 import numpy as np
 import pytest
 
-from data_cases import cache, encoded, noise, write_files, write_zip  # noqa: F401
+from data_cases import encoded, noise, write_files, write_zip
 from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data.labels import class_index, encode, encode_values, from_names
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 pytest.importorskip("PIL")
 

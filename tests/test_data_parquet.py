@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache, chw, encoded, noise, real, write_files, write_parquet, write_zip  # noqa: F401
+from data_cases import chw, encoded, noise, real, write_files, write_parquet, write_zip
 from tightrope._plumbing.errors import UserError
 from tightrope.data import open_data
 from tightrope.data.splits import held_out
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("PIL")

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache, encoded, noise, write_files, write_zip  # noqa: F401
+from data_cases import encoded, noise, write_files, write_zip
 from tightrope import UserError
 from tightrope.data import open_data
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 PIXELS = noise(20, seed=3)
 NAMES = [f"{i}.png" for i in range(20)]

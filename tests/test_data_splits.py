@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_cases import cache, encoded, noise, write_files, write_parquet, write_zip  # noqa: F401
+from data_cases import encoded, noise, write_files, write_parquet, write_zip
 from tightrope import UserError
 from tightrope.data import open_data
 from tightrope.data.layout import layout
 from tightrope.data.split_names import keyword
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 TRAIN = [
     "train",

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from data_cases import cache  # noqa: F401
 from tightrope.data import DATASETS, open_data
 from tightrope.data.toy import MIXTURES, TOYS
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def points(name, split="train"):

@@ -80,7 +80,7 @@ class _Noisy(nn.Module):
     """Draws in eval mode too, from torch's, Python's and NumPy's global streams, as people's networks do."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + 0.1 * torch.randn_like(x) + random.random() + float(np.random.rand())  # noqa: NPY002
+        return x + 0.1 * torch.randn_like(x) + random.random() + float(np.random.rand())  # noqa: NPY002 (the global stream)
 
 
 def streams() -> tuple[object, ...]:

@@ -9,29 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from data_cases import cache, encoded, noise, write_files  # noqa: F401
+from data_cases import encoded, noise, write_files
+from planted_run import WRONG, planted
 from tightrope import doctor
 from tightrope.cli import main
-from tightrope.monitor import Diagnosis, Finding, Monitor
-from tightrope.runs import watch
+from tightrope.monitor import Diagnosis, Finding
+from tightrope.monitor.finding import Confidence
 from tightrope.runs.earlier import BEFORE, counted_from, read_earlier, together
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 WORDS = ["--network", "mlp", "--steps", "12", "--quiet", "--evaluate-every", "100", "--log-every", "5"]
-WRONG = "penalty_weight_wrong"
-
-
-def planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose monitor believes in another weight of the penalty than is trained with."""
-    claimed = watch.monitor_of
-
-    def other(run: object) -> Monitor | None:
-        monitor = claimed(run)  # type: ignore[arg-type]
-        assert monitor is not None
-        monitor.history.claims = type(monitor.history.claims)(True, (("r1", 1000.0),))
-        return monitor
-
-    monkeypatch.setattr(watch, "monitor_of", other)
 
 
 def kept(folder: Path) -> dict[str, Any]:
@@ -92,8 +83,8 @@ def test_steps_count_from_the_first_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert 12 <= first["since"] <= 24
 
 
-def finding(cause: str, confidence: str = "high") -> Finding:
-    return Finding(cause, cause, confidence=confidence)  # type: ignore[arg-type]
+def finding(cause: str, confidence: Confidence = "high") -> Finding:
+    return Finding(cause, cause, confidence=confidence)
 
 
 def test_together() -> None:
@@ -129,9 +120,10 @@ def test_a_preflight_that_was_not_written_down_is_made_up_for(tmp_path: Path) ->
         if path.is_file() and path.name != "config.json":
             path.unlink()
     resume(folders[1])
-    for name in ("preflight.json", "generator.safetensors"):
-        a, b = ((folder / name).read_bytes() for folder in folders)
-        assert len(a) == len(b)
+    first, again = ((folder / "preflight.json").read_bytes() for folder in folders)
+    assert first == again
+    a, b = (load_file(folder / "generator.safetensors") for folder in folders)
+    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
     assert kept(folders[0])["findings"] == kept(folders[1])["findings"]
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from planted_run import planted
 from tightrope import doctor, methods, training
 from tightrope.cli import EXIT_STOPPED, main
 from tightrope.monitor import Monitor
@@ -38,15 +39,7 @@ def test_weights_are_those_of_an_unwatched_run(method: str, tmp_path: Path, monk
 
 
 def test_a_fault_of_the_run_is_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    claimed = watch.monitor_of
-
-    def other(run: object) -> Monitor | None:
-        monitor = claimed(run)  # type: ignore[arg-type]
-        assert monitor is not None
-        monitor.history.claims = type(monitor.history.claims)(True, (("r1", 1000.0),))
-        return monitor
-
-    monkeypatch.setattr(watch, "monitor_of", other)
+    planted(monkeypatch)
     train(tmp_path / "a", "r1")
     assert json.loads((tmp_path / "a" / "diagnosis.json").read_text())["findings"][0]["cause"] == "penalty_weight_wrong"
     assert doctor.diagnose(tmp_path / "a")[0].cause == "penalty_weight_wrong"
@@ -62,19 +55,6 @@ def test_a_fault_of_the_run_is_in_its_folder(tmp_path: Path, monkeypatch: pytest
 )
 def test_what_a_method_claims(method: str, expected: object) -> None:
     assert watch.claimed(methods.build(method)) == expected
-
-
-def planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose monitor believes in another weight of the penalty than is trained with."""
-    claimed = watch.monitor_of
-
-    def other(run: object) -> Monitor | None:
-        monitor = claimed(run)  # type: ignore[arg-type]
-        assert monitor is not None
-        monitor.history.claims = type(monitor.history.claims)(True, (("r1", 1000.0),))
-        return monitor
-
-    monkeypatch.setattr(watch, "monitor_of", other)
 
 
 def test_on_trouble_stop_saves_and_says_why(

@@ -278,8 +278,7 @@ def test_what_an_arm_starts_with_is_what_the_rows_chose(name: str, setting: str,
         if row.cell.get("part") == "choose":
             ends.setdefault(str(row.cell["arm"]), {}).setdefault(row.cell[setting], []).append(row.values["log_fd"])
     ends = {arm: found for arm, found in ends.items() if len(found) > 1}
-    if not ends:
-        pytest.skip("no rows yet")
+    assert ends
     taken = getattr(sys.modules[study.module], chosen)
     better = {arm: min(found, key=lambda one: statistics.fmean(found[one])) for arm, found in ends.items()}
     assert better == {arm: taken[arm] for arm in ends}

@@ -53,6 +53,17 @@ def _is_stairs(node: Any) -> bool:
     return name.startswith("DivBackward") and getattr(node, "_saved_rounding_mode", None) is not None
 
 
+def refuse_shards(critic: object) -> None:
+    """Raise if weights that a call reaches are in shards, which are gathered for one derivative alone.
+
+    Raises:
+        UserError: They are.
+    """
+    if "torch.distributed.fsdp" in sys.modules:  # else there are no shards
+        for held in modules_of(critic):
+            refuse_sharded(held, "a derivative of its gradient")
+
+
 def refuse_ends(found: Tensor, critic: object) -> bool:
     """Raise if a gradient cannot be differentiated; a module that can is looked at once, functions every time.
 
@@ -67,9 +78,7 @@ def refuse_ends(found: Tensor, critic: object) -> bool:
     compiled, known = _compiled_before(), isinstance(critic, nn.Module) and critic in _KNOWN
     if known and not compiled:
         return False
-    if "torch.distributed.fsdp" in sys.modules:  # else there are no shards
-        for held in modules_of(critic):
-            refuse_sharded(held, "a derivative of its gradient")
+    refuse_shards(critic)
     for node in nodes_of(found.grad_fn):
         name = node.name()
         if compiled and name.startswith("CompiledFunction"):

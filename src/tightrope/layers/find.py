@@ -70,7 +70,7 @@ def constrainable_layers(
     if not in_place and replicas_of(network):
         raise UserError(
             "Expected a network that is constrained before DistributedDataParallel wraps it, got a wrapped one, whose "
-            "ranks would keep gradients of their own; constrain the network first and wrap it then."
+            "gradients would be wrong; constrain the network first and wrap it then."
         )
     skip = _names(skip)
     layers = find_layers(network, skip=skip)

@@ -3,13 +3,12 @@ r"""Penalties on the gradient of the critic's scores by its inputs: WGAN-GP, R1,
 from __future__ import annotations
 
 import math
-import sys
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples, refuse_sharded
+from tightrope._plumbing.checks import check_flag, check_number, check_rng, check_samples
 from tightrope._plumbing.door import inner
 from tightrope._plumbing.draws import uniform
 from tightrope._plumbing.errors import UserError
@@ -25,6 +24,7 @@ from tightrope.autodiff import (
     squared_norm,
     undisturbed,
 )
+from tightrope.autodiff.graph import refuse_shards
 from tightrope.autodiff.types import Critic
 from tightrope.autodiff.view import replicas_of
 from tightrope.layers.find import find_batch_norm
@@ -49,8 +49,7 @@ def refuse_coupled(critic: object, penalty: str) -> None:
             are gathered once.
     """
     _refuse_batch_norm(critic, penalty)
-    for held in modules_of(critic) if "torch.distributed.fsdp" in sys.modules else ():  # else there are no shards
-        refuse_sharded(held, "a derivative of its gradient")
+    refuse_shards(critic)
     if any(held.static_graph for held in replicas_of(critic)):
         raise UserError(
             f"{penalty} differentiates a gradient, for which DistributedDataParallel with static_graph=True "

@@ -14,11 +14,10 @@ import msgspec
 
 from tightrope._plumbing.errors import UserError, printable
 from tightrope.drawing.numbers import duration
-from tightrope.monitor import SIGNALS, Diagnosis, Finding
-from tightrope.monitor.finding import ranked
+from tightrope.monitor import SIGNALS, Diagnosis
 from tightrope.monitor.responses import ANEW, open_question
 from tightrope.monitor.rules.logged import from_rows
-from tightrope.runs.earlier import from_json
+from tightrope.runs.earlier import from_json, in_order
 from tightrope.runs.record import RunRecord
 from tightrope.runs.rows import METRICS, decode
 
@@ -169,10 +168,11 @@ def _together(logged: Diagnosis, kept: dict[str, Any] | None) -> Diagnosis:
     except msgspec.ValidationError:
         unread = "what the run's own monitor found, since its diagnosis.json cannot be read"
         return dataclasses.replace(logged, not_checked=(*logged.not_checked, unread))
-    found = whole.findings
-    own = [f for f in found if f.cause != "healthy"]
+    own = [f for f in whole.findings if f.cause != "healthy"]
     others = [f for f in logged.findings if f.cause != "healthy" and f.cause not in {g.cause for g in own}]
-    order: Sequence[Finding] = ranked([*own, *others])
-    if all(f.confidence == "low" for f in order):
-        order = [*(f for f in found if f.cause == "healthy"), *order]
-    return Diagnosis(tuple(order) or logged.findings, logged.step, whole.checked + logged.checked, whole.not_checked)
+    return Diagnosis(
+        in_order([*own, *others], whole) or logged.findings,
+        logged.step,
+        whole.checked + logged.checked,
+        whole.not_checked,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,14 @@ def counted_from(found: Diagnosis, start: int) -> Diagnosis:
     return replace(found, findings=findings, step=found.step + start, checked=(*found.checked, resumed))
 
 
+def in_order(findings: Iterable[Finding], *told: Diagnosis) -> tuple[Finding, ...]:
+    """Findings ranked, behind "healthy" where a diagnosis said so and there are remarks at most."""
+    order = ranked(list(findings))
+    if any(finding.confidence != "low" for finding in order):
+        return tuple(order)
+    return (*[f for part in told for f in part.findings if f.cause == "healthy"][:1], *order)
+
+
 def together(found: Diagnosis, earlier: Diagnosis | None, start: int) -> Diagnosis:
     """What was found since a run was resumed, and before, as long as it was watched for longer before.
 
@@ -80,9 +88,6 @@ def together(found: Diagnosis, earlier: Diagnosis | None, start: int) -> Diagnos
     own = [finding for finding in found.findings if finding.cause != "healthy"]
     causes = {finding.cause for finding in own}
     before = [f for f in earlier.findings if f.cause not in causes | {"healthy"} and f.confidence != "low"]
-    every: Sequence[Finding] = ranked([*own, *before])
-    if all(finding.confidence == "low" for finding in every):
-        healthy = [f for part in (found, earlier) for f in part.findings if f.cause == "healthy"]
-        every = [*healthy[:1], *every]
+    every = in_order([*own, *before], found, earlier)
     told = [said if said.startswith(BEFORE) else f"{BEFORE} {start}: {said}" for said in earlier.checked]
-    return replace(found, findings=tuple(every), checked=(*found.checked, *told))
+    return replace(found, findings=every, checked=(*found.checked, *told))

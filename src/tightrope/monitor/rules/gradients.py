@@ -58,9 +58,9 @@ def lent(history: History) -> Iterator[Finding]:
         steps = seen.last.critic
         yield exact(
             "generator_gradient_in_critic", seen,
-            f"The one optimiser of both players steps the critic, too, where only the generator's loss was "
+            "The one optimiser of both players steps the critic, too, where only the generator's loss was "
             f"backpropagated: {steps.lent} of its {steps.lent + steps.steps} steps make fakes look real to it. Call "
-            f"critic.zero_grad() before that optimizer.step(), or give each player an optimiser.",
+            "critic.zero_grad() before that optimizer.step(), or give each player an optimiser.",
             steps=steps.lent, expected=0,
         )  # fmt: skip
 
