@@ -112,10 +112,11 @@ def test_shards_without_another_split_are_no_classes_either(names):
     [
         (lambda k, i: f"{k:05d}/img{1000 * k + i:08d}.png", ()),
         (lambda k, i: f"{1000 * k:05d}/{1000 * k + i:05d}.png", ()),
-        (lambda k, i: f"{k:05d}/{4 * k + i:06d}.png", ()),
-        (lambda k, i: f"{k + 1:03d}/{5 * k + i + 1}.png", ()),  # both counted from one
+        (lambda k, i: f"{k:05d}/{10 * k + 3 * i:06d}.png", ()),
+        (lambda k, i: f"{k:05d}/{4 * k + i:06d}.png", ("00000", "00001", "00002")),  # too few for a piece
+        (lambda k, i: f"{k + 1:03d}/{15 * k + i + 1}.png", ()),  # both counted from one
         (lambda k, i: f"{(0, 3, 7)[k]:05d}/img{1000 * (0, 3, 7)[k] + 250 * i:08d}.png", ()),  # with gaps
-        (lambda k, i: f"{(2, 9, 13)[k]:03d}/{7 * (2, 9, 13)[k] + i:04d}.png", ()),
+        (lambda k, i: f"{(2, 9, 13)[k]:03d}/{17 * (2, 9, 13)[k] + i:04d}.png", ()),
         (lambda k, i: f"{25 * k:05d}/{25 * k + 6 * i:05d}.png", ()),
         (lambda k, i: f"{k:05d}/{k:05d}_{i:05d}.png", ("00000", "00001", "00002")),  # numbered anew: classes
         (lambda k, i: f"{k:03d}/{3 * i + k:05d}.png", ("000", "001", "002")),

@@ -24,6 +24,8 @@ __all__ = ["Layout", "is_image", "layout"]
 
 _PIECE = re.compile(r"(fold|part|shard|chunk|batch|split|piece|subset)s?[\W_]*[0-9]+", re.IGNORECASE)
 _LAST = re.compile(r"[0-9]{1,18}$")
+_LEAST = 10
+"""Numbers in a piece: nobody cuts a set into folders of fewer, and a class may well have so few images."""
 Found = tuple[Rows | None, tuple[str, ...], list[str]]
 
 
@@ -136,8 +138,8 @@ def _one_class(parts: dict[str, list[str]], side: str, classes: set[str]) -> lis
 def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
     """Whether folders are pieces of one numbering: ``00001/img00001234.png``, or ``01000/01234.png``.
 
-    Pieces hold equally many numbers, of which some may be missing; both may be counted from 0 or from 1, and a folder
-    may be called by the first number that belongs into it.
+    Pieces hold equally many numbers, ten or more, of which some may be missing; both may be counted from 0 or from 1,
+    and a folder may be called by the first number that belongs into it.
     """
     numbers = [_LAST.search(name.rpartition("/")[2].rpartition(".")[0]) for name in names]
     if not all(map(_counted, folders)) or not all(numbers):
@@ -146,7 +148,7 @@ def _numbered_through(names: Sequence[str], folders: Sequence[str]) -> bool:
     if any(_of_one_size([(n - first, k - start) for n, k in pairs]) for first in (0, 1) for start in (0, 1)):
         return True
     common_size = math.gcd(*(k for _, k in pairs))
-    return common_size > 1 and all(0 <= n - k < common_size for n, k in pairs)
+    return common_size >= _LEAST and all(0 <= n - k < common_size for n, k in pairs)
 
 
 def _counted(folder: str) -> bool:
@@ -155,11 +157,11 @@ def _counted(folder: str) -> bool:
 
 
 def _of_one_size(pairs: Sequence[tuple[int, int]]) -> bool:
-    """Whether for some size of two or more every number is in the piece of its quotient by it."""
+    """Whether for some size of ten or more every number is in the piece of its quotient by it."""
     if any(n < 0 or k < 0 for n, k in pairs):
         return False
     least = max(n // (k + 1) + 1 for n, k in pairs)
-    return max(least, 2) <= min((n // k for n, k in pairs if k), default=least)
+    return max(least, _LEAST) <= min((n // k for n, k in pairs if k), default=least)
 
 
 def _stored(names: Sequence[str], stored: StoredLabels) -> Found:
