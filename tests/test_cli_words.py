@@ -135,6 +135,29 @@ def test_what_was_typed_leads_to_what_was_meant_or_to_nothing(command, typed, me
     assert nearest(f"--{typed}", valid) == (f"--{meant}" if meant else "")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--steps", "1_0"],
+        ["--steps=1_0"],
+        ["--steps", "\uff11\uff12"],
+        ["--gamma", "1_0.5"],
+        ["--minutes", "1_0"],
+        ["--limit", "1_00"],
+        ["--betas", "0.5", "0_1"],
+    ],
+)
+def test_numbers_are_written_in_digits(words, capsys):
+    assert main(["train", "digits", "--dry-run", *words]) == 2
+    assert re.search(r"Expected --\w+ in digits, got '.*'; write it", capsys.readouterr().err)
+
+
+def test_texts_and_paths_may_look_like_numbers(tmp_path, capsys):
+    assert main(["train", "digits", "--dry-run", "--quiet", "--steps", "3", "--out", str(tmp_path / "1_0")]) == 0
+    assert main(["sample", str(tmp_path), "--label", "1_0"]) == 2
+    assert "in digits" not in capsys.readouterr().err
+
+
 def test_one_of_a_kind_may_be_asked_for_in_the_singular(capsys):
     assert main(["list", "method"]) == 0
     assert "wgan_gp" in capsys.readouterr().out

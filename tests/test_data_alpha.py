@@ -97,3 +97,22 @@ def test_pictures_that_move_and_stand(tmp_path: Path):
 def test_what_does_not_go_with_opacity_is_refused(tmp_path: Path, given: dict[str, object]):
     with pytest.raises(UserError, match="--keep-alpha or"):
         runs.resolve(sprites(tmp_path / "sprites"), keep_alpha=True, steps=1, **given)
+
+
+def test_arrays_of_four_channels_are_read_like_files(tmp_path: Path):
+    """Random opacity too: an array and the files of the same images give the same pixels, kept or put on white."""
+    pixels = np.random.default_rng(3).integers(0, 256, (12, 16, 16, 4), dtype=np.uint8)
+    pixels[:, :4, :, 3] = 0
+    (tmp_path / "d").mkdir()
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "d" / f"{index:02d}.png")
+    np.savez(tmp_path / "last.npz", x=pixels)
+    np.savez(tmp_path / "first.npz", x=pixels.transpose(0, 3, 1, 2))
+    for options in ({}, {"channels": 4}, {"channels": 1}, {"channels": 4, "resolution": 8}):
+        expected = open_data(tmp_path / "d", progress=False, **options)
+        for name in ("last", "first"):
+            found = open_data(tmp_path / f"{name}.npz", progress=False, **options)
+            assert torch.equal(found.values, expected.values)
+            assert "red, green, blue and opacity" in found.notes[0]
+    np.savez(tmp_path / "floats.npz", x=np.random.default_rng(3).normal(size=(12, 4, 16, 16)))
+    assert open_data(tmp_path / "floats.npz", progress=False).kind == "signals"  # such as latents of other networks

@@ -299,7 +299,7 @@ def test_images_of_arrays_can_be_scaled(tmp_path):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.zeros((5, 8, 8, 2), np.uint8), r"1 or 3 channels.*got shape \[5, 8, 8, 2\]"),
+        (np.zeros((5, 8, 8, 2), np.uint8), r"1, 3 or, in bytes, 4 channels.*got shape \[5, 8, 8, 2\]"),
         (np.full((5, 8, 8, 3), -7.0), "-7 to -7; rescale"),
         (np.full((5, 8, 8, 3), 70_000), "7e\\+04; rescale"),
         (np.zeros((5, 2, 2, 2, 3)), r"got shape \[5, 2, 2, 2, 3\]"),

@@ -6,6 +6,7 @@ import bz2
 import io
 import json
 import os
+import shutil
 import struct
 import sys
 import zipfile
@@ -235,6 +236,32 @@ def test_headers_of_arrays(tmp_path, data, form):
 def test_an_array_larger_than_memory(tmp_path, small_memory):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((40 << 20, 1), np.uint8))
     refused(tmp_path / "a.npz", "of the memory")
+
+
+def test_a_file_that_is_nearly_all_hole(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_memory", lambda: GIB)
+    np.save(tmp_path / "x.npy", np.zeros((4, 1024), np.float32))
+    header = (tmp_path / "x.npy").read_bytes()[:128].replace(b"(4, 1024), }    ", b"(4000000, 1024)}")
+    (tmp_path / "x.npy").write_bytes(header)
+    os.truncate(tmp_path / "x.npy", 128 + 4_000_000 * 4096)
+    (tmp_path / "train.bin").touch()
+    os.truncate(tmp_path / "train.bin", 3074 * 10**6)
+    for source in ("x.npy", "train.bin"):
+        with pytest.raises(UserError, match=r"GiB of which 0\.0 GiB were ever written"):
+            open_data(tmp_path / source, progress=False)
+
+
+def test_no_room_is_said_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_memory", lambda: 2**14)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 0, 2**14))
+    np.save(tmp_path / "x.npy", np.full((100, 100), np.nan, np.float32))  # what would be said if it were read
+    with pytest.raises(UserError, match=r"Expected room for .* in memory or in the cache .*--limit"):
+        open_data(tmp_path / "x.npy", progress=False)
+    np.save(tmp_path / "few.npy", noise(100, 8, 8, 1).astype(np.float32))
+    assert len(open_data(tmp_path / "few.npy", progress=False, limit=60)) <= 60
+    np.save(tmp_path / "images.npy", noise(100))
+    with pytest.raises(UserError, match=r"Expected room for .* of images of .*TIGHTROPE_CACHE"):
+        open_data(tmp_path / "images.npy", progress=False)
 
 
 def test_parquet_that_claims_more_rows_than_there_are(tmp_path):

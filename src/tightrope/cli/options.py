@@ -49,10 +49,27 @@ def parse(
             raise
         _explain(options, command, words, unknown)
         raise UserError(f"Expected other options than {' '.join(words)!r}; see tightrope {command} --help.") from None
+    _refuse_spelling(options, words)
     for name, (hint, positional) in _fields(options).items():
         if not positional and (value := getattr(found, name, None)) is not None:
             converted(value, hint, _dashed(name), remedy=f"see tightrope {command} --help")
     return _from_home(found)
+
+
+def _refuse_spelling(options: type, words: Sequence[str]) -> None:
+    """Refuse numbers that Python reads and nobody means, such as ``1_0`` for 10, or digits of other alphabets."""
+    fields, option, left = _fields(options), "", 0
+    for word in words:
+        value = word
+        if word.startswith("--"):
+            option, equals, value = word.partition("=")
+            hint = fields.get(option[2:].replace("-", "_"), (str, False))[0]
+            left = (len(_arguments(hint)) or 1) if "number" in in_words(hint) else 0
+            if not equals:
+                continue
+        if left and ("_" in value or not value.isascii()):
+            raise UserError(f"Expected {option} in digits, got {value!r}; write it with 0 to 9 alone.")
+        left -= left > 0
 
 
 def _from_home(found: T) -> T:

@@ -20,7 +20,7 @@ from tightrope._plumbing.errors import UserError
 from tightrope.data.dataset import Dataset
 from tightrope.data.labels import encode
 from tightrope.data.npy import Array, array_readers
-from tightrope.data.pixels import CHANNELS, MANY, image_axes, to_bytes
+from tightrope.data.pixels import CHANNELS, MANY, WITH_OPACITY, image_axes, to_bytes
 from tightrope.data.source import ImageSource, Pixels, Request, identity
 from tightrope.data.splits import Rows, check_size
 from tightrope.data.standardise import Numbers, finite_range, standardised
@@ -173,6 +173,8 @@ def _images(
 ) -> ImageSource:
     images = {name: image_axes(array, path) for name, array in arrays.data.items()}
     array = images[side]
+    if array.shape[3] == WITH_OPACITY:
+        notes = [*notes, "Arrays of four channels of bytes are read as red, green, blue and opacity."]
     for other in images.values():
         if other.shape[1:] != array.shape[1:]:
             raise UserError(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tightrope._plumbing.errors import UserError
-from tightrope.data.files import is_file, read_file
+from tightrope.data.files import is_file, read_file, require_written
 from tightrope.data.idx import idx_prefix, open_idx
 from tightrope.data.source import ImageSource, Pixels, identity, pixel_reader
 
@@ -148,6 +148,7 @@ def _records(file: Path, size: int) -> Pixels:
             f"Expected whole records of {size:,} bytes in {file}, got {length:,} bytes; "
             "the file is truncated or of another kind, download it again."
         )
+    require_written(file)
     return np.memmap(file, dtype=np.uint8, mode="r", shape=(length // size, size))
 
 

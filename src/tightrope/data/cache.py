@@ -32,7 +32,7 @@ from torch import Tensor
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.say import say
 
-__all__ = ["MEMORY_SHARE", "Table", "cached", "fits_in_memory", "map_values", "synced"]
+__all__ = ["MEMORY_SHARE", "Table", "cached", "fits_in_memory", "map_values", "require_room", "synced"]
 
 MEMORY_SHARE = 0.25
 """Decoded sets up to this share of the machine's memory are loaded; larger ones are read from disk as they are used."""
@@ -112,6 +112,28 @@ def map_values(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Tens
 def fits_in_memory(size: int, share: float | None = None) -> bool:
     """Whether this many bytes stay within a share, by default :data:`MEMORY_SHARE`, of the memory there is."""
     return size <= (MEMORY_SHARE if share is None else share) * _memory()
+
+
+def require_room(size: int, folder: Path, what: object) -> None:
+    """Refuse numbers that neither memory nor the cache can hold, before they are read.
+
+    Args:
+        size: bytes that they take.
+        folder: the cache.
+        what: for the message.
+
+    Raises:
+        UserError: if there is room in neither.
+    """
+    if fits_in_memory(size):
+        return
+    there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), Path())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise UserError(
+            f"Expected room for {size / 2**30:,.1f} GiB of {what} in memory or in the cache {folder}, which has "
+            f"{free / 2**30:,.1f} GiB left; use fewer samples (--limit), or set TIGHTROPE_CACHE to a larger disk."
+        )
 
 
 def _memory() -> int:

@@ -26,6 +26,7 @@ __all__ = [
     "left_out",
     "read_file",
     "require_memory",
+    "require_written",
     "tidy",
     "walk",
 ]
@@ -147,6 +148,21 @@ def require_memory(size: int, what: object, share: float = SHARE) -> None:
         raise UserError(
             f"Expected {what} to fit into 1/{1 / share:.0f} of the memory, but it says that it holds "
             f"{size / 2**30:,.1f} GiB; give a smaller file, or check that it is not damaged."
+        )
+
+
+def require_written(path: Path) -> None:
+    """Refuse a file larger than memory of which next to nothing was ever written, which is read as zeros for hours.
+
+    Raises:
+        UserError: if the file system holds less than a thousandth of what the file's size promises.
+    """
+    status = path.stat()
+    there = 512 * getattr(status, "st_blocks", status.st_size)  # not told on every system
+    if not fits_in_memory(status.st_size, SHARE) and there < status.st_size / 1000:
+        raise UserError(
+            f"Expected numbers in {path}, got a file of {status.st_size / 2**30:,.1f} GiB of which "
+            f"{there / 2**30:,.1f} GiB were ever written; the rest is empty: write it again."
         )
 
 

@@ -18,7 +18,17 @@ from tightrope.data.source import Pixels
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["REMARKS", "SUFFIXES", "Picture", "decode", "fit", "has_colour", "require_pillow", "with_channels"]
+__all__ = [
+    "REMARKS",
+    "SUFFIXES",
+    "Picture",
+    "decode",
+    "fit",
+    "has_colour",
+    "require_pillow",
+    "unpacked",
+    "with_channels",
+]
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -106,16 +116,28 @@ def decode(data: bytes, *, alpha: bool = False) -> Picture:
         if image.mode.startswith(("I", "F")):
             pixels, remark = _numeric(np.asarray(image), image.mode)
             remarks.add(remark)
-        elif image.has_transparency_data and alpha:
-            pixels = np.array(image.convert("RGBA"))
-            pixels[pixels[:, :, 3] == 0, :3] = 255  # nobody sees the colour of what is not there
         elif image.has_transparency_data:
-            pixels, visible = _on_white(image)
-            remarks |= {"transparent"} if visible else set()
+            pixels, said = _see_through(image, alpha)
+            remarks |= said
         else:
             mode = "L" if image.mode in ("1", "L") else "RGB"
             pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return Picture(pixels if pixels.ndim == 3 else pixels[:, :, None], frozenset(remarks))
+
+
+def unpacked(pixels: Pixels, *, alpha: bool = False) -> Picture:
+    """Pixels ``[h, w, c]`` of an array as a picture; a fourth channel is opacity, as in an image file.
+
+    Args:
+        pixels: uint8 with c = 1, 3 or 4.
+        alpha: keep opacity, instead of placing the image on white.
+    """
+    if pixels.shape[2] != 4:
+        return Picture(pixels)
+    require_pillow()
+    from PIL import Image
+
+    return Picture(*_see_through(Image.fromarray(np.ascontiguousarray(pixels)), alpha))
 
 
 def _kind(data: bytes) -> str:
@@ -200,11 +222,16 @@ def _numeric(values: Any, mode: str) -> tuple[Pixels, str]:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8), "deep"
 
 
-def _on_white(image: Image.Image) -> tuple[Pixels, bool]:
-    """An image with transparency composed on white, and whether any pixel really was transparent."""
+def _see_through(image: Image.Image, alpha: bool) -> tuple[Pixels, frozenset[str]]:
+    """The pixels of an image with transparency, with it or composed on white, and the remark to make."""
     from PIL import Image
 
+    if alpha:
+        pixels = np.array(image.convert("RGBA"))
+        pixels[pixels[:, :, 3] == 0, :3] = 255  # nobody sees the colour of what is not there
+        return pixels, frozenset()
     layered = image.convert("RGBA")
     lowest = layered.getchannel("A").getextrema()[0]
     white = Image.new("RGBA", layered.size, "white")
-    return np.asarray(Image.alpha_composite(white, layered).convert("RGB")), lowest != 255
+    composed = np.asarray(Image.alpha_composite(white, layered).convert("RGB"))
+    return composed, frozenset({"transparent"} if lowest != 255 else ())

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tightrope._plumbing.errors import UserError
 from tightrope.data.archive import KNOWN
-from tightrope.data.files import damaged, require_memory
+from tightrope.data.files import damaged, require_memory, require_written
 
 __all__ = ["Array", "array_readers"]
 
@@ -67,6 +67,7 @@ def _mapped(path: Path) -> Array:
             shape, dtype, fortran, size, start = _header(file, path)
         if path.stat().st_size < start + size:
             raise UserError(_broken(path))
+        require_written(path)
         if not size or not shape:
             return np.zeros(shape, dtype)
         return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape, order="F" if fortran else "C")

@@ -23,6 +23,9 @@ __all__ = ["CHANNELS", "MANY", "image_axes", "to_bytes"]
 Array = npt.NDArray[Any]
 
 CHANNELS = (1, 3)
+WITH_OPACITY = 4
+"""Channels of bytes that are red, green, blue and opacity."""
+
 SCALES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 DARK = 0.25
 """Of the scale of pixels: what reaches no further may have another white, as 4-bit images do."""
@@ -44,7 +47,7 @@ def image_axes(array: Array, path: Path, most: int = 0) -> Array:
         most: with up to this many channels the shorter end holds them, for data that are no images.
 
     Raises:
-        UserError: if neither end has 1 or 3 channels.
+        UserError: if neither end has 1 or 3 channels, or in bytes 4.
     """
     if array.ndim == 3:
         return array[..., None]
@@ -53,9 +56,11 @@ def image_axes(array: Array, path: Path, most: int = 0) -> Array:
         return array
     if first in CHANNELS or (first < last and first <= most):
         return array.transpose(0, 2, 3, 1)
+    if array.dtype == np.uint8 and WITH_OPACITY in (first, last):
+        return array if last == WITH_OPACITY else array.transpose(0, 2, 3, 1)
     raise UserError(
-        f"Expected images with 1 or 3 channels, [n, h, w, c] or [n, c, h, w], in {path}, got shape {[*array.shape]}; "
-        "reshape other data to signals [n, channels, length] or vectors [n, d]."
+        f"Expected images with 1, 3 or, in bytes, 4 channels, [n, h, w, c] or [n, c, h, w], in {path}, got shape "
+        f"{[*array.shape]}; reshape other data to signals [n, channels, length] or vectors [n, d]."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
-from tightrope.data.cache import cached, fits_in_memory, synced
+from tightrope.data.cache import cached, fits_in_memory, require_room, synced
 from tightrope.data.dataset import Dataset, fingerprint
 from tightrope.data.npy import Array
 from tightrope.data.source import Request, identity
@@ -55,6 +56,10 @@ def standardised(numbers: Numbers, request: Request) -> Dataset:
         UserError: on NaN or infinity in any split, or splits of different shape.
     """
     path, data = numbers.path, numbers.data
+    mine = data.get(request.split, data["train"])
+    count = len(mine) // 10 if request.split not in data else len(mine)
+    size = 4 * min(count, request.limit or count) * math.prod(mine.shape[1:])
+    require_room(size, cache_folder(request.cache), f"numbers of {path}")
     for array in data.values():
         finite_range(array, path)
         if array.shape[1:] != data["train"].shape[1:]:

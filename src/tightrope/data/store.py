@@ -20,10 +20,10 @@ import torch
 from tightrope._plumbing.cache import cache_folder
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
-from tightrope.data.cache import cached, map_values
+from tightrope.data.cache import cached, map_values, require_room
 from tightrope.data.dataset import Dataset, fingerprint
 from tightrope.data.files import UnreadableError
-from tightrope.data.images import REMARKS, Picture, decode, fit, has_colour, require_pillow, with_channels
+from tightrope.data.images import REMARKS, Picture, decode, fit, has_colour, require_pillow, unpacked, with_channels
 from tightrope.data.source import ImageSource, Pixels, Request
 from tightrope.data.splits import Rows, check_size, held_out, limited
 
@@ -87,6 +87,8 @@ def _build(source: ImageSource, rows: Rows, request: Request, folder: Path) -> d
         progress.stage("images", len(rows))
         for row, (name, picture) in zip(rows.tolist(), pictures, strict=True):
             if isinstance(picture, Picture):
+                if not kept:
+                    require_room(len(rows) * picture.pixels.size, folder.parent, f"images of {request.source}")
                 file.append(picture.pixels, name)
                 remarks.update(picture.remarks)
                 kept.append(row)
@@ -131,7 +133,8 @@ def _pictures(source: ImageSource, rows: Rows, request: Request) -> Iterator[tup
 def _picture(read: Callable[[], bytes | Pixels], request: Request) -> Picture | str:
     try:
         data = read()
-        picture = decode(data, alpha=request.channels == 4) if isinstance(data, bytes) else Picture(data)
+        alpha = request.channels == 4
+        picture = decode(data, alpha=alpha) if isinstance(data, bytes) else unpacked(data, alpha=alpha)
         return picture if request.resolution is None else fit(picture, request.resolution)
     except (UnreadableError, UserError) as error:
         return str(error)
