@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,30 @@ def test_classes_go_by_name_and_labels_are_written(run, tmp_path):
     with pytest.raises(UserError, match=r"did you mean stop"):
         generator.label_of("stpo")
     assert generator.label_of("2") == 2  # a number where no class is called so
+
+
+@pytest.mark.parametrize(
+    ("classes", "typed", "found"),
+    [
+        (("00001", "00002", "00003"), "1", "write 00001, or 00002 for class number 1"),
+        (("00001", "00002", "00003"), "3", "write 00003."),
+        (("00001", "00002", "00003"), "0", 0),  # nothing else is called so
+        (("000", "001", "002"), "2", 2),  # both readings are one
+        (("000", "001", "002"), "002", 2),
+        (("00002", "13", "cat"), "2", "write 00002, or cat for class number 2"),
+        (("00013", "00002", "13"), "13", 2),
+        (("a", "b"), "1", 1),
+        (("a", "b"), "01", 1),
+        (("a", "b"), "9" * 5000, "number below 2"),
+    ],
+)
+def test_numbers_that_may_be_two_classes_are_refused(run, classes, typed, found):
+    generator = dataclasses.replace(load(run), classes=classes)
+    if isinstance(found, int):
+        assert generator.label_of(typed) == found
+    else:
+        with pytest.raises(UserError, match=re.escape(found)):
+            generator.label_of(typed)
 
 
 def test_a_grid_by_class_has_a_row_for_each(run, tmp_path, capsys):

@@ -156,14 +156,22 @@ class TrainedGenerator:
         """The number of a class, given by its name or, where no class is called so, by its number.
 
         Raises:
-            UserError: No such class, or no classes.
+            UserError: No such class, no classes, or a number that another class is called by, such as 2 beside 00002.
         """
         if not self.classes:
             raise UserError(f"Expected no class for an unconditional generator, got {name!r}; leave --label out.")
         if name in self.classes:
             return self.classes.index(name)
-        if name.isascii() and name.isdigit() and int(name) < len(self.classes):
-            return int(name)
+        if name.isascii() and name.isdigit() and len(name) < 10:
+            number, same = (
+                int(name),
+                [one for one in self.classes if one.isdecimal() and one.lstrip("0") == name.lstrip("0")],
+            )
+            if same and (number >= len(self.classes) or self.classes[number] not in same):
+                other = f", or {self.classes[number]} for class number {number}" if number < len(self.classes) else ""
+                raise UserError(f"Expected a class by its name, got {name!r}; write {same[0]}{other}.")
+            if number < len(self.classes):
+                return number
         some = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")
         raise UserError(
             f"Expected a class of this run ({some}) or a number below {len(self.classes)}, got {name!r}"
