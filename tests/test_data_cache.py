@@ -48,6 +48,10 @@ def test_where_it_is(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "xdg" / "tightrope"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "tightrope"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os.path, "expanduser", str)  # what it does for a user whom the system does not know
+    with pytest.raises(UserError, match="this user has none; set TIGHTROPE_CACHE"):
+        cache_folder()
 
 
 def test_an_entry_is_built_once_per_key(tmp_path):

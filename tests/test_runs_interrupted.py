@@ -16,7 +16,7 @@ import pytest
 
 from data_cases import encoded, noise, write_files
 from run_cases import config_of, same, weights
-from tightrope import runs
+from tightrope import UserError, runs
 from tightrope.cli import main
 from tightrope.runs import rows as records
 from tightrope.runs.book import Book
@@ -25,9 +25,27 @@ from tightrope.runs.serialize import read_state
 # --- evaluations -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [ValueError("samples hold NaN"), MemoryError(), RuntimeError("no\nsuch kernel")])
+class MuteError(Exception):
+    """An error whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (UserError("Expected samples, got NaN; train on."), "Expected samples, got NaN; train on."),
+        (ValueError("samples hold NaN"), "an error stopped it, ValueError: samples hold NaN"),
+        (MemoryError(), "memory is full"),
+        (RuntimeError("no\nsuch kernel"), "an error stopped it, RuntimeError: no"),
+        (KeyError("x"), "an error stopped it, KeyError: 'x'"),
+        (OSError(28, "No space left on device", "/x"), "No space left on device (/x), says the system"),
+        (MuteError(), "an error stopped it, MuteError"),
+    ],
+)
 def test_an_evaluation_that_fails_is_written_down_and_training_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
 ) -> None:
     from tightrope.report import write_report
 
@@ -39,7 +57,7 @@ def test_an_evaluation_that_fails_is_written_down_and_training_goes_on(
     monkeypatch.setattr("tightrope.runs.book.evaluate_run", fail)
     assert runs.begin(broken, config_of(evaluate_every=2), quiet=True).state == "finished"
     rows = records.read(broken / "evaluations.jsonl")
-    assert rows[0]["step"] == 2 and all(row["error"] for row in rows)
+    assert rows[0]["step"] == 2 and all(row["error"] == why for row in rows)
     assert same(weights(whole), weights(broken))
     assert write_report(broken).stat().st_size > 1000
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
-import dataclasses
 import re
 from pathlib import Path
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tightrope import UserError
 from tightrope.data import open_data
 from tightrope.methods import METHODS, build
 from tightrope.training import critic_step, generator_step, scalars, start, train
@@ -88,3 +91,24 @@ def test_two_runs_of_one_seed_agree_and_two_seeds_do_not(ring):
     assert torch.equal(result(1), result(1))
     assert not torch.equal(result(1), result(2))
     assert torch.equal(torch.get_rng_state(), state)  # the global stream is never used
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AssertionError(), ValueError("expected 4D input"), KeyError("x"), IndexError(), TypeError(), RuntimeError()],
+)
+@pytest.mark.parametrize("whose", ["generator", "critic"])
+def test_whatever_a_network_raises_at_its_first_call_is_in_a_sentence(whose, error):
+    class Fails(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(2))
+
+        def forward(self, x):
+            raise error
+
+    networks = {"generator": nn.Linear(3, 2), "critic": nn.Linear(2, 1), whose: Fails()}
+    said = str(error) or type(error).__name__
+    with pytest.raises(UserError, match=re.escape(f"The {whose} does not accept")) as found:
+        start(build("r1"), **networks, seed=0, latent=3, shape=(2,))
+    assert f"({said})" in str(found.value)

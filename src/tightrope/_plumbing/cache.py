@@ -17,13 +17,22 @@ from tightrope._plumbing.files import expanded, make_folder, write_atomically
 
 
 def cache_folder(cache: Path | None = None) -> Path:
-    """Return the folder for cached files: the argument, else ``$TIGHTROPE_CACHE``, else the user's cache folder."""
+    """Return the folder for cached files: the argument, else ``$TIGHTROPE_CACHE``, else the user's cache folder.
+
+    Raises:
+        UserError: None is set, and this user has no home, as in containers that run under a bare number.
+    """
     if cache is not None:
         return Path(cache)
     if chosen := os.environ.get("TIGHTROPE_CACHE"):
         return expanded(chosen)
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "tightrope"
+    try:
+        return (Path(home) if home else Path.home() / ".cache") / "tightrope"
+    except RuntimeError as error:
+        raise UserError(
+            "Expected a home folder to keep decoded data in, but this user has none; set TIGHTROPE_CACHE to a folder."
+        ) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UserError", "UserFileError", "UserTypeError", "printable"]
+__all__ = ["UserError", "UserFileError", "UserTypeError", "printable", "said_by", "why"]
 
 _JOINERS = "\u200c\u200d"  # invisible, but part of the spelling of words and of emoji
 
@@ -52,3 +52,24 @@ class UserFileError(UserError, FileNotFoundError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def said_by(error: BaseException) -> str:
+    """The first line of an error's text; its type's name where it has none, as a bare ``assert`` has."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # a text that cannot be had is none
+        lines = []
+    return lines[0] if lines else type(error).__name__
+
+
+def why(error: BaseException) -> str:
+    """What an error is about, for a record: a sentence of ours as it is, what others raise by what it is."""
+    if isinstance(error, UserError):
+        return said_by(error)
+    if isinstance(error, MemoryError):
+        return "memory is full"
+    if isinstance(error, OSError) and error.strerror:
+        return printable(f"{error.strerror}{f' ({error.filename})' if error.filename else ''}, says the system")
+    name, line = type(error).__name__, said_by(error)
+    return printable(f"an error stopped it, {name}{f': {line}' if line != name else ''}")

@@ -132,7 +132,8 @@ def _sentence(error: Exception) -> str | None:
         named = f" with {error.filename}" if error.filename else ""
         return f"Could not go on{named}: {error.strerror or error}; check that it exists, may be used and has space."
     if isinstance(error, UnicodeError):
-        return f"Expected names and texts that can be written as UTF-8, got others ({error}); rename the file."
+        what = ascii(getattr(error, "object", ""))[:60]
+        return f"Expected names and texts that can be written as UTF-8, got {what}; rename the file."
     if isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error):
         return f"Could not go on: memory is full ({str(error).partition(chr(10))[0]}); give smaller numbers."
     return None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from tightrope._plumbing.errors import said_by
 from tightrope.dynamics.detached import CarryTangents
 
 
@@ -57,4 +58,4 @@ def push_forward(
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return said_by(error).rstrip(".")

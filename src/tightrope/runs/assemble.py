@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tightrope import methods
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, said_by
 from tightrope._plumbing.files import expanded
 from tightrope.data import Dataset, Sampler, open_data
 from tightrope.methods import Method
@@ -227,7 +227,7 @@ def build_networks(
     except (RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise UserError(
             f"Expected options that network {settings.name} can be built with, got {settings.generator} "
-            f"and {settings.critic} ({str(error).splitlines()[0]}); choose others."
+            f"and {settings.critic} ({said_by(error)}); choose others."
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tightrope import spectra
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, why
 from tightrope._plumbing.progress import Progress, clock
 from tightrope.drawing.dataset import PAIRS, picture_labels, picture_size, shuffled_rows, write_nearest, write_samples
 from tightrope.metrics import Measurement
@@ -295,7 +295,7 @@ class Book:
             measurements, reason = [], f"broken off: it took longer than the {clock(left)} that --minutes leaves"
             self.progress.say(f"no evaluation at step {self.assembled.run.step}: {reason}")
         except Exception as error:  # whatever a measurement meets is no reason to lose a training
-            measurements, reason = [], str(error).partition("\n")[0] or type(error).__name__
+            measurements, reason = [], why(error)
             self.progress.say(f"no evaluation at step {self.assembled.run.step}: {reason}")
         record_evaluation(self.folder, self.assembled, measurements, self.seconds, reason)
         if measurements:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tightrope import conditioning
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, said_by
 from tightrope.metrics import Measurement, Protocol
 from tightrope.runs import rows as records
 from tightrope.runs.assemble import Assembled
@@ -51,7 +51,7 @@ def follow(folder: Path, assembled: Assembled) -> str | None:
     try:
         found = conditioning.measure(run.generator, z.to(run.device), labels=labels, mode="forward")
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = said_by(error)
         records.append(folder / RECORD, row | {"error": reason})
         return reason
     records.append(folder / RECORD, row | found.to_json() | {"took_seconds": round(time.monotonic() - began, 4)})

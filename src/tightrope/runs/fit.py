@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, said_by
 from tightrope._plumbing.files import make_folder
 from tightrope._plumbing.progress import Progress
 from tightrope.drawing.dataset import real_examples, write_samples
@@ -93,7 +93,7 @@ def fit(
                 led(lambda: _finish(book))
         except BaseException as error:  # whatever it is, the run has stopped
             with contextlib.suppress(UserError, OSError):
-                book.status("stopped", str(error) or type(error).__name__)
+                book.status("stopped", said_by(error))
             raise
         finally:
             progress.close()

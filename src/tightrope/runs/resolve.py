@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, said_by
 from tightrope._plumbing.files import expanded
 from tightrope._plumbing.typed import converted
 from tightrope.data import Dataset
@@ -242,6 +242,6 @@ def device_of(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise UserError(
-            f"Expected a device that exists here, got {name!r} ({str(error).splitlines()[0]}); use --device cpu."
+            f"Expected a device that exists here, got {name!r} ({said_by(error)}); use --device cpu."
         ) from error
     return name

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.errors import UserError, said_by
 
 PATIENCE = 45.0
 """Seconds without a sign of life after which a rank counts as dead."""
@@ -32,7 +32,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        said = re.sub(r"^\[[^]]*\] *", "", str(error).strip().splitlines()[0]).partition(". ")[0]
+        said = re.sub(r"^\[[^]]*\] *", "", said_by(error)).partition(". ")[0]
         raise RankError(
             f"Lost another rank of this run: it died, gave no sign for {PATIENCE:.0f} s, or took another step "
             f"({said[:120]}); the last checkpoint stands: go on with tightrope resume, on as many ranks as you like."

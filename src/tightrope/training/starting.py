@@ -19,7 +19,7 @@ from tightrope._plumbing.checks import (
     refuse_frozen_code,
     refuse_sharded,
 )
-from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope._plumbing.errors import UserError, UserTypeError, said_by
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.autodiff.view import taken_by
 from tightrope.methods import Method
@@ -224,9 +224,11 @@ def _pass_through(
         generator.eval(), critic.eval()
         try:
             fake = labelled(generator, labels)(torch.zeros(n, latent, device=p.device, dtype=p.dtype))
-        except (RuntimeError, TypeError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # whatever layers of others say to a wrong size
             raise UserError(
-                f"The generator does not accept latents of size {latent} ({str(error).splitlines()[0]}); make its "
+                f"The generator does not accept latents of size {latent} ({said_by(error)}); make its "
                 "input and the latent size equal."
             ) from error
         fake = taken_by(critic, samples_of(fake))
@@ -237,9 +239,11 @@ def _pass_through(
             )
         try:
             critic_scores(labelled(critic, labels), fake)
-        except (RuntimeError, TypeError) as error:
+        except UserError:
+            raise
+        except Exception as error:
             raise UserError(
                 f"The critic does not accept samples of shape {tuple(fake.shape[1:])} "
-                f"({str(error).splitlines()[0]}); build both networks for one shape."
+                f"({said_by(error)}); build both networks for one shape."
             ) from error
     return tuple(fake.shape[1:])
