@@ -126,6 +126,9 @@ def test_both_spellings_say_the_same(capsys):
 
 def test_a_run_that_contradicts_the_local_verdict_is_told(capsys):
     """Consensus with five critic steps contracts at the equilibrium; from the authors' start it runs away."""
+    for option in ("--steps", "--n-critic"):
+        assert main(["toy", "dirac", option, str(10**15)]) == 2
+        assert f"Expected {option} as a whole number of at least" in capsys.readouterr().err
     words = ["toy", "dirac", "--method", "consensus", "--n-critic", "5"]
     text = printed(capsys, *words)
     assert "near the equilibrium convergent" in text and "the verdict is local" in text

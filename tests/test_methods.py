@@ -324,6 +324,7 @@ def test_unknown_names_are_answered_with_the_valid_ones():
         ("r1", {"at": "nowhere"}),
         ("r1", {"optimizer": "nadam"}),
         ("r1", {"n_critic": 0}),
+        ("r1", {"n_critic": 10**6}),
         ("r1", {"every": 0}),
         ("r1", {"learning_rate": -1e-4}),
         ("wgan_gp", {"betas": (0.0, 1.0)}),

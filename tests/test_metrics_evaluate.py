@@ -175,6 +175,16 @@ def test_no_floor_without_enough_training_samples(ring):
     assert all(m.floor is None for m in found.values())
 
 
+@pytest.mark.parametrize("n", [10**13, 2**62])
+def test_more_samples_than_memory_holds_are_refused_before_any_is_made(ring, digits, n):
+    def never(count, seed):
+        raise AssertionError("a sample was asked for")
+
+    for data, metrics in ((ring, None), (digits, ["frechet"]), (digits, ["sliced_wasserstein"])):
+        with pytest.raises(UserError, match=r"to fit into memory, got .* samples; give a smaller n"):
+            evaluate(never, *data, n=n, metrics=metrics)
+
+
 def test_the_global_generator_is_left_alone(ring):
     before = torch.get_rng_state()
     evaluate(rows_of(ring[0]), *ring, n=50)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from msgspec import Meta
 
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.say import say, say_json
@@ -39,9 +40,9 @@ class ToyOptions:
     """Rate of both players; the method's own if not given, 0.2 for those with plain gradient steps."""
     order: Literal["alternating", "simultaneous"] | None = None
     """Who moves when; alternating, or the method's own, if not given."""
-    n_critic: int | None = None
+    n_critic: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     """Critic steps per generator step."""
-    steps: int = 500
+    steps: Annotated[int, Meta(ge=0, le=10_000_000)] = 500
     """Length of the run from (1, -1)."""
     all: bool = False
     """All the paper's figures."""

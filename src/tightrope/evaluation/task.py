@@ -18,6 +18,7 @@ from torch import Tensor
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.progress import Progress
 from tightrope.autodiff import samples_of
+from tightrope.data.cache import fits_in_memory
 from tightrope.evaluation.features.network import BATCH, FeatureNetwork
 from tightrope.evaluation.features.small_classifier import (
     classifier,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tightrope.data import Dataset
 
 TRAINING_STEP = 1.5  # one training step on 128 samples, in forward passes of 256
+
+SHARE = 0.25
+"""Of the memory that features of generated samples may take: what works on them needs as much again."""
 
 Sample = Callable[[int, int], Tensor]
 """A generator as metrics see it: ``sample(n, seed)`` returns n samples in training scale [n, *shape]."""
@@ -153,8 +157,13 @@ class Task:
 
 
 def run(task: Task, *, progress: bool) -> list[Measurement]:
-    """Measure: one measurement for each metric of the plan, in order."""
+    """Measure: one measurement for each metric of the plan, in order.
+
+    Raises:
+        UserError: More samples than memory holds features of.
+    """
     plan, seed, cache = task.plan, task.seed, task.cache
+    _refuse_too_many(task)
     shown = Progress(show=progress)
     choice = task.choice
     network = (
@@ -163,3 +172,16 @@ def run(task: Task, *, progress: bool) -> list[Measurement]:
     networks = networks_for(plan, task.reference.real.shape, network, seed)
     fakes = task.source.features(networks, plan.n_fake, seed, cache, shown)
     return measured(networks, fakes, plan, task.reference, seed, cache, shown)
+
+
+def _refuse_too_many(task: Task) -> None:
+    """Refuse more generated samples than memory holds features of, before any is made."""
+    plan, choice = task.plan, task.choice
+    network = choice.as_fast(task.cache)[0] if isinstance(choice, Learnt) else choice
+    networks = networks_for(plan, task.reference.real.shape, network if plan.on("features") else None, task.seed)
+    numbers = sum(one.dimension for one in networks.values())
+    if isinstance(task.source, Generated) and not fits_in_memory(4 * plan.n_fake * numbers, SHARE):
+        raise UserError(
+            f"Expected features of the samples, {numbers:,} numbers of each, to fit into memory, got "
+            f"{plan.n_fake:,} samples; give a smaller n, some thousands are usual."
+        )

@@ -26,6 +26,10 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+MOST_STEPS = 100_000
+"""Critic steps per generator step at most: a step of more would neither end nor be heard when it is to stop."""
+
+
 @dataclass(frozen=True)
 class WarmUp:
     """More critic steps at first and now and then, as in the WGAN authors' code.
@@ -43,13 +47,13 @@ class WarmUp:
     def __post_init__(self) -> None:
         if (
             not all(map(_is_whole, (self.steps, self.first, self.every)))
-            or self.steps < 1
+            or not 1 <= self.steps <= MOST_STEPS
             or self.first < 0
             or self.every < 1
         ):
             raise UserError(
-                f"Expected steps and every of at least 1 and first of at least 0, got {self.steps}, {self.every} and "
-                f"{self.first}; the WGAN authors use 100, 500 and 25."
+                f"Expected steps of at least 1 and at most {MOST_STEPS:,}, every of at least 1 and first of at least "
+                f"0, got {self.steps}, {self.every} and {self.first}; the WGAN authors use 100, 500 and 25."
             )
 
 
@@ -121,9 +125,10 @@ class Alternating(Play):
             if self.warm_up is not None or self.lookahead is not None:
                 beside = "a warm-up" if self.warm_up is not None else "lookahead"
                 raise UserError(f"Expected n_critic 'auto' without {beside}, got both; give a number or leave it out.")
-        elif isinstance(self.n_critic, str) or not _is_whole(self.n_critic) or self.n_critic < 1:
+        elif isinstance(self.n_critic, str) or not _is_whole(self.n_critic) or not 1 <= self.n_critic <= MOST_STEPS:
             raise UserError(
-                f"Expected n_critic of at least 1, got {self.n_critic!r}; use 1 for one critic step per generator step."
+                f"Expected n_critic of at least 1 and at most {MOST_STEPS:,}, got {self.n_critic!r}; use 1 for one "
+                "critic step per generator step."
             )
 
     @property
