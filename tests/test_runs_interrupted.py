@@ -210,7 +210,9 @@ def test_save_and_sample_come_before_the_last_evaluation(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("tightrope.runs.book.evaluate_run", look)
     runs.begin(tmp_path / "run", config_of(checkpoint_every=3), quiet=True)
-    assert [row["error"] for row in records.read(tmp_path / "run" / "evaluations.jsonl")] == ["seen"]
+    assert [row["error"] for row in records.read(tmp_path / "run" / "evaluations.jsonl")] == [
+        "an error stopped it, ValueError: seen"
+    ]
 
 
 def clock_of_its_own(
