@@ -19,6 +19,7 @@ from tightrope.monitor.hooks import Hook
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.players import Player, sampled
 from tightrope.monitor.roles import Judged
+from tightrope.monitor.sides import Sides, copies
 from tightrope.monitor.window import Window
 
 ROWS = 128
@@ -38,6 +39,7 @@ class Samples:
         self.buffers_before = self._buffers()
         self.drawn: Tensor | None = None
         self.noise: tuple[int, list[int]] = 0, []
+        self.sides = Sides()
 
     def read(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         """Write down what the samples of a window say."""
@@ -49,6 +51,9 @@ class Samples:
         if fake is not None and batch is not None and fake.shape[1:] == batch.shape[1:]:
             a, b = _rows(batch), _rows(fake)
             window.numbers["distance"], window.numbers["spread"] = _energy(a, b), _spread(b) / max(_spread(a), 1e-12)
+            window.numbers |= self.sides.read(a, b)
+            if made and made[-1].x is not None and len(made[-1].x) == len(fake):
+                window.numbers |= copies(made[-1].x, fake)
         if made and fake is not None:
             window.numbers["samples_finite"] = float(bool(torch.isfinite(made[-1].outputs[0]).all()))
         reach = self.history.ends.get("generator")

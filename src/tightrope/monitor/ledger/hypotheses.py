@@ -45,13 +45,28 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Claim:
-    """The loss that was claimed, for both players; a player's function is None where nothing was said of it."""
+    """The loss that was claimed, for both players; a player's function is None where nothing was said of it.
+
+    Attributes:
+        name: What it is called.
+        critic: The critic's, of real and fake scores.
+        generator: The generator's.
+        needs_lipschitz: Whether it needs a critic of bounded slope.
+        paired: Whether the generator's may use real scores.
+        like: The known loss whose critic's part a user's function equals up to a factor; empty if none.
+    """
 
     name: str
     critic: Halves | None
     generator: Halves | None
     needs_lipschitz: bool = False
     paired: bool = False
+    like: str = ""
+
+    @property
+    def family(self) -> str:
+        """The known loss that it is: its own name, or what a user's function equals."""
+        return self.like or self.name
 
 
 def claim_of(loss: Any) -> Claim | None:
@@ -87,8 +102,44 @@ def claim_of(loss: Any) -> Claim | None:
             given.paired,
         )
     if callable(loss):
-        return Claim(getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1), paired=True)  # for all we know
+        name, critic = getattr(loss, "__name__", "loss"), _part(loss, 0)
+        return Claim(name, critic, _part(loss, 1), paired=True, like=_equal_to(critic))  # paired for all we know
     raise UserError(f"Expected loss as a name, a Loss or a function, got a {type(loss).__name__}; see losses.LOSSES.")
+
+
+def slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
+    """``dL/ds`` of a loss at real and fake scores; None where it cannot be computed."""
+    with torch.enable_grad():
+        r, f = real.detach().clone().requires_grad_(), fake.detach().clone().requires_grad_()
+        try:
+            value = function(r, f)
+            found = torch.autograd.grad(value, (r, f), allow_unused=True)
+        except Exception:  # a user's function may refuse anything, such as batches of different sizes
+            return None
+    return tuple(torch.zeros_like(s) if g is None else g for s, g in zip((r, f), found, strict=True))  # type: ignore[return-value]
+
+
+EQUAL = 1e-5
+"""Relative difference of slopes up to which two losses are one and the same, whatever their factor."""
+
+
+def _equal_to(critic: Halves) -> str:
+    """The known loss to whose critic's part a function of scores is proportional, both halves by one factor."""
+    steps = torch.linspace(-2.4, 2.4, 8, dtype=torch.float64)
+    own = slopes(critic, steps + 0.13, steps.flip(0) - 0.21)
+    if own is None:
+        return ""
+    found = torch.cat(own)
+    for name, loss in LOSSES.items():
+        for form in (lambda r, f, one=loss: one.critic(r, f), *((_zero_one_critic,) if name == "least_squares" else ())):
+            known = slopes(form, steps + 0.13, steps.flip(0) - 0.21)
+            both = None if known is None else torch.cat(known)
+            if both is None or not bool(torch.isfinite(found).all()) or not bool(both.any()):
+                continue
+            factor = float(found @ both / both.square().sum())
+            if factor > 0 and float((found - factor * both).norm()) <= EQUAL * float(found.norm()):
+                return name
+    return ""
 
 
 def _part(loss: Callable[..., Any], index: int) -> Halves:

@@ -10,7 +10,7 @@ from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact
 
-UNITS = 5.0
+UNITS = 2.5
 """Ratio of spreads from which rows are in other units, which differ by powers of ten and by 255."""
 
 
@@ -66,11 +66,14 @@ def units(history: History) -> Iterator[Finding]:
     ratio, held, own = numbers["units"], numbers["units_held"], numbers.get("real_std", 0.0)
     if not held or not own:
         return
+    fed = numbers.get("latent_std", 1.0)
+    if max(fed / own, own / max(fed, 1e-12)) < UNITS and max(fed, 1 / max(fed, 1e-12)) > UNITS:
+        made = [1.0]  # a generator that is given rows in the same units gives such: only what is usual tells
     rows_off = abs(math.log(own / made[0])) > abs(math.log(held / made[0]))
     found = exact(
         "data_scale", apart,
         f"Rows that are trained on spread {ratio:.3g} times as far as held-out rows: they are not in the same units"
-        + (f", and the generator began at {made[0]:.2g}, near to the latter." if rows_off
+        + (f", and the generator began at {made[0]:.2g}, near to the latter." if rows_off and made[0] != 1.0 else ", which are in usual ones." if rows_off
            else "; the generator began nearer to the former."),
         damage="why it fails" if rows_off else "unknown", ratio=ratio, expected=1.0,
     )  # fmt: skip

@@ -28,6 +28,7 @@ def distances(history: History) -> Iterator[Finding]:
             {"spread": flat.last.numbers["spread"], "expected": "about 1"}, flat.since, "medium", "why it fails",
             candidates=("critic_too_weak", "generator_step_too_large", "rotation_undamped"),
         )  # fmt: skip
+    yield from _copied(history)
     series = history.series("distance")
     if len(series) < 6 or history.step < WARM:
         return
@@ -65,6 +66,21 @@ def distances(history: History) -> Iterator[Finding]:
             "no_progress", f"The distance of samples to the data is {last[-1]:.3g}, after {start:.3g} at the start.",
             {"distance": last[-1], "start": start}, series[-6][0], "low", "why it fails",
             candidates=_candidates(history),
+        )  # fmt: skip
+
+
+def _copied(history: History) -> Iterator[Finding]:
+    """Samples of different latents that are the same ones over and over, beside rows that all differ."""
+    seen = history.where(
+        lambda w: w.numbers.get("distinct_fakes", 1.0) < 0.25 and w.numbers.get("distinct_given", 0.0) > 0.9
+        and w.numbers.get("distinct_in_batch", 0.0) > 0.9 and w.numbers.get("spread", 0.0) >= 0.05, 3
+    )  # fmt: skip
+    if len(seen) >= 4 and seen.now:
+        share = seen.last.numbers["distinct_fakes"]
+        yield Finding(
+            "mode_collapse_partial", f"Of the samples of latents that all differ only {100 * share:.3g} % are "
+            "different, to rounding; all rows of the data are.", {"distinct": share, "expected": 1.0}, seen.since,
+            "medium", "why it fails", candidates=("mode_collapse_partial", "generator_ill_conditioned"),
         )  # fmt: skip
 
 
