@@ -35,8 +35,9 @@ def read_directions(module: nn.Module, call: Call, real: Tensor | None) -> dict[
         real: Real rows ``[n, *shape]``.
 
     Returns:
-        ``"latent_width"``, ``"latent_rank"``, ``"latent_rank_most"`` (of single latents the largest), ``"real_rank"``, and ``"latent_share"``, the mean distance of samples of
-        different latents under the same conditions over that of real rows; without what cannot be said.
+        ``"latent_width"``, ``"latent_rank"``, ``"latent_rank_most"`` (the largest of single latents), ``"real_rank"``,
+        and ``"latent_share"``, the mean distance of samples of different latents under the same conditions over that of
+        real rows; without what cannot be said.
 
     Cost:
         ``4 (m + 1)`` samples in eval mode, in pieces no larger than the training's batches.

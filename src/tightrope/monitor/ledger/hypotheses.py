@@ -102,8 +102,8 @@ def claim_of(loss: Any) -> Claim | None:
             given.paired,
         )
     if callable(loss):
-        name, critic = getattr(loss, "__name__", "loss"), _part(loss, 0)
-        return Claim(name, critic, _part(loss, 1), paired=True, like=_equal_to(critic))  # paired for all we know
+        name, critic, generator = getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1)
+        return Claim(name, critic, generator, paired=True, like=_equal_to(critic, generator))  # paired for all we know
     raise UserError(f"Expected loss as a name, a Loss or a function, got a {type(loss).__name__}; see losses.LOSSES.")
 
 
@@ -123,23 +123,32 @@ EQUAL = 1e-5
 """Relative difference of slopes up to which two losses are one and the same, whatever their factor."""
 
 
-def _equal_to(critic: Halves) -> str:
-    """The known loss to whose critic's part a function of scores is proportional, both halves by one factor."""
+def _equal_to(critic: Halves, generator: Halves) -> str:
+    """The known loss to whose critic's part a function of scores is proportional, both halves by one factor.
+
+    Of two with that part in common it is the one whose generator's part fits too, else the one that is in use.
+    """
+    found = [name for name, loss in LOSSES.items() if any(_proportional(critic, form) for form in _critics(name, loss))]
+    whole = [name for name in found if _proportional(generator, _player(LOSSES[name], "generator"))]
+    usual = [name for name in found if name != "minimax"]
+    return next(iter([*whole, *usual, *found]), "")
+
+
+def _critics(name: str, loss: Loss) -> list[Halves]:
+    return [_player(loss, "critic"), *([_zero_one_critic] if name == "least_squares" else [])]
+
+
+def _proportional(one: Halves, other: Halves) -> bool:
+    """Whether two losses have the same slopes at a few scores, up to a positive factor."""
     steps = torch.linspace(-2.4, 2.4, 8, dtype=torch.float64)
-    own = slopes(critic, steps + 0.13, steps.flip(0) - 0.21)
-    if own is None:
-        return ""
-    found = torch.cat(own)
-    for name, loss in LOSSES.items():
-        for form in (lambda r, f, one=loss: one.critic(r, f), *((_zero_one_critic,) if name == "least_squares" else ())):
-            known = slopes(form, steps + 0.13, steps.flip(0) - 0.21)
-            both = None if known is None else torch.cat(known)
-            if both is None or not bool(torch.isfinite(found).all()) or not bool(both.any()):
-                continue
-            factor = float(found @ both / both.square().sum())
-            if factor > 0 and float((found - factor * both).norm()) <= EQUAL * float(found.norm()):
-                return name
-    return ""
+    told = [slopes(function, steps + 0.13, steps.flip(0) - 0.21) for function in (one, other)]
+    if told[0] is None or told[1] is None:
+        return False
+    a, b = torch.cat(told[0]), torch.cat(told[1])
+    if not bool(torch.isfinite(a).all()) or not bool(b.any()):
+        return False
+    factor = float(a @ b / b.square().sum())
+    return factor > 0 and float((a - factor * b).norm()) <= EQUAL * float(a.norm())
 
 
 def _part(loss: Callable[..., Any], index: int) -> Halves:

@@ -116,9 +116,7 @@ FELT = 0.1
 """Least share of the applied penalty that losses must have given to be missed in it."""
 
 
-def _cleared(
-    gradient: Tensor, losses: Tensor, columns: Sequence[Column], alone: float, error: float
-) -> Account | None:
+def _cleared(gradient: Tensor, losses: Tensor, columns: Sequence[Column], alone: float, error: float) -> Account | None:
     """The penalty alone, if that is applied at about its weight though the losses gave a gradient beside it."""
     for column in columns:
         _, b, left = _two(gradient, torch.zeros_like(losses), column.vector)

@@ -60,7 +60,7 @@ def directions(history: History) -> Iterator[Finding]:
 
 
 EXACTLY, PLANE = 1.001, 1.15
-"""Participation ratio of what is one direction but for the curvature met within a step, and of data in more than one."""
+"""Participation ratio of one direction but for the curvature met within a step, and of data along more than one."""
 
 
 def _bottleneck(read: list[dict[str, float]], real: list[float], since: int, width: int) -> Iterator[Finding]:

@@ -131,7 +131,7 @@ def _small(history: History, moves: Moves, name: str, other: str) -> Iterator[Fi
         return
     idle = name == "critic" and rate <= beside / 50 and moves.moved[name] < moves.moved[other] / 20
     past = idle and _past(history)  # nothing holds the samples where the data are
-    nothing = past or rate <= beside / 1000 and moves.moved[name] < moves.moved[other] / 100  # nobody means that
+    nothing = past or (rate <= beside / 1000 and moves.moved[name] < moves.moved[other] / 100)  # nobody means that
     yield Finding(
         f"{name}_step_too_small", f"The {name}'s rate is {rate:.2g}, the {other}'s {beside:.2g}, {moves.words}",
         {"rate": rate, "other": beside}, history.windows[-8:][0].step, "medium" if far or nothing else "low",

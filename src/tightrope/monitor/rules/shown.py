@@ -67,14 +67,16 @@ def units(history: History) -> Iterator[Finding]:
     if not held or not own:
         return
     fed = numbers.get("latent_std", 1.0)
-    if max(fed / own, own / max(fed, 1e-12)) < UNITS and max(fed, 1 / max(fed, 1e-12)) > UNITS:
+    given = max(fed / own, own / max(fed, 1e-12)) < UNITS and max(fed, 1 / max(fed, 1e-12)) > UNITS
+    if given:
         made = [1.0]  # a generator that is given rows in the same units gives such: only what is usual tells
     rows_off = abs(math.log(own / made[0])) > abs(math.log(held / made[0]))
+    began = ", which are in usual ones" if given else f", and the generator began at {made[0]:.2g}, near to the latter"
+    words = f"{began}." if rows_off else "; the generator began nearer to the former."
     found = exact(
         "data_scale", apart,
         f"Rows that are trained on spread {ratio:.3g} times as far as held-out rows: they are not in the same units"
-        + (f", and the generator began at {made[0]:.2g}, near to the latter." if rows_off and made[0] != 1.0 else ", which are in usual ones." if rows_off
-           else "; the generator began nearer to the former."),
+        + words,
         damage="why it fails" if rows_off else "unknown", ratio=ratio, expected=1.0,
     )  # fmt: skip
     yield replace(found, confidence="medium" if rows_off else "low")

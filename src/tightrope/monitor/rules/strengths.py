@@ -16,7 +16,7 @@ def strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
 
     A penalty that draws slopes to 1 is that strong in sound trainings too, as long as the critic is flat.
     """
-    claimed = _claimed(history, name)
+    set_to = _set_to(acting, _claimed(history, name))
     much = 300 if PLACES[name] == "interpolated" else 30
     parts = [(w, part) for w in acting.hits[-8:] if (part := account_of(w, "claim")) is not None]
     values = [(w, part.share) for w, part in parts if part.share < float("inf")]  # not in a step of its own
@@ -44,11 +44,11 @@ def strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
             "(median of the first windows), and samples have not come closer to the data.",
             {"share": early, "expected": "below 4.5"}, acting.since, "medium", "why it fails",
         )  # fmt: skip
-    elif history.step >= 60 and _set_to(acting, claimed) > (high := _weights_that_work(name)[1]) and stuck(history):
+    elif history.step >= 60 and set_to > (high := _weights_that_work(name)[1]) and stuck(history):
         yield Finding(
-            "penalty_too_strong", f"The penalty {name} has weight {_set_to(acting, claimed):.3g}, where at most {high:g} is "
-            "known to work, and samples have not come closer to the data.",
-            {"weight": _set_to(acting, claimed), "expected": high}, acting.since, "medium", "why it fails",
+            "penalty_too_strong", f"The penalty {name} has weight {set_to:.3g}, where at most {high:g} is known to "
+            "work, and samples have not come closer to the data.",
+            {"weight": set_to, "expected": high}, acting.since, "medium", "why it fails",
         )  # fmt: skip
 
 
