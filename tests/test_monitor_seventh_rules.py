@@ -175,3 +175,35 @@ def test_copies_are_told_to_rounding() -> None:
     assert copies(z, two + 1e-9 * z[:, :1]) == {"distinct_given": 1.0, "distinct_fakes": 2 / 32}
     assert copies(z, 1e-3 * z)["distinct_fakes"] == 1.0
     assert copies(z[:4], two[:4]) == {}
+
+
+@pytest.mark.parametrize(("moved", "first"), [(0.5, "generator_step_too_large"), (0.01, "non_finite")])
+def test_what_exploded_before_values_were_not_finite(moved: float, first: str) -> None:
+    gone = [0.4, 0.5, 0.5, 0.5, 0.6, 8.0, *[float("nan")] * 8]
+    found = history(distance=gone, samples_finite=[1.0] * 6 + [0.0] * 8)
+    found.windows[5].generator.moved = moved
+    causes = [f.cause for f in diagnosis(found, 144, {}) if f.confidence != "low"]
+    assert causes[0] == first and "non_finite" in causes
+
+
+def test_samples_that_still_spread_are_not_drowned() -> None:
+    grown = [0.03 * 1.2**k for k in range(len(STEPS))]
+    assert said(
+        history(other_share=0.98, auc=0.6, spread=grown, distance=0.6), "reconstruction_drowns_adversarial"
+    ) == ["low"]
+    assert said(history(other_share=0.98, auc=0.6, spread=1.5, distance=0.6), "reconstruction_drowns_adversarial") == [
+        "medium"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "swings", "confidence"), [(True, 2, "medium"), (False, 2, "low"), (False, 3, "medium")]
+)
+def test_turning_is_surer_of_trainings_of_which_more_was_said(told: bool, swings: int, confidence: str) -> None:
+    spread = [0.2, *[1.8, 0.3] * swings, *[0.3] * (len(STEPS) - 1 - 2 * swings)]
+    spread[-3] = 1.0
+    found = history(spread=spread, auc=0.6, distance=0.5)
+    found.claims, found.told = Claims(False), told
+    for window in found.windows:
+        window.critic.accounts = [Account("losses", left=1e-7)]
+    assert said(found, "rotation_undamped") == [confidence]

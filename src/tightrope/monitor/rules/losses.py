@@ -241,7 +241,8 @@ def shares(history: History) -> Iterator[Finding]:
     values = sorted(value for _, value in found[-8:])
     share = values[len(values) // 2]
     if share > 0.97:
-        far = (stuck(history) or _seen_through(history)) and not hurled(history)
+        away = stuck(history) and (share > 0.9995 or not _developing(history))
+        far = (away or _seen_through(history)) and not hurled(history)
         confidence: Confidence = "medium" if far or share > 0.9999 else "low"
         yield Finding(
             "reconstruction_drowns_adversarial",
@@ -260,6 +261,12 @@ def shares(history: History) -> Iterator[Finding]:
 
 NOTHING = 1e-4
 """Share of the gradient at samples below which nobody means a term to be: it is as if it were not there."""
+
+
+def _developing(history: History) -> bool:
+    """An early training, or samples that vary less than the data and more and more."""
+    spreads = [value for _, value in history.series("spread")]
+    return history.step < WARM or (spreads[-1] < 0.8 and middle(spreads[-3:]) > 1.2 * middle(spreads[-6:-3]))
 
 
 def _seen_through(history: History) -> bool:
