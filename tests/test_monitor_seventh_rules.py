@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.held_out import read_units
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
@@ -207,3 +208,18 @@ def test_turning_is_surer_of_trainings_of_which_more_was_said(told: bool, swings
     for window in found.windows:
         window.critic.accounts = [Account("losses", left=1e-7)]
     assert said(found, "rotation_undamped") == [confidence]
+
+
+@pytest.mark.parametrize(
+    ("shift", "swap", "apart", "order"), [(0.0, True, 1.0, 0.0), (0.0, False, 0.0, 0.0), (3.0, False, 1.0, 1.0)]
+)
+def test_features_in_another_order_than_those_of_held_out_rows(shift, swap: bool, apart: float, order: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    means = torch.tensor([-3.0, 0.0, 3.0, 6.0])
+    rows, batch = (torch.randn(n, 4, generator=rng) + means for n in (200, 64))
+    window = Window(1)
+    read_units(window, [batch.flip(1) + shift if swap else batch + shift], rows)
+    assert (window.numbers["held_apart"], window.numbers["held_order"]) == (apart, order)
+    found = history(**window.numbers, real_std=3.0, shown_fake_std=1.0, held_out_drop=0.6, held_out_z=9.0)
+    assert said(found, "channel_order") == (["medium"] if swap else [])
+    assert said(found, "critic_overfitting") == ["low" if apart else "medium"]

@@ -93,10 +93,12 @@ def overfitting(history: History) -> Iterator[Finding]:
     beyond = [w for w in last if w.numbers["held_out_drop"] > 0.3 and w.numbers["held_out_z"] > 4]
     if len(last) >= 5 and len(beyond) >= 4:
         drops = sorted(w.numbers["held_out_drop"] for w in beyond)
+        others = sum(w.numbers.get("held_apart", 0.0) >= 0.25 for w in last) >= 4  # whose scores tell nothing of memory
         yield Finding(
             "critic_overfitting",
             f"Unseen rows score lower than training rows by {drops[len(drops) // 2]:.0%} of the gap from real to fake.",
-            {"drop": drops[len(drops) // 2], "expected": "about 0"}, beyond[0].step, "medium", "why it fails",
+            {"drop": drops[len(drops) // 2], "expected": "about 0"}, beyond[0].step, "low" if others else "medium",
+            "unknown" if others else "why it fails",
         )  # fmt: skip
 
 
