@@ -69,11 +69,12 @@ def read_units(window: Window, batches: Sequence[Tensor], rows: Tensor) -> None:
     found, alike = [], []
     for batch in batches:
         if batch.shape[1:] == rows.shape[1:] and min(len(batch), len(rows)) >= SEVERAL and batch.is_floating_point():
-            own, other = (t.detach().flatten(1).double().cpu().std(0) for t in (batch, rows))
+            flat = (batch.detach().flatten(1).double().cpu(), rows.detach().flatten(1).double().cpu())
+            own, other = (t.std(0) for t in flat)
             both = (own > 0) & (other > 0)
             if bool(both.any()):
                 found.append(float((own[both] / other[both]).log().median().exp()))
-                alike.append(_features(*(t.detach().flatten(1).double().cpu() for t in (batch, rows))))
+                alike.append(_features(flat, (own, other)))
     if found:
         window.numbers |= dict(zip(("held_apart", "held_order"), min(alike), strict=True))
         window.numbers["units"] = min(found, key=lambda ratio: abs(math.log(ratio)))
@@ -84,17 +85,17 @@ APART = 6.0
 """Standard errors by which two means are apart beyond chance, of many features and windows."""
 
 
-def _features(batch: Tensor, rows: Tensor) -> tuple[float, float]:
+def _features(both: tuple[Tensor, Tensor], spreads: tuple[Tensor, Tensor]) -> tuple[float, float]:
     """Shares of features whose means are apart, feature by feature and in the order of their means."""
-    shares = []
-    means, errors = zip(*((t.mean(0), t.var(0) / len(t)) for t in (batch, rows)), strict=True)
-    orders = [m.argsort() for m in means]
-    for first, second in ((slice(None), slice(None)), orders):
-        difference = (means[0][first] - means[1][second]).abs()
-        shares.append(
-            float((difference > APART * (errors[0][first] + errors[1][second]).sqrt() + 1e-9).double().mean())
-        )
-    return shares[0], shares[1]
+    means = [t.mean(0) for t in both]
+    errors = [spread.square() / len(t) for t, spread in zip(both, spreads, strict=True)]
+
+    def apart(first: Tensor | slice, second: Tensor | slice) -> float:
+        chance = APART * (errors[0][first] + errors[1][second]).sqrt() + 1e-9
+        return float(((means[0][first] - means[1][second]).abs() > chance).double().mean())
+
+    plain = apart(slice(None), slice(None))
+    return plain, apart(means[0].argsort(), means[1].argsort()) if plain else 0.0
 
 
 def read_nearest(window: Window, drawn: Tensor, shown: Tensor, rows: Tensor) -> None:

@@ -10,6 +10,8 @@ WIDEST, MANY = 4096, 16
 LIES, TOUCHES, ZEROS = 0.2, 0.02, 0.01
 """Share of the data beyond zero that counts, how near to zero samples must come in spreads of the data, and the share
 of samples that are exactly zero."""
+FEW, MOST = 0.25, 128
+"""Share of different samples below which what they were made from counts, and rows that are looked at."""
 SAME = 1e-5
 """Difference of samples, in spreads of a feature, up to which they are copies."""
 
@@ -18,7 +20,7 @@ class Sides:
     """What samples of all windows so far reached, by feature."""
 
     def __init__(self) -> None:
-        self.rows, self.real_rows = 0, 0
+        self.rows, self.real_rows, self.over = 0, 0, False
         self.low = self.high = self.zero = self.below = self.above = self.spread = torch.zeros(0)
 
     def read(self, real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -33,9 +35,12 @@ class Sides:
 
         Returns:
             ``"sided_rows"``, the samples seen so far; ``"sided"``, features cut off; ``"sided_share"``, the largest
-            share of real values beyond zero among them; nothing for rows of more than :data:`WIDEST` numbers.
+            share of real values beyond zero among them; nothing for rows of more than :data:`WIDEST` numbers, and once
+            samples were on both sides in every feature.
         """
         width = real.shape[1]
+        if self.over:  # no feature can count any more
+            return {}
         if width != fake.shape[1] or width > WIDEST or not bool(torch.isfinite(fake).all()):
             return {}
         real, fake = real.float(), fake.float()
@@ -48,6 +53,10 @@ class Sides:
             self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
             self.zero, self.below, self.above = self.zero + zero, self.below + below, self.above + above
         self.rows, self.real_rows, self.spread = self.rows + len(fake), self.real_rows + len(real), spread
+        kept = (self.low >= 0) | (self.high <= 0)
+        if not bool(kept.any()):
+            self.over = True
+            return {"sided_rows": float(self.rows), "sided": 0.0, "sided_share": 0.0}
         sided, share = 0, 0.0
         for end, beyond in ((self.low, self.below), (-self.high, self.above)):
             part = beyond / self.real_rows
@@ -68,11 +77,24 @@ def copies(given: Tensor, fake: Tensor) -> dict[str, float]:
         fake: Its samples ``[n, ...]``.
 
     Returns:
-        ``"distinct_fakes"`` and ``"distinct_given"``; nothing for rows that are not finite.
+        ``"distinct_fakes"`` and, where few are, ``"distinct_given"``; nothing for rows that are not finite.
     """
-    x, y = given.detach().flatten(1)[:128].float(), fake.detach().flatten(1)[:128].float()
-    if len(y) < 8 or not x.shape[1] or not y.shape[1] or not bool(torch.isfinite(y).all()):
+    y = _some(fake)
+    if len(y) < 8 or not y.shape[1] or not bool(torch.isfinite(y).all()):
         return {}
-    grid = (y / y.std(0).clamp_min(1e-12) / SAME).round()
-    found = {"distinct_given": x, "distinct_fakes": grid}
-    return {name: len(torch.unique(rows, dim=0)) / len(rows) for name, rows in found.items()}
+    found = {"distinct_fakes": _different((y / y.std(0).clamp_min(1e-12) / SAME).round())}
+    if found["distinct_fakes"] < FEW:
+        found["distinct_given"] = _different(_some(given))
+    return found
+
+
+def _some(rows: Tensor) -> Tensor:
+    """The first rows, of many features every so-manieth."""
+    flat = rows.detach().flatten(1)[:MOST]
+    return flat[:, :: max(1, flat.shape[1] // MOST)].double()
+
+
+def _different(rows: Tensor) -> float:
+    """Share of rows that differ, by a sum of each with weights that are always the same."""
+    weights = torch.rand(rows.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return len(torch.unique((rows.cpu() * weights).sum(1))) / len(rows)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from tightrope.monitor.finding import Finding
-from tightrope.monitor.history import History
+from tightrope.monitor.history import History, Seen
 
 WARM = 100
 FEW, FEATURES, LEVELS = 256, 16, 8
@@ -71,10 +71,13 @@ def distances(history: History) -> Iterator[Finding]:
 
 def _copied(history: History) -> Iterator[Finding]:
     """Samples of different latents that are the same ones over and over, beside rows that all differ."""
-    seen = history.where(
-        lambda w: w.numbers.get("distinct_fakes", 1.0) < 0.25 and w.numbers.get("distinct_given", 0.0) > 0.9
-        and w.numbers.get("distinct_in_batch", 0.0) > 0.9 and w.numbers.get("spread", 0.0) >= 0.05, 3
-    )  # fmt: skip
+    known = [w for w in history.windows if "distinct_fakes" in w.numbers and w.step >= 3]
+    hits = [
+        w for w in known
+        if w.numbers["distinct_fakes"] < 0.25 and w.numbers.get("distinct_given", 0.0) > 0.9
+        and w.numbers.get("distinct_in_batch", 0.0) > 0.9 and w.numbers.get("spread", 0.0) >= 0.05
+    ]  # fmt: skip
+    seen = Seen(hits, known)
     if len(seen) >= 4 and seen.now:
         share = seen.last.numbers["distinct_fakes"]
         yield Finding(
