@@ -225,3 +225,12 @@ def test_features_in_another_order_than_those_of_held_out_rows(shift, swap: bool
     found = history(**window.numbers, real_std=3.0, shown_fake_std=1.0, held_out_drop=0.6, held_out_z=9.0)
     assert said(found, "channel_order") == (["medium"] if swap else [])
     assert said(found, "critic_overfitting") == ["low" if apart else "medium"]
+
+
+def test_samples_that_a_turned_sign_drove_to_one_side() -> None:
+    found = history(sided=2.0, sided_rows=400.0, sided_share=0.5, features=2.0)
+    assert diagnosis(found, 144, {})[0].cause == "generator_range_rectified"
+    for window in found.windows:
+        window.critic.fit, window.generator.fit = Fit("flipped", "minus the loss"), Fit("claim")
+    causes = [f.cause for f in diagnosis(found, 144, {})]
+    assert causes[:2] == ["critic_sign_flipped", "generator_range_rectified"]

@@ -76,13 +76,15 @@ def _range(history: History) -> Iterator[Finding]:
         )  # fmt: skip
     elif (cut := history.where(_cut_off)) and cut.now and len(cut) >= 3:
         numbers = cut.last.numbers
-        yield exact(
+        found = exact(
             "generator_range_rectified", cut,
             f"In {numbers['sided']:.0f} of {numbers.get('features', 0.0):.0f} features all of "
             f"{numbers['sided_rows']:.0f} samples lie on one side of zero and end there, and up to "
             f"{100 * numbers['sided_share']:.3g} % of the data lie on the other side.", needed=99,
             damage="why it fails", features=numbers["sided"], beyond=numbers["sided_share"], expected=0.0,
         )  # fmt: skip
+        # samples that another fault drove to one side look the same: exact evidence of it goes before
+        yield replace(found, evidence={**found.evidence, "exact": False})
     elif len(tiny := history.where(_tiny)) >= 5 and len(tiny) == len(tiny.among):
         numbers = tiny.last.numbers
         yield Finding(
