@@ -87,8 +87,8 @@ for i in range(steps):
     for p in D.parameters():
         p.requires_grad = False
     G.zero_grad()
-    x = next(random_sample)
-    y_pred = D(x)
+    x_G = next(random_sample)
+    y_pred = D(x_G)
     z = torch.randn(param.batch_size, param.z_size)
     fake = G(z)
     y_pred_fake = D(fake)

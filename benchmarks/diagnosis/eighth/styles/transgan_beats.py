@@ -4,8 +4,8 @@ import torch.nn.functional as F
 
 torch.manual_seed(seed)
 
-SEQ, CHANNELS, LATENT, EMBED, HEADS = 16, 2, 8, 24, 2
-BATCH, PHI, GP_WEIGHT, N_CRITIC = 32, 1.0, 5.0, 2
+SEQ, CHANNELS, LATENT, EMBED, HEADS = 16, 2, 8, 16, 2
+BATCH, PHI, GP_WEIGHT, N_CRITIC = 24, 1.0, 5.0, 2
 
 
 class Attention(nn.Module):
@@ -52,7 +52,7 @@ class Discriminator(nn.Module):
         self.patch = nn.Linear(2 * CHANNELS, EMBED)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, EMBED))
         self.pos_embed = nn.Parameter(0.1 * torch.randn(1, SEQ // 2 + 1, EMBED))
-        self.blocks = nn.Sequential(Block(EMBED, HEADS), Block(EMBED, HEADS))
+        self.blocks = nn.Sequential(Block(EMBED, HEADS))
         self.head = nn.Linear(EMBED, 1)
 
     def forward(self, x):
@@ -96,10 +96,10 @@ def compute_gradient_penalty(D, real_samples, fake_samples, phi):
 
 
 gen_net, dis_net = Generator(), Discriminator()
-gen_optimizer = torch.optim.AdamW(gen_net.parameters(), 0.002, betas=(0.0, 0.99), weight_decay=1e-3)
-dis_optimizer = torch.optim.AdamW(dis_net.parameters(), 0.002, betas=(0.0, 0.99), weight_decay=1e-3)
-gen_scheduler = LinearLrDecay(gen_optimizer, 0.002, 0.0005, steps // 2, steps)
-dis_scheduler = LinearLrDecay(dis_optimizer, 0.002, 0.0005, steps // 2, steps)
+gen_optimizer = torch.optim.AdamW(gen_net.parameters(), 0.004, betas=(0.0, 0.99), weight_decay=1e-3)
+dis_optimizer = torch.optim.AdamW(dis_net.parameters(), 0.004, betas=(0.0, 0.99), weight_decay=1e-3)
+gen_scheduler = LinearLrDecay(gen_optimizer, 0.004, 0.001, steps // 2, steps)
+dis_scheduler = LinearLrDecay(dis_optimizer, 0.004, 0.001, steps // 2, steps)
 train_set = data.beats(2048)
 monitor = watch(
     gen_net,
