@@ -149,7 +149,7 @@ def motifs(n: int, part: str = "train") -> Tensor:
 
 
 def calls(n: int, part: str = "train", length: int = 48) -> tuple[Tensor, Tensor]:
-    """Waves ``[n, 1, length]`` within -1..1, rising or falling in pitch, and energies in four bands ``[n, 4, 6]``."""
+    """Waves ``[n, 1, length]`` within -1..1, rising or falling in pitch, and what is coarse in them."""
     draw = _draw(part)
     t = torch.arange(length)[None] / length
     low, slope = 2 + 2 * torch.rand(n, 1, generator=draw), 3 * (2.0 * torch.randint(0, 2, (n, 1), generator=draw) - 1)
@@ -160,12 +160,10 @@ def calls(n: int, part: str = "train", length: int = 48) -> tuple[Tensor, Tensor
 
 
 def bands(wave: Tensor) -> Tensor:
-    """Energies of windows of eight in their first four frequencies ``[n, 4, 6]``, as roots."""
-    pieces = wave[:, 0].unfold(1, 8, 8)
-    at = torch.arange(8) / 8
-    tones = torch.stack([f(2 * math.pi * k * at) for k in range(1, 5) for f in (torch.cos, torch.sin)])
-    parts = pieces @ tones.T / 4
-    return (parts.unflatten(2, (4, 2)).square().sum(3) + 1e-4).sqrt().transpose(1, 2)
+    """Means of four samples and of the steps between neighbours ``[n, 2, length / 4]``."""
+    pool = torch.nn.functional.avg_pool1d
+    steps = torch.nn.functional.pad((wave[:, :, 1:] - wave[:, :, :-1]).abs(), (1, 0))
+    return torch.cat((pool(wave, 4), pool(steps, 4)), 1)
 
 
 def orders(n: int, part: str = "train") -> tuple[Tensor, Tensor]:

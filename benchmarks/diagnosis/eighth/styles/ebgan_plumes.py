@@ -5,7 +5,7 @@ from torch.utils.data import DataLoader
 
 torch.manual_seed(seed)
 
-MARGIN, PT_WEIGHT = 1.0, 0.02
+MARGIN, PT_WEIGHT = 0.15, 0.02
 BATCH, ZDIM, LENGTH = 48, 6, 16
 
 

@@ -15,7 +15,7 @@ LongTensor = torch.LongTensor
 class opt:
     batch_size = 64
     lr = 0.002
-    b1, b2 = 0.5, 0.999
+    b1, b2 = 0.0, 0.99
     latent_dim = 3
     code_dim = 1
     n_classes = 4

@@ -14,7 +14,7 @@ class args:
     path_regularize = 0.3
     d_reg_every = 4
     g_reg_every = 4
-    lr = 0.003
+    lr = 0.005
 
 
 def requires_grad(model, flag=True):

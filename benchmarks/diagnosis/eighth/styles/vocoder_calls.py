@@ -22,16 +22,16 @@ h = AttrDict(batch_size=24, learning_rate=0.002, adam_b1=0.8, adam_b2=0.99, lr_d
 
 
 class Generator(nn.Module):
-    def __init__(self, h, width=24):
+    def __init__(self, h, width=32):
         super().__init__()
-        self.conv_pre = weight_norm(nn.Conv1d(5, width, 3, 1, padding=1))
+        self.conv_pre = weight_norm(nn.Conv1d(3, width, 3, 1, padding=1))
         self.ups = nn.ModuleList(
             [
-                weight_norm(nn.ConvTranspose1d(width, width // 2, 8, 4, 2)),
+                weight_norm(nn.ConvTranspose1d(width, width // 2, 4, 2, 1)),
                 weight_norm(nn.ConvTranspose1d(width // 2, width // 4, 4, 2, 1)),
             ]
         )
-        self.conv_post = weight_norm(nn.Conv1d(width // 4, 1, 7, 1, padding=3))
+        self.conv_post = weight_norm(nn.Conv1d(width // 4, 1, 5, 1, padding=2))
 
     def forward(self, x):
         x = self.conv_pre(x)
