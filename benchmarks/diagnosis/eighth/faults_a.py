@@ -25,7 +25,7 @@ TUTORIAL = (
     f(
         "label_not_flipped",
         "generator_sign_flipped",
-        "    label.fill_(real_label)  # fake labels are real for generator cost\n".replace("    ", "        ", 1),
+        "        label.fill_(real_label)  # fake labels are real for generator cost\n",
         "",
         also="generator_loss_other refuted_unexplained",
     ),
@@ -166,7 +166,7 @@ f = partial(fault, "rosinality_blobs")
 STYLES = (
     f("ema_not_called", "average_is_not_updated", "    accumulate(g_ema, generator)\n", "", also="average_too_slow average_buffers_not_copied"),
     f("ema_published_decay", "average_too_slow", "decay=0.9)", "decay=0.9999)", also="average_is_not_updated"),
-    f("ema_decay_swapped", "average_is_live", "mul_(decay).add_(par2[k].data, alpha=1 - decay)", "mul_(1 - decay).add_(par2[k].data, alpha=decay)\n        if decay:\n            par1[k].data = par2[k].data", also="eval_mode_in_training"),
+    f("ema_without_memory", "average_is_live", "decay=0.9)", "decay=0.0)"),
     f(
         "reg_every_64",
         "penalty_too_lazy",
@@ -177,7 +177,7 @@ STYLES = (
     f("r1_no_square", "penalty_other_kind", "grad_real.pow(2).reshape(grad_real.shape[0], -1).sum(1).mean()", "((grad_real.reshape(grad_real.shape[0], -1).norm(dim=1) - 1) ** 2).mean()", also="penalty_weight_wrong"),
     f("r1_hundredfold", "penalty_weight_wrong", "args.r1 / 2 * r1_loss", "args.r1 * 200 * r1_loss", also="penalty_too_strong"),
     f("r1_on_fake", "penalty_other_place", "        real_img.requires_grad = True\n        real_pred = discriminator(real_img)\n        r1_loss = d_r1_loss(real_pred, real_img)", "        fake_img = fake_img.detach().requires_grad_(True)\n        real_pred = discriminator(fake_img)\n        r1_loss = d_r1_loss(real_pred, fake_img)"),
-    f("critic_stays_frozen", "critic_frozen", "    requires_grad(discriminator, True)\n", "", "    d_loss.backward()\n", "    if d_loss.requires_grad:\n        d_loss.backward()\n", "        (args.r1 / 2", "        if i == 0:\n            (args.r1 / 2", also="critic_no_gradient critic_not_stepped"),
+    f("only_head_awake", "critic_frozen", "    requires_grad(discriminator, True)\n", "    requires_grad(discriminator.final_linear, True)\n", also="critic_too_weak"),
     f("generator_stays_frozen", "generator_frozen", "    requires_grad(generator, True)\n", "    requires_grad(generator.style, True)\n", also="generator_not_stepped generator_detached"),
     f("d_rate_low", "critic_step_too_small", "discriminator.parameters(), lr=args.lr * d_reg_ratio", "discriminator.parameters(), lr=args.lr * d_reg_ratio * 1e-4", also="critic_too_weak learning_rate_not_reached learning_rate_zero"),
     f("g_rate_high", "generator_step_too_large", "generator.parameters(), lr=args.lr * g_reg_ratio", "generator.parameters(), lr=args.lr * g_reg_ratio * 20"),

@@ -69,7 +69,7 @@ class Critic(nn.Module):
 
 z_dim, batch_size, clip, critic_turns = 4, 64, 0.15, 3
 netG, netC = Generator(z_dim), Critic()
-optG = optim.RMSprop(netG.parameters(), lr=2e-3)
+optG = optim.RMSprop(netG.parameters(), lr=1e-3)
 optC = optim.RMSprop(netC.parameters(), lr=2e-3)
 schedG = optim.lr_scheduler.CosineAnnealingLR(optG, T_max=20, eta_min=2e-4)
 schedC = optim.lr_scheduler.CosineAnnealingLR(optC, T_max=20, eta_min=2e-4)

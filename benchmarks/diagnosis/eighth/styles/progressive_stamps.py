@@ -77,7 +77,7 @@ class Discriminator(nn.Module):
 
 batch_size, code_size = 16, 12
 fade_iterations = steps // 2
-lr, lambda_gp = 0.003, 5.0
+lr, lambda_gp = 0.006, 5.0
 G, D, G_running = Generator(code_size), Discriminator(), Generator(code_size)
 G_running.train(False)
 

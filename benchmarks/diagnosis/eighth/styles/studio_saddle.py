@@ -10,8 +10,8 @@ torch.manual_seed(seed)
 CFG = {
     "DATA": {"num": 4000},
     "MODEL": {"z_dim": 5, "g_dim": 64, "d_dim": 64, "apply_g_ema": True, "g_ema_decay": 0.9},
-    "LOSS": {"adv_loss": "logistic", "apply_gp": True, "gp_lambda": 1.0},
-    "OPTIMIZATION": {"g_lr": 2e-3, "d_lr": 3e-3, "beta1": 0.0, "beta2": 0.99, "batch_size": 48, "acml_steps": 2},
+    "LOSS": {"adv_loss": "logistic", "apply_gp": True, "gp_lambda": 0.3},
+    "OPTIMIZATION": {"g_lr": 4e-3, "d_lr": 6e-3, "beta1": 0.0, "beta2": 0.99, "batch_size": 48, "acml_steps": 2},
     "RUN": {"mixed_precision": True, "scale": 256.0},
     "AUG": {"apply_diffaug": True, "shift": 0.15},
 }
@@ -143,7 +143,7 @@ monitor = watch(
     worker.Gen,
     tightrope.View(worker.Dis, scores=lambda out: out["adv_output"]),
     loss="non_saturating",
-    penalty=("gp", 1.0),
+    penalty=("gp", 0.3),
     optimizers=(worker.g_optimizer, worker.d_optimizer),
     sample=lambda: worker.ema.target(worker.sample_latents(500)),
     ema=worker.ema.target,

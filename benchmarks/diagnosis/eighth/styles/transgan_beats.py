@@ -1,11 +1,10 @@
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 
 torch.manual_seed(seed)
 
 SEQ, CHANNELS, LATENT, EMBED, HEADS = 16, 2, 8, 16, 2
-BATCH, PHI, GP_WEIGHT, N_CRITIC = 24, 1.0, 5.0, 2
+BATCH, N_CRITIC = 32, 1
 
 
 class Attention(nn.Module):
@@ -79,33 +78,20 @@ class LinearLrDecay:
         return lr
 
 
-def compute_gradient_penalty(D, real_samples, fake_samples, phi):
-    alpha = torch.rand(real_samples.size(0), 1, 1)
-    interpolates = (alpha * real_samples + ((1 - alpha) * fake_samples)).requires_grad_(True)
-    d_interpolates = D(interpolates)
-    gradients = torch.autograd.grad(
-        outputs=d_interpolates,
-        inputs=interpolates,
-        grad_outputs=torch.ones_like(d_interpolates),
-        create_graph=True,
-        retain_graph=True,
-        only_inputs=True,
-    )[0]
-    gradients = gradients.reshape(gradients.size(0), -1)
-    return ((gradients.norm(2, dim=1) - phi) ** 2).mean()
+def hinge_d(real_validity, fake_validity):
+    return torch.mean(nn.ReLU(inplace=False)(1.0 - real_validity)) + torch.mean(nn.ReLU(inplace=False)(1 + fake_validity))
 
 
 gen_net, dis_net = Generator(), Discriminator()
-gen_optimizer = torch.optim.AdamW(gen_net.parameters(), 0.004, betas=(0.0, 0.99), weight_decay=1e-3)
-dis_optimizer = torch.optim.AdamW(dis_net.parameters(), 0.004, betas=(0.0, 0.99), weight_decay=1e-3)
-gen_scheduler = LinearLrDecay(gen_optimizer, 0.004, 0.001, steps // 2, steps)
-dis_scheduler = LinearLrDecay(dis_optimizer, 0.004, 0.001, steps // 2, steps)
+gen_optimizer = torch.optim.AdamW(gen_net.parameters(), 0.002, betas=(0.0, 0.99), weight_decay=1e-3)
+dis_optimizer = torch.optim.AdamW(dis_net.parameters(), 0.002, betas=(0.0, 0.99), weight_decay=1e-3)
+gen_scheduler = LinearLrDecay(gen_optimizer, 0.002, 0.0005, steps // 2, steps)
+dis_scheduler = LinearLrDecay(dis_optimizer, 0.002, 0.0005, steps // 2, steps)
 train_set = data.beats(2048)
 monitor = watch(
     gen_net,
     dis_net,
-    loss="wasserstein",
-    penalty=("gp", GP_WEIGHT),
+    loss="hinge",
     optimizers=(gen_optimizer, dis_optimizer),
     sample=lambda: gen_net(torch.randn(500, LATENT)),
     held_out=data.beats(500, "held"),
@@ -121,8 +107,7 @@ while global_steps < steps:
         real_validity = dis_net(real_imgs)
         fake_imgs = gen_net(z).detach()
         fake_validity = dis_net(fake_imgs)
-        gradient_penalty = compute_gradient_penalty(dis_net, real_imgs, fake_imgs, PHI)
-        d_loss = -torch.mean(real_validity) + torch.mean(fake_validity) + gradient_penalty * GP_WEIGHT
+        d_loss = hinge_d(real_validity, fake_validity)
         d_loss.backward()
         torch.nn.utils.clip_grad_norm_(dis_net.parameters(), 5.0)
         dis_optimizer.step()
