@@ -120,9 +120,8 @@ CAOGANG = (
         "        only_inputs=True,\n    )[0]\n    gradient_penalty = ((gradients.norm(2, dim=1) - 1) ** 2).mean() * LAMBDA\n    gradient_penalty.requires_grad_(True)",
         also="penalty_absent loss_needs_lipschitz",
     ),
-    f("lambda_twice", "penalty_weight_wrong", ".mean() * LAMBDA\n", ".mean() * LAMBDA * 20\n", also="penalty_too_strong"),
+    f("lambda_twentyfold", "penalty_weight_wrong", ".mean() * LAMBDA\n", ".mean() * LAMBDA * 20\n", also="penalty_too_strong"),
     f("norm_over_batch", "penalty_norm_axes", "gradients.norm(2, dim=1)", "gradients.norm(2)"),
-    f("norm_of_columns", "penalty_norm_axes", "gradients.norm(2, dim=1)", "gradients.norm(2, dim=0)"),
     f("zero_centred", "penalty_other_kind", "(gradients.norm(2, dim=1) - 1) ** 2", "(gradients.norm(2, dim=1)) ** 2", also="penalty_weight_wrong"),
     f(
         "at_real",
@@ -181,7 +180,6 @@ STYLES = (
     f("generator_stays_frozen", "generator_frozen", "    requires_grad(generator, True)\n", "    requires_grad(generator.style, True)\n", also="generator_not_stepped generator_detached"),
     f("d_rate_low", "critic_step_too_small", "discriminator.parameters(), lr=args.lr * d_reg_ratio", "discriminator.parameters(), lr=args.lr * d_reg_ratio * 1e-4", also="critic_too_weak learning_rate_not_reached learning_rate_zero"),
     f("g_rate_high", "generator_step_too_large", "generator.parameters(), lr=args.lr * g_reg_ratio", "generator.parameters(), lr=args.lr * g_reg_ratio * 20"),
-    f("path_drowns", "reconstruction_drowns_adversarial", "    g_loss = g_nonsaturating_loss(fake_pred)", "    g_loss = g_nonsaturating_loss(fake_pred) + 300 * (fake_img - real_img.mean(0)).abs().mean()", also=COLLAPSE),
 )
 
 f = partial(fault, "pixmodel_frames")
@@ -199,7 +197,6 @@ PAIRED = (
     ),
     f("real_unscaled", "critic_shown_other_real", "pred_real = self.netD(real_AB)", "pred_real = self.netD((real_AB + 1) / 2)", also="data_scale data_range"),
     f("d_opt_gets_g", "optimizer_other_player", "torch.optim.Adam(self.netD.parameters(), lr=opt.lr_d", "torch.optim.Adam(self.netG.parameters(), lr=opt.lr_d", also="critic_not_stepped optimizer_misses_parameters"),
-    f("head_left_out", "optimizer_misses_parameters", "torch.optim.Adam(self.netG.parameters(), lr=opt.lr_g", "torch.optim.Adam([*self.netG.down1.parameters(), *self.netG.down2.parameters()], lr=opt.lr_g", also="generator_frozen generator_not_stepped"),
     f("real_half_dropped", "critic_real_half_missing", "self.loss_D = (self.loss_D_fake + self.loss_D_real) * 0.5", "self.loss_D = (self.loss_D_fake + self.loss_D_fake) * 0.5"),
     f("mse_inside", "critic_loss_other", "        self.loss_D.backward()\n", "        self.loss_D = 0.5 * (((pred_real - 1) ** 2).mean() + (pred_fake**2).mean())\n        self.loss_D.backward()\n"),
     f("not_shuffled", "unshuffled", "outlines, filled = data.frames(1536)", "outlines, filled = data.frames(1536)\norder = filled.flatten(1).mean(1).argsort()\noutlines, filled = outlines[order], filled[order]", "batch_size=opt.batch_size, shuffle=True", "batch_size=opt.batch_size, shuffle=False"),
