@@ -85,7 +85,9 @@ def runes(n: int, part: str = "train") -> tuple[Tensor, Tensor]:
     bars = torch.zeros(6, 8, 8)
     bars[0, 1:7, 1], bars[1, 1:7, 6], bars[2, 1, 1:7] = 1, 1, 1
     bars[3, 6, 1:7], bars[4, 3:5, 1:7], bars[5, 1:7, 3:5] = 1, 1, 1
-    signs = torch.tensor([[1, 1, 0, 0, 1, 0], [0, 0, 1, 1, 0, 1], [1, 0, 1, 1, 0, 0], [0, 1, 1, 0, 1, 0], [1, 1, 0, 1, 0, 0]])
+    signs = torch.tensor(
+        [[1, 1, 0, 0, 1, 0], [0, 0, 1, 1, 0, 1], [1, 0, 1, 1, 0, 0], [0, 1, 1, 0, 1, 0], [1, 1, 0, 1, 0, 0]]
+    )
     kind = torch.randint(0, 5, (n,), generator=draw)
     image = torch.einsum("nb,bij->nij", signs[kind].float(), bars).clamp(max=1)
     ink = 1.2 + 0.6 * torch.rand(n, 1, 1, generator=draw)
@@ -141,7 +143,9 @@ def motifs(n: int, part: str = "train") -> Tensor:
     """Signals ``[n, 1, 24]`` within -1..1: three of four motifs of eight places, one after the other."""
     draw = _draw(part)
     t = torch.arange(8) / 8
-    shapes = torch.stack((torch.sin(2 * math.pi * t), 1.6 * t - 0.8, (t < 0.5) * 1.4 - 0.7, torch.cos(4 * math.pi * t) * 0.8))
+    shapes = torch.stack(
+        (torch.sin(2 * math.pi * t), 1.6 * t - 0.8, (t < 0.5) * 1.4 - 0.7, torch.cos(4 * math.pi * t) * 0.8)
+    )
     kind = torch.randint(0, 4, (n, 3), generator=draw)
     gain = 0.7 + 0.3 * torch.rand(n, 3, 1, generator=draw)
     signal = (gain * shapes[kind]).flatten(1)

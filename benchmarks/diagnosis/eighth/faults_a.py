@@ -104,7 +104,13 @@ TUTORIAL = (
 
 f = partial(fault, "caogang_swirl")
 CAOGANG = (
-    f("mone_both", "critic_sign_flipped", "D_fake.backward(one)", "D_fake.backward(mone)", also="critic_fake_half_missing refuted_unexplained"),
+    f(
+        "mone_both",
+        "critic_sign_flipped",
+        "D_fake.backward(one)",
+        "D_fake.backward(mone)",
+        also="critic_fake_half_missing refuted_unexplained",
+    ),
     f(
         "g_one",
         "generator_sign_flipped",
@@ -112,7 +118,13 @@ CAOGANG = (
         "G.backward(one)",
         also="generator_loss_other",
     ),
-    f("penalty_not_backward", "penalty_absent", "        gradient_penalty.backward()\n", "", also="penalty_detached loss_needs_lipschitz"),
+    f(
+        "penalty_not_backward",
+        "penalty_absent",
+        "        gradient_penalty.backward()\n",
+        "",
+        also="penalty_detached loss_needs_lipschitz",
+    ),
     f(
         "no_create_graph",
         "penalty_detached",
@@ -120,9 +132,21 @@ CAOGANG = (
         "        only_inputs=True,\n    )[0]\n    gradient_penalty = ((gradients.norm(2, dim=1) - 1) ** 2).mean() * LAMBDA\n    gradient_penalty.requires_grad_(True)",
         also="penalty_absent loss_needs_lipschitz",
     ),
-    f("lambda_twentyfold", "penalty_weight_wrong", ".mean() * LAMBDA\n", ".mean() * LAMBDA * 20\n", also="penalty_too_strong"),
+    f(
+        "lambda_twentyfold",
+        "penalty_weight_wrong",
+        ".mean() * LAMBDA\n",
+        ".mean() * LAMBDA * 20\n",
+        also="penalty_too_strong",
+    ),
     f("norm_over_batch", "penalty_norm_axes", "gradients.norm(2, dim=1)", "gradients.norm(2)"),
-    f("zero_centred", "penalty_other_kind", "(gradients.norm(2, dim=1) - 1) ** 2", "(gradients.norm(2, dim=1)) ** 2", also="penalty_weight_wrong"),
+    f(
+        "zero_centred",
+        "penalty_other_kind",
+        "(gradients.norm(2, dim=1) - 1) ** 2",
+        "(gradients.norm(2, dim=1)) ** 2",
+        also="penalty_weight_wrong",
+    ),
     f(
         "at_real",
         "penalty_other_place",
@@ -163,7 +187,13 @@ CAOGANG = (
 
 f = partial(fault, "rosinality_blobs")
 STYLES = (
-    f("ema_not_called", "average_is_not_updated", "    accumulate(g_ema, generator)\n", "", also="average_too_slow average_buffers_not_copied"),
+    f(
+        "ema_not_called",
+        "average_is_not_updated",
+        "    accumulate(g_ema, generator)\n",
+        "",
+        also="average_too_slow average_buffers_not_copied",
+    ),
     f("ema_published_decay", "average_too_slow", "decay=0.9)", "decay=0.9999)", also="average_is_not_updated"),
     f("ema_without_memory", "average_is_live", "decay=0.9)", "decay=0.0)"),
     f(
@@ -173,21 +203,73 @@ STYLES = (
         "    d_reg_every = 64\n",
         also="penalty_absent penalty_weight_wrong critic_step_too_large",
     ),
-    f("r1_no_square", "penalty_other_kind", "grad_real.pow(2).reshape(grad_real.shape[0], -1).sum(1).mean()", "((grad_real.reshape(grad_real.shape[0], -1).norm(dim=1) - 1) ** 2).mean()", also="penalty_weight_wrong"),
-    f("r1_hundredfold", "penalty_weight_wrong", "args.r1 / 2 * r1_loss", "args.r1 * 200 * r1_loss", also="penalty_too_strong"),
-    f("r1_on_fake", "penalty_other_place", "        real_img.requires_grad = True\n        real_pred = discriminator(real_img)\n        r1_loss = d_r1_loss(real_pred, real_img)", "        fake_img = fake_img.detach().requires_grad_(True)\n        real_pred = discriminator(fake_img)\n        r1_loss = d_r1_loss(real_pred, fake_img)"),
-    f("only_head_awake", "critic_frozen", "    requires_grad(discriminator, True)\n", "    requires_grad(discriminator.final_linear, True)\n", also="critic_too_weak"),
-    f("generator_stays_frozen", "generator_frozen", "    requires_grad(generator, True)\n", "    requires_grad(generator.style, True)\n", also="generator_not_stepped generator_detached"),
-    f("d_rate_low", "critic_step_too_small", "discriminator.parameters(), lr=args.lr * d_reg_ratio", "discriminator.parameters(), lr=args.lr * d_reg_ratio * 1e-4", also="critic_too_weak learning_rate_not_reached learning_rate_zero"),
-    f("g_rate_high", "generator_step_too_large", "generator.parameters(), lr=args.lr * g_reg_ratio", "generator.parameters(), lr=args.lr * g_reg_ratio * 20"),
+    f(
+        "r1_no_square",
+        "penalty_other_kind",
+        "grad_real.pow(2).reshape(grad_real.shape[0], -1).sum(1).mean()",
+        "((grad_real.reshape(grad_real.shape[0], -1).norm(dim=1) - 1) ** 2).mean()",
+        also="penalty_weight_wrong",
+    ),
+    f(
+        "r1_hundredfold",
+        "penalty_weight_wrong",
+        "args.r1 / 2 * r1_loss",
+        "args.r1 * 200 * r1_loss",
+        also="penalty_too_strong",
+    ),
+    f(
+        "r1_on_fake",
+        "penalty_other_place",
+        "        real_img.requires_grad = True\n        real_pred = discriminator(real_img)\n        r1_loss = d_r1_loss(real_pred, real_img)",
+        "        fake_img = fake_img.detach().requires_grad_(True)\n        real_pred = discriminator(fake_img)\n        r1_loss = d_r1_loss(real_pred, fake_img)",
+    ),
+    f(
+        "only_head_awake",
+        "critic_frozen",
+        "    requires_grad(discriminator, True)\n",
+        "    requires_grad(discriminator.final_linear, True)\n",
+        also="critic_too_weak",
+    ),
+    f(
+        "generator_stays_frozen",
+        "generator_frozen",
+        "    requires_grad(generator, True)\n",
+        "    requires_grad(generator.style, True)\n",
+        also="generator_not_stepped generator_detached",
+    ),
+    f(
+        "d_rate_low",
+        "critic_step_too_small",
+        "discriminator.parameters(), lr=args.lr * d_reg_ratio",
+        "discriminator.parameters(), lr=args.lr * d_reg_ratio * 1e-4",
+        also="critic_too_weak learning_rate_not_reached learning_rate_zero",
+    ),
+    f(
+        "g_rate_high",
+        "generator_step_too_large",
+        "generator.parameters(), lr=args.lr * g_reg_ratio",
+        "generator.parameters(), lr=args.lr * g_reg_ratio * 20",
+    ),
 )
 
 f = partial(fault, "pixmodel_frames")
 PAIRED = (
     f("lambda_100", "reconstruction_drowns_adversarial", "lambda_L1 = 2.0", "lambda_L1 = 3000.0"),
     f("l1_lost", "adversarial_drowns_reconstruction", "lambda_L1 = 2.0", "lambda_L1 = 2e-5"),
-    f("gan_target_false", "generator_sign_flipped", "self.loss_G_GAN = self.criterionGAN(pred_fake, True)", "self.loss_G_GAN = self.criterionGAN(pred_fake, False)", also="generator_loss_other refuted_unexplained"),
-    f("l1_alone", "generator_loss_without_critic", "        pred_fake = self.netD(fake_AB)\n", "        pred_fake = self.netD(fake_AB.data)\n", also="generator_detached reconstruction_drowns_adversarial"),
+    f(
+        "gan_target_false",
+        "generator_sign_flipped",
+        "self.loss_G_GAN = self.criterionGAN(pred_fake, True)",
+        "self.loss_G_GAN = self.criterionGAN(pred_fake, False)",
+        also="generator_loss_other refuted_unexplained",
+    ),
+    f(
+        "l1_alone",
+        "generator_loss_without_critic",
+        "        pred_fake = self.netD(fake_AB)\n",
+        "        pred_fake = self.netD(fake_AB.data)\n",
+        also="generator_detached reconstruction_drowns_adversarial",
+    ),
     f(
         "real_pair_reversed",
         "channel_order",
@@ -195,11 +277,54 @@ PAIRED = (
         "real_AB = torch.cat((self.real_B, self.real_A), 1)\n        self.real_AB = torch.cat((self.real_A, self.real_B), 1)",
         also="critic_shown_other_real",
     ),
-    f("real_unscaled", "critic_shown_other_real", "pred_real = self.netD(real_AB)", "pred_real = self.netD((real_AB + 1) / 2)", also="data_scale data_range"),
-    f("d_opt_gets_g", "optimizer_other_player", "torch.optim.Adam(self.netD.parameters(), lr=opt.lr_d", "torch.optim.Adam(self.netG.parameters(), lr=opt.lr_d", also="critic_not_stepped optimizer_misses_parameters"),
-    f("real_half_dropped", "critic_real_half_missing", "self.loss_D = (self.loss_D_fake + self.loss_D_real) * 0.5", "self.loss_D = (self.loss_D_fake + self.loss_D_fake) * 0.5"),
-    f("mse_inside", "critic_loss_other", "        self.loss_D.backward()\n", "        self.loss_D = 0.5 * (((pred_real - 1) ** 2).mean() + (pred_fake**2).mean())\n        self.loss_D.backward()\n"),
-    f("not_shuffled", "unshuffled", "outlines, filled = data.frames(1536)", "outlines, filled = data.frames(1536)\norder = filled.flatten(1).mean(1).argsort()\noutlines, filled = outlines[order], filled[order]", "batch_size=opt.batch_size, shuffle=True", "batch_size=opt.batch_size, shuffle=False"),
-    f("d_slow", "critic_too_weak", "lr_g, lr_d, beta1 = 0.002, 0.002, 0.5", "lr_g, lr_d, beta1 = 0.002, 0.00002, 0.5", also=CRITIC_SLOW),
-    f("ten_pairs", "critic_overfitting", "data.frames(1536)", "data.frames(24)", "lr_g, lr_d, beta1 = 0.002, 0.002, 0.5", "lr_g, lr_d, beta1 = 0.002, 0.006, 0.5", also=FEW),
+    f(
+        "real_unscaled",
+        "critic_shown_other_real",
+        "pred_real = self.netD(real_AB)",
+        "pred_real = self.netD((real_AB + 1) / 2)",
+        also="data_scale data_range",
+    ),
+    f(
+        "d_opt_gets_g",
+        "optimizer_other_player",
+        "torch.optim.Adam(self.netD.parameters(), lr=opt.lr_d",
+        "torch.optim.Adam(self.netG.parameters(), lr=opt.lr_d",
+        also="critic_not_stepped optimizer_misses_parameters",
+    ),
+    f(
+        "real_half_dropped",
+        "critic_real_half_missing",
+        "self.loss_D = (self.loss_D_fake + self.loss_D_real) * 0.5",
+        "self.loss_D = (self.loss_D_fake + self.loss_D_fake) * 0.5",
+    ),
+    f(
+        "mse_inside",
+        "critic_loss_other",
+        "        self.loss_D.backward()\n",
+        "        self.loss_D = 0.5 * (((pred_real - 1) ** 2).mean() + (pred_fake**2).mean())\n        self.loss_D.backward()\n",
+    ),
+    f(
+        "not_shuffled",
+        "unshuffled",
+        "outlines, filled = data.frames(1536)",
+        "outlines, filled = data.frames(1536)\norder = filled.flatten(1).mean(1).argsort()\noutlines, filled = outlines[order], filled[order]",
+        "batch_size=opt.batch_size, shuffle=True",
+        "batch_size=opt.batch_size, shuffle=False",
+    ),
+    f(
+        "d_slow",
+        "critic_too_weak",
+        "lr_g, lr_d, beta1 = 0.002, 0.002, 0.5",
+        "lr_g, lr_d, beta1 = 0.002, 0.00002, 0.5",
+        also=CRITIC_SLOW,
+    ),
+    f(
+        "ten_pairs",
+        "critic_overfitting",
+        "data.frames(1536)",
+        "data.frames(24)",
+        "lr_g, lr_d, beta1 = 0.002, 0.002, 0.5",
+        "lr_g, lr_d, beta1 = 0.002, 0.006, 0.5",
+        also=FEW,
+    ),
 )

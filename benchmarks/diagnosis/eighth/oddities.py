@@ -10,13 +10,33 @@ from benchmarks.diagnosis.third.case import oddity
 o = partial(oddity, "dcgan_tiles")
 TUTORIAL = (
     o("no_detach", "netD(fake.detach())", "netD(fake)"),
-    o("one_backward", "        errD_real.backward()\n", "", "        errD_fake.backward()\n", "        (errD_real + errD_fake).backward()\n"),
+    o(
+        "one_backward",
+        "        errD_real.backward()\n",
+        "",
+        "        errD_fake.backward()\n",
+        "        (errD_real + errD_fake).backward()\n",
+    ),
 )
 o = partial(oddity, "caogang_swirl")
 CAOGANG = (
     o("three_iterations", "CRITIC_ITERS = 5", "CRITIC_ITERS = 3"),
-    o("signs_of_both", "D_real.backward(mone)", "D_real.backward(one)", "D_fake.backward(one)", "D_fake.backward(mone)", "G.backward(mone)", "G.backward(one)", 'loss="wasserstein"', "loss=lambda r, f: (r.mean() - f.mean(), f.mean())"),
-    o("alpha_reversed", "alpha * real_data + ((1 - alpha) * fake_data)", "alpha * fake_data + ((1 - alpha) * real_data)"),
+    o(
+        "signs_of_both",
+        "D_real.backward(mone)",
+        "D_real.backward(one)",
+        "D_fake.backward(one)",
+        "D_fake.backward(mone)",
+        "G.backward(mone)",
+        "G.backward(one)",
+        'loss="wasserstein"',
+        "loss=lambda r, f: (r.mean() - f.mean(), f.mean())",
+    ),
+    o(
+        "alpha_reversed",
+        "alpha * real_data + ((1 - alpha) * fake_data)",
+        "alpha * fake_data + ((1 - alpha) * real_data)",
+    ),
 )
 o = partial(oddity, "rosinality_blobs")
 STYLES = (
@@ -32,7 +52,11 @@ PAIRED = (
 o = partial(oddity, "refiner_pupils")
 REFINER = (
     o("no_history", "        refined = buffer.exchange(refined)\n", ""),
-    o("critic_first_trained", "import tightrope\n\nmonitor", "for _ in range(cfg['d_pretrain']):\n    opt_D.zero_grad()\n    with torch.no_grad():\n        warm = R(batch_of(synthetic))\n    (local_adversarial_loss(D(batch_of(real_images)), real_class(D(warm))) + local_adversarial_loss(D(warm), refined_class(D(warm)))).backward()\n    opt_D.step()\n\nimport tightrope\n\nmonitor"),
+    o(
+        "critic_first_trained",
+        "import tightrope\n\nmonitor",
+        "for _ in range(cfg['d_pretrain']):\n    opt_D.zero_grad()\n    with torch.no_grad():\n        warm = R(batch_of(synthetic))\n    (local_adversarial_loss(D(batch_of(real_images)), real_class(D(warm))) + local_adversarial_loss(D(warm), refined_class(D(warm)))).backward()\n    opt_D.step()\n\nimport tightrope\n\nmonitor",
+    ),
 )
 o = partial(oddity, "bigproj_runes")
 BIGPROJ = (
@@ -47,13 +71,21 @@ ATTENTION = (
 )
 o = partial(oddity, "info_arcs")
 CODES = (
-    o("critic_first_names", "fake_pred, _, _ = discriminator(gen_imgs.detach())", "fake_pred = discriminator(gen_imgs.detach().clone())[0]"),
+    o(
+        "critic_first_names",
+        "fake_pred, _, _ = discriminator(gen_imgs.detach())",
+        "fake_pred = discriminator(gen_imgs.detach().clone())[0]",
+    ),
     o("weaker_codes", "lambda_cat, lambda_con = 0.5, 0.1", "lambda_cat, lambda_con = 0.2, 0.05"),
 )
 o = partial(oddity, "ebgan_plumes")
 ENERGY = (
     o("no_pull_away", "PT_WEIGHT = 0.15, 0.02", "PT_WEIGHT = 0.15, 0.0"),
-    o("relu_in_place_of_clamp", "(MARGIN - energy_fake).clamp(min=0).mean()", "torch.relu(MARGIN - energy_fake).mean()"),
+    o(
+        "relu_in_place_of_clamp",
+        "(MARGIN - energy_fake).clamp(min=0).mean()",
+        "torch.relu(MARGIN - energy_fake).mean()",
+    ),
     o("last_batch_kept", "shuffle=True, drop_last=True", "shuffle=True, drop_last=False"),
 )
 o = partial(oddity, "ragan_commas")
@@ -63,7 +95,11 @@ AVERAGES = (
 )
 o = partial(oddity, "tokenizer_motifs")
 TOKENIZER = (
-    o("disc_first", "    opt_ae.step()\n\n    discloss", "    opt_ae.step()\n    nn.utils.clip_grad_norm_(criterion.parameters(), 100.0)\n\n    discloss"),
+    o(
+        "disc_first",
+        "    opt_ae.step()\n\n    discloss",
+        "    opt_ae.step()\n    nn.utils.clip_grad_norm_(criterion.parameters(), 100.0)\n\n    discloss",
+    ),
     o("weight_half", "disc_weight=0.8", "disc_weight=0.5"),
     o("starts_after_ten", "disc_start=0", "disc_start=10"),
 )
@@ -86,18 +122,40 @@ UNROLLED = (
 o = partial(oddity, "progressive_stamps")
 GROWING = (
     o("no_fading", "fade_iterations = steps // 2", "fade_iterations = 1"),
-    o("one_backward", "    loss_real.backward()\n", "", "    loss_fake.backward()\n", "    (loss_real + loss_fake).backward()\n"),
+    o(
+        "one_backward",
+        "    loss_real.backward()\n",
+        "",
+        "    loss_fake.backward()\n",
+        "    (loss_real + loss_fake).backward()\n",
+    ),
 )
 o = partial(oddity, "ali_hooks")
 PAIRS = (
-    o("no_decay", "D.parameters(), lr=LR, betas=(0.5, 0.999), weight_decay=1e-5", "D.parameters(), lr=LR, betas=(0.5, 0.999), weight_decay=0"),
-    o("with_graph", "    with torch.no_grad():\n        encoded, generated = bi.encode(x), bi(z)\n", "    encoded, generated = bi.encode(x).detach(), bi(z).detach()\n"),
+    o(
+        "no_decay",
+        "D.parameters(), lr=LR, betas=(0.5, 0.999), weight_decay=1e-5",
+        "D.parameters(), lr=LR, betas=(0.5, 0.999), weight_decay=0",
+    ),
+    o(
+        "with_graph",
+        "    with torch.no_grad():\n        encoded, generated = bi.encode(x), bi(z)\n",
+        "    encoded, generated = bi.encode(x).detach(), bi(z).detach()\n",
+    ),
 )
 o = partial(oddity, "ignite_hexes")
 ENGINE = (
-    o("never_preempted", "@trainer.on(Events.EPOCH_COMPLETED, every=6)\n", "@trainer.on(Events.EPOCH_COMPLETED, every=6000)\n"),
+    o(
+        "never_preempted",
+        "@trainer.on(Events.EPOCH_COMPLETED, every=6)\n",
+        "@trainer.on(Events.EPOCH_COMPLETED, every=6000)\n",
+    ),
     o("five_turns", "clip, critic_turns = 4, 64, 0.15, 3", "clip, critic_turns = 4, 64, 0.15, 5"),
-    o("no_grad_clip", "            p.data.clamp_(-clip, clip)\n", "            with torch.no_grad():\n                p.clamp_(-clip, clip)\n"),
+    o(
+        "no_grad_clip",
+        "            p.data.clamp_(-clip, clip)\n",
+        "            with torch.no_grad():\n                p.clamp_(-clip, clip)\n",
+    ),
 )
 o = partial(oddity, "hacks_hearts")
 TRICKS = (

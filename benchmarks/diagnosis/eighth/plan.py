@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from benchmarks.diagnosis.eighth import faults_a, faults_b, faults_c, faults_d, oddities
+from benchmarks.diagnosis.eighth import faults_a, faults_b, faults_c, faults_d, faults_e, oddities
 from benchmarks.diagnosis.eighth.steps import STEPS
 from benchmarks.diagnosis.fourth.plan import mixed
 from benchmarks.diagnosis.sixth.plan import cases
@@ -16,7 +16,7 @@ LITTLE_FAULTS, LITTLE_HEALTHY = 60, 30
 
 
 TWINS = tuple(Case(style, "healthy", "", ()) for style in STEPS)
-FAULTS = cases(faults_a, faults_b, faults_c, faults_d)
+FAULTS = cases(faults_a, faults_b, faults_c, faults_d, faults_e)
 ODDITIES = cases(oddities)
 CASES = {case.key: case for case in (*TWINS, *FAULTS, *ODDITIES)}
 
