@@ -12,7 +12,7 @@ STEPS = {
     "ebgan_plumes": 250,
     "ragan_commas": 260,
     "tokenizer_motifs": 250,
-    "vocoder_calls": 180,
+    "vocoder_calls": 200,
     "ctgan_orders": 180,
     "unrolled_eights": 200,
     "progressive_stamps": 150,

@@ -18,7 +18,7 @@ class AttrDict(dict):
         self.__dict__ = self
 
 
-h = AttrDict(batch_size=16, learning_rate=0.004, adam_b1=0.8, adam_b2=0.99, lr_decay=0.999, lambda_mel=10.0, lambda_fm=1.0)
+h = AttrDict(batch_size=24, learning_rate=0.004, adam_b1=0.8, adam_b2=0.99, lr_decay=0.999, lambda_mel=10.0, lambda_fm=1.0)
 
 
 class Generator(nn.Module):
