@@ -15,7 +15,7 @@ STEPS = {
     "vocoder_calls": 200,
     "ctgan_orders": 180,
     "unrolled_eights": 200,
-    "progressive_stamps": 150,
+    "progressive_stamps": 180,
     "ali_hooks": 300,
     "ignite_hexes": 200,
     "hacks_hearts": 250,

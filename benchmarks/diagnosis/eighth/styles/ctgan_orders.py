@@ -107,7 +107,7 @@ class CTGAN:
         )
         held, held_channel = data.orders(500, "held")
         self.monitor = watch(
-            self._generator,
+            tightrope.View(self._generator, call=lambda g, z: torch.cat((g(z), z[:, -4:]), 1)),
             tightrope.View(self._discriminator, rows=self.pac),
             loss="wasserstein",
             penalty=("gp", 10.0),

@@ -2,6 +2,8 @@ import torch
 import torch.nn as nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import tightrope
+
 torch.manual_seed(seed)
 
 
@@ -127,7 +129,7 @@ def test():
 
 
 monitor = watch(
-    model.netG,
+    tightrope.View(model.netG, call=lambda netG, x: torch.cat((x[:, :1], netG(x)), 1)),
     model.netD,
     loss=bce,
     optimizers=(model.optimizer_G, model.optimizer_D),

@@ -41,7 +41,7 @@ class PixelNorm(nn.Module):
 
 
 class Generator(nn.Module):
-    def __init__(self, code_dim=12, ch=8):
+    def __init__(self, code_dim=12, ch=10):
         super().__init__()
         self.input = nn.Sequential(PixelNorm(), equal(nn.Linear(code_dim, ch * 16)), nn.LeakyReLU(0.2))
         self.conv4 = nn.Sequential(equal(nn.Conv2d(ch, ch, 3, 1, 1)), PixelNorm(), nn.LeakyReLU(0.2))
@@ -57,7 +57,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, ch=8):
+    def __init__(self, ch=10):
         super().__init__()
         self.from8, self.from4 = equal(nn.Conv2d(1, ch, 1)), equal(nn.Conv2d(1, ch, 1))
         self.conv8 = nn.Sequential(nn.LeakyReLU(0.2), equal(nn.Conv2d(ch, ch, 3, 1, 1)), nn.LeakyReLU(0.2))
