@@ -95,14 +95,14 @@ def runes(n: int, part: str = "train") -> tuple[Tensor, Tensor]:
 
 
 def beats(n: int, part: str = "train", length: int = 16) -> Tensor:
-    """Series ``[n, length, 2]``: a pulse of either direction that comes again, and its running mean."""
+    """Series ``[n, length, 2]``: a pulse that comes again, at one of two paces, and its running mean."""
     draw = _draw(part)
     t = torch.arange(length)[None]
     period = torch.tensor([5.0, 8.0])[torch.randint(0, 2, (n, 1), generator=draw)]
-    offset = 5 * torch.rand(n, 1, generator=draw)
-    sign = 2.0 * torch.randint(0, 2, (n, 1), generator=draw) - 1
+    offset = 2.5 * torch.rand(n, 1, generator=draw)
+    height = 1 + 0.6 * torch.rand(n, 1, generator=draw)
     phase = (t - offset) % period
-    pulse = sign * torch.exp(-((phase - 1.5) ** 2)) + 0.04 * torch.randn(n, length, generator=draw)
+    pulse = height * torch.exp(-((phase - 1.5) ** 2)) + 0.04 * torch.randn(n, length, generator=draw)
     mean = torch.cumsum(pulse, 1) / (t + 1)
     return torch.stack((pulse, mean), 2)
 

@@ -7,7 +7,7 @@ STEPS = {
     "pixmodel_frames": 180,
     "refiner_pupils": 150,
     "bigproj_runes": 150,
-    "transgan_beats": 200,
+    "transgan_beats": 140,
     "info_arcs": 260,
     "ebgan_plumes": 250,
     "ragan_commas": 260,

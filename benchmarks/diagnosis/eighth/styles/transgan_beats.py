@@ -83,10 +83,10 @@ def hinge_d(real_validity, fake_validity):
 
 
 gen_net, dis_net = Generator(), Discriminator()
-gen_optimizer = torch.optim.AdamW(gen_net.parameters(), 0.003, betas=(0.0, 0.99), weight_decay=1e-3)
-dis_optimizer = torch.optim.AdamW(dis_net.parameters(), 0.003, betas=(0.0, 0.99), weight_decay=1e-3)
-gen_scheduler = LinearLrDecay(gen_optimizer, 0.003, 0.0005, steps // 2, steps)
-dis_scheduler = LinearLrDecay(dis_optimizer, 0.003, 0.0005, steps // 2, steps)
+gen_optimizer = torch.optim.AdamW(gen_net.parameters(), 0.001, betas=(0.0, 0.99), weight_decay=1e-3)
+dis_optimizer = torch.optim.AdamW(dis_net.parameters(), 0.001, betas=(0.0, 0.99), weight_decay=1e-3)
+gen_scheduler = LinearLrDecay(gen_optimizer, 0.001, 0.0003, steps // 2, steps)
+dis_scheduler = LinearLrDecay(dis_optimizer, 0.001, 0.0003, steps // 2, steps)
 train_set = data.beats(2048)
 monitor = watch(
     gen_net,
