@@ -38,7 +38,7 @@ REFINER = (
         also="optimizer_misses_parameters critic_frozen",
     ),
     f(
-        "camera_in_bytes",
+        "camera_in_zero_one",
         "critic_shown_other_real",
         "        pred_real = D(real)\n",
         "        pred_real = D(real * 0.5 + 0.5)\n",

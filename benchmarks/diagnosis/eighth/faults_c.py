@@ -14,7 +14,7 @@ TOKENIZER = (
         "critic_no_gradient",
         "disc_start=0",
         "disc_start=250001",
-        also="critic_not_stepped reconstruction_drowns_adversarial",
+        also="critic_not_stepped reconstruction_drowns_adversarial generator_loss_without_critic",
     ),
     f(
         "last_layer_forgotten",

@@ -126,7 +126,7 @@ AVERAGES = (
     ),
     f("no_zero_in_g", "generator_gradient_accumulated", "    G.zero_grad()\n", ""),
     f(
-        "tanh_scores",
+        "sigmoid_scores",
         "bounded_scores",
         "D = make([2, param.n_hidden, param.n_hidden, 1])",
         "D = make([2, param.n_hidden, param.n_hidden, 1], nn.Sigmoid())",

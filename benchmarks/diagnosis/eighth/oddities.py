@@ -9,7 +9,13 @@ from benchmarks.diagnosis.third.case import oddity
 
 o = partial(oddity, "dcgan_tiles")
 TUTORIAL = (
-    o("no_detach", "netD(fake.detach())", "netD(fake)"),
+    o(
+        "zeros_kept",
+        "        netD.zero_grad()",
+        "        netD.zero_grad(set_to_none=False)",
+        "        netG.zero_grad()",
+        "        netG.zero_grad(set_to_none=False)",
+    ),
     o(
         "one_backward",
         "        errD_real.backward()\n",
@@ -96,16 +102,15 @@ AVERAGES = (
 o = partial(oddity, "tokenizer_motifs")
 TOKENIZER = (
     o(
-        "disc_first",
+        "clip_of_nothing",
         "    opt_ae.step()\n\n    discloss",
         "    opt_ae.step()\n    nn.utils.clip_grad_norm_(criterion.parameters(), 100.0)\n\n    discloss",
     ),
     o("weight_half", "disc_weight=0.8", "disc_weight=0.5"),
-    o("starts_after_ten", "disc_start=0", "disc_start=10"),
 )
 o = partial(oddity, "vocoder_calls")
 WAVES = (
-    o("no_detach", "msd(y_g_hat.detach())", "msd(y_g_hat)"),
+    o("no_decay_of_rates", "lr_decay=0.999", "lr_decay=1.0"),
     o("feature_twice", "lambda_fm=1.0", "lambda_fm=2.0"),
 )
 o = partial(oddity, "ctgan_orders")
@@ -117,7 +122,7 @@ o = partial(oddity, "unrolled_eights")
 UNROLLED = (
     o("not_unrolled", "d_updates, unrolled_steps = 1, 2", "d_updates, unrolled_steps = 1, 0"),
     o("five_ahead", "d_updates, unrolled_steps = 1, 2", "d_updates, unrolled_steps = 1, 4"),
-    o("mean_of_both", "    d_loss = d_real_error + d_fake_error\n", "    d_loss = d_fake_error + d_real_error\n"),
+    o("other_order", "    d_loss = d_real_error + d_fake_error\n", "    d_loss = d_fake_error + d_real_error\n"),
 )
 o = partial(oddity, "progressive_stamps")
 GROWING = (
