@@ -16,13 +16,7 @@ TUTORIAL = (
         "        netG.zero_grad()",
         "        netG.zero_grad(set_to_none=False)",
     ),
-    o(
-        "one_backward",
-        "        errD_real.backward()\n",
-        "",
-        "        errD_fake.backward()\n",
-        "        (errD_real + errD_fake).backward()\n",
-    ),
+    o("labels_new", "        label.fill_(fake_label)\n", "        label = torch.full_like(label, fake_label)\n"),
 )
 o = partial(oddity, "caogang_swirl")
 CAOGANG = (
