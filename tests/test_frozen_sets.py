@@ -31,7 +31,7 @@ class Frozen:
         ("fifth", 112, "simgd_rings"),
         ("sixth", 115, "lazyreg_roll"),
         ("seventh", 125, "oneopt_helix"),
-        ("eighth", 122, "ebgan_plumes"),
+        ("eighth", 121, "ebgan_plumes"),
     ],
     ids=["fifth", "sixth", "seventh", "eighth"],
 )

@@ -114,7 +114,6 @@ PACKS = (
 )
 o = partial(oddity, "unrolled_eights")
 UNROLLED = (
-    o("not_unrolled", "d_updates, unrolled_steps = 1, 2", "d_updates, unrolled_steps = 1, 0"),
     o("five_ahead", "d_updates, unrolled_steps = 1, 2", "d_updates, unrolled_steps = 1, 4"),
     o("other_order", "    d_loss = d_real_error + d_fake_error\n", "    d_loss = d_fake_error + d_real_error\n"),
 )
