@@ -41,8 +41,21 @@ def walk(step, players, steps):
     return points
 
 
-@pytest.mark.parametrize("steps", [10, pytest.param(500, marks=pytest.mark.slow)])
-@cases("trajectories")
+def lengths(case):
+    """Steps to follow a case for; five critic steps in each make the longest ones minutes of a whole suite."""
+    if case["n_d"] == 5:
+        return [(10, ()), (100, pytest.mark.slow), (500, pytest.mark.long)]
+    return [(10, ()), (500, pytest.mark.slow)]
+
+
+TRAJECTORIES = [
+    pytest.param(case, steps, marks=marks, id=f"{case['id']}-{steps}")
+    for case in FILE.get("trajectories", ())
+    for steps, marks in lengths(case)
+]
+
+
+@pytest.mark.parametrize(("case", "steps"), TRAJECTORIES)
 def test_trajectories(case, steps):
     step, players, _ = gradient_play(case, *case["start"])
     points = walk(step, players, steps)

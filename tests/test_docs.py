@@ -29,7 +29,7 @@ NEEDS = {"hand_on_a_generator": ("onnxscript", "onnxruntime")}
 SLOW = ("hand_on_a_generator", "train_on_a_folder", "failing_run", "compare_runs")
 DATED = [DOCS / "log.md", DOCS / "changelog.md", *(DOCS / "decisions").glob("*.md")]  # say what was, not what is
 PRESENT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for page in WRITTEN if page not in DATED)]
-WIDTH, STEPS = 120, 4
+WIDTH, STEPS, SECONDS = 120, 4, "15"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ def commands(text: str) -> list[list[str]]:
 
 def shortened(words: list[str]) -> list[str]:
     """The same command at a size for a test."""
+    if "--seconds" in words:
+        at = words.index("--seconds") + 1
+        return [*words[:at], SECONDS, *words[at + 1 :]]
     if words[0] not in ("train", "resume"):
         return words
     at = words.index("--steps") + 1

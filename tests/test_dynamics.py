@@ -182,7 +182,7 @@ def check_update(step, players, optimizers, tolerance=1e-5):
 ONCE = ("adam_fused", "momentum", "optimistic_adam")
 
 
-@pytest.mark.parametrize(("name", "n_critic"), [(n, c) for n in OPTIMIZERS for c in (1, 5) if c == 1 or n not in ONCE])
+@pytest.mark.parametrize(("name", "n_critic"), [(n, c) for n in OPTIMIZERS for c in (1, 2) if c == 1 or n not in ONCE])
 def test_update_jacobian_equals_differences_of_the_real_step(name, n_critic):
     game, players = mlp_game(5, batch=4, width=2, dim=1)
     optimizers = [OPTIMIZERS[name](player.parameters()) for player in players]

@@ -1,4 +1,4 @@
-"""The fifth, the sixth and the seventh frozen set of the diagnosis: their scripts, changes, counts and order."""
+"""The fifth to the eighth frozen set of the diagnosis: their scripts, changes, counts and order."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ class Frozen:
 
 
 @pytest.fixture(
-    params=[("fifth", 112, "simgd_rings"), ("sixth", 115, "lazyreg_roll"), ("seventh", 125, "oneopt_helix")],
-    ids=["fifth", "sixth", "seventh"],
+    params=[
+        ("fifth", 112, "simgd_rings"),
+        ("sixth", 115, "lazyreg_roll"),
+        ("seventh", 125, "oneopt_helix"),
+        ("eighth", 121, "ebgan_plumes"),
+    ],
+    ids=["fifth", "sixth", "seventh", "eighth"],
 )
 def frozen(request: pytest.FixtureRequest) -> Frozen:
     name, healthy, quick = request.param

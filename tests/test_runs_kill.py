@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 STEPS = 60
-KILLS = 22
+KILLS = 14
 
 # A nursery imports everything once; each training is a fork of it, so that a kill costs no start-up. For each line it
 # reads (folder, speed) it prints the process number of a new training and, when that has ended, its wait status.

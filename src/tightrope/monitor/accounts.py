@@ -156,6 +156,8 @@ def critic_account(
         return columns
 
     def others() -> list[Column]:
+        if penalties and not points:  # taken where no hook is heard, as inside of function transforms
+            return _at_batches(module, found, leaves, penalties[0], last_step)
         squashed = []
         for one in points if penalties else ():
             words, cost = COSTS[penalties[0][0]]
@@ -244,6 +246,20 @@ def _places(found: Sequence[Judged], points: Sequence[Judged], name: str, last_s
         return list(points)
     role = {"r1": "real", "r2": "fake"}.get(name)
     return [one for one in found if one.role == role and one.call.at > last_step and one.call.grad][:1]
+
+
+def _at_batches(
+    module: nn.Module, found: Sequence[Judged], leaves: Leaves, claimed: tuple[str, float], last_step: int
+) -> list[Column]:
+    """The claimed penalty and other kinds at the batches that the critic was shown."""
+    shown = [one for one in found if one.role in ("real", "fake") and one.call.at > last_step and one.call.grad]
+    sides = {one.role: one for one in shown if not one.call.attached}
+    words, cost = COSTS[claimed[0]]
+    columns = []
+    for one in sides.values():
+        vector = gradients_at(module, one.call, [cost], leaves.parameters)[0]
+        columns += [Column("claim", words, vector, claimed[1], one.call.at), *_all_costs(module, one, leaves)]
+    return columns
 
 
 def _sums(columns: Sequence[Column]) -> list[Column]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +35,9 @@ def read_directions(module: nn.Module, call: Call, real: Tensor | None) -> dict[
         real: Real rows ``[n, *shape]``.
 
     Returns:
-        ``"latent_width"``, ``"latent_rank"``, ``"real_rank"``, and ``"latent_share"``, the mean distance of samples of
-        different latents under the same conditions over that of real rows; without what cannot be said.
+        ``"latent_width"``, ``"latent_rank"``, ``"latent_rank_most"`` (the largest of single latents), ``"real_rank"``,
+        and ``"latent_share"``, the mean distance of samples of different latents under the same conditions over that of
+        real rows; without what cannot be said.
 
     Cost:
         ``4 (m + 1)`` samples in eval mode, in pieces no larger than the training's batches.
@@ -43,6 +45,7 @@ def read_directions(module: nn.Module, call: Call, real: Tensor | None) -> dict[
     if call.x is None or call.x.dim() < 2 or not call.intact() or len(call.x) < 2 or call.x.numel() == 0:
         return {}
     form, rows = Form.of(call)
+    form = replace(form, autocast=None)  # differences of nearby samples are rounded off in half precision
     x = rows[0]
     size = x[0].numel()
     if size > WIDE:
@@ -68,7 +71,9 @@ def read_directions(module: nn.Module, call: Call, real: Tensor | None) -> dict[
             more = tuple(t[:n].repeat_interleave(each, 0) for t in rows[1:])
             samples = _samples(form, module, (tried, *more), len(x)).flatten(1).double().view(n, each, -1)
             change = samples[:, 1:] - samples[:, :1]
-            found["latent_rank"] = _participation(torch.einsum("lmv,lkv->mk", change, change))
+            grams = torch.einsum("lmv,lkv->lmk", change, change)
+            found["latent_rank"] = _participation(grams.sum(0))
+            found["latent_rank_most"] = max(_participation(gram) for gram in grams)
     if real is not None and len(real) > 2:
         rest = real.detach()[:128].flatten(1).double()
         rest = rest - rest.mean(0)

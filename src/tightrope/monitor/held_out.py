@@ -60,20 +60,42 @@ def read_units(window: Window, batches: Sequence[Tensor], rows: Tensor) -> None:
     augmentation make up one of the two.
 
     Args:
-        window: Where ``units`` is written, with ``units_held``, the spread of held-out rows as one.
+        window: Where ``units`` is written, with ``units_held``, the spread of held-out rows as one; ``held_apart``, the
+            share of features whose means are apart beyond chance, and ``held_order``, that share once the features of
+            both are put in the order of their means.
         batches: Real batches ``[n, *shape]``.
         rows: Unseen rows ``[m, *shape]``.
     """
-    found = []
+    found, alike = [], []
     for batch in batches:
         if batch.shape[1:] == rows.shape[1:] and min(len(batch), len(rows)) >= SEVERAL and batch.is_floating_point():
-            own, other = (t.detach().flatten(1).double().cpu().std(0) for t in (batch, rows))
+            flat = (batch.detach().flatten(1).double().cpu(), rows.detach().flatten(1).double().cpu())
+            own, other = (t.std(0) for t in flat)
             both = (own > 0) & (other > 0)
             if bool(both.any()):
                 found.append(float((own[both] / other[both]).log().median().exp()))
+                alike.append(_features(flat, (own, other)))
     if found:
+        window.numbers |= dict(zip(("held_apart", "held_order"), min(alike), strict=True))
         window.numbers["units"] = min(found, key=lambda ratio: abs(math.log(ratio)))
         window.numbers["units_held"] = float(rows.detach().double().std())
+
+
+APART = 6.0
+"""Standard errors by which two means are apart beyond chance, of many features and windows."""
+
+
+def _features(both: tuple[Tensor, Tensor], spreads: tuple[Tensor, Tensor]) -> tuple[float, float]:
+    """Shares of features whose means are apart, feature by feature and in the order of their means."""
+    means = [t.mean(0) for t in both]
+    errors = [spread.square() / len(t) for t, spread in zip(both, spreads, strict=True)]
+
+    def apart(first: Tensor | slice, second: Tensor | slice) -> float:
+        chance = APART * (errors[0][first] + errors[1][second]).sqrt() + 1e-9
+        return float(((means[0][first] - means[1][second]).abs() > chance).double().mean())
+
+    plain = apart(slice(None), slice(None))
+    return plain, apart(means[0].argsort(), means[1].argsort()) if plain else 0.0
 
 
 def read_nearest(window: Window, drawn: Tensor, shown: Tensor, rows: Tensor) -> None:

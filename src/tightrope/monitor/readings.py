@@ -15,7 +15,7 @@ from tightrope.monitor.capture import Call, Event
 from tightrope.monitor.cycle import Entries, by_unit, complete, phases, scored
 from tightrope.monitor.held_out import read_held_out, read_nearest, read_units
 from tightrope.monitor.history import History
-from tightrope.monitor.ledger.parameters import Account
+from tightrope.monitor.ledger.parameters import Account, without_scale
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.ledger.scores import Fit, fit
 from tightrope.monitor.passes import BOTH, owners, spans, steps_next
@@ -180,6 +180,8 @@ class Reader:
             known = [one for one in fits if one is not None]
             if known:
                 window.player(name).fit = max(known, key=_telling)
+        if (seen := window.critic.fit) is not None:
+            window.critic.accounts = [without_scale(a, seen.factor) for a in window.critic.accounts]
         self._deaf(window, split)
         self._scores(window, split["critic"])
 
@@ -253,10 +255,12 @@ class Reader:
         asked = [one for one in points if any(probes(arrived) for arrived in one.call.events)]
         window.numbers["points"] = len(asked)
         made = self.players["generator"].listener.calls
+        places = {one.call.at: where(one, found, real, made) for one in asked}
+        if not asked:  # taken inside of a function transform, of which the batch is known that fits
+            places = {one.call.at: one.role for one in found if one.role in ("real", "fake")}
+        window.critic.accounts = [replace(a, place=_placed(a, places)) for a in window.critic.accounts]
         if asked:
-            places = {one.call.at: where(one, found, real, made) for one in asked}
             window.words["place"] = places[asked[0].call.at]
-            window.critic.accounts = [replace(a, place=_placed(a, places)) for a in window.critic.accounts]
             graphs = [e.graph for one in asked for arrived in one.call.events for e in probes(arrived)]
             window.numbers["points_with_graph"] = float(any(graphs))
 

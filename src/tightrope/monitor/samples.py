@@ -19,6 +19,7 @@ from tightrope.monitor.hooks import Hook
 from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
 from tightrope.monitor.players import Player, sampled
 from tightrope.monitor.roles import Judged
+from tightrope.monitor.sides import FEW, Sides, copies
 from tightrope.monitor.window import Window
 
 ROWS = 128
@@ -38,6 +39,7 @@ class Samples:
         self.buffers_before = self._buffers()
         self.drawn: Tensor | None = None
         self.noise: tuple[int, list[int]] = 0, []
+        self.sides = Sides()
 
     def read(self, window: Window, found: Sequence[Judged], real: Tensor | None) -> None:
         """Write down what the samples of a window say."""
@@ -49,6 +51,9 @@ class Samples:
         if fake is not None and batch is not None and fake.shape[1:] == batch.shape[1:]:
             a, b = _rows(batch), _rows(fake)
             window.numbers["distance"], window.numbers["spread"] = _energy(a, b), _spread(b) / max(_spread(a), 1e-12)
+            window.numbers |= self.sides.read(a, b)
+            if made and made[-1].x is not None and len(made[-1].x) == len(fake) and self._copies_due():
+                window.numbers |= copies(made[-1].x, fake)
         if made and fake is not None:
             window.numbers["samples_finite"] = float(bool(torch.isfinite(made[-1].outputs[0]).all()))
         reach = self.history.ends.get("generator")
@@ -61,6 +66,11 @@ class Samples:
             self._average(window)
         if self.sample is not None and (window.step in (3, 8, 34) or window.step > 34):
             self._sampling(window, batch)
+
+    def _copies_due(self) -> bool:
+        """In eight windows, then in every fourth unless samples were copies when last looked at."""
+        known = [share for _, share in self.history.series("distinct_fakes")]
+        return len(known) < 8 or known[-1] < FEW or len(self.history.windows) % 4 == 0
 
     def directions(self, window: Window, real: Tensor | None) -> None:
         """Which latent directions count: in five windows from update 8 on, then in every fourth, for networks stay."""

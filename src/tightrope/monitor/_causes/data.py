@@ -19,7 +19,7 @@ DATA = (
         "data_scale", "Real data fill a small part of the generator's range",
         "The real values use a small part of the range that the generator's last activation spans, the critic is "
         "shown real data of another scale than the batch that was passed, or rows are in other units than held-out "
-        "ones, near to which the generator began.", _REACH,
+        "ones, near to which the generator began (of one that is given rows, which are of about unit spread).", _REACH,
         "Compare real.std() with the generator's.", "Normalise the data once, to the generator's range.", "bookkeeping",
     ),
     Cause(
@@ -47,7 +47,8 @@ DATA = (
     Cause(
         "double_sigmoid", "Sigmoid applied twice",
         "The critic ends in a sigmoid and the loss applies another (BCEWithLogits on probabilities): its gradient is "
-        "confined to logits in 0..1.", "d softplus(-p)/ds = -sigmoid(-p) p (1 - p), at most 0.12.",
+        "confined to logits in 0..1. A function that was claimed is known by its slopes, too.",
+        "d softplus(-p)/ds = -sigmoid(-p) p (1 - p), at most 0.12.",
         "Replace BCEWithLogitsLoss by BCELoss.", "Remove one of the two sigmoids.", "ledger",
     ),
     Cause(
@@ -57,8 +58,9 @@ DATA = (
     ),
     Cause(
         "generator_range_rectified", "The generator cannot reach negative values",
-        "The generator ends in a rectifier while the data have values below zero.", _REACH,
-        "Print the generator's minimum.", "Remove the last rectifier.", "bookkeeping",
+        "The generator, or some of its features, ends in a rectifier or an absolute value while many of the data lie "
+        "on the other side of zero: all samples so far end there.", _REACH,
+        "Print the generator's minimum by feature.", "Remove the last rectifier.", "bookkeeping",
     ),
     Cause(
         "batch_repeated", "The same batch again and again", "Every step trains on one and the same batch.",
@@ -101,7 +103,8 @@ DATA = (
     Cause(
         "sampled_in_other_mode", "Sampling differs from training by mode",
         "Sampled in eval mode the generator gives other samples than in training mode (batch-norm statistics have not "
-        "settled or do not fit).", "Energy distance of G(z) in both modes; healthy below 0.18.",
+        "settled or do not fit).", "Energy distance of G(z) in both modes; healthy below 0.18, or no more than is left "
+        "of the samples' distance to the data.",
         "Sample in train() mode and compare.",
         "Recompute the running statistics, or use a normalisation without them.", "bookkeeping",
     ),

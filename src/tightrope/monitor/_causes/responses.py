@@ -92,15 +92,16 @@ RESPONSES = (
     ),
     Cause(
         "reconstruction_drowns_adversarial", "Another term drowns the adversarial one",
-        "Nearly all of the generator's gradient comes from a term that does not pass through the critic; matching the "
-        "critic's features does.",
+        "Nearly all of the generator's gradient comes from a term that does not pass through the critic (matching its "
+        "features does); sure where samples come no closer, or vary less than the data while the critic tells them.",
         "Esser et al. 2021 balance both by the ratio of gradients at the last layer.",
         "Print both gradients' norms at the output.", "Lower that term's weight, or weigh by the ratio of gradients.",
         "ledger",
     ),
     Cause(
         "adversarial_drowns_reconstruction", "The adversarial term drowns the other one",
-        "Nearly all of the generator's gradient comes through the critic although another term is part of the loss.",
+        "Nearly all of the generator's gradient comes through the critic although another term is part of the loss; "
+        "below a ten-thousandth nobody means it to be.",
         "Esser et al. 2021.", "Print both gradients' norms at the output.", "Raise the other term's weight.", "ledger",
     ),
 )  # fmt: skip

@@ -15,15 +15,15 @@ SLOW = (
     ),
     Cause(
         "mode_collapse_partial", "Samples are less diverse than the data",
-        "Samples cover a part of the data only.", "Coverage by nearest neighbours.",
+        "Samples cover a part of the data only, or are copies of a few.", "Coverage by nearest neighbours.",
         "tightrope evaluate RUN: recall, coverage, classes reached.",
         "R1 (gamma 1) if there is no penalty; else twice the batch. Go on from where it stands; if coverage has not "
         "risen after as many steps again, from the first weights.", "slow",
     ),
     Cause(
         "generator_ill_conditioned", "Generator ill-conditioned",
-        "The generator stretches latent space very unevenly: of many latent directions it listens to one, while the "
-        "data vary along several.",
+        "The generator stretches latent space very unevenly: of many latent directions it listens to one, or moves in "
+        "one alone at each latent (a layer of one number inside), while the data vary along several.",
         "Odena et al. 2018: log condition number of J^T J.", "tightrope conditioning RUN",
         "Jacobian clamping (tightrope train --method dcgan_clamped, or penalties.jacobian_clamping in the generator's "
         "loss), from where it stands.", "slow",

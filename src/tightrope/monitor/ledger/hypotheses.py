@@ -45,13 +45,28 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Claim:
-    """The loss that was claimed, for both players; a player's function is None where nothing was said of it."""
+    """The loss that was claimed, for both players; a player's function is None where nothing was said of it.
+
+    Attributes:
+        name: What it is called.
+        critic: The critic's, of real and fake scores.
+        generator: The generator's.
+        needs_lipschitz: Whether it needs a critic of bounded slope.
+        paired: Whether the generator's may use real scores.
+        like: The known loss whose critic's part a user's function equals up to a factor; empty if none.
+    """
 
     name: str
     critic: Halves | None
     generator: Halves | None
     needs_lipschitz: bool = False
     paired: bool = False
+    like: str = ""
+
+    @property
+    def family(self) -> str:
+        """The known loss that it is: its own name, or what a user's function equals."""
+        return self.like or self.name
 
 
 def claim_of(loss: Any) -> Claim | None:
@@ -87,8 +102,53 @@ def claim_of(loss: Any) -> Claim | None:
             given.paired,
         )
     if callable(loss):
-        return Claim(getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1), paired=True)  # for all we know
+        name, critic, generator = getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1)
+        return Claim(name, critic, generator, paired=True, like=_equal_to(critic, generator))  # paired for all we know
     raise UserError(f"Expected loss as a name, a Loss or a function, got a {type(loss).__name__}; see losses.LOSSES.")
+
+
+def slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
+    """``dL/ds`` of a loss at real and fake scores; None where it cannot be computed."""
+    with torch.enable_grad():
+        r, f = real.detach().clone().requires_grad_(), fake.detach().clone().requires_grad_()
+        try:
+            value = function(r, f)
+            found = torch.autograd.grad(value, (r, f), allow_unused=True)
+        except Exception:  # a user's function may refuse anything, such as batches of different sizes
+            return None
+    return tuple(torch.zeros_like(s) if g is None else g for s, g in zip((r, f), found, strict=True))  # type: ignore[return-value]
+
+
+EQUAL = 1e-5
+"""Relative difference of slopes up to which two losses are one and the same, whatever their factor."""
+
+
+def _equal_to(critic: Halves, generator: Halves) -> str:
+    """The known loss to whose critic's part a function of scores is proportional, both halves by one factor.
+
+    Of two with that part in common it is the one whose generator's part fits too, else the one that is in use.
+    """
+    found = [name for name, loss in LOSSES.items() if any(_proportional(critic, form) for form in _critics(name, loss))]
+    whole = [name for name in found if _proportional(generator, _player(LOSSES[name], "generator"))]
+    usual = [name for name in found if name != "minimax"]
+    return next(iter([*whole, *usual, *found]), "")
+
+
+def _critics(name: str, loss: Loss) -> list[Halves]:
+    return [_player(loss, "critic"), *([_zero_one_critic] if name == "least_squares" else [])]
+
+
+def _proportional(one: Halves, other: Halves) -> bool:
+    """Whether two losses have the same slopes at a few scores, up to a positive factor."""
+    steps = torch.linspace(-2.4, 2.4, 8, dtype=torch.float64)
+    told = [slopes(function, steps + 0.13, steps.flip(0) - 0.21) for function in (one, other)]
+    if told[0] is None or told[1] is None:
+        return False
+    a, b = torch.cat(told[0]), torch.cat(told[1])
+    if not bool(torch.isfinite(a).all()) or not bool(b.any()):
+        return False
+    factor = float(a @ b / b.square().sum())
+    return factor > 0 and float((a - factor * b).norm()) <= EQUAL * float(a.norm())
 
 
 def _part(loss: Callable[..., Any], index: int) -> Halves:

@@ -78,8 +78,8 @@ def account(
     fits = alone[2] <= error and alone[0] > 0
     penalties = columns[0]()
     claimed = _claimed(gradient, losses, penalties, alone[2], error)
-    if not fits and _cleared(gradient, losses, penalties, error):
-        return Account("cleared", "the penalty alone", alone[2], 0.0, error=error)
+    if not fits and (only := _cleared(gradient, losses, penalties, alone[2], error)) is not None:
+        return only
     if claimed is not None and claimed.left <= error and _acts(claimed, alone[2]):
         return claimed
     if fits:
@@ -112,14 +112,31 @@ def _acts(claimed: Account, alone: float) -> bool:
     return claimed.share > max(0.05 * claimed.expected, 1e-6) or alone > max(10 * claimed.left, 2e-5)
 
 
-def _cleared(gradient: Tensor, losses: Tensor, columns: Sequence[Column], error: float) -> bool:
-    """Whether the penalty alone is applied, at about its weight, though the losses gave a gradient beside it."""
+FELT = 0.1
+"""Least share of the applied penalty that losses must have given to be missed in it."""
+
+
+def _cleared(gradient: Tensor, losses: Tensor, columns: Sequence[Column], alone: float, error: float) -> Account | None:
+    """The penalty alone, if that is applied at about its weight though the losses gave a gradient beside it."""
     for column in columns:
         _, b, left = _two(gradient, torch.zeros_like(losses), column.vector)
-        felt = float(losses.norm()) > 0.1 * abs(b) * float(column.vector.norm())
+        applied = abs(b) * float(column.vector.norm())
+        felt = float(losses.norm()) > FELT * applied
         if felt and left <= error and column.expected / 4 <= b <= 100 * column.expected:
-            return True
-    return False
+            share = applied / float(losses.norm())
+            return Account("cleared", "the penalty alone", alone, 0.0, b, share, error=error, at=column.at)
+    return None
+
+
+def without_scale(found: Account, factor: float) -> Account:
+    """A penalty that seemed to be alone, once it is known by what factor the losses' gradient was scaled up.
+
+    Losses under a loss scale give a gradient as many times larger than what is applied: a penalty beside which their
+    own part is too small to be seen is not alone, but strong.
+    """
+    if found.kind != "cleared" or factor <= 1 or found.share * factor * FELT < 1:
+        return found
+    return replace(found, kind="claim", name="", share=found.share * factor)
 
 
 def _claimed(gradient: Tensor, losses: Tensor, columns: Sequence[Column], alone: float, error: float) -> Account | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tightrope.monitor.ledger.hypotheses import Claim, Halves, Hypothesis, alternatives, claims
+from tightrope.monitor.ledger.hypotheses import Claim, Halves, Hypothesis, alternatives, claims, slopes
 
 ROUNDING, HALF_ROUNDING = 2e-3, 0.03
 CLEARLY = 0.01
@@ -194,7 +194,7 @@ class _Comparison:
         return min(good, key=lambda one: one.residual, default=None)
 
     def _try(self, hypothesis: Hypothesis) -> _Tried | None:
-        predicted = slopes(hypothesis.function, self.scored.real, self.scored.fake)
+        predicted = predicted_slopes(hypothesis.function, self.scored.real, self.scored.fake)
         if predicted is None:
             return None
         r, f = predicted[0][self.inside[0]], predicted[1][self.inside[1]]
@@ -215,16 +215,19 @@ class _Comparison:
         )
 
 
-def slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
-    """``dL/ds`` of a loss at real and fake scores; None where it cannot be computed."""
-    with torch.enable_grad():
-        r, f = real.detach().clone().requires_grad_(), fake.detach().clone().requires_grad_()
-        try:
-            value = function(r, f)
-            found = torch.autograd.grad(value, (r, f), allow_unused=True)
-        except Exception:  # a user's function may refuse anything, such as batches of different sizes
-            return None
-    return tuple(torch.zeros_like(s) if g is None else g for s, g in zip((r, f), found, strict=True))  # type: ignore[return-value]
+def predicted_slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
+    """``dL/ds`` of a loss; where no real scores came, of one that does not ask what they are.
+
+    A user's function of both sides may refuse a generator's turn, in which there are none: whatever stands in for them
+    must then leave the slopes at fake scores as they are.
+    """
+    found = slopes(function, real, fake)
+    if len(real) or not len(fake) or (found is not None and bool(torch.isfinite(found[1]).all()) and found[1].any()):
+        return found
+    tried = [slopes(function, stand_in, fake) for stand_in in (fake, fake.flip(0) + 1.0)]
+    first, second = (None if one is None else one[1] for one in tried)
+    same = first is not None and second is not None and torch.allclose(first, second, rtol=1e-9, atol=1e-12)
+    return (torch.zeros_like(real), first) if same and first is not None else found
 
 
 def _alone(found: Tensor, predicted: Tensor) -> tuple[float, float]:
@@ -268,8 +271,8 @@ def _usual(
     Least squares: ``dL/ds = k (s - t)``; logistic: ``k (sigmoid(s) - t)``, of a probability ``k (p - t) / p (1 - p)``;
     ``t`` is the target of each half.
     """
-    squares = claim.name == "least_squares"
-    if not squares and claim.name not in ("non_saturating", "minimax"):
+    squares = claim.family == "least_squares"
+    if not squares and claim.family not in ("non_saturating", "minimax"):
         return None
     sides = []
     for s, g, used in ((scored.real, scored.at_real, inside[0]), (scored.fake, scored.at_fake, inside[1])):
@@ -279,7 +282,7 @@ def _usual(
         sides.append((p, slope))
     fake = _line(*sides[1], limit)
     if player == "generator":
-        if fake is None or claim.name == "minimax":
+        if fake is None or claim.family == "minimax":
             return None
         return "claim" if fake > 0.45 else "flipped", f"target {fake:.3g}"
     real = _line(*sides[0], limit)
@@ -309,7 +312,7 @@ def _family(
         return None
     own = {"least_squares": "least_squares", "non_saturating": "non_saturating", "minimax": "non_saturating"}
     words = " and ".join(f"{t:.3g}" for t in found_so)
-    return None if own.get(claim.name) == name else ("loss", f"{name} with targets {words}")
+    return None if own.get(claim.family) == name else ("loss", f"{name} with targets {words}")
 
 
 def _line(x: Tensor, y: Tensor, limit: float) -> float | None:

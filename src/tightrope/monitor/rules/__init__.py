@@ -42,6 +42,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (4, losses.connection),
     (5, data.reach),
     (5, shown.units),
+    (5, shown.order),
     (6, losses.critic),
     (7, losses.generator),
     (8, constraints.coupling),

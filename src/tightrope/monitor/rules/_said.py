@@ -31,6 +31,22 @@ def account_of(window: Window, kind: str) -> Account | None:
     return next((a for a in window.critic.accounts if a.kind == kind), None)
 
 
+def weights_of(window: Window, part: Account) -> list[float]:
+    """A penalty's weight beside the loss as its gradient came, and beside its mean over each half.
+
+    Under a loss scale, or where halves are averaged, the two differ by that factor.
+    """
+    fit = window.critic.fit
+    known = fit is not None and fit.kind == "claim" and fit.factor > 0
+    return [part.weight, part.weight / fit.factor] if known and fit is not None else [part.weight]
+
+
+def weight_near(window: Window, part: Account, claimed: float) -> float:
+    """Of these the one that is nearest to the claimed weight."""
+    found = [weight for weight in weights_of(window, part) if weight > 0]
+    return min(found, key=lambda w: max(w / claimed, claimed / w), default=part.weight) if claimed > 0 else part.weight
+
+
 def plural(n: int, noun: str) -> str:
     """``"1 window"``, ``"3 windows"``."""
     return f"{n} {noun}" + ("" if n == 1 else "s")

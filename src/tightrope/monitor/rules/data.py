@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tightrope.monitor.finding import Confidence, Finding
-from tightrope.monitor.history import History, Seen
+from tightrope.monitor.history import Ends, History, Seen
 from tightrope.monitor.rules._said import exact
 from tightrope.monitor.rules.shown import shown
 from tightrope.monitor.rules.slow import LEVELS
@@ -19,6 +19,10 @@ PHOTOGRAPH = 1024
 Of 504 photographs of 12 animals at 64 pixels 7.9 % have the class of the nearest other one, by chance 8.3 %; of digits
 of 8 pixels almost all.
 """
+
+
+FREE = Ends(-1000.0, 1000.0)
+"""Of a generator whose reach is not known."""
 
 
 def reach(history: History) -> Iterator[Finding]:
@@ -36,14 +40,20 @@ def reach(history: History) -> Iterator[Finding]:
             evidence, 1, "high", "why it fails",
         )  # fmt: skip
     elif ends.kind == "probability":
-        if claim.name in ("wasserstein", "hinge", "relativistic"):
+        if claim.like in ("non_saturating", "minimax"):
+            yield Finding(
+                "double_sigmoid", f"The critic ends in a sigmoid (its scores stay in 0..1), and the function that was "
+                f"claimed is the {claim.like} loss of scores: it takes the sigmoid once more.",
+                {**evidence, "claimed": claim.like}, 1, "high", "why it fails",
+            )  # fmt: skip
+        elif claim.family in ("wasserstein", "hinge", "relativistic"):
             yield Finding(
                 "probability_as_score",
-                f"The critic ends in a sigmoid (its scores stay in 0..1), and the {claim.name} loss takes scores.",
+                f"The critic ends in a sigmoid (its scores stay in 0..1), and the {claim.family} loss takes scores.",
                 evidence, 1, "high", "why it fails",
             )  # fmt: skip
-    elif claim.name in ("wasserstein", "hinge", "non_saturating", "minimax", "relativistic"):
-        confidence: Confidence = "medium" if claim.name == "hinge" and ends.high >= 1 else "high"
+    elif claim.family in ("wasserstein", "hinge", "non_saturating", "minimax", "relativistic"):
+        confidence: Confidence = "medium" if claim.family == "hinge" and ends.high >= 1 else "high"
         yield Finding(
             "bounded_scores", f"The critic's scores stay in {ends.low:.3g}..{ends.high:.3g}.", evidence, 1, confidence,
             "why it fails",
@@ -51,9 +61,7 @@ def reach(history: History) -> Iterator[Finding]:
 
 
 def _range(history: History) -> Iterator[Finding]:
-    ends = history.ends.get("generator")
-    if ends is None:
-        return
+    ends = history.ends.get("generator") or FREE
     seen = history.where(lambda w: w.numbers.get("outside", 0.0) > 0.02)
     if seen and seen.now:
         numbers = seen.last.numbers
@@ -66,6 +74,17 @@ def _range(history: History) -> Iterator[Finding]:
             f"from {low:.3g} to {high:.3g}, it gives {words}.", needed=1, damage="why it fails",
             outside=numbers["outside"], expected=0.0, generator=[ends.low, ends.high],
         )  # fmt: skip
+    elif (cut := history.where(_cut_off)) and cut.now and len(cut) >= 3:
+        numbers = cut.last.numbers
+        found = exact(
+            "generator_range_rectified", cut,
+            f"In {numbers['sided']:.0f} of {numbers.get('features', 0.0):.0f} features all of "
+            f"{numbers['sided_rows']:.0f} samples lie on one side of zero and end there, and up to "
+            f"{100 * numbers['sided_share']:.3g} % of the data lie on the other side.", needed=99,
+            damage="why it fails", features=numbers["sided"], beyond=numbers["sided_share"], expected=0.0,
+        )  # fmt: skip
+        # samples that another fault drove to one side look the same: exact evidence of it goes before
+        yield replace(found, evidence={**found.evidence, "exact": False})
     elif len(tiny := history.where(_tiny)) >= 5 and len(tiny) == len(tiny.among):
         numbers = tiny.last.numbers
         yield Finding(
@@ -91,6 +110,15 @@ def _range(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+ENOUGH = 256
+"""Samples after which none beyond zero is no chance."""
+
+
+def _cut_off(window: Window) -> bool:
+    """Features whose samples all end at zero, where many of the data's lie beyond."""
+    return window.numbers.get("sided", 0.0) > 0 and window.numbers["sided_rows"] >= ENOUGH
+
+
 def _tiny(window: Window) -> bool:
     """Samples inside of -1..1, as heads that are bounded one by one give, beside data of twenty times the spread."""
     low, high = window.numbers.get("shown_fake_low", -2.0), window.numbers.get("shown_fake_high", 2.0)
@@ -110,8 +138,8 @@ def batches(history: History) -> Iterator[Finding]:
     if one_batch:
         yield exact("batch_repeated", again, f"The same batch in all of {windows} windows.", damage="why it fails",
                     expected="a new batch in each")  # fmt: skip
-    else:
-        yield from _few(history, windows)
+    scarce = [] if one_batch else list(_few(history, windows))
+    yield from scarce
     inside = history.where(
         lambda w: w.numbers.get("distinct_in_batch", 1.0) < 0.5 and w.numbers.get("batch", 0) > 8
         and w.numbers.get("values_per_row", 1.0) > 0.9
@@ -120,7 +148,8 @@ def batches(history: History) -> Iterator[Finding]:
         share = inside.last.numbers["distinct_in_batch"]
         found = exact("rows_repeated", inside, f"Only {100 * share:.3g} % of the rows of a batch are different.",
                       distinct=share, expected=1.0)  # fmt: skip
-        yield Finding(**{**vars(found), "confidence": "medium"})
+        alone = not any(f.confidence != "low" for f in scarce)  # of few rows some are drawn twice
+        yield replace(found, confidence="medium" if alone else "low")
     noise = history.where(
         lambda w: w.numbers.get("real_noise", 0.0) > 0.1 and w.numbers.get("fake_changed", 1.0) == 0.0
     )
@@ -263,6 +292,14 @@ def _lags(window: Window) -> bool:
     return numbers.get("average_behind", 0.0) > 0.6 and far
 
 
+def _modes_apart(window: Window) -> bool:
+    """Samples in eval mode far from those of training mode, or as far as makes drawn ones worse than the live ones."""
+    numbers = window.numbers
+    apart, drawn = numbers.get("other_mode", 0.0), numbers.get("sampled_distance", 0.0)
+    all_of_it = apart > 0.1 and apart > 0.5 * drawn and drawn > 5 * max(numbers.get("distance", 1.0), 0.01) + 0.05
+    return apart > 0.3 or (all_of_it and numbers.get("sampled_in_training_mode", 1.0) == 0.0)
+
+
 def averages(history: History) -> Iterator[Finding]:
     """The averaged generator."""
     live = history.where(lambda w: w.numbers.get("average_is_live", 0.0) == 1.0 and w.generator.moved > 0)
@@ -298,7 +335,7 @@ def averages(history: History) -> Iterator[Finding]:
             difference=value, expected=0.0,
         )  # fmt: skip
         yield replace(found, confidence="low", damage="harmless") if unused else found
-    mode = history.where(lambda w: w.numbers.get("other_mode", 0.0) > 0.3, 34)
+    mode = history.where(_modes_apart, 34)
     if len(mode) >= 2 and mode.now:
         value = mode.last.numbers["other_mode"]
         harm = mode.last.numbers.get("sampled_distance", 0.0) > 2 * mode.last.numbers.get("distance", 0.0) + 0.05

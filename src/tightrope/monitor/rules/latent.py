@@ -34,7 +34,11 @@ def directions(history: History) -> Iterator[Finding]:
             "times as much as real rows.", {"spread": shares[-1], "expected": "about 1"}, since, "medium",
             "why it fails", candidates=("latents_constant", "generator_ill_conditioned"),
         )  # fmt: skip
-    if not real or real[0] < SEVERAL:
+    if not real:
+        return
+    narrow = list(_bottleneck(read, real, since, width))
+    yield from narrow
+    if narrow or real[0] < SEVERAL:
         return
     if len(ranks) >= 5 and ranks[len(ranks) // 2] < ONE and ranks[-1] < NEARLY:
         counted = history.counters["generator"]
@@ -52,4 +56,24 @@ def directions(history: History) -> Iterator[Finding]:
             f"{real[len(real) // 2]:.2g} directions (participation ratio): samples lie on one line through them.",
             {"latents": width, "data": real[len(real) // 2], "expected": "as many as the data"}, since, "medium",
             "why it fails", candidates=("generator_ill_conditioned",),
+        )  # fmt: skip
+
+
+EXACTLY, PLANE = 1.001, 1.15
+"""Participation ratio of one direction but for the curvature met within a step, and of data along more than one."""
+
+
+def _bottleneck(read: list[dict[str, float]], real: list[float], since: int, width: int) -> Iterator[Finding]:
+    """At each single latent the generator moves in one direction alone, to rounding: a layer of one number inside.
+
+    Which direction it is may change from latent to latent; samples lie on a curve all the same.
+    """
+    most = [n["latent_rank_most"] for n in read if "latent_rank_most" in n]
+    if width > 1 and len(most) >= 5 and max(most) < EXACTLY and real[len(real) // 2] > PLANE:
+        yield Finding(
+            "generator_ill_conditioned", f"At every latent that was tried, in {len(most)} windows, the generator's "
+            f"samples move in one direction alone (participation ratio at most {max(most):.5g}), and the data vary "
+            f"along {real[len(real) // 2]:.2g}: samples lie on a curve, as behind a layer of one number.",
+            {"rank": max(most), "data": real[len(real) // 2], "expected": "as many as the data"}, since, "medium",
+            "why it fails", candidates=("mode_collapse_partial",),
         )  # fmt: skip

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
-from tightrope.monitor.ledger.scores import slopes
+from tightrope.monitor.ledger.hypotheses import slopes
 from tightrope.monitor.rules._said import exact
-from tightrope.monitor.rules.slow import stuck
+from tightrope.monitor.rules.moves import hurled, middle
+from tightrope.monitor.rules.slow import WARM, stuck
 from tightrope.monitor.window import Window
 
 FLIPPED = ("flipped", "flipped loss")
@@ -106,13 +108,26 @@ def _other(history: History, player: str) -> Iterator[Finding]:
     if seen and history.claim is not None:
         fit = seen.last.player(player).fit
         assert fit is not None
-        yield exact(
+        found = exact(
             f"{player}_loss_other", seen,
             f"The {player} minimises the {fit.name} loss (residual {fit.explained:.1g}), not {history.claim.name} "
             f"({fit.residual:.2g}).",
             residual_of_claim=fit.residual, residual_of_this=fit.explained, found=fit.name,
             claimed=history.claim.name,
         )  # fmt: skip
+        yield found if _mostly(history, player, seen) else replace(found, confidence="low")
+
+
+SIGMOIDS = ("double_sigmoid", "probability")
+
+
+def _mostly(history: History, player: str, seen: Seen) -> bool:
+    """Whether another loss explains more windows than a sigmoid too many does in either player's.
+
+    Scores that have run to the ends of a sigmoid lie so close together that other losses give their slopes, too.
+    """
+    squashed = history.where(lambda w: kind(w, "critic") in SIGMOIDS or kind(w, "generator") in SIGMOIDS)
+    return len(seen) > len(squashed)
 
 
 def _sigmoid(history: History) -> Iterator[Finding]:
@@ -224,21 +239,44 @@ def shares(history: History) -> Iterator[Finding]:
     if len(found) < 3:
         return
     values = sorted(value for _, value in found[-8:])
-    middle = values[len(values) // 2]
-    if middle > 0.97:
-        confidence: Confidence = "medium" if middle > (0.9995 if stuck(history) else 0.9999) else "low"
+    share = values[len(values) // 2]
+    if share > 0.97:
+        away = stuck(history) and (share > 0.9995 or not _developing(history))
+        far = (away or _seen_through(history)) and not hurled(history)
+        confidence: Confidence = "medium" if far or share > 0.9999 else "low"
         yield Finding(
             "reconstruction_drowns_adversarial",
-            f"{100 * middle:.4g} % of the gradient at the generator's samples come from terms that do not pass through "
-            "the critic.", {"share": middle}, found[0][0], confidence, "why it fails",
+            f"{100 * share:.4g} % of the gradient at the generator's samples come from terms that do not pass through "
+            "the critic.", {"share": share}, found[0][0], confidence, "why it fails",
         )  # fmt: skip
-    elif 1e-6 < middle < 0.01:
-        sure: Confidence = "medium" if stuck(history) else "low"
+    elif 1e-9 < share < 0.01:
+        away = stuck(history) and not hurled(history)
+        sure: Confidence = "medium" if away or (share < NOTHING and not hurled(history)) else "low"
         yield Finding(
             "adversarial_drowns_reconstruction",
-            f"{100 * (1 - middle):.4g} % of the gradient at the generator's samples come through the critic, although "
-            "another term is part of the loss.", {"share": middle}, found[0][0], sure, "why it fails",
+            f"{100 * (1 - share):.6g} % of the gradient at the generator's samples come through the critic, although "
+            "another term is part of the loss.", {"share": share}, found[0][0], sure, "why it fails",
         )  # fmt: skip
+
+
+NOTHING = 1e-4
+"""Share of the gradient at samples below which nobody means a term to be: it is as if it were not there."""
+
+
+def _developing(history: History) -> bool:
+    """An early training, or samples that vary less than the data and more and more."""
+    spreads = [value for _, value in history.series("spread")]
+    return history.step < WARM or (spreads[-1] < 0.8 and middle(spreads[-3:]) > 1.2 * middle(spreads[-6:-3]))
+
+
+def _seen_through(history: History) -> bool:
+    """Samples vary less than the data, come no closer, and the critic tells them: nothing of what it knows arrives."""
+    distances, ranks, spreads = ([v for _, v in history.series(name)] for name in ("distance", "auc", "spread"))
+    if history.step < WARM or min(len(distances), len(ranks), len(spreads)) < 9:
+        return False
+    third = len(distances) // 3
+    before, last = middle(distances[-2 * third : -third]), middle(distances[-third:])
+    return last > 0.05 and last > 0.85 * before and middle(ranks[-8:]) > 0.8 and middle(spreads[-8:]) < 0.8
 
 
 def unexplained(history: History) -> Iterator[Finding]:

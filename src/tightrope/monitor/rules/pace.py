@@ -91,7 +91,7 @@ def turning(history: History) -> Iterator[Finding]:
     most = max(spreads)
     after = spreads[spreads.index(most) :]
     if most > TURNED and min(after) < BACK * most and most > SWING * min(spreads[-8:]) and middle(ranks[-8:]) < SURE:
-        again = swings(spreads) > 1
+        again = swings(spreads) > (1 if history.told or history.claims.said else 2)  # damping may act that nobody named
         distances = [value for _, value in history.series("distance")[-8:]]
         yield Finding(
             "rotation_undamped", f"Samples spread to {most:.2g} times what the data do and came back to "

@@ -10,7 +10,7 @@ from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.parameters import IDLE
 from tightrope.monitor.places import BOTH_SIDES
-from tightrope.monitor.rules._said import PLACES, account_of, exact
+from tightrope.monitor.rules._said import PLACES, account_of, exact, weights_of
 from tightrope.monitor.rules.strengths import beyond_sight, strength, weakness
 from tightrope.monitor.window import Window
 
@@ -88,8 +88,14 @@ def _several(history: History, claimed: Sequence[tuple[str, float]]) -> Iterator
         )  # fmt: skip
 
 
+PLAUSIBLE = (1e-3, 1e4)
+"""Weights that a penalty under a loss scale can have: without a scale the same gradient fits one of 1e-7, say."""
+
+
 def _scaled(history: History) -> Iterator[Finding]:
     seen = _beside(history, "scale")
+    low, high = PLAUSIBLE
+    seen = Seen([w for w in seen.hits if any(low < x < high for x in _weights(w, "scale"))], seen.among)
     if seen:
         part = account_of(seen.last, "scale")
         assert part is not None
@@ -98,6 +104,11 @@ def _scaled(history: History) -> Iterator[Finding]:
             f"The critic's gradient fits the claimed penalty on {part.name} (left {part.left:.1g}), a loss scale that "
             "was not taken out.", left=part.left, unexplained_by_claim=part.unexplained,
         )  # fmt: skip
+
+
+def _weights(window: Window, kind: str) -> list[float]:
+    part = account_of(window, kind)
+    return [] if part is None else weights_of(window, part)
 
 
 def _lazy(history: History, name: str, claimed: float) -> Iterator[Finding]:
@@ -264,11 +275,9 @@ def _ratio(history: History, window: Window, claimed: float) -> float:
     Relative to the loss as written, or to its mean over each half (under a loss scale, or where halves are averaged);
     a lazy penalty counts with the share of steps that it acts on.
     """
-    part, fit = account_of(window, "claim"), window.critic.fit
+    part = account_of(window, "claim")
     assert part is not None
-    found = [part.weight]
-    if fit is not None and fit.kind == "claim" and fit.factor > 0:
-        found.append(part.weight / fit.factor)
+    found = weights_of(window, part)
     steps, windows = history.counters["critic"].steps, len(history.windows)
     asked = sum(w.numbers.get("points", 0) > 0 for w in history.windows)
     lazy = part.weight / claimed

@@ -9,8 +9,9 @@ from dataclasses import replace
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.rules._said import exact
+from tightrope.monitor.window import Window
 
-UNITS = 5.0
+UNITS = 2.5
 """Ratio of spreads from which rows are in other units, which differ by powers of ten and by 255."""
 
 
@@ -66,15 +67,45 @@ def units(history: History) -> Iterator[Finding]:
     ratio, held, own = numbers["units"], numbers["units_held"], numbers.get("real_std", 0.0)
     if not held or not own:
         return
+    fed = numbers.get("latent_std", 1.0)
+    given = max(fed / own, own / max(fed, 1e-12)) < UNITS and max(fed, 1 / max(fed, 1e-12)) > UNITS
+    if given:
+        made = [1.0]  # a generator that is given rows in the same units gives such: only what is usual tells
     rows_off = abs(math.log(own / made[0])) > abs(math.log(held / made[0]))
+    began = ", which are in usual ones" if given else f", and the generator began at {made[0]:.2g}, near to the latter"
+    words = f"{began}." if rows_off else "; the generator began nearer to the former."
     found = exact(
         "data_scale", apart,
         f"Rows that are trained on spread {ratio:.3g} times as far as held-out rows: they are not in the same units"
-        + (f", and the generator began at {made[0]:.2g}, near to the latter." if rows_off
-           else "; the generator began nearer to the former."),
+        + words,
         damage="why it fails" if rows_off else "unknown", ratio=ratio, expected=1.0,
     )  # fmt: skip
     yield replace(found, confidence="medium" if rows_off else "low")
+
+
+def order(history: History) -> Iterator[Finding]:
+    """Rows that are trained on whose features are held-out rows' in another order: their means are, one for one."""
+    seen = history.where(lambda w: "held_apart" in w.numbers)
+    other = Seen([w for w in seen.hits if other_rows(w) and w.numbers["held_order"] == 0.0], seen.hits)
+    units = [w.numbers["units"] for w in other.hits]
+    if len(other) >= 5 and len(other) >= 0.8 * len(seen) and max(max(units), 1 / min(units)) < UNITS:
+        share = other.last.numbers["held_apart"]
+        found = exact(
+            "channel_order", other,
+            f"In {100 * share:.3g} % of the features the mean of rows that are trained on is not that of held-out "
+            "rows, and with the features of both in the order of their means in none: features or axes were exchanged.",
+            damage="why it fails", share=share, expected=0.0,
+        )  # fmt: skip
+        yield replace(found, confidence="medium")
+
+
+MUCH = 0.25
+"""Share of features with other means from which rows are not drawn as the held-out ones were."""
+
+
+def other_rows(window: Window) -> bool:
+    """Whether the rows of a window are others than held-out ones, by the means of many features."""
+    return window.numbers.get("held_apart", 0.0) >= MUCH
 
 
 def _bent(history: History) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from tightrope.monitor.finding import Finding
-from tightrope.monitor.history import History
+from tightrope.monitor.history import History, Seen
 
 WARM = 100
 FEW, FEATURES, LEVELS = 256, 16, 8
@@ -28,6 +28,7 @@ def distances(history: History) -> Iterator[Finding]:
             {"spread": flat.last.numbers["spread"], "expected": "about 1"}, flat.since, "medium", "why it fails",
             candidates=("critic_too_weak", "generator_step_too_large", "rotation_undamped"),
         )  # fmt: skip
+    yield from _copied(history)
     series = history.series("distance")
     if len(series) < 6 or history.step < WARM:
         return
@@ -68,6 +69,24 @@ def distances(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _copied(history: History) -> Iterator[Finding]:
+    """Samples of different latents that are the same ones over and over, beside rows that all differ."""
+    known = [w for w in history.windows if "distinct_fakes" in w.numbers and w.step >= 3]
+    hits = [
+        w for w in known
+        if w.numbers["distinct_fakes"] < 0.25 and w.numbers.get("distinct_given", 0.0) > 0.9
+        and w.numbers.get("distinct_in_batch", 0.0) > 0.9 and w.numbers.get("spread", 0.0) >= 0.05
+    ]  # fmt: skip
+    seen = Seen(hits, known)
+    if len(seen) >= 4 and seen.now:
+        share = seen.last.numbers["distinct_fakes"]
+        yield Finding(
+            "mode_collapse_partial", f"Of the samples of latents that all differ only {100 * share:.3g} % are "
+            "different, to rounding; all rows of the data are.", {"distinct": share, "expected": 1.0}, seen.since,
+            "medium", "why it fails", candidates=("mode_collapse_partial", "generator_ill_conditioned"),
+        )  # fmt: skip
+
+
 def overfitting(history: History) -> Iterator[Finding]:
     """Rows that were never shown score lower than shown ones, beyond chance, in most of the last windows.
 
@@ -77,10 +96,12 @@ def overfitting(history: History) -> Iterator[Finding]:
     beyond = [w for w in last if w.numbers["held_out_drop"] > 0.3 and w.numbers["held_out_z"] > 4]
     if len(last) >= 5 and len(beyond) >= 4:
         drops = sorted(w.numbers["held_out_drop"] for w in beyond)
+        others = sum(w.numbers.get("held_apart", 0.0) >= 0.25 for w in last) >= 4  # whose scores tell nothing of memory
         yield Finding(
             "critic_overfitting",
             f"Unseen rows score lower than training rows by {drops[len(drops) // 2]:.0%} of the gap from real to fake.",
-            {"drop": drops[len(drops) // 2], "expected": "about 0"}, beyond[0].step, "medium", "why it fails",
+            {"drop": drops[len(drops) // 2], "expected": "about 0"}, beyond[0].step, "low" if others else "medium",
+            "unknown" if others else "why it fails",
         )  # fmt: skip
 
 

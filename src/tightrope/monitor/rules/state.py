@@ -8,6 +8,7 @@ from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 from tightrope.monitor.rules.losses import FLIPPED, kind
+from tightrope.monitor.window import Window
 
 _LOSSES = ("critic_sign_flipped", "critic_loss_other", "generator_sign_flipped", "generator_loss_other")
 _LEFT = ("critic_gradient_accumulated", "generator_gradient_accumulated", "generator_gradient_in_critic")
@@ -21,10 +22,38 @@ def not_finite(history: History) -> Iterator[Finding]:
     if seen:
         first = seen.hits[0]
         name = first.words.get("not_finite") or "the generator's samples"
+        burst = _burst(history, first)
+        if burst is not None:
+            yield burst
         yield Finding(
             "non_finite", f"First met in the {name} at step {first.step}.",
-            {"where": name, "exact": True}, first.step, "high", "why it fails",
+            {"where": name, "exact": burst is None}, first.step, "high", "why it fails",
         )  # fmt: skip
+
+
+BURST, RUN_AWAY = 0.3, 4.0
+"""Movement at one update, of a player's size, and the factor of the samples' distance, of trainings that explode."""
+
+
+def _burst(history: History, first: Window) -> Finding | None:
+    """The player that went by a large part of its size at once, right before anything was not finite.
+
+    Values that overflow at once, as data that are not finite make them, come without it.
+    """
+    before = [w for w in history.windows if w.step < first.step][-2:]
+    series = [w.numbers["distance"] for w in history.windows if w.step < first.step and "distance" in w.numbers]
+    if not before or len(series) < 3 or not series[-1] > RUN_AWAY * series[0]:
+        return None
+    moved, step, name = max((w.player(name).moved, w.step, name) for w in before for name in PLAYERS)
+    if not BURST < moved < float("inf"):
+        return None
+    rate = history.counters[name].top_rate
+    return Finding(
+        f"{name}_step_too_large", f"At step {step} the {name} moved by {moved:.2g} of its size at once, at rate "
+        f"{rate:.2g}; the distance of samples to the data went from {series[0]:.3g} to {series[-1]:.3g}, and then "
+        "values were not finite.", {"moved": moved, "rate": rate, "expected": "below 0.02", "exact": True}, step,
+        "medium", "why it fails", candidates=("rotation_undamped", "momentum_too_high"),
+    )  # fmt: skip
 
 
 def contradicted(history: History, finding: Finding) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History, Seen
-from tightrope.monitor.rules._said import PLACES, account_of
+from tightrope.monitor.rules._said import PLACES, account_of, weight_near
+from tightrope.monitor.rules.moves import hurled
 from tightrope.monitor.rules.slow import stuck
 
 
@@ -15,6 +16,7 @@ def strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
 
     A penalty that draws slopes to 1 is that strong in sound trainings too, as long as the critic is flat.
     """
+    set_to = _set_to(acting, _claimed(history, name))
     much = 300 if PLACES[name] == "interpolated" else 30
     parts = [(w, part) for w in acting.hits[-8:] if (part := account_of(w, "claim")) is not None]
     values = [(w, part.share) for w, part in parts if part.share < float("inf")]  # not in a step of its own
@@ -33,19 +35,20 @@ def strength(history: History, acting: Seen, name: str) -> Iterator[Finding]:
             "penalty_too_strong",
             f"The penalty's part of the critic's gradient is {share:.3g} times the loss's (median of the last "
             "windows), and samples have not come closer to the data.", {"share": share, "expected": "below 4.5"},
-            drowned[0].step, "medium" if max(share, always, early / 3) > much else "low", "why it fails",
+            drowned[0].step, "medium" if max(share, always, early / 3) > much and not hurled(history) else "low",
+            "why it fails",
         )  # fmt: skip
-    elif history.step >= 100 and len(over_all) >= 6 and early > 3 * much and stuck(history):
+    elif history.step >= 100 and len(over_all) >= 6 and early > 3 * much and stuck(history) and not hurled(history):
         yield Finding(
             "penalty_too_strong", f"The penalty's part of the critic's gradient was {early:.3g} times the loss's "
             "(median of the first windows), and samples have not come closer to the data.",
             {"share": early, "expected": "below 4.5"}, acting.since, "medium", "why it fails",
         )  # fmt: skip
-    elif history.step >= 60 and _set_to(acting) > (high := _weights_that_work(name)[1]) and stuck(history):
+    elif history.step >= 60 and set_to > (high := _weights_that_work(name)[1]) and stuck(history):
         yield Finding(
-            "penalty_too_strong", f"The penalty {name} has weight {_set_to(acting):.3g}, where at most {high:g} is "
-            "known to work, and samples have not come closer to the data.",
-            {"weight": _set_to(acting), "expected": high}, acting.since, "medium", "why it fails",
+            "penalty_too_strong", f"The penalty {name} has weight {set_to:.3g}, where at most {high:g} is known to "
+            "work, and samples have not come closer to the data.",
+            {"weight": set_to, "expected": high}, acting.since, "medium", "why it fails",
         )  # fmt: skip
 
 
@@ -54,27 +57,37 @@ def _weights_that_work(name: str) -> tuple[float, float]:
     return (0.01, 300.0) if PLACES[name] == "interpolated" else (0.005, 150.0)
 
 
-def _set_to(acting: Seen) -> float:
+def _set_to(acting: Seen, claimed: float) -> float:
     """The weight that acted in the median window."""
-    weights = sorted(part.weight for w in acting.hits if (part := account_of(w, "claim")))
+    weights = sorted(acts_with(acting, claimed))
     return weights[len(weights) // 2] if weights else 0.0
+
+
+def acts_with(acting: Seen, claimed: float) -> list[float]:
+    """The weights that acted, in the convention that is nearest to the claim."""
+    return [weight_near(w, part, claimed) for w in acting.hits if (part := account_of(w, "claim")) is not None]
+
+
+def _claimed(history: History, name: str) -> float:
+    return next((weight for one, weight in history.claims.penalties if one == name), 0.0)
 
 
 def weakness(history: History, acting: Seen, name: str) -> Iterator[Finding]:
     """So weak as set that it is no part of the gradient, while samples come no closer."""
-    if any(one == name and weight > _weights_that_work(name)[1] for one, weight in history.claims.penalties):
+    claimed = _claimed(history, name)
+    if claimed > _weights_that_work(name)[1]:
         return  # set too strong: beside losses that have run away its own part cannot be told
-    if _set_to(acting) > _weights_that_work(name)[0]:
+    if _set_to(acting, claimed) > _weights_that_work(name)[0]:
         return  # beside a gradient of losses that have run away any weight is small
     shares = sorted(part.share for w in acting.hits if (part := account_of(w, "claim")))
     share = shares[len(shares) // 2] if shares else 1.0
     far = history.step >= 60 and len(shares) >= 6 and stuck(history)
-    if share < 1e-3 and (far or (_set_to(acting) < 1e-4 and len(shares) >= 4 and history.step >= 34)):
+    if share < 1e-3 and (far or (_set_to(acting, claimed) < 1e-4 and len(shares) >= 4 and history.step >= 34)):
         yield Finding(
             "penalty_too_weak", f"The penalty's part of the critic's gradient is {share:.2g} of the loss's (median of "
-            f"all windows), by its weight of {_set_to(acting):.2g}: it holds nothing"
+            f"all windows), by its weight of {_set_to(acting, claimed):.2g}: it holds nothing"
             + (", and samples have not come closer to the data." if far else "."),
-            {"share": share, "weight": _set_to(acting), "expected": "above 0.01"}, acting.since, "medium",
+            {"share": share, "weight": _set_to(acting, claimed), "expected": "above 0.01"}, acting.since, "medium",
             "why it fails" if far else "not what you claimed",
         )  # fmt: skip
 
@@ -93,7 +106,7 @@ def _in_units(history: History, name: str, weight: float) -> list[float]:
 def beyond_sight(history: History, acting: Seen, name: str, weight: float) -> bool:
     """Whether a penalty is claimed so small that its part of a gradient in float32 is rounding, and acts no larger."""
     low = _weights_that_work(name)[0]
-    acts = [part.weight for w in acting.hits if (part := account_of(w, "claim")) is not None]
+    acts = acts_with(acting, weight)
     small = max(_in_units(history, name, weight)) < low / FAR_OFF / FAR_OFF
     return small and not any(part > low for part in acts)
 
@@ -110,7 +123,7 @@ def settings(history: History) -> Iterator[Finding]:
     for name, weight in history.claims.penalties:
         low, high = _weights_that_work(name)
         told = _in_units(history, name, weight)
-        acts = [part.weight for w in acting.hits if (part := account_of(w, "claim")) is not None]
+        acts = acts_with(acting, weight)
         as_set = bool(acts) and 0.5 < sorted(acts)[len(acts) // 2] / weight < 2
         if min(told) > FAR_OFF * high and as_set and len(acts) >= 3:
             share = sorted(part.share for w in acting.hits if (part := account_of(w, "claim")))[len(acts) // 2]
