@@ -6,6 +6,8 @@ import copy
 import gc
 import pickle
 import random
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -55,6 +57,60 @@ def test_training_is_bit_identical(name: str) -> None:
             assert not monitor.failures
             monitor.diagnose()
         found.append([*state(loop), torch.tensor([random.random(), np.random.rand()])])  # noqa: NPY002
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def drawn_by(kind: str) -> tuple[Callable[[int], torch.Tensor], Callable[[], float]]:
+    """A stream of the loop's own, how it draws latents, and what it gives next."""
+    if kind == "torch":
+        stream = torch.Generator().manual_seed(0)
+        return lambda n: torch.randn(n, LATENT, generator=stream), lambda: torch.rand(1, generator=stream).item()
+    if kind == "python":
+        numbers = random.Random(0)
+        return lambda n: torch.tensor([[numbers.gauss(0, 1) for _ in range(LATENT)] for _ in range(n)]), numbers.random
+    old = kind == "numpy, old"
+    rng = np.random.RandomState(0) if old else np.random.default_rng(0)
+    return lambda n: torch.from_numpy(rng.normal(size=(n, LATENT))).float(), lambda: float(rng.normal())
+
+
+class Sampler:
+    def __init__(self, loop: Loop, latents: Callable[[int], torch.Tensor]) -> None:
+        self.loop, self.latents = loop, latents
+
+    def __call__(self) -> torch.Tensor:
+        return self.loop.g(self.latents(64))
+
+    def draw(self) -> torch.Tensor:
+        return self()
+
+
+HELD = {
+    "a function that another calls": lambda loop, latents: lambda: loop.g(latents(64)),
+    "a method": lambda loop, latents: Sampler(loop, latents).draw,
+    "an object": Sampler,
+    "partial": lambda loop, latents: partial(lambda draw, n: loop.g(draw(n)), latents, 64),
+}
+
+
+@pytest.mark.parametrize("kind", ["torch", "python", "numpy", "numpy, old"])
+@pytest.mark.parametrize("held", HELD)
+def test_streams_of_the_loops_own_are_where_they_would_be(kind: str, held: str) -> None:
+    found = []
+    for watch in (True, False):
+        latents, following = drawn_by(kind)
+        loop = Loop(steps=8, watch=watch, latents=latents)
+
+        def noisy(
+            real: torch.Tensor, fake: torch.Tensor, following: Callable[[], float] = following
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            return (fake - 0.1 * following() - 0.1 * torch.rand(())).mean() - real.mean(), -fake.mean()
+
+        loop.claim, loop.options = noisy, {"sample": HELD[held](loop, latents)}
+        monitor = loop.run()
+        if monitor is not None:
+            assert not monitor.failures
+            monitor.diagnose()
+        found.append([*state(loop), torch.tensor(following())])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
+from tightrope.autodiff import streams_kept, streams_of
 from tightrope.monitor.capture import Listener
 from tightrope.monitor.claims import PLAYERS, claims_of, inner, optimizers_of
 from tightrope.monitor.finding import Diagnosis
@@ -72,7 +73,8 @@ class Monitor:
         optimizers: ``(generator's, critic's)``, one that steps both players, or a dict by player. They are found
             without it, but whose they should be is known only so.
         labels: Not used up to now except as the default of ``step``.
-        sample: Draws samples as the user does: ``() -> [n, *shape]``. Called now and then, with random states restored.
+        sample: Draws samples as the user does: ``() -> [n, *shape]``. Called now and then, with random states restored,
+            those of streams that it holds too (not what an iterator has drawn, such as a DataLoader's).
         ema: The averaged generator.
         held_out: Real rows that are not trained on, ``[n, *shape]``, to see the critic overfit.
         budget: Share of the training time that the monitor may take. Periodic windows are put off to keep it; those
@@ -120,6 +122,9 @@ class Monitor:
         for player in self.players.values():
             player.listener.parts.foreign = own[0] & own[1]
         self.history = History(*said, told=bool(claimed))
+        halves = () if said[0] is None else (said[0].critic, said[0].generator)
+        self._asked = (sample, *halves, generator, critic, ema)
+        self._streams: list[Any] = []
         self._observer = Observer(self.players, self.history, sample=sample, ema=ema, held_out=held_out)
         self.recent, self.held_out = self._observer.reader.recent, held_out
         self.start: dict[str, dict[str, Tensor]] = {}
@@ -234,7 +239,11 @@ class Monitor:
                 self._open_window()
 
     def _open_window(self) -> None:
-        self._guarded("window", self._observer.start)
+        self._guarded("window", self._start_window)
+
+    def _start_window(self) -> None:
+        self._streams = streams_of(*self._asked)  # what is asked in a window may draw from them
+        self._observer.start()
 
     def _following(self) -> int:
         return self._at_latest(self.steps + max(1, round(self.every * self._stride.uniform(0.7, 1.3))))
@@ -269,7 +278,7 @@ class Monitor:
             if not self._observer.open:
                 work(*given)
             else:
-                with warnings.catch_warnings():
+                with warnings.catch_warnings(), streams_kept(self._streams):
                     warnings.simplefilter("ignore")
                     work(*given)
         except Exception as problem:  # whatever it is, the training goes on

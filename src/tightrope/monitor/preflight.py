@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_samples, short
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import modules_of, samples_of, scores_of, undisturbed
+from tightrope.autodiff import modules_of, samples_of, scores_of, streams_kept, streams_of, undisturbed
 from tightrope.autodiff.call import called
 from tightrope.monitor.claims import inner
 from tightrope.monitor.finding import Diagnosis, Finding
@@ -73,7 +73,7 @@ def preflight(
         raise UserError(f"Expected finite real samples, got NaN or infinity in row {row}; look at the data.")
     networks = (inner(generator), inner(critic))
     given = [m for n in networks if n is not None for m in modules_of(n)]
-    with undisturbed(*given):
+    with streams_kept(streams_of(sample, loss, generator, critic)), undisturbed(*given):
         latents = _latents(generator, networks[0], sample, len(real), z)
         monitor = Monitor(generator, critic, loss, penalty=penalty, optimizers=optimizers, sample=None, budget=1e9)
         try:

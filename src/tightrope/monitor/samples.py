@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -134,15 +133,12 @@ class Samples:
             inputs.extend((a.detach().float(), module.training) for a in args[:1] if isinstance(a, Tensor))
 
         handles = [network.register_forward_pre_hook(Hook(listen)) for network in networks[:1] + networks[2:]]
-        streams = [(g, g.get_state()) for g in _streams(self.sample)]
         try:
             with global_streams_kept(), undisturbed(*networks), torch.no_grad():
                 drawn = self.sample()
         finally:
             for handle in handles:
                 handle.remove()
-            for stream, state in streams:
-                stream.set_state(state)
         if inputs and inputs[0][0].is_floating_point() and inputs[0][0].numel() > 1:
             z, training = inputs[0]
             width, columns = self.noise
@@ -189,22 +185,3 @@ def _energy(a: Tensor, b: Tensor) -> float:
     own = _spread(a)
     value = 2 * float(torch.cdist(a, b).mean()) - own - _spread(b)
     return value / max(own, 1e-12)
-
-
-def _streams(function: Any) -> list[torch.Generator]:
-    """Random streams that a function holds in its closure or by global names."""
-    found = []
-    if isinstance(function, FunctionType):
-        held = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-        held += [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
-        held += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        found = [value for value in held if isinstance(value, torch.Generator)]
-    return found
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True

@@ -7,7 +7,9 @@ probabilities for a critic that ends in one, other targets of least squares).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,9 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.streams import global_streams_kept
 from tightrope._plumbing.words import closest
+from tightrope.autodiff import streams_kept, streams_of
 from tightrope.losses import LOSSES, Loss
 
 ALIASES = {
@@ -96,8 +100,8 @@ def claim_of(loss: Any) -> Claim | None:
         given = loss
         return Claim(
             given.name,
-            lambda r, f: given.critic(r, f),
-            lambda r, f: given.generator(f, r if given.paired else None),
+            partial(_of_loss, given, "critic"),
+            partial(_of_loss, given, "generator"),
             given.needs_lipschitz,
             given.paired,
         )
@@ -105,6 +109,20 @@ def claim_of(loss: Any) -> Claim | None:
         name, critic, generator = getattr(loss, "__name__", "loss"), _part(loss, 0), _part(loss, 1)
         return Claim(name, critic, generator, paired=True, like=_equal_to(critic, generator))  # paired for all we know
     raise UserError(f"Expected loss as a name, a Loss or a function, got a {type(loss).__name__}; see losses.LOSSES.")
+
+
+@contextmanager
+def _undrawn(loss: Any, scores: Tensor) -> Iterator[None]:
+    """Leave the random streams that a user's loss draws from, for noisy labels say, where they are."""
+    devices = [scores.device] if scores.is_cuda else []
+    with streams_kept(streams_of(loss)), global_streams_kept(), torch.random.fork_rng(devices=devices):
+        yield
+
+
+def _of_loss(given: Loss, player: str, r: Tensor, f: Tensor) -> Tensor:
+    """A player's part of a :class:`~tightrope.losses.Loss` at real and fake scores."""
+    with nullcontext() if LOSSES.get(given.name) is given else _undrawn((given.critic, given.generator), r):
+        return given.critic(r, f) if player == "critic" else given.generator(f, r if given.paired else None)
 
 
 def slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -153,7 +171,8 @@ def _proportional(one: Halves, other: Halves) -> bool:
 
 def _part(loss: Callable[..., Any], index: int) -> Halves:
     def half(r: Tensor, f: Tensor) -> Tensor:
-        both = loss(r, f)
+        with _undrawn(loss, r):
+            both = loss(r, f)
         if isinstance(both, (tuple, list)):
             return both[index]
         if index:

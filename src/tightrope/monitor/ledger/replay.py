@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.streams import global_streams_kept
-from tightrope.autodiff import frozen_constraints, twice_differentiable
+from tightrope.autodiff import frozen_constraints, is_stream, twice_differentiable
 from tightrope.layers.torch_own import HOOKS, steady
 from tightrope.monitor.capture import Call
 from tightrope.monitor.hooks import Hook
@@ -32,7 +32,7 @@ def refuse_foreign_hooks(module: nn.Module) -> None:
     for name, inside in module.named_modules():
         hooks = [*inside._forward_pre_hooks.values(), *inside._forward_hooks.values()]
         foreign = [hook for hook in hooks if not isinstance(hook, (Hook, *HOOKS)) and not _of_export(hook)]
-        if foreign or any(isinstance(value, torch.Generator) for value in vars(inside).values()):
+        if foreign or any(map(is_stream, vars(inside).values())):
             raise CannotReplayError(f"{name or type(module).__name__} has hooks or random streams of its own")
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.streams import global_streams_kept
-from tightrope.autodiff import per_sample
+from tightrope.autodiff import per_sample, streams_kept, streams_of
 from tightrope.losses import LOSSES
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.ledger.columns import COSTS
@@ -226,6 +226,7 @@ def aside(game: Game, seed: int) -> Iterator[None]:
     listening, StepListener._live = StepListener._live, []
     try:
         with (
+            streams_kept(streams_of(game.critic_loss, game.generator_loss, game.generator, game.critic)),
             global_streams_kept(), torch.random.fork_rng(devices=devices), torch.inference_mode(False),
             torch.enable_grad(), warnings.catch_warnings(),
         ):  # fmt: skip
