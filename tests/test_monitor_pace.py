@@ -84,24 +84,27 @@ def test_a_constrained_critic_may_be_fast(claims):
 
 
 @pytest.mark.parametrize(
-    ("peaks", "back", "distance", "account", "said"),
+    ("peaks", "back", "distance", "account", "told", "said"),
     [
-        ((1.7, 1.7), 0.4, 0.9, "losses", "medium"),
-        ((0.3, 1.7), 0.4, 0.9, "losses", "low"),
-        ((1.7, 1.7), 1.4, 0.9, "losses", None),
-        ((1.1, 1.1), 0.3, 0.9, "losses", None),
-        ((1.7, 1.7), 0.4, 0.05, "losses", None),
-        ((1.7, 1.7), 0.4, 0.9, "claim", None),
+        ((1.7, 1.7), 0.4, 0.9, "losses", True, "medium"),
+        ((1.7, 1.7), 0.4, 0.9, "losses", False, "low"),
+        ((0.3, 1.7), 0.4, 0.9, "losses", True, "low"),
+        ((1.7, 1.7), 1.4, 0.9, "losses", True, None),
+        ((1.1, 1.1), 0.3, 0.9, "losses", True, None),
+        ((1.7, 1.7), 0.4, 0.05, "losses", True, None),
+        ((1.7, 1.7), 0.4, 0.9, "claim", True, None),
     ],
-    ids=["swings", "swings once", "stays wide", "never past the data", "near the data", "a penalty"],
+    ids=["swings", "nothing told", "swings once", "stays wide", "never past the data", "near the data", "a penalty"],
 )
-def test_samples_that_swing_past_the_data_and_back_again_turn_undamped(peaks, back, distance, account, said):
+def test_samples_that_swing_past_the_data_and_back_again_turn_undamped(peaks, back, distance, account, told, said):
     def write(window: Window) -> None:
         spread = {21: peaks[0], 55: peaks[1]}.get(window.step, 0.3 if window.step < 21 else back)
         window.numbers |= {"spread": spread, "auc": 0.65, "distance": 1.0 if window.step < 5 else distance}
         window.critic.accounts = [Account(account)]
 
-    assert named(history(write)).get("rotation_undamped") == said
+    found = history(write)
+    found.told = told
+    assert named(found).get("rotation_undamped") == said
 
 
 @pytest.mark.parametrize(
