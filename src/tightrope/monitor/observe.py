@@ -208,10 +208,13 @@ class Observer:
         count = count_of(optimizer, held_by.own[player.name])
         before = max(counters.last_state.values(), default=-1.0)
         known = counters.last_state.get(id(optimizer), before if len(counters.optimizers) <= 2 else -1.0)
-        if counters.cycle == 1 and (0 <= count < known - 1 or count < 0 <= known):
+        read = counters.last_steps  # a state from a checkpoint has counted more than was stepped since
+        since = counters.steps - read.get(id(optimizer), min(read.values(), default=0))
+        if counters.cycle == 1 and ((0 <= count < known - 1 and count <= since) or count < 0 <= known):
             counters.resets += 1
             counters.resets_at = self.history.cycles
         counters.last_state = {**counters.last_state, id(optimizer): count}
+        counters.last_steps = {**read, id(optimizer): counters.steps}
 
     def _inspect(
         self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], explain: bool

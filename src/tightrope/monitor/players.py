@@ -31,8 +31,9 @@ class Counters:
         other_parameters: Steps by an optimiser claimed for this player that held parameters of the other one.
         stale: Steps by an optimiser claimed for this player that held none of its parameters.
         left_out: Steps by one claimed for it while no optimiser claimed for it held any.
-        resets: ``state["step"]`` fell back.
+        resets: ``state["step"]`` fell back, to no more than the steps since it was read.
         last_state: ``state["step"]`` at its last step by optimiser, -1 without one.
+        last_steps: ``steps`` when that was read.
         optimizers: Identities of those that stepped it.
         resets_at: When it fell back last.
         wished: A rate that was set where no step looks for it.
@@ -54,6 +55,7 @@ class Counters:
     left_out: int = 0
     resets: int = 0
     last_state: dict[int, float] = field(default_factory=dict)
+    last_steps: dict[int, int] = field(default_factory=dict)
     optimizers: set[int] = field(default_factory=set)
     resets_at: int = 0
     wished: float | None = None
