@@ -127,4 +127,4 @@ def test_a_failed_evaluation_does_not_hide_a_small_one_of_the_same_step(tmp_path
     config = runs.resolve("toy:ring", steps=4, limit=1200, conditioning_every=0, **SMALL)
     runs.begin(tmp_path / "run", config, quiet=True)
     last = read_run(tmp_path / "run").evaluations[-1]
-    assert last.measurements and last.error == "no room"
+    assert last.measurements and last.error == "an error stopped it, ValueError: no room"
