@@ -15,7 +15,7 @@ from tightrope.monitor import Monitor
 class Setting:
     """Two networks, their optimisers, a monitor, batches."""
 
-    def __init__(self, loss: str = "bce", g: nn.Module | None = None, d: nn.Module | None = None, **options: Any):
+    def __init__(self, loss: Any = "bce", g: nn.Module | None = None, d: nn.Module | None = None, **options: Any):
         torch.manual_seed(0)
         self.g, self.d = g or mlp(LATENT, 16, 2), d or mlp(2, 16, 1)
         self.opt_g, self.opt_d = (torch.optim.Adam(n.parameters(), 1e-3, betas=(0.5, 0.9)) for n in (self.g, self.d))

@@ -32,7 +32,7 @@ def squares(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def generator_first(target: float, of_generator: Callable[[Tensor], Tensor]) -> Monitor:
-    s = Setting(squares)  # type: ignore[arg-type]
+    s = Setting(squares)
     for real, z in s.updates(8):
         s.opt_g.zero_grad()
         fake = s.g(z)

@@ -20,6 +20,18 @@ from tightrope.monitor import Monitor
 from tightrope.monitor.observe import Observer
 from tightrope.monitor.steps import StepListener
 
+
+class OwnStream(nn.Module):
+    """Adds noise from a stream of NumPy's that it holds."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.rng = body, np.random.default_rng(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x + 0.1 * torch.from_numpy(self.rng.normal(size=x.shape)).float())
+
+
 CASES = {
     "dropout and batch norm": {
         "generator": lambda: mlp(LATENT, 16, 2, norm=True),
@@ -36,6 +48,7 @@ CASES = {
     "r1": {"penalty": ("r1", 1.0), "extra": r1(1.0)},
     "clip": {"loss": "wasserstein", "penalty": ("clip", 0.1), "after_critic": clamp(0.1)},
     "noise": {"critic": lambda: Noisy(mlp(2, 16, 1))},
+    "a stream of the network's own": {"critic": lambda: OwnStream(mlp(2, 16, 1))},
     "gradients not cleared": {"zero_critic": False, "zero_generator": False},
     "sampling": {"options": {"sample": 1.0}, "generator": lambda: mlp(LATENT, 16, 2, norm=True)},
 }

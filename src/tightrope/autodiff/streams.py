@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tightrope.autodiff.held import attributes, names_of, reached, within
+from tightrope.autodiff.view import reached_by
 
 
 def is_stream(thing: object) -> bool:
@@ -32,8 +32,22 @@ def streams_of(*things: object) -> list[Any]:
     drawn, such as that of a DataLoader, is not found.
     """
     found: dict[int, Any] = {}
-    _look(things, frozenset(), found, {})
-    return list(found.values())
+    waiting: list[Any] = list(things)
+    while waiting:
+        new = [one for one in reached_by(waiting, _stream_or_module) if id(one) not in found]
+        found |= {id(one): one for one in new}
+        waiting = [value for one in new if isinstance(one, nn.Module) for value in _of_a_module(one)]
+    return [one for one in found.values() if is_stream(one)]
+
+
+def _stream_or_module(thing: object) -> bool:
+    return isinstance(thing, nn.Module) or is_stream(thing)
+
+
+def _of_a_module(module: nn.Module) -> list[Any]:
+    """Streams that a module and its parts hold themselves, and functions that may hold some."""
+    held = [value for part in module.modules() for name, value in vars(part).items() if not name.startswith("_")]
+    return [value for value in held if is_stream(value) or isinstance(value, (FunctionType, partial, MethodType))]
 
 
 @contextmanager
@@ -54,30 +68,3 @@ def _remembered(stream: Any) -> Callable[[], None]:
     if hasattr(stream, "bit_generator"):
         return partial(setattr, stream.bit_generator, "state", stream.bit_generator.state)
     return partial(stream.set_state, stream.get_state())
-
-
-def _look(thing: Any, names: frozenset[str], found: dict[int, Any], seen: dict[int, Any]) -> None:
-    if thing is None or id(thing) in seen or isinstance(thing, (Tensor, ModuleType, type, str)):
-        return
-    seen[id(thing)] = thing  # held, so that no other thing gets its number
-    if is_stream(thing):
-        found[id(thing)] = thing
-        return
-    more: list[Any]
-    if isinstance(thing, nn.Module):
-        held = [value for module in thing.modules() for name, value in vars(module).items() if name[0] != "_"]
-        more = [value for value in held if is_stream(value) or isinstance(value, (FunctionType, partial, MethodType))]
-    elif isinstance(thing, partial):
-        more = [thing.func, *thing.args, *thing.keywords.values()]
-    elif isinstance(thing, MethodType):
-        names |= names_of(thing.__func__)
-        more = [thing.__func__, thing.__self__]
-    elif isinstance(thing, BuiltinMethodType):
-        more = [thing.__self__]
-    elif isinstance(thing, FunctionType):
-        names, more = names_of(thing), reached(thing)
-    else:
-        inside = within(thing)
-        more = attributes(thing, names) if inside is None else inside
-    for one in more:
-        _look(one, names, found, seen)

@@ -7,10 +7,10 @@ which finds the modules behind any of them, so that a check sees through a lambd
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -259,11 +259,14 @@ def modules_of(*things: object) -> tuple[nn.Module, ...]:
         only = things[0].network if isinstance(things[0], Remembered) else things[0]
         if isinstance(only, nn.Module) and not isinstance(only, View):
             return (only,)
-    found: dict[int, nn.Module] = {}
-    seen: set[int] = set()
-    for thing in things:
-        _look(thing, frozenset(), found, seen)
-    return tuple(found.values())
+    return tuple(reached_by(things, lambda thing: isinstance(thing, nn.Module)))
+
+
+def reached_by(things: Iterable[object], wanted: Callable[[object], bool]) -> list[Any]:
+    """What is wanted of all that a call of these reaches, each once; not looked into, unless it is a view."""
+    found: dict[int, Any] = {}
+    _each(things, frozenset(), _Search(wanted, found, set()))
+    return list(found.values())
 
 
 def replicas_of(*things: object) -> list[nn.parallel.DistributedDataParallel]:
@@ -274,32 +277,40 @@ def replicas_of(*things: object) -> list[nn.parallel.DistributedDataParallel]:
     return [module for module in inner if isinstance(module, nn.parallel.DistributedDataParallel)]
 
 
-def _look(thing: Any, names: frozenset[str], found: dict[int, nn.Module], seen: set[int]) -> None:
-    """Collect the modules that ``thing`` holds; of an object, those attributes that the calling code names."""
-    if isinstance(thing, nn.Module):
-        if id(thing) not in found:
-            found[id(thing)] = thing
+class _Search(NamedTuple):
+    wanted: Callable[[object], bool]
+    found: dict[int, Any]
+    seen: set[int]
+
+
+def _look(thing: Any, names: frozenset[str], search: _Search) -> None:
+    """Collect what ``thing`` holds; of an object, those attributes that the calling code names."""
+    if search.wanted(thing):
+        if id(thing) not in search.found:
+            search.found[id(thing)] = thing
             if isinstance(thing, View):
-                _each((thing.call, thing.scores, thing.module), names, found, seen)
+                _each((thing.call, thing.scores, thing.module), names, search)
         return
-    if thing is None or id(thing) in seen or isinstance(thing, (Tensor, ModuleType, type, str)):
+    if thing is None or id(thing) in search.seen or isinstance(thing, (Tensor, ModuleType, type, str)):
         return
-    seen.add(id(thing))
+    search.seen.add(id(thing))
     if isinstance(thing, Remembered):
-        _look(thing.network, names, found, seen)
+        _look(thing.network, names, search)
     elif isinstance(thing, partial):
-        _each((thing.func, *thing.args, *thing.keywords.values()), names, found, seen)
+        _each((thing.func, *thing.args, *thing.keywords.values()), names, search)
     elif isinstance(thing, MethodType):
-        _look(thing.__func__, names, found, seen)
-        _look(thing.__self__, names | names_of(thing.__func__), found, seen)
+        _look(thing.__func__, names, search)
+        _look(thing.__self__, names | names_of(thing.__func__), search)
+    elif isinstance(thing, BuiltinMethodType):
+        _look(thing.__self__, names, search)
     elif isinstance(thing, FunctionType):
-        _each(reached(thing), names_of(thing), found, seen)
+        _each(reached(thing), names_of(thing), search)
     elif (inside := within(thing)) is not None:
-        _each(inside, names, found, seen)
+        _each(inside, names, search)
     else:
-        _each(attributes(thing, names), names, found, seen)
+        _each(attributes(thing, names), names, search)
 
 
-def _each(things: Any, names: frozenset[str], found: dict[int, nn.Module], seen: set[int]) -> None:
+def _each(things: Iterable[Any], names: frozenset[str], search: _Search) -> None:
     for thing in things:
-        _look(thing, names, found, seen)
+        _look(thing, names, search)

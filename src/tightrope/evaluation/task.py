@@ -176,11 +176,13 @@ def run(task: Task, *, progress: bool) -> list[Measurement]:
 
 def _refuse_too_many(task: Task) -> None:
     """Refuse more generated samples than memory holds features of, before any is made."""
+    if not isinstance(task.source, Generated):
+        return
     plan, choice = task.plan, task.choice
     network = choice.as_fast(task.cache)[0] if isinstance(choice, Learnt) else choice
     networks = networks_for(plan, task.reference.real.shape, network if plan.on("features") else None, task.seed)
     numbers = sum(one.dimension for one in networks.values())
-    if isinstance(task.source, Generated) and not fits_in_memory(4 * plan.n_fake * numbers, SHARE):
+    if not fits_in_memory(4 * plan.n_fake * numbers, SHARE):
         raise UserError(
             f"Expected features of the samples, {numbers:,} numbers of each, to fit into memory, got "
             f"{plan.n_fake:,} samples; give a smaller n, some thousands are usual."

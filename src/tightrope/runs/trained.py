@@ -163,10 +163,8 @@ class TrainedGenerator:
         if name in self.classes:
             return self.classes.index(name)
         if name.isascii() and name.isdigit() and len(name) < 10:
-            number, same = (
-                int(name),
-                [one for one in self.classes if one.isdecimal() and one.lstrip("0") == name.lstrip("0")],
-            )
+            number = int(name)
+            same = [one for one in self.classes if one.isdecimal() and one.lstrip("0") == name.lstrip("0")]
             if same and (number >= len(self.classes) or self.classes[number] not in same):
                 other = f", or {self.classes[number]} for class number {number}" if number < len(self.classes) else ""
                 raise UserError(f"Expected a class by its name, got {name!r}; write {same[0]}{other}.")

@@ -134,7 +134,8 @@ def slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor
             found = torch.autograd.grad(value, (r, f), allow_unused=True)
         except Exception:  # a user's function may refuse anything, such as batches of different sizes
             return None
-    return tuple(torch.zeros_like(s) if g is None else g for s, g in zip((r, f), found, strict=True))  # type: ignore[return-value]
+    of_real, of_fake = (torch.zeros_like(s) if g is None else g for s, g in zip((r, f), found, strict=True))
+    return of_real, of_fake
 
 
 EQUAL = 1e-5

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History, Seen
+from tightrope.monitor.rules.shown import other_rows
 
 WARM = 100
 FEW, FEATURES, LEVELS = 256, 16, 8
@@ -96,7 +97,7 @@ def overfitting(history: History) -> Iterator[Finding]:
     beyond = [w for w in last if w.numbers["held_out_drop"] > 0.3 and w.numbers["held_out_z"] > 4]
     if len(last) >= 5 and len(beyond) >= 4:
         drops = sorted(w.numbers["held_out_drop"] for w in beyond)
-        others = sum(w.numbers.get("held_apart", 0.0) >= 0.25 for w in last) >= 4  # whose scores tell nothing of memory
+        others = sum(map(other_rows, last)) >= 4  # whose scores tell nothing of memory
         yield Finding(
             "critic_overfitting",
             f"Unseen rows score lower than training rows by {drops[len(drops) // 2]:.0%} of the gap from real to fake.",
