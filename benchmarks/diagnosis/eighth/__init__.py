@@ -1,1 +1,1 @@
-"""A seventh frozen set of planted faults, written without a look at the rules."""
+"""An eighth frozen set of planted faults, written without a look at the rules."""
