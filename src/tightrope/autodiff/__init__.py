@@ -19,7 +19,6 @@ from tightrope.autodiff.inputs import (
     twice_differentiable,
 )
 from tightrope.autodiff.lean import lean_derivatives
-from tightrope.autodiff.streams import is_stream, streams_kept, streams_of
 from tightrope.autodiff.types import Critic, Generator, PenaltyFunction, Scores
 from tightrope.autodiff.view import (
     Remembered,
@@ -49,7 +48,6 @@ __all__ = [
     "in_functional_transform",
     "input_gradient",
     "input_gradients",
-    "is_stream",
     "labelled",
     "lean_derivatives",
     "module_of",
@@ -61,8 +59,6 @@ __all__ = [
     "samples_of",
     "scores_of",
     "squared_norm",
-    "streams_kept",
-    "streams_of",
     "twice_differentiable",
     "undisturbed",
 ]

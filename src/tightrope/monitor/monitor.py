@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_number, check_whole
 from tightrope._plumbing.errors import UserError, UserTypeError
-from tightrope.autodiff import streams_kept, streams_of
+from tightrope.autodiff.streams import streams_kept, streams_of
 from tightrope.monitor.capture import Listener
 from tightrope.monitor.claims import PLAYERS, claims_of, inner, optimizers_of
 from tightrope.monitor.finding import Diagnosis

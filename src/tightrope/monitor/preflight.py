@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from tightrope._plumbing.checks import check_samples, short
 from tightrope._plumbing.errors import UserError
-from tightrope.autodiff import modules_of, samples_of, scores_of, streams_kept, streams_of, undisturbed
+from tightrope.autodiff import modules_of, samples_of, scores_of, undisturbed
 from tightrope.autodiff.call import called
+from tightrope.autodiff.streams import streams_kept, streams_of
 from tightrope.monitor.claims import inner
 from tightrope.monitor.finding import Diagnosis, Finding
 from tightrope.monitor.monitor import Monitor

@@ -19,7 +19,7 @@ from torch.nn.functional import relu, softplus
 from tightrope._plumbing.errors import UserError
 from tightrope._plumbing.streams import global_streams_kept
 from tightrope._plumbing.words import closest
-from tightrope.autodiff import streams_kept, streams_of
+from tightrope.autodiff.streams import streams_kept, streams_of
 from tightrope.losses import LOSSES, Loss
 
 ALIASES = {

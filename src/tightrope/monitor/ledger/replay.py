@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.streams import global_streams_kept
-from tightrope.autodiff import frozen_constraints, is_stream, twice_differentiable
+from tightrope.autodiff import frozen_constraints, twice_differentiable
+from tightrope.autodiff.streams import is_stream
 from tightrope.layers.torch_own import HOOKS, steady
 from tightrope.monitor.capture import Call
 from tightrope.monitor.hooks import Hook

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tightrope._plumbing.streams import global_streams_kept
-from tightrope.autodiff import per_sample, streams_kept, streams_of
+from tightrope.autodiff import per_sample
+from tightrope.autodiff.streams import streams_kept, streams_of
 from tightrope.losses import LOSSES
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.ledger.columns import COSTS
