@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from numbers import Integral
 
 from scipy import stats
@@ -48,15 +49,7 @@ def detectable(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) ->
     _check(sd, alpha, power)
     if not isinstance(n, Integral):
         raise UserError(f"Expected a whole number of pairs, got {n!r}; count the seeds.")
-    if n < 2:
-        return math.inf
-    low, high = 0.0, 1.0
-    while _power(high, n, alpha) < power:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _power(middle, n, alpha) < power else (low, middle)
-    return high * sd
+    return _detectable(int(n), float(alpha), float(power)) * sd if n >= 2 else math.inf
 
 
 def seeds_needed(effect: float, sd: float, *, alpha: float = 0.05, power: float = 0.8, most: int = 10_000) -> int:
@@ -95,6 +88,18 @@ def _check(sd: float, alpha: float, power: float) -> None:
     share("power", power)
     if not (finite([sd]) >= 0).all():
         raise UserError(f"Expected a standard deviation of 0 or more, got {sd}; take that of the differences.")
+
+
+@lru_cache(maxsize=1024)
+def _detectable(n: int, alpha: float, power: float) -> float:
+    """In standard deviations; kept, since every line of a ledger asks for it and few differ in ``n`` and ``alpha``."""
+    low, high = 0.0, 1.0
+    while _power(high, n, alpha) < power:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _power(middle, n, alpha) < power else (low, middle)
+    return high
 
 
 def _power(effect: float, n: int, alpha: float) -> float:
