@@ -1,13 +1,15 @@
-"""One thread in the tests: numbers repeat, and parallel workers do not fight over cores."""
+"""One thread in the tests and what they start: numbers repeat, and parallel workers do not fight over cores."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
 

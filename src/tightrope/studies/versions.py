@@ -37,7 +37,7 @@ def _own_code(module: str) -> str:
     tree = _tree(_file(module))
     reached = _reached(tree, ROOTS)
     texts = [ast.unparse(node) for node in tree.body if _names(node) & reached]
-    texts += [ast.unparse(_tree(_file(helper))) for helper in sorted(set(_helpers(tree, reached)))]
+    texts += [_text(_file(helper)) for helper in sorted(set(_helpers(tree, reached)))]
     return _digest("\n".join(texts))
 
 
@@ -57,7 +57,7 @@ def _library(module: str) -> str:
         waiting += [found for found in _imports(name) if found not in seen]
     own = {module, *_helpers(_tree(_file(module)), _reached(_tree(_file(module)), ROOTS))}
     files = sorted({_file(name) for name in seen - own if name.startswith("tightrope") and not _beside(name)})
-    text = "\n".join(ast.unparse(_tree(file)) for file in files)
+    text = "\n".join(_text(file) for file in files)
     return _digest(f"torch {importlib.metadata.version('torch')}\n{text}")
 
 
@@ -86,6 +86,12 @@ def _tree(path: Path) -> ast.Module:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and body:
             node.body = [one for one in body if not _is_text(one)] or [ast.Pass()]
     return tree
+
+
+@functools.cache
+def _text(path: Path) -> str:
+    """The module without its docstrings, comments and layout."""
+    return ast.unparse(_tree(path))
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -124,8 +130,10 @@ def _helpers(tree: ast.Module, reached: set[str]) -> Iterator[str]:
                     yield module
 
 
-def _imports(name: str) -> Iterator[str]:
+@functools.cache
+def _imports(name: str) -> tuple[str, ...]:
     """Modules of the library that a module imports, and the packages above them."""
+    names = list[str]()
     for node in ast.walk(_tree(_file(name))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -133,7 +141,8 @@ def _imports(name: str) -> Iterator[str]:
             found = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (one for one in found if one.split(".")[0] == "tightrope" and _is_module(one))
+        names += (one for one in found if one.split(".")[0] == "tightrope" and _is_module(one))
+    return tuple(names)
 
 
 @functools.cache
