@@ -1,4 +1,4 @@
-"""Every constraint holds after 200 optimiser steps and after everything else that happens to a module; soft forms."""
+"""Every constraint holds after many optimiser steps and after everything else that happens to a module; soft forms."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def train(network: nn.Module, steps: int = 200, seed: int = 0, after=lambda netw
         after(network, step)
 
 
-@pytest.mark.parametrize("steps", [25, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [25, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", list(HARD))
 def test_hard_constraints_hold_through_training_and_all_that_surrounds_it(name, steps):
     constrain, check = HARD[name]

@@ -20,8 +20,6 @@ from tightrope.monitor import Diagnosis, Finding
 from tightrope.monitor.finding import Confidence
 from tightrope.runs.earlier import BEFORE, counted_from, read_earlier, together
 
-pytestmark = pytest.mark.usefixtures("cache")
-
 WORDS = ["--network", "mlp", "--steps", "12", "--quiet", "--evaluate-every", "100", "--log-every", "5"]
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 STEPS = 60
-KILLS = 14
 
 # A nursery imports everything once; each training is a fork of it, so that a kill costs no start-up. For each line it
 # reads (folder, speed) it prints the process number of a new training and, when that has ended, its wait status.
@@ -133,7 +132,8 @@ def metrics(folder: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [8, pytest.param(22, marks=pytest.mark.long)])
+def test_kills_at_random_moments_change_nothing(tmp_path: Path, times: int) -> None:
     with nursery() as trainer:
         whole = tmp_path / "whole"
         length = train_to_the_end(trainer, whole)
@@ -141,7 +141,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
 
         rng = random.Random(20_261_122)
         folder, kills, finished = tmp_path / "killed", 0, 0
-        while kills < KILLS:
+        while kills < times:
             child = launch(trainer, folder, "slow")
             time.sleep(rng.uniform(0.0, length))
             with suppress(ProcessLookupError):
