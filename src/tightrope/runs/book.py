@@ -128,6 +128,8 @@ class Book:
         began, due = time.monotonic(), self._due(step.step)
         self.budget.note("step", began - self._stepped)
         shown: dict[str, float] = {}
+        if due:
+            self.assembled.run.settle()
         if "log" in due:
             row = self.log(step)
             shown = {"critic": row["critic_loss"], "generator": row["generator_loss"], "gap": row["gap"]}

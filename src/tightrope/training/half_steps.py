@@ -27,6 +27,7 @@ from tightrope.training.checkpointing import (
     refusing_other_weights,
 )
 from tightrope.training.compiled import refuse_compiled
+from tightrope.training.late import can_skip
 from tightrope.training.nonfinite import NonFiniteError, is_finite, locate, stained
 from tightrope.training.ranks import together
 from tightrope.training.run import Half, Run, trained
@@ -175,12 +176,24 @@ def _update(
     if run.ranks is not None:
         now = run.ranks.average_([p for p in parameters if p.requires_grad], now)
     size = gradient_norm(parameters)
-    if not is_finite(now.total, size):
+    before, last = run.counters, run._last.get(player)
+
+    def failed() -> NonFiniteError:
+        run.counters = before
+        run._last |= {} if last is None else {player: last}
         networks = {player: network, "critic": run.critic, "generator": run.generator}
         where = placed(run, lambda: locate(networks, lambda: again().total, samples=samples))
-        raise NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
+        return NonFiniteError(run.step, player, where, {} if last is None else scalars(last), stained(networks))
+
+    late = run.late_checks and run.ranks is None and can_skip(optimizer)
+    run.settle()
+    if not late and not is_finite(now.total, size):
+        raise failed()
     settings.schedule_(optimizer, run.images_seen)
-    step_(optimizer)
+    if late:
+        run._unread.step(optimizer, now.total.detach() + size, failed)
+    else:
+        step_(optimizer)
     half = Half(detached(now), size)
     run._last[player] = half
     return half

@@ -97,6 +97,7 @@ def train_until(
         else:
             generator_half = generator_step(run)
         yield Step(run.step, run.images_seen, critic_half, generator_half)
+    run.settle()
 
 
 def _over(run: Run, over: bool) -> bool:

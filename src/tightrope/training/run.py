@@ -21,6 +21,7 @@ from tightrope.methods.game import Objective
 from tightrope.optimizers import Lookahead
 from tightrope.optimizers.strides import match_state_
 from tightrope.perturbations import adaptive_of
+from tightrope.training.late import LateCheck
 from tightrope.training.pace import Pace
 from tightrope.training.ranks import Ranks
 
@@ -78,12 +79,32 @@ class Run:
     ranks: Ranks | None = None
     channels_last: bool = False
     pace: Pace | None = None
+    late_checks: bool = False  # read whether a half-step was finite one half-step later: training.late
     step: int = 0
     critic_steps: int = 0
     images_seen: int = 0
     _averaged_at: int = 0
     _last: dict[str, Half] = field(default_factory=dict)
     _reentrant: dict[str, bool] = field(default_factory=dict)  # what the players' first steps met
+    _unread: LateCheck = field(default_factory=LateCheck)
+
+    def settle(self) -> None:
+        """Read the finite check of the last half-step where that has not been done: see ``late_checks``.
+
+        Raises:
+            NonFiniteError: That half-step was not finite; no parameter has moved by it, but the average may have come
+                one step nearer to the generator.
+        """
+        self._unread.settle()
+
+    @property
+    def counters(self) -> tuple[int, int, int, int]:
+        """Steps, critic steps, images seen, and images at which the average last moved."""
+        return self.step, self.critic_steps, self.images_seen, self._averaged_at
+
+    @counters.setter
+    def counters(self, values: tuple[int, int, int, int]) -> None:
+        self.step, self.critic_steps, self.images_seen, self._averaged_at = values
 
     @property
     def device(self) -> torch.device:
@@ -148,6 +169,7 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training depends on, as nested dicts of tensors and numbers; see :meth:`load_state_dict`."""
+        self.settle()
         slow = {} if self.lookahead is None else {"lookahead": self.lookahead.state_dict()}
         adaptive = adaptive_of(self.method.perturbation)
         if adaptive is not None:

@@ -20,6 +20,7 @@ from tightrope._plumbing.checks import (
     refuse_sharded,
 )
 from tightrope._plumbing.errors import UserError, UserTypeError, said_by
+from tightrope._plumbing.walk import first_parameter
 from tightrope.autodiff import critic_scores, labelled, rows_of, samples_of, undisturbed
 from tightrope.autodiff.view import taken_by
 from tightrope.methods import Method
@@ -120,8 +121,10 @@ def start(
         refuse_coupled(critic, f"The penalty {getattr(penalty.function, '__name__', 'given')}")
     if method.projection is not None:
         method.projection(critic)
-    if adaptive_of(method.perturbation) is not None:
+    adapts = adaptive_of(method.perturbation) is not None
+    if adapts:
         method = replace(method, perturbation=method.perturbation.fresh())  # type: ignore[union-attr]
+    play = method.play
     return Run(
         method,
         generator,
@@ -135,11 +138,16 @@ def start(
         precision,
         ema_half_life_images,
         ema_ramp_up,
-        _lookahead(method.play.lookahead, generator, critic),
+        _lookahead(play.lookahead, generator, critic),
         sample_shape=found,
         channels_last=in_channels_last["critic"],
-        pace=Pace() if method.play.chosen_by_run else None,
+        pace=Pace() if play.chosen_by_run else None,
+        late_checks=_on_gpu(critic) and not (adapts or play.chosen_by_run or play.lookahead),
     )
+
+
+def _on_gpu(network: nn.Module) -> bool:
+    return first_parameter(network).device.type == "cuda"
 
 
 def _wants_channels_last(network: nn.Module) -> bool:
