@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from tightrope import conditioning, constraints
 from tightrope.autodiff import input_gradients, lean, lean_derivatives
 from tightrope.autodiff.convolution import weight_gradient
 from tightrope.methods import build
+from tightrope.methods.game import critic_objective
 from tightrope.networks import NETWORKS
 from tightrope.penalties import gradient_penalty, r1
 from tightrope.training import critic_step, generator_step, joint_step, start
@@ -23,6 +26,15 @@ from tightrope.training import critic_step, generator_step, joint_step, start
 only_where_hooks_show = pytest.mark.skipif(
     lean._saved_hooks is None, reason="this torch does not say whether an activation checkpoint is open"
 )
+
+
+@pytest.fixture(autouse=True)
+def any_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small layers are torch's own, being faster; here they stand for large ones."""
+    if request.function is not test_small_layers_are_torchs_own:
+        monkeypatch.setattr(lean, "LEAST_PRODUCTS", 0)
+        monkeypatch.setattr(lean, "LEAST_ELEMENTS", 0)
+
 
 LAYERS = {
     "conv": nn.Conv2d(3, 5, 4, 2, 1),
@@ -146,24 +158,17 @@ def test_a_penalty_of_a_piecewise_linear_critic_does_not_walk_through_its_forwar
 
 
 @only_where_hooks_show
-def test_an_inner_gradient_computes_no_weight_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    import tightrope.autodiff.convolution as module
-
-    counted: list[str] = []
-    own = module._by_weight
-
-    def counting(*given: object) -> Tensor:
-        counted.append("weight")
-        return own(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "_by_weight", counting)
-    critic = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(1))
+def test_an_inner_gradient_computes_no_weight_gradient() -> None:
+    head = nn.Linear(64, 1)
+    critic = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), head)
     x = torch.rand(2, 3, 8, 8)
-    critic(x)
-    (gradient,) = input_gradients(critic, x)
-    assert counted == []
-    gradient.square().sum().backward()
-    assert counted == ["weight", "weight"]
+    input_gradients(critic, x)  # looks at how the critic's scores depend on its samples, once
+    with Calls() as calls:
+        (gradient,) = input_gradients(critic, x)
+    assert "convolution_backward" not in calls.names
+    with Calls() as calls:
+        gradient.square().sum().backward()
+    assert calls.names.count("convolution_backward") == 2  # of what a layer sent back, by its weight and by that
 
 
 def test_weights_that_are_leaves_or_not_get_their_gradients() -> None:
@@ -291,3 +296,61 @@ def test_bf16_steps_stay_near_fp32_and_copies_are_independent(method: str) -> No
         with torch.no_grad():
             assert not torch.equal(run.average(torch.ones(2, 8)), run.generator.eval()(torch.ones(2, 8)))
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.03)
+
+
+def kinds(out: Tensor) -> set[str]:
+    """Names of all functions behind a tensor."""
+    waiting, found = [out.grad_fn], set[str]()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and id(node) not in found:
+            found |= {type(node).__name__}
+            waiting += [above for above, _ in node.next_functions]
+    return found
+
+
+@only_where_hooks_show
+def test_small_layers_are_torchs_own() -> None:
+    own = {"_ConvolutionBackward", "_KinkedBackward", "_AveragePoolBackward"}
+    for layers in (
+        [nn.Conv2d(3, 16, 4, 2, 1), nn.LeakyReLU(0.2), nn.AvgPool2d(2)],
+        [nn.ConvTranspose2d(3, 16, 4, 2, 1), nn.ReLU()],
+    ):
+        network = nn.Sequential(*layers)
+        with lean_derivatives(network):
+            small, large = network(torch.randn(2, 3, 16, 16)), network(torch.randn(64, 3, 64, 64))
+        assert not kinds(small) & own
+        assert kinds(large) & own >= {"_ConvolutionBackward", "_KinkedBackward"}
+
+
+@only_where_hooks_show
+@pytest.mark.parametrize(("name", "expected"), [("r1", True), ("r3gan", True), ("wgan_gp", False), ("dcgan", False)])
+def test_a_loss_takes_the_detour_where_a_penalty_uses_its_forwards(name: str, expected: bool) -> None:
+    critic = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 1))
+    x = torch.randn(4, 1, 8, 8)
+    objective = critic_objective(build(name), critic, x, x + 1, rng=torch.Generator().manual_seed(0))
+    assert ("_ConvolutionBackward" in kinds(objective.loss)) is expected
+
+
+@only_where_hooks_show
+def test_a_backward_that_is_not_differentiated_is_one_call() -> None:
+    """As torch's own: weight, bias and input together."""
+    conv = nn.Conv2d(3, 4, 3, padding=1)
+    x = torch.randn(2, 3, 8, 8, requires_grad=True)
+    with lean_derivatives(conv):
+        out = conv(x).square().sum()
+    with Calls() as calls:
+        out.backward()
+    assert calls.names.count("convolution_backward") == 1 and "convolution" not in calls.names
+
+
+class Calls(TorchDispatchMode):
+    """Which operations ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))

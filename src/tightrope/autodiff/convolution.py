@@ -65,6 +65,11 @@ class _Convolution(torch.autograd.Function):
         if gradient is not None:
             x, weight = ctx.saved_tensors
             wanted = wanted_by_engine(ctx)
+            if not torch.is_grad_enabled() and not (wanted[1] and _unfolds(x, gradient, weight, *ctx.settings)):
+                of_bias = [gradient.shape[1]] if wanted[2] else None
+                backward = torch.ops.aten.convolution_backward
+                found[:3] = backward(gradient, x, weight, of_bias, *ctx.settings, wanted)  # at once, as torch has it
+                return tuple(found)
             if wanted[0]:
                 found[0] = _by_input(x, gradient, weight, *ctx.settings)
             if wanted[1]:
@@ -109,13 +114,20 @@ def _by_input(
 
 
 def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, *settings: Any) -> Tensor:
-    stride, padding, dilation, transposed, _, groups = settings
-    large, small = (gradient, x) if transposed else (x, gradient)
-    half_on_cpu = x.dtype == torch.bfloat16 and x.device.type == "cpu"
-    if half_on_cpu and len(stride) == 2 and groups == 1 and small.shape[3] < NARROWEST and max(dilation) == 1:
+    if _unfolds(x, gradient, weight, *settings):
+        stride, padding, _, transposed, *_ = settings
+        large, small = (gradient, x) if transposed else (x, gradient)
         return weight_gradient(large, small, weight.shape[2:], stride, padding)
     found: Tensor = torch.ops.aten.convolution_backward(gradient, x, weight, None, *settings, [False, True, False])[1]
     return found
+
+
+def _unfolds(x: Tensor, gradient: Tensor, weight: Tensor, *settings: Any) -> bool:
+    """Whether the weight gradient is the product of :func:`weight_gradient`."""
+    if x.dtype != torch.bfloat16 or x.device.type != "cpu" or weight.dim() != 4:
+        return False
+    _, _, dilation, transposed, _, groups = settings
+    return groups == 1 and (x if transposed else gradient).shape[3] < NARROWEST and max(dilation) == 1
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:

@@ -8,6 +8,7 @@ the input has no way back to it. Every other layer, smooth activations above all
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -28,6 +29,11 @@ _saved_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", N
 """Absent in old torch (2.6 among them), which therefore keeps its own functions: the same numbers, more slowly."""
 
 _Answer = Callable[..., "Tensor | None"]
+
+LEAST_PRODUCTS = 50_000_000
+"""A convolution of fewer products is torch's own: two Python functions cost more than the zeros that they save."""
+LEAST_ELEMENTS = 400_000
+"""So is a ReLU or pool of smaller maps. Both from R1 on critics of 2 to 25 convolutions, one thread of a CPU."""
 
 
 class _Kinked(torch.autograd.Function):
@@ -88,7 +94,7 @@ def _leaky_relu(x: Tensor, negative_slope: float = 0.01, inplace: bool = False) 
 
 
 def _kinked(x: Tensor, slope: float, inplace: bool) -> Tensor | None:
-    if inplace and (x.is_leaf or x._is_view()):
+    if x.numel() < LEAST_ELEMENTS or (inplace and (x.is_leaf or x._is_view())):
         return None
     out: Tensor = _Kinked.apply(x, slope, inplace)
     return out
@@ -108,12 +114,11 @@ def _avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
-) -> Tensor:
+) -> Tensor | None:
     kernel = _each(kernel_size, 2)
     steps = kernel if stride is None or stride == () or stride == [] else _each(stride, 2)
     settings = (kernel, steps, _each(padding, 2), ceil_mode, count_include_pad, divisor_override)
-    out: Tensor = _AveragePool.apply(x, *settings)
-    return out
+    return None if x.numel() < LEAST_ELEMENTS else _AveragePool.apply(x, *settings)
 
 
 def _convolver(n: int) -> _Answer:
@@ -126,7 +131,7 @@ def _convolver(n: int) -> _Answer:
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor | None:
-        if x.dim() != n + 2 or isinstance(padding, str):
+        if x.dim() != n + 2 or isinstance(padding, str) or _is_small(x, weight, _each(stride, n)):
             return None
         stride, padding, dilation = _each(stride, n), _each(padding, n), _each(dilation, n)
         return convolution(x, weight, bias, stride, padding, dilation, False, (0,) * n, groups)
@@ -145,12 +150,17 @@ def _transposer(n: int) -> _Answer:
         groups: int = 1,
         dilation: Any = 1,
     ) -> Tensor | None:
-        if x.dim() != n + 2:
+        if x.dim() != n + 2 or _is_small(x, weight, ()):
             return None
         stride, padding, dilation = _each(stride, n), _each(padding, n), _each(dilation, n)
         return convolution(x, weight, bias, stride, padding, dilation, True, _each(output_padding, n), groups)
 
     return transpose
+
+
+def _is_small(x: Tensor, weight: Tensor, stride: Sizes) -> bool:
+    """Whether a convolution, or a transposed one without its stride, is too little work for a Python function."""
+    return x.numel() * weight.numel() < LEAST_PRODUCTS * x.shape[1] * math.prod(stride)
 
 
 def _each(value: Any, n: int) -> Sizes:

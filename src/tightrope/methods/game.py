@@ -125,7 +125,7 @@ def critic_objective(
         loss, d_real, d_fake = _critic_loss(method, scored, real, fake)
         return Objective(loss, loss, None, d_real, d_fake)
     with twice_differentiable():
-        with lean_derivatives(critic):
+        with lean_derivatives(critic) if any(penalty.at_samples for penalty in due) else nullcontext():
             loss, d_real, d_fake = _critic_loss(method, scored, real, fake)
         penalty = due[0](scored, real, fake, images_seen=images_seen, rng=rng)
         for term in due[1:]:

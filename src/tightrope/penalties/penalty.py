@@ -19,6 +19,9 @@ from tightrope._plumbing.words import closest
 from tightrope.autodiff.types import Critic, PenaltyFunction
 from tightrope.schedules import Value, check_value, value_at
 
+_ELSEWHERE = frozenset(("gradient_penalty", "dragan", "finite_difference_r1", "finite_difference_r2"))
+"""Of this package, penalties that score points of their own."""
+
 
 def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
     """Apply ``penalty`` on every ``every``-th critic step with ``every`` times its weight.
@@ -107,6 +110,12 @@ class Penalty:
                 f"Expected a generator penalty at every step, got every={self.every}; lazy application counts critic "
                 "steps, leave it at 1."
             )
+
+    @property
+    def at_samples(self) -> bool:
+        """Whether it may differentiate the scores that a loss has of the batch itself, as R1 does."""
+        own = getattr(self.function, "__module__", "").startswith("tightrope.penalties")
+        return not own or getattr(self.function, "__name__", "") not in _ELSEWHERE
 
     def due(self, critic_step: int) -> bool:
         """Whether the penalty applies at this critic step (the first, and every ``every``-th after it)."""
