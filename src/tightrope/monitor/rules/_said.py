@@ -34,11 +34,16 @@ def account_of(window: Window, kind: str) -> Account | None:
 def weights_of(window: Window, part: Account) -> list[float]:
     """A penalty's weight beside the loss as its gradient came, and beside its mean over each half.
 
-    Under a loss scale, or where halves are averaged, the two differ by that factor.
+    Under a loss scale, or where halves are averaged, the two differ by that factor. Where nobody could say which scores
+    are of which side the factor is not known, and a scale that was taken out again before the step is not in what is
+    applied: the weight there is another candidate.
     """
     fit = window.critic.fit
     known = fit is not None and fit.kind == "claim" and fit.factor > 0
-    return [part.weight, part.weight / fit.factor] if known and fit is not None else [part.weight]
+    if known and fit is not None:
+        return [part.weight, part.weight / fit.factor]
+    scaled = 0 < part.applied < part.weight / 4  # the losses' own factor in what is applied is below a quarter
+    return [part.weight, part.applied] if fit is None and scaled else [part.weight]
 
 
 def weight_near(window: Window, part: Account, claimed: float) -> float:

@@ -302,7 +302,8 @@ def unexplained(history: History) -> Iterator[Finding]:
         )
         if at_parameters and at_parameters.now:
             left = max(a.left for a in at_parameters.last.player(player).accounts)
-            strong = left > 0.6 and len(at_parameters) >= 3 and stuck(history)
+            made = player == "generator" and bool(at_parameters.last.numbers.get("real_made"))  # it learns there, too
+            strong = left > 0.6 and len(at_parameters) >= 3 and stuck(history) and not made
             yield Finding(
                 "refuted_unexplained",
                 f"{100 * left:.3g} % of the {player}'s gradient come neither from its scores nor from a known penalty.",

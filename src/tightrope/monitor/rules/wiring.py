@@ -7,9 +7,9 @@ from itertools import pairwise
 from statistics import median
 
 from tightrope.monitor.claims import PLAYERS
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History
-from tightrope.monitor.players import Counters
 from tightrope.monitor.rules._said import exact, listed
 
 _OTHER = {"generator": "critic", "critic": "generator"}
@@ -217,20 +217,21 @@ def rates(history: History) -> Iterator[Finding]:
     for name, counters in history.each():
         if not counters.steps:
             continue
+        rate, top = counters.fallen
         if counters.top_rate < 1e-10 and len(history.windows) >= 3:
             yield Finding(
                 "learning_rate_zero", f"The {name}'s optimiser steps with rate {counters.rate:.3g}.",
                 {"rate": counters.rate, "player": name, "exact": True}, 1, "high",
             )  # fmt: skip
-        elif counters.rate < (0.1 if (geometric := _geometric(counters)) else 0.01) * counters.top_rate:
-            fell = next((step for step, rate in counters.rates if rate < 0.01 * counters.top_rate), history.step)
-            middle = [rate for step, rate in counters.rates if step <= fell // 2][-1:]
-            soon = bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
+        elif rate < (0.1 if (geometric := _geometric(counters)) else 0.01) * top:
+            fell = next((step for step, value in counters.rates if value < 0.01 * top), history.step)
+            middle = [value for step, value in counters.rates if step <= fell // 2][-1:]
+            soon = bool(middle) and middle[0] < 0.2 * top  # to 0 at the run's end is not
             early = geometric or (fell <= 100 and soon)
             yield Finding(
                 "schedule_too_fast",
-                f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",
-                {"rate": counters.rate, "top": counters.top_rate, "player": name, "exact": True},
+                f"The {name}'s rate fell from {top:.3g} to {rate:.3g} by step {fell}.",
+                {"rate": rate, "top": top, "player": name, "exact": True},
                 _falling(counters, fell),
                 "medium" if early else "low",
             )
