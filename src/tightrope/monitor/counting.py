@@ -21,7 +21,7 @@ class Counters:
         top_rate: The largest.
         rates: ``(step, rate)`` whenever that of an optimiser changed, at most 200.
         each: Of each optimiser, by identity, its rate at its last step and its largest.
-        latest: Identity of the one that stepped last.
+        latest: Identity of the one that stepped last, and the update in which it did.
         several: Optimisers step it in turns.
         other_parameters: Steps by an optimiser claimed for this player that held parameters of the other one.
         stale: Steps by an optimiser claimed for this player that held none of its parameters.
@@ -46,7 +46,7 @@ class Counters:
     top_rate: float = 0.0
     rates: list[tuple[int, float]] = field(default_factory=list)
     each: dict[int, tuple[float, float]] = field(default_factory=dict)
-    latest: int = 0
+    latest: tuple[int, int] = 0, -1
     several: bool = False
     other_parameters: int = 0
     stale: int = 0
@@ -105,8 +105,9 @@ class Counters:
 
     def _rated(self, key: int, rate: float, update: int) -> None:
         before, top = self.each.get(key, (self.rate, 0.0))
-        self.several |= self.latest != key in self.each
-        self.latest, self.each[key] = key, (rate, max(rate, top))
+        another = bool(self.each) and self.latest[0] != key
+        self.several |= another and (key in self.each or self.latest[1] == update)
+        self.latest, self.each[key] = (key, update), (rate, max(rate, top))
         if rate != before and len(self.rates) < 200:
             self.rates.append((update, rate))
         self.rate, self.top_rate = rate, max(self.top_rate, rate)

@@ -295,7 +295,7 @@ class Observer:
             return
         found = judged(pending, made, None, self.marks)
         try:
-            refuse_foreign_hooks(critic.module)
+            refuse_foreign_hooks(critic.module, computing=True)
             told: list[tuple[float, float] | None] = []
             self._quiet(lambda: told.append(turned(critic.module, found, made, since)))
             if told[0] is not None:

@@ -117,7 +117,7 @@ class Reader:
             if name in self.history.ends or not calls[name]:
                 continue
             try:
-                refuse_foreign_hooks(player.module)
+                refuse_foreign_hooks(player.module, computing=True)
                 if name == "critic":
                     self._reach_of_scores(player, calls[name])
                 elif (most := widest(ends(player, calls[name][0], layers=1))) is not None:

@@ -37,7 +37,7 @@ def shares(module: nn.Module, entries: Entries, made: Sequence[Call], chosen: Ch
     numbers: dict[str, float] = {}
     through: dict[int, list[Tensor]] = {}
     try:
-        refuse_foreign_hooks(module)
+        refuse_foreign_hooks(module, computing=True)
         for one, events in judged:
             picked = chosen([one.call])
             sums = [torch.stack([e.value for e in part]).sum(0) if part else None for part in events]
