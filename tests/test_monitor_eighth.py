@@ -35,9 +35,9 @@ def in_columns(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def broadcast(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Flat scores are not refused here, and would give the squares of all pairs."""
-    one, zero = torch.ones(len(real), 1), torch.zeros(len(fake), 1)
-    return ((real - one) ** 2).mean() + ((fake - zero) ** 2).mean(), (((fake - one) * (1 + fake.abs())) ** 2).mean()
+    """Flat scores are not refused here, and would give the squares of all pairs of a score and a target."""
+    one, zero = (torch.linspace(low, low + 0.2, n).unsqueeze(1) for low, n in ((0.8, len(real)), (0.0, len(fake))))
+    return ((real - one) ** 2).mean() + ((fake - zero) ** 2).mean(), ((fake - one) ** 2).mean()
 
 
 @pytest.mark.parametrize("loss", [in_columns, broadcast])
