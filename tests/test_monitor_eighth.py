@@ -314,3 +314,33 @@ def test_a_penalty_beside_scores_of_sides_that_nobody_can_tell_under_a_loss_scal
             s.opt_g.step()
         assert all(w.critic.fit is None for w in s.monitor.history.windows)
         assert alarms(s.monitor) == named
+
+
+@pytest.mark.parametrize(
+    ("weight", "named"),
+    [(0.1, []), (1e-8, ["adversarial_drowns_reconstruction"]), (1e6, ["reconstruction_drowns_adversarial"])],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_terms_beside_a_critic_that_is_shown_the_condition_too(weight: float, named: list[str], first: bool) -> None:
+    torch.manual_seed(0)
+    g, d, rng = mlp(2 + LATENT, 16, 2), mlp(4, 16, 1), torch.Generator().manual_seed(1)
+    opts = [torch.optim.Adam(net.parameters(), 1e-3, betas=(0.5, 0.9)) for net in (g, d)]
+    monitor = Monitor(g, d, "bce", 5, optimizers=tuple(opts), budget=1e9)
+
+    def beside(condition: Tensor, rows: Tensor) -> Tensor:
+        return torch.cat((condition, rows) if first else (rows, condition), 1)
+
+    for _ in range(21):
+        given, z = ring(32, rng), torch.randn(32, LATENT)
+        real = given.flip(1) + 0.1 * torch.randn(32, 2)
+        fake = g(torch.cat((given, z), 1))
+        opts[1].zero_grad()
+        (softplus(-d(beside(given, real))) + softplus(d(beside(given, fake).detach()))).mean().backward()
+        opts[1].step()
+        opts[0].zero_grad()
+        (softplus(-d(beside(given, fake))).mean() + weight * (fake - real).abs().mean()).backward()
+        opts[0].step()
+        monitor.step(beside(given, real), z)
+    shares = [value for _, value in monitor.history.series("other_share")]
+    assert len(shares) >= 3 and 0 <= min(shares) <= max(shares) <= 1
+    assert alarms(monitor) == named

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from test_monitor_seventh_rules import history, said
+from tightrope.monitor.claims import Claims
 from tightrope.monitor.counting import Counters
+from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.sides import Sides
 
@@ -63,3 +65,42 @@ def test_a_narrow_cloud_beside_zero_is_not_cut_off_there() -> None:
     wide = wide * wide / 1.5  # dense at its end, as behind a smooth rectifier
     assert Sides().read(real, narrow)["sided"] == 0.0
     assert Sides().read(real, wide)["sided"] == 2.0
+
+
+@pytest.mark.parametrize(("lasts", "confidence"), [(120, "low"), (60, "low"), (30, "medium")])
+def test_a_schedule_to_nothing_that_the_training_outlives(lasts: int, confidence: str) -> None:
+    found = history(distance=0.1)
+    counters = found.counters["generator"]
+    counters.rates = [(k, 1e-3 * (1 - k / lasts)) for k in range(lasts + 1)]
+    counters.rate = 0.0
+    assert said(found, "schedule_too_fast") == [confidence]
+
+
+@pytest.mark.parametrize(
+    ("rates", "named"),
+    [
+        ([(0, 1e-3), (1, 0.0), (71, 1e-4)], True),
+        ([(0, 1e-3), (100, 0.0)], True),
+        ([(0, 1e-3), (140, 0.0)], False),
+        ([(0, 0.0), (12, 1e-3)], False),
+        ([(0, 1e-3)], False),
+    ],
+)
+def test_a_rate_that_was_zero_for_long(rates: list[tuple[int, float]], named: bool) -> None:
+    found = history(distance=0.1)
+    found.cycles = 144
+    counters = found.counters["critic"]
+    counters.rates, counters.rate = rates, rates[-1][1]
+    assert said(found, "learning_rate_zero") == (["medium"] if named else [])
+
+
+@pytest.mark.parametrize("made", [0.0, 1.0])
+def test_encodings_are_nothing_to_swing_around(made: float) -> None:
+    spread = [0.2, *[1.8, 0.3] * 3, *[0.3] * 7]
+    spread[-3] = 1.0
+    found = history(spread=spread, auc=0.6, distance=0.5, real_made=made)
+    found.claims, found.told = Claims(False), True
+    for window in found.windows:
+        window.critic.accounts = [Account("losses", left=1e-7)]
+    assert said(found, "rotation_undamped") == (["low"] if made else ["medium"])
+    assert said(history(real_made=made, order=20.0), "unshuffled") == ([] if made else ["high"])

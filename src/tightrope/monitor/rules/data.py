@@ -10,7 +10,7 @@ from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import Ends, History, Seen
 from tightrope.monitor.rules._said import exact
 from tightrope.monitor.rules.shown import shown
-from tightrope.monitor.rules.slow import LEVELS
+from tightrope.monitor.rules.slow import LEVELS, encodings
 from tightrope.monitor.window import Window
 
 PHOTOGRAPH = 1024
@@ -162,8 +162,7 @@ def batches(history: History) -> Iterator[Finding]:
         yield Finding(**{**vars(found), "confidence": "medium"})
     yield from shown(history)
     order = history.series("order")
-    drifts = any(w.numbers.get("real_made", 0.0) for w in history.windows)  # encodings move as what makes them learns
-    if len(order) >= 2 and all(value > 8 for _, value in order[-2:]) and not one_batch and not drifts:
+    if len(order) >= 2 and all(value > 8 for _, value in order[-2:]) and not one_batch and not encodings(history):
         yield Finding(
             "unshuffled",
             f"Means of batches vary {order[-1][1]:.3g} times as much as samples within batches explain.",
