@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from test_monitor_seventh_rules import history, said
-from tightrope.monitor.claims import Claims
+from tightrope.monitor.claims import Claims, claims_of
 from tightrope.monitor.counting import Counters
+from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.sides import Sides
@@ -104,3 +105,29 @@ def test_encodings_are_nothing_to_swing_around(made: float) -> None:
         window.critic.accounts = [Account("losses", left=1e-7)]
     assert said(found, "rotation_undamped") == (["low"] if made else ["medium"])
     assert said(history(real_made=made, order=20.0), "unshuffled") == ([] if made else ["high"])
+
+
+@pytest.mark.parametrize(("beta", "first"), [(0.99, "momentum_too_high"), (0.5, "non_finite")])
+def test_what_was_said_before_values_were_not_finite(beta: float, first: str) -> None:
+    gone = [0.5] * 11 + [float("nan")] * 3
+    found = history(distance=gone, samples_finite=[1.0] * 11 + [0.0] * 3)
+    for window in found.windows[:11]:
+        window.critic.momentum = beta
+    causes = [f.cause for f in diagnosis(found, 144, {}) if f.confidence != "low"]
+    assert causes[0] == first and "non_finite" in causes
+
+
+@pytest.mark.parametrize(
+    ("loss", "high", "steps", "named"),
+    [
+        ("wasserstein", 0.9, 600, ["medium"]),
+        ("wasserstein", 0.9, 200, []),
+        ("wasserstein", [0.9] * 13 + [1.9], 600, []),
+        ("non_saturating", 0.9, 600, []),
+    ],
+)
+def test_a_clip_that_no_weight_came_near_to(loss: str, high: float | list[float], steps: int, named: list[str]) -> None:
+    found = history(weight_high=high, at_clip=0.0, distance=0.1)
+    found.claim, found.claims = claim_of(loss), claims_of(("clip", 2.0))
+    found.counters["critic"].steps = steps
+    assert said(found, "constraint_vacuous") == named
