@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import pytest
 import torch
@@ -115,75 +114,6 @@ def test_real_rows_that_the_generators_turn_draws_for_itself() -> None:
     fits = [w.generator.fit for w in s.monitor.history.windows]
     assert alarms(s.monitor) == [] and kinds(s.monitor) == {"claim"}
     assert max(fit.residual for fit in fits if fit is not None) < 1e-5
-
-
-class Equal:
-    """A weight that is scaled before every call, as published networks that grow do it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        setattr(module, self.name, self.scaled(module))
-
-    def scaled(self, module: nn.Module) -> Tensor:
-        weight = getattr(module, self.name + "_orig")
-        return weight * math.sqrt(2 / weight.data.size(1))
-
-
-def equal(net: nn.Module, hook: object) -> nn.Module:
-    for layer in net.modules():
-        if isinstance(layer, nn.Linear):
-            weight = layer.weight
-            del layer._parameters["weight"]
-            layer.register_parameter("weight_orig", nn.Parameter(torch.randn_like(weight)))
-            layer.register_forward_pre_hook(hook)  # type: ignore[arg-type]
-    return net
-
-
-CALLS: list[int] = []
-
-
-def counting(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-    CALLS.append(1)
-    module.weight = module.weight_orig * 1.0
-
-
-@pytest.mark.parametrize("hook", [Equal("weight"), counting])
-@pytest.mark.parametrize("weight", [5.0, 0.05])
-def test_hooks_that_only_compute_weights_are_made_again(hook: object, weight: float) -> None:
-    ends = []
-    for watch in (True, False):
-        CALLS.clear()
-        torch.manual_seed(0)
-        g, d = equal(mlp(LATENT, 16, 2), hook), equal(mlp(2, 16, 1), hook)
-        opts = [torch.optim.Adam(net.parameters(), 1e-3, betas=(0.0, 0.9)) for net in (g, d)]
-        rng = torch.Generator().manual_seed(1)
-        monitor = Monitor(g, d, "wasserstein", 3, ("gp", 5.0), optimizers=tuple(opts), budget=1e9) if watch else None
-        for _ in range(6):
-            real, z = ring(32, rng), torch.randn(32, LATENT)
-            opts[1].zero_grad()
-            fake = g(z).detach()
-            t = torch.rand(32, 1)
-            x = (t * real + (1 - t) * fake).requires_grad_()
-            (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
-            (d(fake).mean() - d(real).mean() + weight * ((slope.norm(2, 1) - 1) ** 2).mean()).backward()
-            opts[1].step()
-            opts[0].zero_grad()
-            (-d(g(z)).mean()).backward()
-            opts[0].step()
-            if monitor is not None:
-                monitor.step(real, z)
-        ends.append((torch.cat([p.detach().flatten() for p in (*g.parameters(), *d.parameters())]), len(CALLS)))
-        if monitor is not None:
-            read = [a for w in monitor.history.windows for a in w.critic.accounts]
-            if hook is counting:
-                assert not read
-            else:
-                assert alarms(monitor) == ([] if weight == 5.0 else ["penalty_weight_wrong"])
-                assert all(a.kind == "claim" and abs(a.weight / weight - 1) < 0.02 for a in read)
-            monitor.close()
-    assert torch.equal(ends[0][0], ends[1][0]) and ends[0][1] == ends[1][1]
 
 
 class Pairs(nn.Module):
