@@ -274,3 +274,21 @@ def test_terms_beside_a_critic_that_is_shown_the_condition_too(weight: float, na
     shares = [value for _, value in monitor.history.series("other_share")]
     assert len(shares) >= 3 and 0 <= min(shares) <= max(shares) <= 1
     assert alarms(monitor) == named
+
+
+@pytest.mark.parametrize(("scale", "named"), [(1.0, []), (0.5, ["critic_shown_other_real"])])
+def test_scaled_real_rows_beside_a_history_of_samples(scale: float, named: list[str]) -> None:
+    s = Setting("bce", held_out=ring(200, torch.Generator().manual_seed(5)))
+    old: list[Tensor] = []
+    for real, z in s.updates(21):
+        made = s.g(z).detach()
+        fake = torch.cat((old[-1][:16], made[16:])) if old else made
+        old.append(made)
+        s.opt_d.zero_grad()
+        (softplus(-s.d(scale * real + (1 - scale))).mean() + softplus(s.d(fake)).mean()).backward()
+        s.opt_d.step()
+        s.opt_g.zero_grad()
+        softplus(-s.d(s.g(z))).mean().backward()
+        s.opt_g.step()
+    found = [f.cause for f in s.monitor.diagnose() if f.confidence != "low" and f.cause != "healthy"]
+    assert found == named

@@ -10,6 +10,7 @@ from tightrope.monitor.claims import Claims, claims_of
 from tightrope.monitor.counting import Counters
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
+from tightrope.monitor.ledger.scores import Fit
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.sides import Sides
 
@@ -131,3 +132,22 @@ def test_a_clip_that_no_weight_came_near_to(loss: str, high: float | list[float]
     found.claim, found.claims = claim_of(loss), claims_of(("clip", 2.0))
     found.counters["critic"].steps = steps
     assert said(found, "constraint_vacuous") == named
+
+
+@pytest.mark.parametrize(
+    ("real", "left", "named"), [(2.0, 0.06, ["medium"]), (1.0, 0.06, []), (2.0, 0.5, []), (0.5, 0.1, ["medium"])]
+)
+def test_both_sides_augmented_and_one_scaled_besides(real: float, left: float, named: list[str]) -> None:
+    numbers = {"real_changed": 1.0, "fake_changed": 1.0, "fake_factor": 0.99, "fake_noise": 0.06}
+    assert said(history(real_factor=real, real_left=left, **numbers), "critic_shown_other_real") == named
+
+
+@pytest.mark.parametrize(("share", "error", "named"), [(600.0, 1e-3, []), (2.0, 1e-3, ["high"]), (20.0, 0.03, [])])
+def test_a_weight_beside_losses_that_rounding_hides(share: float, error: float, named: list[str]) -> None:
+    found = history(distance=0.1, points=1.0)
+    found.claims = claims_of(("gp", 10.0))
+    for window in found.windows:
+        window.critic.fit = Fit("claim", factor=1.0)
+        one = Account("claim", weight=700.0, share=share, error=error, applied=10.0, place="interpolated")
+        window.critic.accounts = [one]
+    assert said(found, "penalty_weight_wrong") == named
