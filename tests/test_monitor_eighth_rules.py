@@ -151,3 +151,14 @@ def test_a_weight_beside_losses_that_rounding_hides(share: float, error: float, 
         one = Account("claim", weight=700.0, share=share, error=error, applied=10.0, place="interpolated")
         window.critic.accounts = [one]
     assert said(found, "penalty_weight_wrong") == named
+
+
+@pytest.mark.parametrize(("flat", "distance", "named"), [(5, 0.1, True), (4, 0.1, False), (14, 0.5, True)])
+def test_a_loss_that_is_flat_where_the_samples_are(flat: int, distance: float, named: bool) -> None:
+    found = history(distance=distance)
+    for k, window in enumerate(found.windows):
+        window.generator.fit = Fit("unknown", "the claimed loss is flat here") if k < flat else Fit("claim")
+    assert said(found, "generator_gradient_vanishes") == (["medium"] if named else [])
+    for window in found.windows[:8]:
+        window.generator.fit = Fit("claim")
+    assert said(found, "generator_gradient_vanishes") == (["medium"] if flat == 14 else [])

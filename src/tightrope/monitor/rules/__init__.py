@@ -64,6 +64,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (30, moves.momentum),
     (30, strengths.settings),
     (30, moves.vanishing),
+    (30, gradients.flat),
     (30, pace.lagging),
     (30, pace.running),
     (30, pace.turning),

@@ -142,7 +142,7 @@ def _sigmoid(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _flat(window: Window) -> bool:
+def is_flat(window: Window) -> bool:
     """The claimed loss itself gives the generator nothing at these scores, so a gradient of 0 is no cut."""
     fit = window.generator.fit
     return fit is not None and fit.kind == "unknown" and "flat" in fit.name
@@ -153,7 +153,7 @@ def connection(history: History) -> Iterator[Finding]:
     cut = history.where(
         lambda w: w.generator.steps > 0 and w.numbers.get("through_critic", 1) == 0
         and w.numbers.get("critic_calls", 0) > 0 and w.numbers.get("fakes_judged", 0) > 0
-        and not _flat(w)
+        and not is_flat(w)
     )  # fmt: skip
     known = [w for w in history.windows if "cut" in w.numbers]
     behind = Seen([w for w in known if w.numbers["cut"] == 1.0], known)
