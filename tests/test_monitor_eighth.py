@@ -260,7 +260,7 @@ def test_terms_beside_a_critic_that_is_shown_the_condition_too(weight: float, na
     def beside(condition: Tensor, rows: Tensor) -> Tensor:
         return torch.cat((condition, rows) if first else (rows, condition), 1)
 
-    for _ in range(21):
+    for _ in range(36):
         given, z = ring(32, rng), torch.randn(32, LATENT)
         real = given.flip(1) + 0.1 * torch.randn(32, 2)
         fake = g(torch.cat((given, z), 1))

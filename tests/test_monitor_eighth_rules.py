@@ -162,3 +162,12 @@ def test_a_loss_that_is_flat_where_the_samples_are(flat: int, distance: float, n
     for window in found.windows[:8]:
         window.generator.fit = Fit("claim")
     assert said(found, "generator_gradient_vanishes") == (["medium"] if flat == 14 else [])
+
+
+@pytest.mark.parametrize(
+    ("share", "windows", "confidence"), [(0.99995, 5, "low"), (0.99995, 8, "medium"), (0.999999, 5, "medium")]
+)
+def test_little_comes_through_a_critic_that_has_just_begun(share: float, windows: int, confidence: str) -> None:
+    found = history(other_share=share, distance=0.1)
+    del found.windows[windows:]
+    assert said(found, "reconstruction_drowns_adversarial") == [confidence]

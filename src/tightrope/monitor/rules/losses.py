@@ -243,7 +243,8 @@ def shares(history: History) -> Iterator[Finding]:
     if share > 0.97:
         away = stuck(history) and (share > 0.9995 or not _developing(history))
         far = (away or _seen_through(history)) and not hurled(history)
-        confidence: Confidence = "medium" if far or share > 0.9999 else "low"
+        most = 0.9999 if history.step >= EARLY else 1 - 1e-5  # a critic that has just begun has small slopes yet
+        confidence: Confidence = "medium" if far or share > most else "low"
         yield Finding(
             "reconstruction_drowns_adversarial",
             f"{100 * share:.4g} % of the gradient at the generator's samples come from terms that do not pass through "
@@ -259,6 +260,8 @@ def shares(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+EARLY = 34
+"""Updates before which what little comes through the critic says nothing of the weights of a loss's terms."""
 NOTHING = 1e-4
 """Share of the gradient at samples below which nobody means a term to be: it is as if it were not there."""
 
