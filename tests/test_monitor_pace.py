@@ -9,9 +9,9 @@ from torch import nn
 from test_monitor_windows import history, named
 from tightrope.monitor import Monitor
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
-from tightrope.monitor.players import Counters
 from tightrope.monitor.window import Window
 
 

@@ -13,10 +13,10 @@ from tightrope._plumbing.errors import UserError
 from tightrope.doctor.fixes import fixed
 from tightrope.monitor import CAUSES, Diagnosis, Finding, remedies
 from tightrope.monitor.claims import Claims, claims_of
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.history import Ends, History
 from tightrope.monitor.ledger.columns import COSTS
 from tightrope.monitor.ledger.hypotheses import claim_of
-from tightrope.monitor.players import Counters
 from tightrope.monitor.remedies import exact_change, joined, lines_of
 from tightrope.monitor.responses import with_responses
 from tightrope.monitor.what_if.changes import of_numbers

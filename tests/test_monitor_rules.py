@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.ledger.scores import Fit
-from tightrope.monitor.players import Counters
 from tightrope.monitor.pools import _noise
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.window import Window

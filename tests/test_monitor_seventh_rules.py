@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.held_out import read_units
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.ledger.scores import Fit
-from tightrope.monitor.players import Counters
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.sides import Sides, copies
 from tightrope.monitor.window import Window

@@ -11,10 +11,10 @@ from monitor_loop import LATENT, Loop, mlp, ring
 from monitor_setting import Setting
 from tightrope.monitor import Monitor
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
-from tightrope.monitor.players import Counters
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.window import Window
 

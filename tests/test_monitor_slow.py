@@ -15,11 +15,12 @@ from test_monitor_windows import history, named
 from tightrope.monitor import Monitor
 from tightrope.monitor.capture import Listener
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.directions import DIRECTIONS, read_directions
 from tightrope.monitor.history import Ends
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
-from tightrope.monitor.players import Counters, Player
+from tightrope.monitor.players import Player
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.window import Window
 

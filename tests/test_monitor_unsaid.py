@@ -9,10 +9,10 @@ import pytest
 
 from test_monitor_windows import history, named
 from tightrope.monitor.claims import claims_of
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.history import Ends, History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
-from tightrope.monitor.players import Counters
 from tightrope.monitor.window import Window
 
 

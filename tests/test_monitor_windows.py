@@ -9,12 +9,12 @@ import torch
 
 from monitor_loop import Loop
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.finding import Finding, ranked
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.hypotheses import claim_of
 from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.ledger.scores import Fit
-from tightrope.monitor.players import Counters
 from tightrope.monitor.readings import Reader
 from tightrope.monitor.rules import diagnosis
 from tightrope.monitor.window import Window

@@ -49,7 +49,7 @@ def entries(calls: Sequence[Call], keep: Callable[[Event], bool]) -> Entries:
 
 
 def _ready(module: nn.Module, calls: Sequence[Call]) -> None:
-    refuse_foreign_hooks(module)
+    refuse_foreign_hooks(module, computing=True)
     if any(call.stepped(module) for call in calls):
         raise CannotReplayError("the parameters have changed between the call and the step")
 

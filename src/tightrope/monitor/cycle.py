@@ -105,12 +105,13 @@ def scored(entries: Sequence[tuple[Judged, list[list[Event]]]], output: int) -> 
     """One output's scores and their gradients as real and fake ones; None where a role is not known."""
     real: list[tuple[Tensor, Tensor]] = []
     fake: list[tuple[Tensor, Tensor]] = []
-    half = False
+    half, column = False, True
     for one, events in entries:
         if output >= len(events):
             return None
         s = one.call.outputs[output]
         half |= s.dtype in HALF or one.call.autocast in HALF
+        column &= s.dim() == 2 and s.shape[1] == 1
         arrived = [e.value for e in events[output]]
         g = torch.stack(arrived).sum(0) if arrived else torch.zeros_like(s)
         s, g = s.detach().double(), g.double()
@@ -128,4 +129,4 @@ def scored(entries: Sequence[tuple[Judged, list[list[Event]]]], output: int) -> 
         return None
     nothing = [torch.zeros(0, dtype=torch.float64, device=(real or fake)[0][0].device)]
     parts = [torch.cat([pair[k] for pair in side] or nothing) for side in (real, fake) for k in (0, 1)]
-    return Scored(parts[0], parts[2], parts[1], parts[3], half)
+    return Scored(parts[0], parts[2], parts[1], parts[3], half, column)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tightrope._plumbing.streams import global_streams_kept
 from tightrope.autodiff import undisturbed
 from tightrope.monitor.capture import Call
-from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.ledger.replay import CannotReplayError, attributes_kept, refuse_foreign_hooks
 from tightrope.monitor.recent import Form, floats
 
 BASES, DIRECTIONS = 4, 16
@@ -51,12 +51,12 @@ def read_directions(module: nn.Module, call: Call, real: Tensor | None) -> dict[
     if size > WIDE:
         return {}
     try:
-        refuse_foreign_hooks(module)
+        refuse_foreign_hooks(module, computing=True)
     except CannotReplayError:
         return {}
     n = min(BASES, len(x))
     found = {"latent_width": float(size)}
-    with global_streams_kept(), undisturbed(module), torch.no_grad():
+    with global_streams_kept(), attributes_kept(module), undisturbed(module), torch.no_grad():
         module.eval()
         spread = _spread(real)
         if len(rows) > 1 and len(x) > 2 and spread > 0:

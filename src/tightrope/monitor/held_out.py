@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tightrope.autodiff import scores_of, undisturbed
 from tightrope.autodiff.inputs import per_sample
-from tightrope.monitor.ledger.replay import CannotReplayError, refuse_foreign_hooks
+from tightrope.monitor.ledger.replay import CannotReplayError, attributes_kept, refuse_foreign_hooks
 from tightrope.monitor.roles import Judged
 from tightrope.monitor.window import Window
 
@@ -41,8 +41,8 @@ def read_held_out(window: Window, network: nn.Module, module: nn.Module, found: 
         return  # of another scale than what the critic is shown
     chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()].to(seen["real"])
     try:
-        refuse_foreign_hooks(module)
-        with undisturbed(module), torch.no_grad():
+        refuse_foreign_hooks(module, computing=True)
+        with attributes_kept(module), undisturbed(module), torch.no_grad():
             module.eval()
             real, fake, held = (_scored(network, x[:ROWS]) for x in (seen["real"], seen["fake"], chosen))
     except (CannotReplayError, RuntimeError, ValueError, TypeError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tightrope.monitor.claims import Claims
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.ledger.hypotheses import Claim
-from tightrope.monitor.players import Counters
 from tightrope.monitor.window import Window
 
 KEPT = 400

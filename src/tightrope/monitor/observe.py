@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -155,7 +156,7 @@ class Observer:
         if self.open and torch._C._current_graph_task_id() == -1:
             moving = self._holds(optimizer).moving(only)
             self._lent = len(moving) == 2 and self._generators_alone()
-            self.window.critic.lent += self._lent
+            self.window.critic.lent += self._lent and self._at_scores()
             for name, parameters in (m for m in moving.items() if not self._lent or m[0] == "generator"):
                 self._inspect(self.players[name], optimizer, parameters, explain)
 
@@ -172,6 +173,13 @@ class Observer:
         found = judged(self.players["critic"].listener.calls, made, None, self.marks)
         return set(classes(found, made, since).values()) == {"generator"}
 
+    def _at_scores(self) -> bool:
+        """Whether those passes came to scores, and not to classes or codes alone that both players are to agree on."""
+        since, calls = max((mark.at for mark in self.marks), default=-1), self.players["critic"].listener.calls
+        own = [call for call in calls if not call.attached and any(call.events)]
+        scores = self.reader.outputs(own or calls)
+        return any(e.at > since for call in calls for k in scores if k < len(call.events) for e in call.events[k])
+
     def mark(self, player: str, now: int) -> None:
         """A step of a player, as if it had been taken."""
         self.marks.append(StepMark(player, now))
@@ -186,35 +194,10 @@ class Observer:
         groups = optimizer.param_groups  # loading a state exchanges them
         return groups if len(groups) == 1 else [groups[k] for k in held.groups[name] if k < len(groups)] or groups
 
-    def _count(self, player: Player, optimizer: torch.optim.Optimizer, held_by: Held) -> None:
-        counters = player.counters
-        counters.steps += 1
-        counters.cycle += 1
-        held, rate = id(optimizer.state), rate_of(self._groups(optimizer, held_by, player.name))
-        if not self.open and rate == counters.rate and counters.states.get(id(optimizer)) == held:
-            return  # as at its last step
-        if counters.states.get(id(optimizer), -1 if counters.states else held) != held:
-            counters.loaded.append(self.history.cycles)
-        counters.states[id(optimizer)] = held
-        counters.optimizers.add(id(optimizer))
-        counters.adaptive = held_by.adaptive
-        if counters.first_rate is None:
-            counters.first_rate = rate
-        if rate != counters.rate and len(counters.rates) < 200:
-            counters.rates.append((self.history.cycles, rate))
-        counters.rate, counters.top_rate = rate, max(counters.top_rate, rate)
-        if not self.open:
-            return
-        count = count_of(optimizer, held_by.own[player.name])
-        before = max(counters.last_state.values(), default=-1.0)
-        known = counters.last_state.get(id(optimizer), before if len(counters.optimizers) <= 2 else -1.0)
-        read = counters.last_steps  # a state from a checkpoint has counted more than was stepped since
-        since = counters.steps - read.get(id(optimizer), min(read.values(), default=0))
-        if counters.cycle == 1 and ((0 <= count < known - 1 and count <= since) or count < 0 <= known):
-            counters.resets += 1
-            counters.resets_at = self.history.cycles
-        counters.last_state = {**counters.last_state, id(optimizer): count}
-        counters.last_steps = {**read, id(optimizer): counters.steps}
+    def _count(self, player: Player, optimizer: torch.optim.Optimizer, held: Held) -> None:
+        rate = rate_of(self._groups(optimizer, held, player.name))
+        own = partial(count_of, optimizer, held.own[player.name]) if self.open else None
+        player.counters.count(optimizer, rate, self.history.cycles, adaptive=held.adaptive, own=own)
 
     def _inspect(
         self, player: Player, optimizer: torch.optim.Optimizer, parameters: list[Tensor], explain: bool
@@ -312,7 +295,7 @@ class Observer:
             return
         found = judged(pending, made, None, self.marks)
         try:
-            refuse_foreign_hooks(critic.module)
+            refuse_foreign_hooks(critic.module, computing=True)
             told: list[tuple[float, float] | None] = []
             self._quiet(lambda: told.append(turned(critic.module, found, made, since)))
             if told[0] is not None:

@@ -44,7 +44,7 @@ def sides(module: nn.Module, call: Call) -> tuple[tuple[int, ...], tuple[int, ..
     Raises:
         CannotReplayError: The call cannot be made again.
     """
-    refuse_foreign_hooks(module)
+    refuse_foreign_hooks(module, computing=True)
     found = []
     with torch.no_grad():
         before = [t.detach() for t in replayed(module, call, check=False)]

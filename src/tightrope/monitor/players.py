@@ -11,58 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from tightrope.monitor.capture import Listener
+from tightrope.monitor.counting import Counters
 
 SAMPLED = 64
 """Entries of each parameter that movement is read from."""
-
-
-@dataclass
-class Counters:
-    """What is counted at every step, windows or not.
-
-    Attributes:
-        steps: Optimiser steps that touched the player.
-        cycle: Those since the last ``monitor.step``.
-        last: Those in the update before.
-        first_rate: Learning rate at its first step.
-        rate: At its last one.
-        top_rate: The largest.
-        rates: ``(step, rate)`` whenever it changed, at most 200.
-        other_parameters: Steps by an optimiser claimed for this player that held parameters of the other one.
-        stale: Steps by an optimiser claimed for this player that held none of its parameters.
-        left_out: Steps by one claimed for it while no optimiser claimed for it held any.
-        resets: ``state["step"]`` fell back, to no more than the steps since it was read.
-        last_state: ``state["step"]`` at its last step by optimiser, -1 without one.
-        last_steps: ``steps`` when that was read.
-        optimizers: Identities of those that stepped it.
-        resets_at: When it fell back last.
-        wished: A rate that was set where no step looks for it.
-        loaded: Updates at which the state of one of its optimisers was exchanged, or another optimiser took over.
-        states: Identity of the state that each of its optimisers held at its last step, by that of the optimiser.
-        adaptive: Its optimiser divides gradients by their size, as Adam does.
-        functional: It was called with other weights than its own.
-    """
-
-    steps: int = 0
-    cycle: int = 0
-    last: int = 1
-    first_rate: float | None = None
-    rate: float = 0.0
-    top_rate: float = 0.0
-    rates: list[tuple[int, float]] = field(default_factory=list)
-    other_parameters: int = 0
-    stale: int = 0
-    left_out: int = 0
-    resets: int = 0
-    last_state: dict[int, float] = field(default_factory=dict)
-    last_steps: dict[int, int] = field(default_factory=dict)
-    optimizers: set[int] = field(default_factory=set)
-    resets_at: int = 0
-    wished: float | None = None
-    loaded: list[int] = field(default_factory=list)
-    states: dict[int, int] = field(default_factory=dict)
-    adaptive: bool = False
-    functional: bool = False
 
 
 @dataclass

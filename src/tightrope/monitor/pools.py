@@ -13,7 +13,7 @@ from tightrope.monitor.bookkeeping import checksums
 from tightrope.monitor.capture import Call
 from tightrope.monitor.nests import tensors_in
 from tightrope.monitor.noise import noise_columns
-from tightrope.monitor.roles import Judged, related
+from tightrope.monitor.roles import SOME, Judged, related
 from tightrope.monitor.window import Window
 
 AXES, POOL = 64, 512
@@ -44,8 +44,9 @@ def _bent(x: Tensor, source: Call) -> dict[str, float]:
     made = next((y.detach().float() for y in source.outputs if y.shape == x.shape), None)
     if made is None or made.numel() < 16 or made.dim() < 2:
         return {}
-    if float(torch.isin(checksums(x.detach()), checksums(made.to(x.dtype))).double().mean()) > 0.02:
-        return {}  # rows of a bank of earlier ones, or in another order
+    kept = float(torch.isin(checksums(x.detach()), checksums(made.to(x.dtype))).double().mean())
+    if kept > 0.02:  # rows of a bank of earlier ones, or in another order: those of now are shown as they were made
+        return {"fake_changed": 0.0} if kept >= SOME else {}
     a, b = (t.flatten(1) - t.flatten(1).mean(0) for t in (x.detach().float(), made))
     size = float(b.square().sum())
     if size == 0.0 or float(a.norm()) == 0.0:
@@ -55,6 +56,14 @@ def _bent(x: Tensor, source: Call) -> dict[str, float]:
     steps = seen.gather(1, was.argsort(1)).diff(dim=1)
     ordered = float((steps >= -1e-6).double().mean()) > 0.98
     return {"fake_factor": factor, "fake_noise": 0.0 if ordered else float((a - factor * b).norm() / a.norm())}
+
+
+def _multiple(shown: Tensor, passed: Tensor) -> tuple[float, float]:
+    """What multiple of the batch that was passed is shown, less the features' means, and the share that is none."""
+    x, y = (t.detach().double().flatten(1) for t in (passed, shown))
+    x, y = x - x.mean(0), y - y.mean(0)
+    factor = float((x * y).sum() / x.square().sum().clamp(min=1e-30))
+    return factor, float((y - factor * x).norm() / y.norm().clamp(min=1e-30))
 
 
 def _standing(shown: Tensor, passed: Tensor) -> float:
@@ -242,6 +251,7 @@ class Pools:
             if kind or way:
                 return
         if last.shape == real.shape:
+            window.numbers["real_factor"], window.numbers["real_left"] = _multiple(last, real)
             self.standings.append(_standing(last, real))
             pooled = sum(self.standings) / len(self.standings) ** 0.5 > 6
             window.numbers["real_noise"] = _noise(last, real) if pooled or related(last, real) else -1.0

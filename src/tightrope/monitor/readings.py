@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from tightrope.autodiff import View, scores_of
 from tightrope.monitor import bookkeeping
-from tightrope.monitor.capture import Call, Event
+from tightrope.monitor.capture import UNKNOWN, Call, Event
 from tightrope.monitor.cycle import Entries, by_unit, complete, phases, scored
+from tightrope.monitor.derived import at_scores
 from tightrope.monitor.held_out import read_held_out, read_nearest, read_units
 from tightrope.monitor.history import History
 from tightrope.monitor.ledger.parameters import Account, without_scale
@@ -72,7 +73,7 @@ class Reader:
         self._try("latent directions", lambda: self.samples.directions(window, shown[-1] if shown else real))
         self._try(
             "rows",
-            lambda: self.recent.take(found, [] if any(c.unit for c in critic_calls) else self._outputs(critic_calls)),
+            lambda: self.recent.take(found, [] if any(c.unit for c in critic_calls) else self.outputs(critic_calls)),
         )
         window.numbers["critic_calls"] = len(found)
         own = [one for one in found if one.role in ("real", "joint") and one.call.grad and not one.call.attached]
@@ -116,7 +117,7 @@ class Reader:
             if name in self.history.ends or not calls[name]:
                 continue
             try:
-                refuse_foreign_hooks(player.module)
+                refuse_foreign_hooks(player.module, computing=True)
                 if name == "critic":
                     self._reach_of_scores(player, calls[name])
                 elif (most := widest(ends(player, calls[name][0], layers=1))) is not None:
@@ -126,7 +127,7 @@ class Reader:
 
     def _reach_of_scores(self, critic: Player, calls: Sequence[Call]) -> None:
         """Reach of each output that a loss went through; the critic's is that of the one with the fewest numbers."""
-        scores = self._outputs([call for call in calls if any(call.events)])
+        scores = self.outputs([call for call in calls if any(call.events)])
         if self.history.statics.get("constrained"):
             self.history.statics["gain"] = bookkeeping.gain(critic, calls[0])
         self.history.reach = ends(critic, calls[0], scores or None)
@@ -150,6 +151,7 @@ class Reader:
         asked = [one for one in found if one.role in ("fake", "joint")]
         window.numbers["through_critic"] = len(through)
         window.numbers["at_samples"] = len(at_samples)
+        window.numbers["real_made"] = float(any(one.role == "real" for one in through))
         deaf = 0 < window.generator.steps == window.generator.no_gradient and not at_samples
         asked += [one for one in found if deaf and one.role == "unknown"]  # changed on the way, and without a graph
         window.numbers["fakes_judged"] = sum("generator" in steps_next(one.call.at, together) for one in asked)
@@ -175,8 +177,9 @@ class Reader:
         for name, entries in split.items():
             fits = []
             for of_unit in by_unit(entries):  # of several critics in a list each has outputs of its own
-                outputs = self._outputs([one.call for one, _ in of_unit])
-                fits += [self._fit(of_unit, k, name, k in confined, found) for k in outputs]
+                computed = at_scores(self.players["critic"].network, of_unit)
+                outputs = self.outputs([one.call for one, _ in of_unit]) if computed is None else [0]
+                fits += [self._fit(computed or of_unit, k, name, k in confined, found) for k in outputs]
             known = [one for one in fits if one is not None]
             if known:
                 window.player(name).fit = max(known, key=_telling)
@@ -187,7 +190,7 @@ class Reader:
 
     def _deaf(self, window: Window, split: dict[str, Entries]) -> None:
         """Of several critics in a View, the scores that only one of the players hears."""
-        heard = {name: self._outputs([one.call for one, _ in entries]) for name, entries in split.items()}
+        heard = {name: self.outputs([one.call for one, _ in entries]) for name, entries in split.items()}
         network = self.players["critic"].network
         if isinstance(network, View) and network.call is None and all(heard.values()):  # else it returns more at a time
             every = sorted({k for outputs in heard.values() for k in outputs})
@@ -200,6 +203,7 @@ class Reader:
     ) -> Fit | None:
         claim = self.history.claim
         if name == "generator" and claim is not None and claim.paired:
+            entries = [(_unasked(one), events) for one, events in entries]
             entries = [*entries, *_compared(entries, found)]
         seen = scored(entries, output)
         if seen is None or not bool(torch.isfinite(torch.cat([seen.real, seen.fake])).all()):
@@ -214,7 +218,7 @@ class Reader:
             return None
         return fit(seen, self.history.claim, name, probabilities=probabilities)
 
-    def _outputs(self, calls: Sequence[Call]) -> list[int]:
+    def outputs(self, calls: Sequence[Call]) -> list[int]:
         """Which of the tensors returned are scores: those that a View picks, else those that a loss went through."""
         if not calls:
             return []
@@ -237,7 +241,9 @@ class Reader:
 
     def _scores(self, window: Window, entries: Entries) -> None:
         entries = next(iter(by_unit(entries)), [])
-        outputs = self._outputs([one.call for one, _ in entries])
+        computed = at_scores(self.players["critic"].network, entries)
+        outputs = self.outputs([one.call for one, _ in entries]) if computed is None else [0]
+        entries = computed or entries
         seen = scored(entries, outputs[0]) if outputs else None
         if seen is None or not len(seen.real) or not len(seen.fake):
             return
@@ -279,7 +285,7 @@ class Reader:
             return
         critic, made = self.players["critic"], self.players["generator"].listener.calls
         since = min(e.at for _, events in entries for part in events for e in part) - 1 if after is None else after
-        window.numbers |= shares(critic.module, entries, made, self._outputs, since)
+        window.numbers |= shares(critic.module, entries, made, self.outputs, since)
 
     def _share_due(self) -> bool:
         known = [value for _, value in self.history.series("other_share")]
@@ -298,9 +304,30 @@ def _telling(one: Fit) -> tuple[int, float]:
 
 
 def _compared(entries: Entries, found: Sequence[Judged]) -> Entries:
-    """The last call on real samples before the generator's loss, where that loss uses its scores without a gradient."""
+    """The last call on real samples before the generator's loss, where that loss uses its scores without a gradient.
+
+    Rows that are drawn for the generator's turn alone are nowhere passed: there they are what else the critic is shown
+    with the weights that it has in that turn.
+    """
     if not entries or any(one.role == "real" for one, _ in entries):
         return []
     after = max(e.at for _, events in entries for part in events for e in part)
+    own = entries[-1][0].call
     real = [one for one in found if one.role == "real" and one.call.at < after]
-    return [(real[-1], [[] for _ in real[-1].call.outputs])] if real else []
+    turn = [
+        one for one in found
+        if one.role in ("real", "unknown") and not (one.call.attached or one.call.leaf) and one.call.at < after
+        and one.call.weights == own.weights != UNKNOWN and _shape(one.call) == _shape(own)
+    ]  # fmt: skip
+    chosen = replace(turn[-1], role="real") if turn else real[-1] if real else None
+    return [] if chosen is None else [(chosen, [[] for _ in chosen.call.outputs])]
+
+
+def _shape(call: Call) -> tuple[int, ...] | None:
+    return None if call.x is None else tuple(call.x.shape[1:])
+
+
+def _unasked(one: Judged) -> Judged:
+    """What the generator's loss compares its samples with, where no row tells: real rows of that turn's own."""
+    plain = one.role == "unknown" and not (one.call.attached or one.call.leaf)
+    return replace(one, role="real") if plain else one

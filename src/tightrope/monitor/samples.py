@@ -104,6 +104,9 @@ class Samples:
             numbers["average_behind"] = float((average - now).norm()) / gone
             numbers["average_moved"] = float((average - self.ema_before).norm()) / gone
         numbers["average_is_live"] = float(torch.equal(now, average))
+        if numbers["average_is_live"]:
+            places = {p.data_ptr() for p in live.parameters() if p.numel()}
+            numbers["average_shared"] = float(any(p.data_ptr() in places for p in self.ema.parameters() if p.numel()))
         self.ema_before = average
         pairs = {name.removeprefix("module."): buffer for name, buffer in self.ema.named_buffers()}
         worst = 0.0

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tightrope.monitor.capture import Call
 from tightrope.monitor.cycle import Entries
 from tightrope.monitor.ledger.replay import CannotReplayError, input_slope, refuse_foreign_hooks
+from tightrope.monitor.roles import Judged
 
 Chosen = Callable[[Sequence[Call]], list[int]]
 
@@ -30,26 +31,27 @@ def shares(module: nn.Module, entries: Entries, made: Sequence[Call], chosen: Ch
     """
     entries = [(one, events) for one, events in entries if one.call.half is None or one.call.attached]
     judged = [(one, events) for one, events in entries if one.call.attached]
-    if not judged or len(judged) != len(entries) or not all(one.exact and one.source in made for one, _ in judged):
+    if not judged or len(judged) != len(entries) or any(one.call.stepped(module) for one, _ in judged):
         return {}
-    if any(one.call.stepped(module) for one, _ in judged):
+    lies = [_lies(one, made) for one, _ in judged]
+    if any(place is None for place in lies):
         return {}
+    places = [place for place in lies if place is not None]
     numbers: dict[str, float] = {}
     through: dict[int, list[Tensor]] = {}
     try:
-        refuse_foreign_hooks(module)
-        for one, events in judged:
+        refuse_foreign_hooks(module, computing=True)
+        for (one, events), (source, channels) in zip(judged, places, strict=True):
             picked = chosen([one.call])
             sums = [torch.stack([e.value for e in part]).sum(0) if part else None for part in events]
             part = input_slope(module, one.call, sums)  # features that a loss matches came through the critic, too
-            through.setdefault(id(one.source), []).append(part)
+            through.setdefault(id(source), []).append(part if channels is None else part[:, channels])
             if len(judged) == len(picked) == sum(s is not None for s in sums) == 1:
                 numbers |= _slope(part, sums[picked[0]])
     except (CannotReplayError, RuntimeError):
         return {}
     other, own, all_ = 0.0, 0.0, 0.0
-    for source in {id(one.source): one.source for one, _ in judged}.values():
-        assert source is not None
+    for source in {id(source): source for source, _ in places}.values():
         arrived = [e.value for part in source.events for e in part if e.at > after]
         parts = through[id(source)]
         if not arrived or any(a.shape != parts[0].shape for a in arrived):
@@ -60,6 +62,25 @@ def shares(module: nn.Module, entries: Entries, made: Sequence[Call], chosen: Ch
     if all_ > 0:
         numbers["other_share"] = other**0.5 / max(other**0.5 + own**0.5, 1e-30)
     return numbers | {"cut": float(all_ == 0.0 and own > 0)}
+
+
+def _lies(one: Judged, made: Sequence[Call]) -> tuple[Call, slice | None] | None:
+    """Where what a critic judged was made, and which of its channels that is, beside a condition say; None if nowhere.
+
+    Slices at either end, to the last bit, as ``torch.cat((condition, sample), 1)`` makes them.
+    """
+    x = one.call.x
+    if x is None or x.dim() < 2:
+        return None
+    if one.exact and one.source is not None and any(y.shape == x.shape for y in one.source.outputs):
+        return (one.source, None) if one.source in made else None
+    for call in reversed(made):
+        for y in call.outputs:
+            if y.dim() == x.dim() and len(y) == len(x) and y.shape[2:] == x.shape[2:] and 0 < y.shape[1] < x.shape[1]:
+                for own in (slice(x.shape[1] - y.shape[1], None), slice(0, y.shape[1])):
+                    if torch.equal(x[:, own], y.to(x)):
+                        return call, own
+    return None
 
 
 def _slope(through: Tensor, scale: Tensor | None) -> dict[str, float]:

@@ -10,6 +10,8 @@ WIDEST, MANY = 4096, 16
 LIES, TOUCHES, ZEROS = 0.2, 0.02, 0.01
 """Share of the data beyond zero that counts, how near to zero samples must come in spreads of the data, and the share
 of samples that are exactly zero."""
+WIDE = 0.25
+"""Spread of samples over the data's from which their end is one of the generator's reach and not of where they lie."""
 FEW, MOST = 0.25, 128
 """Share of different samples below which what they were made from counts, and rows that are looked at."""
 SAME = 1e-5
@@ -21,7 +23,7 @@ class Sides:
 
     def __init__(self) -> None:
         self.rows, self.real_rows, self.over = 0, 0, False
-        self.low = self.high = self.zero = self.below = self.above = self.spread = torch.zeros(0)
+        self.low = self.high = self.zero = self.below = self.above = torch.zeros(0)
 
     def read(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         """Take a window's rows and say how many features are cut off at zero.
@@ -52,7 +54,7 @@ class Sides:
         else:
             self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
             self.zero, self.below, self.above = self.zero + zero, self.below + below, self.above + above
-        self.rows, self.real_rows, self.spread = self.rows + len(fake), self.real_rows + len(real), spread
+        self.rows, self.real_rows = self.rows + len(fake), self.real_rows + len(real)
         kept = (self.low >= 0) | (self.high <= 0)
         if not bool(kept.any()):
             self.over = True
@@ -61,7 +63,8 @@ class Sides:
         for end, beyond in ((self.low, self.below), (-self.high, self.above)):
             part = beyond / self.real_rows
             exactly = self.zero > ZEROS * self.rows
-            cut = (end >= 0) & (part > LIES) & (exactly | (end < TOUCHES * self.spread)) & (self.zero < self.rows)
+            wide = fake.std(0) > WIDE * spread  # a narrow cloud that lies near to zero is not cut off there
+            cut = (end >= 0) & (part > LIES) & (exactly | (wide & (end < TOUCHES * spread))) & (self.zero < self.rows)
             if width > MANY and int(cut.sum()) < 0.25 * int((part > LIES).sum()):
                 cut &= exactly
             sided += int(cut.sum())

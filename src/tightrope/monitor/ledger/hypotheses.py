@@ -125,12 +125,21 @@ def _of_loss(given: Loss, player: str, r: Tensor, f: Tensor) -> Tensor:
         return given.critic(r, f) if player == "critic" else given.generator(f, r if given.paired else None)
 
 
-def slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
-    """``dL/ds`` of a loss at real and fake scores; None where it cannot be computed."""
+def slopes(function: Halves, real: Tensor, fake: Tensor, *, column: bool = False) -> tuple[Tensor, Tensor] | None:
+    """``dL/ds`` of a loss at real and fake scores ``[n]``; None where it cannot be computed.
+
+    A user's function is written for scores as its critic returns them: it is given these ``[n, 1]`` for ``column``, and
+    in the other shape if it refuses the first.
+    """
+    found = _slopes(function, real, fake, column)
+    return _slopes(function, real, fake, not column) if found is None else found
+
+
+def _slopes(function: Halves, real: Tensor, fake: Tensor, column: bool) -> tuple[Tensor, Tensor] | None:
     with torch.enable_grad():
         r, f = real.detach().clone().requires_grad_(), fake.detach().clone().requires_grad_()
         try:
-            value = function(r, f)
+            value = function(r.unsqueeze(1), f.unsqueeze(1)) if column else function(r, f)
             found = torch.autograd.grad(value, (r, f), allow_unused=True)
         except Exception:  # a user's function may refuse anything, such as batches of different sizes
             return None

@@ -39,6 +39,7 @@ class Account:
         expected: Of a claimed penalty, the share that its claimed weight would give here.
         error: What rounding allows.
         beside: Of a sum over several batches of points, when the critic was called at each.
+        applied: Factor of the column in the gradient as it is applied, whatever that of the losses is.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Account:
     at: int = -1
     place: str = ""
     beside: tuple[int, ...] = ()
+    applied: float = 0.0
 
 
 def account(
@@ -156,7 +158,7 @@ def _explained(gradient: Tensor, losses: Tensor, column: Column, alone: float, e
     left = left if good else max(left, alone)
     expected = column.expected * float(column.vector.norm()) / size if size else 0.0
     return Account(column.kind, column.name, left, left, weight, share, expected, error, column.at,
-                   beside=column.beside)  # fmt: skip
+                   beside=column.beside, applied=b)  # fmt: skip
 
 
 def _two(gradient: Tensor, first: Tensor, second: Tensor | None) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from tightrope.autodiff.streams import is_stream
 from tightrope.layers.torch_own import HOOKS, steady
 from tightrope.monitor.capture import Call
 from tightrope.monitor.hooks import Hook
+from tightrope.monitor.ledger.computing import only_computes
 from tightrope.monitor.nests import tensors_in
 
 HALF = (torch.bfloat16, torch.float16)
@@ -24,8 +25,12 @@ class CannotReplayError(Exception):
     """The call cannot be made again exactly; the text says why."""
 
 
-def refuse_foreign_hooks(module: nn.Module) -> None:
+def refuse_foreign_hooks(module: nn.Module, *, computing: bool = False) -> None:
     """Hooks of the user's own would be called once more than the user expects.
+
+    Args:
+        module: The network.
+        computing: Those that do nothing but compute weights may stay: attributes that they set are put back.
 
     Raises:
         CannotReplayError: The network has some.
@@ -33,6 +38,7 @@ def refuse_foreign_hooks(module: nn.Module) -> None:
     for name, inside in module.named_modules():
         hooks = [*inside._forward_pre_hooks.values(), *inside._forward_hooks.values()]
         foreign = [hook for hook in hooks if not isinstance(hook, (Hook, *HOOKS)) and not _of_export(hook)]
+        foreign = [hook for hook in foreign if not (computing and only_computes(hook))]
         if foreign or any(map(is_stream, vars(inside).values())):
             raise CannotReplayError(f"{name or type(module).__name__} has hooks or random streams of its own")
 
@@ -43,32 +49,38 @@ def _of_export(hook: object) -> bool:
 
 
 @contextmanager
-def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
-    """Set the state of a call; afterwards the present one is back, plain attributes of the modules included."""
-    modules = list(module.modules())
-    attributes = [(m, dict(vars(m))) for m in modules]
-    device = call.x.device if call.x is not None else torch.device("cpu")
+def attributes_kept(module: nn.Module) -> Iterator[None]:
+    """Afterwards all plain attributes of its modules are those of before."""
+    attributes = [(m, dict(vars(m))) for m in module.modules()]
     try:
-        with ExitStack() as stack:
-            stack.enter_context(global_streams_kept())
-            stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
-            torch.set_rng_state(call.random[0])
-            if len(call.random) > 1:
-                torch.cuda.set_rng_state(call.random[1], device)
-            for m, training in zip(modules, call.training, strict=True):
-                m.training = training
-            if call.cached:  # the weights were computed before, so nothing advanced inside the call
-                stack.enter_context(frozen_constraints())
-                stack.enter_context(steady(module))
-            stack.enter_context(nn.utils.parametrize.cached() if call.cached else ExitStack())
-            stack.enter_context(torch.autocast(device.type, call.autocast, call.autocast is not None))
-            yield
+        yield
     finally:
         for m, before in attributes:
             now = vars(m)
             for key in [key for key in now if key not in before]:
                 del now[key]
             now.update(before)
+
+
+@contextmanager
+def as_it_was(module: nn.Module, call: Call) -> Iterator[None]:
+    """Set the state of a call; afterwards the present one is back, plain attributes of the modules included."""
+    modules = list(module.modules())
+    device = call.x.device if call.x is not None else torch.device("cpu")
+    with attributes_kept(module), ExitStack() as stack:
+        stack.enter_context(global_streams_kept())
+        stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        torch.set_rng_state(call.random[0])
+        if len(call.random) > 1:
+            torch.cuda.set_rng_state(call.random[1], device)
+        for m, training in zip(modules, call.training, strict=True):
+            m.training = training
+        if call.cached:  # the weights were computed before, so nothing advanced inside the call
+            stack.enter_context(frozen_constraints())
+            stack.enter_context(steady(module))
+        stack.enter_context(nn.utils.parametrize.cached() if call.cached else ExitStack())
+        stack.enter_context(torch.autocast(device.type, call.autocast, call.autocast is not None))
+        yield
 
 
 def replayed(

@@ -30,6 +30,7 @@ class Scored:
         at_real: ``dL/ds`` there; zero where nothing arrived.
         at_fake: Likewise.
         half: Whether they were computed in half precision.
+        column: Whether the critic returned them as ``[n, 1]``.
     """
 
     real: Tensor
@@ -37,6 +38,7 @@ class Scored:
     at_real: Tensor
     at_fake: Tensor
     half: bool = False
+    column: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def _chosen(scored: Scored) -> Scored | None:
     if sum(counts) < 4 or 1 in counts or all(n in (0, len(side)) for n, side in zip(counts, sides, strict=True)):
         return None
     real, fake = (side if n else ~side for n, side in zip(counts, sides, strict=True))  # a missing half stays so
-    return Scored(scored.real[real], scored.fake[fake], scored.at_real[real], scored.at_fake[fake], scored.half)
+    parts = scored.real[real], scored.fake[fake], scored.at_real[real], scored.at_fake[fake]
+    return Scored(*parts, scored.half, scored.column)
 
 
 def _by_sign(
@@ -194,7 +197,8 @@ class _Comparison:
         return min(good, key=lambda one: one.residual, default=None)
 
     def _try(self, hypothesis: Hypothesis) -> _Tried | None:
-        predicted = predicted_slopes(hypothesis.function, self.scored.real, self.scored.fake)
+        scored = self.scored
+        predicted = predicted_slopes(hypothesis.function, scored.real, scored.fake, column=scored.column)
         if predicted is None:
             return None
         r, f = predicted[0][self.inside[0]], predicted[1][self.inside[1]]
@@ -215,16 +219,18 @@ class _Comparison:
         )
 
 
-def predicted_slopes(function: Halves, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor] | None:
+def predicted_slopes(
+    function: Halves, real: Tensor, fake: Tensor, *, column: bool = False
+) -> tuple[Tensor, Tensor] | None:
     """``dL/ds`` of a loss; where no real scores came, of one that does not ask what they are.
 
     A user's function of both sides may refuse a generator's turn, in which there are none: whatever stands in for them
     must then leave the slopes at fake scores as they are.
     """
-    found = slopes(function, real, fake)
+    found = slopes(function, real, fake, column=column)
     if len(real) or not len(fake) or (found is not None and bool(torch.isfinite(found[1]).all()) and found[1].any()):
         return found
-    tried = [slopes(function, stand_in, fake) for stand_in in (fake, fake.flip(0) + 1.0)]
+    tried = [slopes(function, stand_in, fake, column=column) for stand_in in (fake, fake.flip(0) + 1.0)]
     first, second = (None if one is None else one[1] for one in tried)
     same = first is not None and second is not None and torch.allclose(first, second, rtol=1e-9, atol=1e-12)
     return (torch.zeros_like(real), first) if same and first is not None else found

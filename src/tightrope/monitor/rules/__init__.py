@@ -14,6 +14,7 @@ from tightrope.monitor.causes import CAUSES
 from tightrope.monitor.finding import Diagnosis, Finding, ranked
 from tightrope.monitor.history import History
 from tightrope.monitor.rules import (
+    averages,
     constraints,
     data,
     gradients,
@@ -54,8 +55,8 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (12, data.batches),
     (13, data.latents),
     (14, data.labels),
-    (15, data.averages),
-    (15, data.evaluation),
+    (15, averages.averages),
+    (15, averages.evaluation),
     (16, wiring.rates),
     (17, losses.shares),
     (18, losses.unexplained),
@@ -63,6 +64,7 @@ SECTIONS: tuple[tuple[int, Rule], ...] = (
     (30, moves.momentum),
     (30, strengths.settings),
     (30, moves.vanishing),
+    (30, gradients.flat),
     (30, pace.lagging),
     (30, pace.running),
     (30, pace.turning),

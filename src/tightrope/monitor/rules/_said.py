@@ -9,6 +9,8 @@ from tightrope.monitor.history import Seen
 from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.window import Window
 
+LOST = 0.2
+"""Rounding over the losses' part of a gradient from which what is found of that part is no number to compare with."""
 PLACES = {"gp": "interpolated", "gp1": "interpolated", "r1": "real", "r2": "fake"}
 """Where the penalties that can be claimed are taken."""
 
@@ -34,11 +36,17 @@ def account_of(window: Window, kind: str) -> Account | None:
 def weights_of(window: Window, part: Account) -> list[float]:
     """A penalty's weight beside the loss as its gradient came, and beside its mean over each half.
 
-    Under a loss scale, or where halves are averaged, the two differ by that factor.
+    Under a loss scale, or where halves are averaged, the two differ by that factor. Where nobody could say which scores
+    are of which side the factor is not known, and a scale that was taken out again before the step is not in what is
+    applied: the weight there is another candidate.
     """
     fit = window.critic.fit
     known = fit is not None and fit.kind == "claim" and fit.factor > 0
-    return [part.weight, part.weight / fit.factor] if known and fit is not None else [part.weight]
+    lost = part.error * part.share > LOST and part.applied > 0  # the losses' own factor is within rounding
+    if known and fit is not None:
+        return [part.weight, part.weight / fit.factor, *([part.applied] if lost else [])]
+    scaled = 0 < part.applied < part.weight / 4  # the losses' own factor in what is applied is below a quarter
+    return [part.weight, part.applied] if fit is None and scaled else [part.weight]
 
 
 def weight_near(window: Window, part: Account, claimed: float) -> float:

@@ -164,3 +164,28 @@ def clipping(history: History) -> Iterator[Finding]:
         high = inside.last.numbers["weight_high"]
         yield exact("clip_other", inside, f"Weights are clipped at {high:.4g}, not {clip:.4g}.", largest=high,
                     expected=clip)  # fmt: skip
+    elif (seen := _never_met(history, clip)) is not None:
+        yield seen
+
+
+NEVER = 300
+"""Steps of a critic after which a clip that no weight has come near to is not going to act in this training."""
+
+
+def _never_met(history: History, clip: float) -> Finding | None:
+    """A clip that all weights have stayed far inside of, of a loss that needs one.
+
+    Source: 1701.07875, section 4: the bound on the slope is what the clip is for.
+    """
+    highs = [w.numbers["weight_high"] for w in history.windows if w.critic.steps and "weight_high" in w.numbers]
+    claim, steps = history.claim, history.counters["critic"].steps
+    if any(w.numbers.get("at_clip", 0.0) > 0.02 for w in history.windows):  # at another clip than the claimed one
+        return None
+    if claim is None or not claim.needs_lipschitz or steps < NEVER or len(highs) < 8 or max(highs) > 0.75 * clip:
+        return None
+    return Finding(
+        "constraint_vacuous", f"In {steps} steps no weight of the critic was above {max(highs):.3g}: the clip at "
+        f"{clip:.3g} has never acted, and the {claim.name} loss needs one that does.",
+        {"largest": max(highs), "clip": clip, "expected": "weights at the clip"}, history.windows[0].step, "medium",
+        "why it fails",
+    )  # fmt: skip

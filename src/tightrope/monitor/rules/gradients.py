@@ -8,6 +8,8 @@ from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History, Seen
 from tightrope.monitor.ledger.parameters import Account
 from tightrope.monitor.rules._said import exact
+from tightrope.monitor.rules.losses import is_flat
+from tightrope.monitor.rules.slow import stuck
 from tightrope.monitor.window import Window
 
 
@@ -68,3 +70,25 @@ def lent(history: History) -> Iterator[Finding]:
 def _of_generator(seen: Seen, part: Account) -> bool:
     """The critic's gradient was cleared between its own step and the generator's backward: only the latter is left."""
     return part.kind == "leak" or seen.last.numbers.get("critic_cleared", 0.0) == 1.0
+
+
+def flat(history: History) -> Iterator[Finding]:
+    """The generator's loss is flat at the scores that it meets: from the first windows on, or while nothing improves.
+
+    Source: 1701.04862, section 2.2, on losses whose gradient is nothing where the critic is far from undecided. Scores
+    that are shifted or multiplied behind the last layer do it from the start.
+    """
+    seen = history.where(lambda w: w.generator.steps > 0 and is_flat(w))
+    from_the_start = len(seen) >= FLAT and seen.hits[:FLAT] == seen.among[:FLAT]
+    if from_the_start or (len(seen) >= FLAT and seen.now and stuck(history)):
+        score = seen.last.numbers.get("d_fake")
+        yield Finding(
+            "generator_gradient_vanishes", f"In {len(seen)} of {len(seen.among)} windows the loss that the generator is"
+            " said to minimise is flat at its samples' scores" + ("" if score is None else f" ({score:.3g})")
+            + ": next to no gradient arrives.",
+            {"windows": len(seen), "score": score, "expected": 0}, seen.since, "medium", "why it fails",
+        )  # fmt: skip
+
+
+FLAT = 5
+"""Windows without any slope from which that is no passing state."""

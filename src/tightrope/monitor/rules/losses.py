@@ -142,7 +142,7 @@ def _sigmoid(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _flat(window: Window) -> bool:
+def is_flat(window: Window) -> bool:
     """The claimed loss itself gives the generator nothing at these scores, so a gradient of 0 is no cut."""
     fit = window.generator.fit
     return fit is not None and fit.kind == "unknown" and "flat" in fit.name
@@ -153,7 +153,7 @@ def connection(history: History) -> Iterator[Finding]:
     cut = history.where(
         lambda w: w.generator.steps > 0 and w.numbers.get("through_critic", 1) == 0
         and w.numbers.get("critic_calls", 0) > 0 and w.numbers.get("fakes_judged", 0) > 0
-        and not _flat(w)
+        and not is_flat(w)
     )  # fmt: skip
     known = [w for w in history.windows if "cut" in w.numbers]
     behind = Seen([w for w in known if w.numbers["cut"] == 1.0], known)
@@ -243,7 +243,8 @@ def shares(history: History) -> Iterator[Finding]:
     if share > 0.97:
         away = stuck(history) and (share > 0.9995 or not _developing(history))
         far = (away or _seen_through(history)) and not hurled(history)
-        confidence: Confidence = "medium" if far or share > 0.9999 else "low"
+        most = 0.9999 if history.step >= EARLY else 1 - 1e-5  # a critic that has just begun has small slopes yet
+        confidence: Confidence = "medium" if far or share > most else "low"
         yield Finding(
             "reconstruction_drowns_adversarial",
             f"{100 * share:.4g} % of the gradient at the generator's samples come from terms that do not pass through "
@@ -259,6 +260,8 @@ def shares(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+EARLY = 34
+"""Updates before which what little comes through the critic says nothing of the weights of a loss's terms."""
 NOTHING = 1e-4
 """Share of the gradient at samples below which nobody means a term to be: it is as if it were not there."""
 
@@ -302,7 +305,8 @@ def unexplained(history: History) -> Iterator[Finding]:
         )
         if at_parameters and at_parameters.now:
             left = max(a.left for a in at_parameters.last.player(player).accounts)
-            strong = left > 0.6 and len(at_parameters) >= 3 and stuck(history)
+            made = player == "generator" and bool(at_parameters.last.numbers.get("real_made"))  # it learns there, too
+            strong = left > 0.6 and len(at_parameters) >= 3 and stuck(history) and not made
             yield Finding(
                 "refuted_unexplained",
                 f"{100 * left:.3g} % of the {player}'s gradient come neither from its scores nor from a known penalty.",

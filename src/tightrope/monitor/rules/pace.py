@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 from tightrope.monitor.rules.moves import HIGH_RATE, LARGE, middle, movements
-from tightrope.monitor.rules.slow import stuck
+from tightrope.monitor.rules.slow import encodings, stuck
 
 BEHIND, LAGS = 0.25, 0.25
 """Share of pairs in which the critic ranks the real row first, below which it is wrong more often than by chance, and
@@ -91,7 +91,8 @@ def turning(history: History) -> Iterator[Finding]:
     most = max(spreads)
     after = spreads[spreads.index(most) :]
     if most > TURNED and min(after) < BACK * most and most > SWING * min(spreads[-8:]) and middle(ranks[-8:]) < SURE:
-        again = swings(spreads) > (1 if history.told or history.claims.said else 2)  # damping may act that nobody named
+        fixed = not encodings(history)  # which move as what makes them learns, and are no data to swing around
+        again = fixed and swings(spreads) > (1 if history.told or history.claims.said else 2)  # unnamed damping
         distances = [value for _, value in history.series("distance")[-8:]]
         yield Finding(
             "rotation_undamped", f"Samples spread to {most:.2g} times what the data do and came back to "

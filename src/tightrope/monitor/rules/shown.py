@@ -21,6 +21,7 @@ def shown(history: History) -> Iterator[Finding]:
     turned = Seen([w for w in as_made.hits if w.numbers["shown_order"] == 1.0], as_made.hits)
     moved = Seen([w for w in as_made.hits if w.words.get("shown_moved")], as_made.hits)
     yield from _bent(history)
+    yield from _apart(history)
     same_way = [w for w in moved.hits if w.words["shown_moved"] == moved.last.words["shown_moved"]]
     if len(moved) >= 3 and moved.now and len(same_way) == len(moved):  # a draw of its own each time is augmentation
         found = exact(
@@ -50,6 +51,31 @@ def shown(history: History) -> Iterator[Finding]:
             {"factor": numbers["shown_factor"], "shift": numbers["shown_shift"], "expected": 1.0, "exact": True},
             scaled.since, confidence, "why it fails",
         )  # fmt: skip
+
+
+CLOSE, APART = 0.15, 1.4
+"""Share of what is shown that an augmentation may have added where the multiple of the rest is told, and the ratio of
+both sides' multiples from which it is not the same augmentation."""
+
+
+def _apart(history: History) -> Iterator[Finding]:
+    """Rows of both sides with a little added, as an augmentation does it, and one side scaled besides."""
+    among = history.where(
+        lambda w: 0 < w.numbers.get("real_left", 0.0) < CLOSE and 0 < w.numbers.get("fake_noise", 0.0) < CLOSE
+    )
+    ratios = {w.step: w.numbers["real_factor"] / w.numbers["fake_factor"] for w in among.hits
+              if w.numbers["fake_factor"] > 0}  # fmt: skip
+    seen = Seen([w for w in among.hits if ratios.get(w.step, 1.0) > APART or 0 < ratios.get(w.step, 1.0) < 1 / APART],
+                among.hits)  # fmt: skip
+    if len(seen) >= 3 and len(seen) == len(among.hits):
+        real, fake = (seen.last.numbers[f"{side}_factor"] for side in ("real", "fake"))
+        found = exact(
+            "critic_shown_other_real", seen,
+            f"Beside what is added to the rows of both sides the critic is shown {real:.3g} times the real rows that "
+            f"were passed, and {fake:.3g} times the generated ones.", damage="why it fails", real=real, fake=fake,
+            expected="both alike",
+        )  # fmt: skip
+        yield replace(found, confidence="medium")
 
 
 def units(history: History) -> Iterator[Finding]:

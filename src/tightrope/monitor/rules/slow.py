@@ -155,6 +155,11 @@ def memorising(history: History) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def encodings(history: History) -> bool:
+    """Whether real rows are made by a network that learns from what the critic says of them."""
+    return any(w.numbers.get("real_made", 0.0) for w in history.windows)
+
+
 def stuck(history: History) -> bool:
     """Samples are far from the data and have not come closer, or have run away."""
     series = history.series("distance")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tightrope.monitor.claims import PLAYERS
 from tightrope.monitor.finding import Finding
 from tightrope.monitor.history import History
 from tightrope.monitor.rules.losses import FLIPPED, kind
+from tightrope.monitor.rules.moves import HIGH_MOMENTUM, momentum, steps
 from tightrope.monitor.window import Window
 
 _LOSSES = ("critic_sign_flipped", "critic_loss_other", "generator_sign_flipped", "generator_loss_other")
@@ -22,7 +24,7 @@ def not_finite(history: History) -> Iterator[Finding]:
     if seen:
         first = seen.hits[0]
         name = first.words.get("not_finite") or "the generator's samples"
-        burst = _burst(history, first)
+        burst = _burst(history, first) or _multiplied(history, first) or _stood(history, first)
         if burst is not None:
             yield burst
         yield Finding(
@@ -54,6 +56,42 @@ def _burst(history: History, first: Window) -> Finding | None:
         "values were not finite.", {"moved": moved, "rate": rate, "expected": "below 0.02", "exact": True}, step,
         "medium", "why it fails", candidates=("rotation_undamped", "momentum_too_high"),
     )  # fmt: skip
+
+
+def _multiplied(history: History, first: Window) -> Finding | None:
+    """A player that was thrown, and at the next window by more than all its size, before values were not finite.
+
+    What data that are not finite do to a player they do at once: no weights have grown before. Of sound runs none moves
+    by a third of its size twice in a row; with plain momentum it is the sum of steps that is too large (a rate ``r``
+    goes as far as ``r / (1 - momentum)``).
+    """
+    before = [w for w in history.windows if w.step < first.step][-3:]
+    for name in PLAYERS:
+        moved = [w.player(name).moved for w in before]
+        thrown = len(moved) >= 2 and all(BURST < value < float("inf") for value in moved[-2:])
+        if not thrown or moved[-1] <= 1.0 or moved[-1] <= moved[-2]:
+            continue
+        rate, beta = history.counters[name].top_rate, before[-1].player(name).momentum
+        by_momentum = beta > HIGH_MOMENTUM
+        cause = "momentum_too_high" if by_momentum else f"{name}_step_too_large"
+        return Finding(
+            cause, f"Before step {first.step}, where values were not finite, the {name} moved by {moved[-2]:.2g} and "
+            f"{moved[-1]:.2g} times its size per update, at rate {rate:.2g}"
+            + (f" and momentum {beta:.3g}." if beta else "."),
+            {"moved": moved[-1], "rate": rate, "momentum": beta, "expected": "below 0.02", "exact": True},
+            before[-2].step, "medium", "why it fails",
+            candidates=(f"{name}_step_too_large",) if by_momentum else ("momentum_too_high",),
+        )  # fmt: skip
+    return None
+
+
+def _stood(history: History, first: Window) -> Finding | None:
+    """What was said of rates and momentum right before: such a game ends so, be it between two windows."""
+    before = replace(history, windows=[w for w in history.windows if w.step < first.step])
+    found = [
+        f for rule in (momentum, steps) for f in rule(before) if f.confidence != "low" and "too_small" not in f.cause
+    ]
+    return None if not found else replace(found[0], evidence={**found[0].evidence, "exact": True})
 
 
 def contradicted(history: History, finding: Finding) -> bool:

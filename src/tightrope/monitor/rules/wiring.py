@@ -7,9 +7,9 @@ from itertools import pairwise
 from statistics import median
 
 from tightrope.monitor.claims import PLAYERS
+from tightrope.monitor.counting import Counters
 from tightrope.monitor.finding import Confidence, Finding
 from tightrope.monitor.history import History
-from tightrope.monitor.players import Counters
 from tightrope.monitor.rules._said import exact, listed
 
 _OTHER = {"generator": "critic", "critic": "generator"}
@@ -169,8 +169,9 @@ def modes(history: History) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-FALLS = 4
-"""Falls by one factor that are a schedule."""
+FALLS, LONGER = 4, 3
+"""Falls by one factor that are a schedule, and how many times as long as a schedule to nothing a training must go on
+that it was not meant for."""
 
 
 def _geometric(counters: Counters) -> bool:
@@ -182,6 +183,21 @@ def _geometric(counters: Counters) -> bool:
     usual = median(factors)  # beside it a schedule of epochs may step, or a factor be cut
     alike = sum(abs(factor - usual) < 1e-3 for factor in factors)
     return usual < 0.976 and max(factors) < 1 and alike >= 0.9 * len(factors)
+
+
+IDLE = 20
+"""Updates at rate 0, at least a quarter of all, from which that is no end of a warm-up or a schedule's last step."""
+
+
+def _idle(counters: Counters, now: int) -> tuple[int, int] | None:
+    """The longest time at rate 0, if that was long; of optimisers that take turns it is not known."""
+    ends = [*(step for step, _ in counters.rates[1:]), now]
+    spans = [(until - since, since, until)
+             for (since, rate), until in zip(counters.rates, ends, strict=False) if rate < 1e-10]  # fmt: skip
+    if counters.several or not spans:
+        return None
+    length, since, until = max(spans)
+    return (since, until) if length >= IDLE and length >= 0.25 * now else None
 
 
 def _began_again(counters: Counters) -> tuple[int, float, float] | None:
@@ -217,23 +233,31 @@ def rates(history: History) -> Iterator[Finding]:
     for name, counters in history.each():
         if not counters.steps:
             continue
+        rate, top = counters.fallen
         if counters.top_rate < 1e-10 and len(history.windows) >= 3:
             yield Finding(
                 "learning_rate_zero", f"The {name}'s optimiser steps with rate {counters.rate:.3g}.",
                 {"rate": counters.rate, "player": name, "exact": True}, 1, "high",
             )  # fmt: skip
-        elif counters.rate < (0.1 if (geometric := _geometric(counters)) else 0.01) * counters.top_rate:
-            fell = next((step for step, rate in counters.rates if rate < 0.01 * counters.top_rate), history.step)
-            middle = [rate for step, rate in counters.rates if step <= fell // 2][-1:]
-            soon = bool(middle) and middle[0] < 0.2 * counters.top_rate  # to 0 at the run's end is not
-            early = geometric or (fell <= 100 and soon)
+        elif rate < (0.1 if (geometric := _geometric(counters)) else 0.01) * top:
+            fell = next((step for step, value in counters.rates if value < 0.01 * top), history.step)
+            middle = [value for step, value in counters.rates if step <= fell // 2][-1:]
+            soon = bool(middle) and middle[0] < 0.2 * top  # to 0 at the run's end is not
+            gone_on = fell > 0 and history.step >= max(LONGER * fell, 34)  # the training did not end with it
+            early = geometric or gone_on or (fell <= 100 and soon)
             yield Finding(
                 "schedule_too_fast",
-                f"The {name}'s rate fell from {counters.top_rate:.3g} to {counters.rate:.3g} by step {fell}.",
-                {"rate": counters.rate, "top": counters.top_rate, "player": name, "exact": True},
+                f"The {name}'s rate fell from {top:.3g} to {rate:.3g} by step {fell}.",
+                {"rate": rate, "top": top, "player": name, "exact": True},
                 _falling(counters, fell),
                 "medium" if early else "low",
             )
+        if (idle := _idle(counters, history.cycles)) is not None and counters.top_rate >= 1e-10:
+            since, until = idle
+            yield Finding(
+                "learning_rate_zero", f"From update {since + 1} to {until} the {name}'s optimiser stepped with rate 0.",
+                {"rate": 0.0, "updates": until - since, "player": name, "exact": True}, since + 1, "medium",
+            )  # fmt: skip
         wished = counters.wished
         if wished is not None and counters.rate > 0 and max(wished / counters.rate, counters.rate / wished) > 3:
             yield Finding(
