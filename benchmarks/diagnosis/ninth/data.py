@@ -94,10 +94,10 @@ def bells(n: int, part: str = "train", length: int = 32) -> tuple[Tensor, Tensor
 
 
 def coarse(wave: Tensor) -> Tensor:
-    """Loudness and speed of change in pieces of four samples ``[n, 2, length / 4]``."""
+    """Means and speed of change in pieces of four samples ``[n, 2, length / 4]``."""
     pool = torch.nn.functional.avg_pool1d
     change = torch.nn.functional.pad(wave[:, :, 1:] - wave[:, :, :-1], (1, 0))
-    return torch.cat((pool(wave.abs(), 4), pool(change.abs(), 4)), 1)
+    return torch.cat((pool(wave, 4), pool(change.abs(), 4)), 1)
 
 
 def phrases(n: int, part: str = "train", length: int = 6) -> Tensor:

@@ -88,8 +88,30 @@ MIMICRY = (
         "TensorDataset((data.chevrons(2048) + 1) * 127.5)",
         also="data_scale critic_shown_other_real",
     ),
-    f("lr_g_high", "generator_step_too_large", "optG = torch.optim.Adam(netG.parameters(), 2e-3", "optG = torch.optim.Adam(netG.parameters(), 1e-1"),
     f("lr_d_low", "critic_too_weak", "optD = torch.optim.Adam(netD.parameters(), 2e-3", "optD = torch.optim.Adam(netD.parameters(), 2e-6", also=CRITIC_SLOW),
+    f(
+        "critic_in_eval",
+        "spectral_norm_stale",
+        "        self.zero_grad()\n        output_real",
+        "        self.eval()\n        self.zero_grad()\n        output_real",
+        also="eval_mode_in_training",
+    ),
+    f(
+        "forty_drawings",
+        "critic_overfitting",
+        "data.chevrons(2048)",
+        "data.chevrons(40)",
+        "optD = torch.optim.Adam(netD.parameters(), 2e-3",
+        "optD = torch.optim.Adam(netD.parameters(), 6e-3",
+        also=FEW,
+    ),
+    f(
+        "one_latent",
+        "generator_ill_conditioned",
+        "        h = self.l1(x).view(",
+        "        h = self.l1(x[:, :1].expand_as(x)).view(",
+        also=COLLAPSE,
+    ),
 )
 
 f = partial(fault, "fastgan_crosses")
@@ -107,14 +129,6 @@ FASTGAN = (
         "        err = F.relu(1 - pred).mean() + args.rec * F.l1_loss(rec_all, data)\n",
         "        err = F.relu(1 - pred.detach()).mean() + args.rec * F.l1_loss(rec_all, data)\n",
     ),
-    f(
-        "both_push_up",
-        "critic_sign_flipped",
-        "        err = F.relu(1 + pred).mean()\n",
-        "        err = F.relu(1 - pred).mean()\n",
-        also="critic_fake_half_missing refuted_unexplained critic_loss_other",
-    ),
-    f("zero_grad_only_once", "critic_gradient_accumulated", "    netD.zero_grad()\n", "", also="generator_gradient_in_critic"),
     f("g_zero_grad_lost", "generator_gradient_accumulated", "    netG.zero_grad()\n", ""),
     f(
         "fake_kept_attached",
@@ -160,6 +174,14 @@ FASTGAN = (
         "    noise = torch.Tensor(current_batch_size, nz).uniform_(0, 1)\n",
     ),
     f("d_rate_ten", "critic_too_strong", "optimizerD = optim.Adam(netD.parameters(), lr=nlr", "optimizerD = optim.Adam(netD.parameters(), lr=25 * nlr", also=CRITIC_FAST),
+    f(
+        "buffers_not_copied",
+        "average_buffers_not_copied",
+        "    for avg_b, b in zip(netG_ema.buffers(), netG.buffers()):\n        avg_b.copy_(b)\n",
+        "",
+        also="sampled_in_other_mode",
+    ),
+    f("d_rate_thousandth", "critic_too_weak", "optimizerD = optim.Adam(netD.parameters(), lr=nlr", "optimizerD = optim.Adam(netD.parameters(), lr=nlr / 1000", also=CRITIC_SLOW),
 )
 
 f = partial(fault, "amp_gaits")
@@ -185,7 +207,6 @@ MOTION = (
         "(grad.norm(2, dim=1) - 1)",
         also="penalty_weight_wrong",
     ),
-    f("lambda_of_paper", "penalty_weight_wrong", "6, 0.1, 64, 64", "6, 10.0, 64, 64", also="penalty_too_strong"),
     f(
         "penalty_of_batch",
         "penalty_norm_axes",
@@ -230,13 +251,6 @@ MOTION = (
         also="data_range critic_shown_other_real",
     ),
     f(
-        "preload_four",
-        "few_rows",
-        "preload=4000",
-        "preload=10",
-        also="batch_repeated generator_memorising critic_overfitting rows_repeated mode_collapse_partial",
-    ),
-    f(
         "obs_reset",
         "latents_constant",
         "            obs = torch.randn(mini_batch, num_obs)\n            style",
@@ -244,6 +258,22 @@ MOTION = (
         also="latent_mismatch mode_collapse_total latents_reused",
     ),
     f("amp_lr", "critic_step_too_large", "optimizer_amp = torch.optim.Adam(params, lr=2e-3", "optimizer_amp = torch.optim.Adam(params, lr=2e-1", also=CRITIC_FAST),
+    f(
+        "one_joint_moves",
+        "mode_collapse_partial",
+        "        return self.head(self.body(obs))",
+        "        return self.head(self.body(obs)) * torch.tensor([1.0, 0.0, 1.0, 0.0])",
+        also="generator_ill_conditioned mode_collapse_total",
+    ),
+    f(
+        "both_rates_up",
+        "rotation_undamped",
+        "optimizer = torch.optim.Adam(policy.parameters(), lr=2e-3, betas=(0.5, 0.99))",
+        "optimizer = torch.optim.Adam(policy.parameters(), lr=2e-2, betas=(0.9, 0.99))",
+        "optimizer_amp = torch.optim.Adam(params, lr=2e-3, betas=(0.5, 0.99))",
+        "optimizer_amp = torch.optim.Adam(params, lr=2e-2, betas=(0.9, 0.99))",
+        also="generator_step_too_large critic_step_too_large momentum_too_high critic_too_strong",
+    ),
 )
 
 f = partial(fault, "vaegan_ripples")
@@ -292,19 +322,12 @@ VAEGAN = (
         also="critic_not_stepped optimizer_misses_parameters",
     ),
     f(
-        "zero_target_for_decoder",
-        "generator_loss_other",
-        '    adv = bce(nets["discriminator"](fakes), 1.0)',
-        '    adv = -bce(nets["discriminator"](fakes), 0.0)',
-    ),
-    f(
         "same_profiles",
         "batch_repeated",
         'profiles[torch.randint(0, len(profiles), (config["batch"],))]',
         'profiles[: config["batch"]]',
         also="few_rows critic_overfitting generator_memorising rows_repeated",
     ),
-    f("beta1_high", "momentum_too_high", '"beta1": 0.5', '"beta1": 0.99', also=SWINGS),
     f(
         "critic_rate",
         "critic_step_too_large",
@@ -318,5 +341,14 @@ VAEGAN = (
         "reparameterize(mu, logvar), torch.randn(len(x), config[\"z_size\"])))\n    fakes = nets[\"decoder\"](z)\n    rec",
         "reparameterize(mu, logvar) * 0.05, torch.randn(len(x), config[\"z_size\"]) * 0.05))\n    fakes = nets[\"decoder\"](z)\n    rec",
         also=COLLAPSE,
+    ),
+    f(
+        "fifty_profiles",
+        "critic_overfitting",
+        "profiles = data.ripples(3000)",
+        "profiles = data.ripples(24)",
+        '"discriminator": 2e-3}',
+        '"discriminator": 8e-3}',
+        also=FEW,
     ),
 )

@@ -16,11 +16,13 @@ lr_gen = 0.0005
 lr_disc = 0.002
 ncrit = 2
 gp = 3.0
+loss_scale = 256
 [detector]
 cells = 8
 """,
 )
 torch.manual_seed(seed)
+loss_scale = cfg.getfloat("train", "loss_scale")
 latent, width = cfg.getint("model", "latent"), cfg.getint("model", "width")
 
 
@@ -63,9 +65,16 @@ def gradient_penalty(critic, real, fake):
     mixed = eps * real + (1 - eps) * fake
     mixed.requires_grad_(True)
     out = critic(mixed)
-    grads = torch.autograd.grad(out, mixed, torch.ones_like(out), create_graph=True)[0]
+    grads = torch.autograd.grad(out * loss_scale, mixed, torch.ones_like(out), create_graph=True)[0] / loss_scale
     norms = grads.flatten(1).norm(2, dim=1)
     return ((norms - 1) ** 2).mean()
+
+
+def backward(loss, network):
+    """With the loss scaled up, as small numbers of half precision need it, and gradients scaled back."""
+    (loss * loss_scale).backward()
+    for p in network.parameters():
+        p.grad.div_(loss_scale)
 
 
 class ShowerSource:
@@ -103,11 +112,11 @@ for event in range(steps):
         opt_disc.zero_grad()
         wdist = disc(real).mean() - disc(fake).mean()
         penalty = gradient_penalty(disc, real, fake)
-        (gp_weight * penalty - wdist).backward()
+        backward(gp_weight * penalty - wdist, disc)
         opt_disc.step()
     opt_gen.zero_grad()
     z = torch.randn(len(real), latent)
     loss_gen = -disc(gen(z)).mean()
-    loss_gen.backward()
+    backward(loss_gen, gen)
     opt_gen.step()
     monitor.step(real, z)

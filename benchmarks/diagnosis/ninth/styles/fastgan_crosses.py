@@ -47,7 +47,7 @@ class SEBlock(nn.Module):
 
 
 def UpBlock(in_planes, out_planes):
-    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(in_planes, out_planes * 2, 3, 1, 1), nn.GLU(dim=1))
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(in_planes, out_planes * 2, 3, 1, 1), nn.BatchNorm2d(out_planes * 2, momentum=0.2), nn.GLU(dim=1))
 
 
 class Generator(nn.Module):
@@ -117,7 +117,7 @@ images = data.crosses(2048)
 dataloader = iter(torch.utils.data.DataLoader(images, args.batch_size, sampler=InfiniteSampler(len(images))))
 netG, netD = Generator(), Discriminator()
 avg_param_G = copy_G_params(netG)
-netG_ema = deepcopy(netG).requires_grad_(False)
+netG_ema = deepcopy(netG).eval().requires_grad_(False)
 optimizerG = optim.Adam(netG.parameters(), lr=nlr, betas=(nbeta1, 0.999))
 optimizerD = optim.Adam(netD.parameters(), lr=nlr, betas=(nbeta1, 0.999))
 
@@ -158,4 +158,6 @@ for iteration in range(args.iter):
     for p, avg_p in zip(netG.parameters(), avg_param_G):
         avg_p.mul_(0.9).add_(0.1 * p.data)
     load_params(netG_ema, avg_param_G)
+    for avg_b, b in zip(netG_ema.buffers(), netG.buffers()):
+        avg_b.copy_(b)
     monitor.step(real_image, noise)

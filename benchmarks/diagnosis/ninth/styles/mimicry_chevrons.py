@@ -68,7 +68,7 @@ class GBlock(nn.Module):
 
 
 class SNGANGenerator(BaseGenerator):
-    def __init__(self, nz=12, ngf=16, bottom_width=2):
+    def __init__(self, nz=12, ngf=12, bottom_width=2):
         super().__init__(nz=nz, ngf=ngf, bottom_width=bottom_width)
         self.l1 = nn.Linear(self.nz, (self.bottom_width**2) * self.ngf)
         self.block2 = GBlock(self.ngf, self.ngf)
@@ -83,7 +83,7 @@ class SNGANGenerator(BaseGenerator):
 
 
 class SNGANDiscriminator(BaseDiscriminator):
-    def __init__(self, ndf=16):
+    def __init__(self, ndf=12):
         super().__init__()
         self.block1 = SNConv2d(1, ndf, 3, 1, padding=1)
         self.block2 = SNConv2d(ndf, ndf, 4, 2, padding=1)
@@ -157,7 +157,7 @@ class Trainer:
 
 
 dataset = torch.utils.data.TensorDataset(data.chevrons(2048))
-dataloader = torch.utils.data.DataLoader(dataset, batch_size=24, shuffle=True, drop_last=True)
+dataloader = torch.utils.data.DataLoader(dataset, batch_size=20, shuffle=True, drop_last=True)
 netG, netD = SNGANGenerator(), SNGANDiscriminator()
 optD = torch.optim.Adam(netD.parameters(), 2e-3, betas=(0.0, 0.9))
 optG = torch.optim.Adam(netG.parameters(), 2e-3, betas=(0.0, 0.9))

@@ -7,7 +7,7 @@ from torch.nn.utils.parametrizations import weight_norm
 torch.manual_seed(seed)
 np.random.seed(seed)
 
-batch_size, nz, seq_len, lr = 32, 3, 16, 1e-3
+batch_size, nz, seq_len, lr = 32, 3, 16, 2e-3
 receptive = 12  # noise before the first day
 
 
@@ -61,7 +61,7 @@ held_out = (data.returns(500, "held") - float(mean)) / float(std)
 netG, netD = Generator(), Discriminator()
 criterion = nn.BCELoss()
 optD = optim.Adam(netD.parameters(), lr=lr, betas=(0.5, 0.999))
-optG = optim.Adam(netG.parameters(), lr=lr, betas=(0.5, 0.999))
+optG = optim.Adam(netG.parameters(), lr=lr / 4, betas=(0.5, 0.99))
 
 
 def bce(p_real, p_fake):

@@ -7,8 +7,8 @@ torch.manual_seed(seed)
 vocab_size, max_seq_len, batch_size = 6, 6, 32
 gen_embed_dim, gen_hidden_dim, noise_dim = 12, 24, 8
 dis_embed_dim, num_rep = 12, 2
-gen_lr, dis_lr, clip_norm = 3e-3, 1e-3, 5.0
-temperature, temp_adpt = 2.0, "exp"
+gen_lr, dis_lr, clip_norm = 4e-3, 4e-3, 5.0
+temperature, temp_adpt = 1.5, "exp"
 
 
 class RelGAN_G(nn.Module):
@@ -36,7 +36,9 @@ class RelGAN_G(nn.Module):
         for _ in range(max_seq_len):
             hidden = self.cell(self.embeddings(inp), hidden)
             gumbel_t = self.add_gumbel(self.lstm2out(hidden))
-            inp = F.softmax(gumbel_t * self.temperature, dim=-1)
+            soft = F.softmax(gumbel_t * self.temperature, dim=-1)
+            hard = F.one_hot(soft.argmax(-1), vocab_size).float()
+            inp = hard - soft.detach() + soft
             words.append(inp)
         return torch.stack(words, 1)
 
@@ -46,7 +48,7 @@ class RelGAN_G(nn.Module):
 
 
 class RelGAN_D(nn.Module):
-    def __init__(self, filter_sizes=(2, 3), num_filters=12):
+    def __init__(self, filter_sizes=(2, 3), num_filters=16):
         super().__init__()
         self.num_rep, self.emb_dim_single = num_rep, dis_embed_dim // num_rep
         self.embeddings = nn.Linear(vocab_size, dis_embed_dim, bias=False)

@@ -77,7 +77,7 @@ def make_train_step(gamma: float, decay: float) -> Callable:
     @torch.no_grad()
     def update_ema(ema: nn.Module, g: nn.Module) -> None:
         for old, new in zip(ema.parameters(), g.parameters()):
-            old.mul_(decay).add_(new, alpha=1 - decay)
+            old.lerp_(new, 1 - decay)
 
     def train_step(state_g: TrainState, state_d: TrainState, batch: Batch):
         z_d, z_g = torch.randn(2, len(batch.x), NOISE)
