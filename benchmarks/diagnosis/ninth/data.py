@@ -101,13 +101,13 @@ def coarse(wave: Tensor) -> Tensor:
 
 
 def phrases(n: int, part: str = "train", length: int = 6) -> Tensor:
-    """Sentences ``[n, length, 6]`` as one-hot words: each word goes before one of two others."""
+    """Sentences ``[n, length, 6]`` as one-hot words: most of the time each word goes before the same."""
     draw = _draw(part)
     follow = torch.tensor([[1, 2], [3, 4], [4, 5], [0, 5], [0, 1], [2, 3]])
-    word = torch.randint(0, 2, (n,), generator=draw) * 3
+    word = (torch.rand(n, generator=draw) < 0.2) * 3
     words = [word]
     for _ in range(length - 1):
-        word = follow[word, (torch.rand(n, generator=draw) < 0.25).long()]
+        word = follow[word, (torch.rand(n, generator=draw) < 0.2).long()]
         words.append(word)
     return torch.nn.functional.one_hot(torch.stack(words, 1), 6).float()
 

@@ -182,7 +182,7 @@ WORDS = (
     f(
         "gen_lr_of_another_unit",
         "generator_step_too_small",
-        "gen_lr, dis_lr, clip_norm = 4e-3",
+        "gen_lr, dis_lr, clip_norm = 2e-3",
         "gen_lr, dis_lr, clip_norm = 3e-7",
         also="learning_rate_not_reached learning_rate_zero",
     ),
@@ -222,8 +222,8 @@ WORDS = (
         "        hidden = torch.tanh(self.init_hidden(torch.zeros_like(z)))\n",
         also=COLLAPSE + " latents_constant",
     ),
-    f("gen_lr_high", "generator_step_too_large", "gen_lr, dis_lr, clip_norm = 4e-3", "gen_lr, dis_lr, clip_norm = 2e-1"),
-    f("dis_lr_high", "critic_step_too_large", "clip_norm = 4e-3, 4e-3", "clip_norm = 4e-3, 2e-1", also=CRITIC_FAST),
+    f("gen_lr_high", "generator_step_too_large", "gen_lr, dis_lr, clip_norm = 2e-3", "gen_lr, dis_lr, clip_norm = 2e-1"),
+    f("dis_lr_high", "critic_step_too_large", "clip_norm = 2e-3, 2e-3", "clip_norm = 2e-3, 2e-1", also=CRITIC_FAST),
 )
 
 f = partial(fault, "medgan_codes")

@@ -45,7 +45,7 @@ CONFIGURED = (
 )
 o = partial(oddity, "relgan_phrases")
 WORDS = (
-    o("two_critic_turns", "self.adv_train_discriminator(1)", "self.adv_train_discriminator(2)"),
+    o("three_critic_turns", "self.adv_train_discriminator(2)", "self.adv_train_discriminator(3)"),
     o("linear_temperature", ', "exp"', ', "lin"'),
     o("softplus_written_out", "        d_loss = bce_loss(d_out_real - d_out_fake, torch.ones_like(d_out_real))", "        d_loss = F.softplus(d_out_fake - d_out_real).mean()"),
 )

@@ -7,7 +7,7 @@ STEPS = {
     "vaegan_ripples": 250,
     "adaphases_glints": 120,
     "pwg_bells": 140,
-    "relgan_phrases": 160,
+    "relgan_phrases": 125,
     "medgan_codes": 250,
     "fabric_tides": 150,
     "projected_checks": 110,

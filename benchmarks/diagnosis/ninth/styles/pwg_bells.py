@@ -10,6 +10,7 @@ config = {
     "discriminator_params": {"layers": 3, "channels": 16},
     "stft_loss_params": {"fft_sizes": [8, 16], "hop_sizes": [4, 8]},
     "lambda_aux": 1.0,
+    "lambda_mel": 8.0,
     "lambda_adv": 1.0,
     "batch_size": 24,
     "generator_optimizer_params": {"lr": 0.006, "betas": (0.5, 0.99)},
@@ -120,6 +121,7 @@ class Trainer:
         y_ = self.model["generator"](x)
         sc_loss, mag_loss = self.criterion["stft"](y_, y)
         gen_loss = self.config["lambda_aux"] * (sc_loss + mag_loss)
+        gen_loss = gen_loss + self.config["lambda_mel"] * self.criterion["mel"](data.coarse(y_), data.coarse(y))
         if self.steps >= self.config["discriminator_train_start_steps"]:
             p_ = self.model["discriminator"](y_)
             adv_loss = self.criterion["mse"](p_, p_.new_ones(p_.size()))
@@ -164,7 +166,7 @@ model = {
     "generator": ParallelWaveGANGenerator(**config["generator_params"]),
     "discriminator": ParallelWaveGANDiscriminator(**config["discriminator_params"]),
 }
-criterion = {"stft": MultiResolutionSTFTLoss(**config["stft_loss_params"]), "mse": torch.nn.MSELoss()}
+criterion = {"stft": MultiResolutionSTFTLoss(**config["stft_loss_params"]), "mel": torch.nn.L1Loss(), "mse": torch.nn.MSELoss()}
 optimizer = {
     "generator": torch.optim.RAdam(model["generator"].parameters(), **config["generator_optimizer_params"]),
     "discriminator": torch.optim.RAdam(model["discriminator"].parameters(), **config["discriminator_optimizer_params"]),

@@ -7,7 +7,7 @@ torch.manual_seed(seed)
 vocab_size, max_seq_len, batch_size = 6, 6, 32
 gen_embed_dim, gen_hidden_dim, noise_dim = 12, 24, 8
 dis_embed_dim, num_rep = 12, 2
-gen_lr, dis_lr, clip_norm = 4e-3, 4e-3, 5.0
+gen_lr, dis_lr, clip_norm = 2e-3, 2e-3, 5.0
 temperature, temp_adpt = 1.5, "exp"
 
 
@@ -93,8 +93,8 @@ def get_fixed_temperature(temper, i, N, adapt):
 class RelGANInstructor:
     def __init__(self):
         self.gen, self.dis = RelGAN_G(), RelGAN_D()
-        self.gen_adv_opt = torch.optim.Adam(self.gen.parameters(), lr=gen_lr, betas=(0.5, 0.99))
-        self.dis_opt = torch.optim.Adam(self.dis.parameters(), lr=dis_lr, betas=(0.5, 0.99))
+        self.gen_adv_opt = torch.optim.Adam(self.gen.parameters(), lr=gen_lr, betas=(0.0, 0.99))
+        self.dis_opt = torch.optim.Adam(self.dis.parameters(), lr=dis_lr, betas=(0.0, 0.99))
         self.train_data = torch.utils.data.DataLoader(data.phrases(3000), batch_size, shuffle=True, drop_last=True)
         self.stream = self.random_batch()
 
@@ -144,7 +144,7 @@ class RelGANInstructor:
         )
         for adv_epoch in range(steps):
             z = self.adv_train_generator(1)
-            real = self.adv_train_discriminator(1)
+            real = self.adv_train_discriminator(2)
             self.update_temperature(adv_epoch, steps)
             monitor.step(real, z)
 
