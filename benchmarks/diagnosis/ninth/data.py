@@ -70,18 +70,18 @@ def ripples(n: int, part: str = "train", length: int = 16) -> Tensor:
 
 
 def glints(n: int, part: str = "train") -> Tensor:
-    """Images ``[n, 1, 8, 8]`` within -1..1: two small lights, opposite each other about the middle."""
+    """Images ``[n, 1, 8, 8]`` within -1..1: two lights, opposite each other about the middle."""
     draw = _draw(part)
     i, j = _grid()
-    angle = 2 * math.pi * torch.rand(n, 1, 1, generator=draw)
-    away = 1.5 + 1.2 * torch.rand(n, 1, 1, generator=draw)
+    angle = _pick((0.2, 1.8), n, draw, 2) + 0.6 * torch.rand(n, 1, 1, generator=draw)
+    away = 1.8 + 0.8 * torch.rand(n, 1, 1, generator=draw)
     y, x = away * angle.sin(), away * angle.cos()
-    lights = sum(torch.exp(-((i - 3.5 - s * y) ** 2 + (j - 3.5 - s * x) ** 2) / 1.4) for s in (-1, 1))
+    lights = sum(torch.exp(-((i - 3.5 - s * y) ** 2 + (j - 3.5 - s * x) ** 2) / 2) for s in (-1, 1))
     return (1.8 * lights - 0.9 + 0.03 * torch.randn(n, 8, 8, generator=draw)).clamp(-1, 1)[:, None]
 
 
 def bells(n: int, part: str = "train", length: int = 32) -> tuple[Tensor, Tensor]:
-    """Waves ``[n, 1, length]`` within -1..1, struck once or twice, and what is coarse in them ``[n, 2, length / 4]``."""
+    """Waves ``[n, 1, length]`` within -1..1, struck once or twice, and what is coarse in them."""
     draw = _draw(part)
     t = torch.arange(length)[None] / length
     pitch = 3 + 1.5 * torch.rand(n, 1, generator=draw)
@@ -182,9 +182,10 @@ def knots(n: int, part: str = "train") -> Tensor:
 def leaves(n: int, part: str = "train") -> tuple[Tensor, Tensor]:
     """Measures ``[n, 4]`` of leaves of five kinds, and which."""
     draw = _draw(part)
-    centres = torch.tensor(
-        [[1.2, 0.3, -0.8, 0.5], [-0.9, 1.1, 0.4, -0.6], [0.2, -1.2, 1.0, 0.8], [-1.1, -0.7, -0.9, -0.2], [0.9, 0.9, 0.9, -1.2]]
-    )  # fmt: skip
+    centres = torch.tensor([
+        [1.2, 0.3, -0.8, 0.5], [-0.9, 1.1, 0.4, -0.6], [0.2, -1.2, 1, 0.8], [-1.1, -0.7, -0.9, -0.2],
+        [0.9, 0.9, 0.9, -1.2],
+    ])  # fmt: skip
     kind = torch.randint(0, 5, (n,), generator=draw)
     size = 0.35 * torch.randn(n, 1, generator=draw)
     lean = torch.tensor([1.0, 0.6, -0.4, 0.2])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from benchmarks.diagnosis.ninth import data
 from benchmarks.diagnosis.fourth import desk
+from benchmarks.diagnosis.ninth import data
 
 STYLES = Path(__file__).parent / "styles"
 play = partial(desk.play, styles=STYLES, rows=data)

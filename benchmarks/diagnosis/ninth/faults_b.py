@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.diagnosis.ninth.faults_a import COLLAPSE, CRITIC_FAST, CRITIC_SLOW, FEW, SWINGS
+from benchmarks.diagnosis.ninth.faults_a import COLLAPSE, CRITIC_FAST, SWINGS
 from benchmarks.diagnosis.third.case import fault
 
 f = partial(fault, "adaphases_glints")
@@ -27,7 +27,7 @@ PHASES = (
     f(
         "claimed_gamma_of_large_images",
         "penalty_too_strong",
-        "r1_gamma=0.1",
+        "r1_gamma=0.5",
         "r1_gamma=500.0",
         also="critic_too_weak",
     ),
@@ -58,7 +58,7 @@ PHASES = (
         "        ema_nimg = 0\n",
     ),
     f(
-        "d_main_on_ones",
+        "dgen_without_backward",
         "critic_fake_half_missing",
         "            loss_Dgen.mean().mul(gain).backward()",
         "            loss_Dgen.mean().mul(gain)",
@@ -148,7 +148,13 @@ CONFIGURED = (
         "        return torch.relu(self.last_conv(h))",
         also="data_range mode_collapse_partial",
     ),
-    f("betas_exchanged", "momentum_too_high", '"generator_optimizer_params": {"lr": 0.006, "betas": (0.5, 0.99)}', '"generator_optimizer_params": {"lr": 0.006, "betas": (0.99, 0.5)}', also=SWINGS),
+    f(
+        "betas_exchanged",
+        "momentum_too_high",
+        '"generator_optimizer_params": {"lr": 0.006, "betas": (0.5, 0.99)}',
+        '"generator_optimizer_params": {"lr": 0.006, "betas": (0.99, 0.5)}',
+        also=SWINGS,
+    ),
 )
 
 f = partial(fault, "relgan_phrases")
@@ -222,7 +228,12 @@ WORDS = (
         "        hidden = torch.tanh(self.init_hidden(torch.zeros_like(z)))\n",
         also=COLLAPSE + " latents_constant",
     ),
-    f("gen_lr_high", "generator_step_too_large", "gen_lr, dis_lr, clip_norm = 2e-3", "gen_lr, dis_lr, clip_norm = 2e-1"),
+    f(
+        "gen_lr_high",
+        "generator_step_too_large",
+        "gen_lr, dis_lr, clip_norm = 2e-3",
+        "gen_lr, dis_lr, clip_norm = 2e-1",
+    ),
     f("dis_lr_high", "critic_step_too_large", "clip_norm = 2e-3, 2e-3", "clip_norm = 2e-3, 2e-1", also=CRITIC_FAST),
 )
 
@@ -304,5 +315,11 @@ RECORDS = (
         "            x_fake = mg.generator(randomX)\n",
         also="generator_gradient_in_critic",
     ),
-    f("train_period", "n_critic_swapped", "discriminatorTrainPeriod, generatorTrainPeriod = 1, 1", "discriminatorTrainPeriod, generatorTrainPeriod = 1, 8", also="critic_too_weak"),
+    f(
+        "train_period",
+        "n_critic_swapped",
+        "discriminatorTrainPeriod, generatorTrainPeriod = 1, 1",
+        "discriminatorTrainPeriod, generatorTrainPeriod = 1, 8",
+        also="critic_too_weak",
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.diagnosis.ninth.faults_a import COLLAPSE, CRITIC_FAST, CRITIC_SLOW, FEW, SWINGS
+from benchmarks.diagnosis.ninth.faults_a import COLLAPSE, CRITIC_FAST, FEW, SWINGS
 from benchmarks.diagnosis.third.case import fault
 
 f = partial(fault, "fgan_wedges")
@@ -49,7 +49,13 @@ DIVERGENCES = (
         "objective, draw_x, lambda z=torch.randn(batch_size, z_dim): z)",
         also="latents_constant latent_mismatch",
     ),
-    f("rate_of_v", "critic_step_too_large", "torch.optim.Adam(var.parameters(), lr,", "torch.optim.Adam(var.parameters(), 100 * lr,", also=CRITIC_FAST),
+    f(
+        "rate_of_v",
+        "critic_step_too_large",
+        "torch.optim.Adam(var.parameters(), lr,",
+        "torch.optim.Adam(var.parameters(), 100 * lr,",
+        also=CRITIC_FAST,
+    ),
     f("beta", "momentum_too_high", "lr=2e-3, beta=0.5", "lr=5e-3, beta=0.99", also=SWINGS),
     f(
         "last_relu",
@@ -99,7 +105,7 @@ RELATIVE = (
         "decay_by_steps_of_ten",
         "schedule_too_fast",
         "        d_sched.step()\n",
-        "        d_sched.step()\n        for s in (g_sched, d_sched):\n            for group in s.optimizer.param_groups:\n                group[\"lr\"] = s.base_lrs[0] * 0.9**it\n",
+        '        d_sched.step()\n        for s in (g_sched, d_sched):\n            for group in s.optimizer.param_groups:\n                group["lr"] = s.base_lrs[0] * 0.9**it\n',
         also="generator_step_too_small critic_step_too_small learning_rate_zero",
         late=True,
     ),
@@ -118,7 +124,13 @@ RELATIVE = (
         also=CRITIC_FAST + " constraint_vacuous",
     ),
     f("rate_of_g", "generator_step_too_large", "LR_G, LR_D, B1, B2 = 1e-3", "LR_G, LR_D, B1, B2 = 6e-2"),
-    f("b1_of_both", "momentum_too_high", "LR_G, LR_D, B1, B2 = 1e-3, 4e-3, 0.0, 0.9", "LR_G, LR_D, B1, B2 = 2e-3, 8e-3, 0.98, 0.99", also=SWINGS),
+    f(
+        "b1_of_both",
+        "momentum_too_high",
+        "LR_G, LR_D, B1, B2 = 1e-3, 4e-3, 0.0, 0.9",
+        "LR_G, LR_D, B1, B2 = 2e-3, 8e-3, 0.98, 0.99",
+        also=SWINGS,
+    ),
     f(
         "flattened_knot",
         "mode_collapse_partial",
@@ -158,14 +170,26 @@ STATES = (
         "        return F.softplus(-d(g(z, y), torch.randint(0, NUM_CLASSES, y.shape))).mean()",
         also="labels_unrelated",
     ),
-    f("decay_of_papers", "average_too_slow", "gamma=0.1, decay=0.9)", "gamma=0.1, decay=0.9995)", also="average_is_not_updated"),
+    f(
+        "decay_of_papers",
+        "average_too_slow",
+        "gamma=0.1, decay=0.9)",
+        "gamma=0.1, decay=0.9995)",
+        also="average_is_not_updated",
+    ),
     f(
         "ema_is_the_model",
         "average_is_live",
         "    ema = copy.deepcopy(g).requires_grad_(False)\n",
         "    ema = g\n",
     ),
-    f("gamma_of_sums", "penalty_weight_wrong", "0.5 * gamma * grad_penalty", "40 * gamma * grad_penalty", also="penalty_too_strong"),
+    f(
+        "gamma_of_sums",
+        "penalty_weight_wrong",
+        "0.5 * gamma * grad_penalty",
+        "40 * gamma * grad_penalty",
+        also="penalty_too_strong",
+    ),
     f(
         "claimed_gamma_ten",
         "penalty_too_strong",
@@ -175,7 +199,13 @@ STATES = (
         'penalty=("r1", 300.0)',
         also="critic_too_weak",
     ),
-    f("tx_of_new_networks", "optimizer_wrong_parameters", "    tx_g = torch.optim.NAdam(g.parameters()", "    tx_g = torch.optim.NAdam(Generator().parameters()", also="generator_not_stepped optimizer_misses_parameters optimizer_other_player"),
+    f(
+        "tx_of_new_networks",
+        "optimizer_wrong_parameters",
+        "    tx_g = torch.optim.NAdam(g.parameters()",
+        "    tx_g = torch.optim.NAdam(Generator().parameters()",
+        also="generator_not_stepped optimizer_misses_parameters optimizer_other_player",
+    ),
     f(
         "three_per_class",
         "critic_overfitting",
@@ -245,7 +275,13 @@ RETURNS = (
         "        gen_loss = criterion(netD(fake.data), torch",
         also="generator_not_stepped",
     ),
-    f("never_zeroed", "critic_gradient_accumulated", "        netD.zero_grad()\n", "", also="generator_gradient_in_critic"),
+    f(
+        "never_zeroed",
+        "critic_gradient_accumulated",
+        "        netD.zero_grad()\n",
+        "",
+        also="generator_gradient_in_critic",
+    ),
     f(
         "scaled_twice",
         "data_scale",
@@ -260,7 +296,13 @@ RETURNS = (
         "criterion(netD(3 * real + 2), torch.full((batch_size, 1), 1.0)) + criterion(",
         also="data_scale data_range",
     ),
-    f("quick_critic", "critic_too_strong", "optD = optim.Adam(netD.parameters(), lr=lr", "optD = optim.Adam(netD.parameters(), lr=60 * lr", also=CRITIC_FAST),
+    f(
+        "quick_critic",
+        "critic_too_strong",
+        "optD = optim.Adam(netD.parameters(), lr=lr",
+        "optD = optim.Adam(netD.parameters(), lr=60 * lr",
+        also=CRITIC_FAST,
+    ),
     f(
         "noise_constant",
         "latents_constant",

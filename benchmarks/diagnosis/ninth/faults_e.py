@@ -1,11 +1,11 @@
 # ruff: noqa: E501
-"""Planted faults: a trainer with arguments and callbacks, showers of energy."""
+"""Planted faults: a trainer with arguments and callbacks, showers of energy, an autoencoder with a critic."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.diagnosis.ninth.faults_a import COLLAPSE, CRITIC_FAST, CRITIC_SLOW, FEW, SWINGS
+from benchmarks.diagnosis.ninth.faults_a import COLLAPSE, CRITIC_FAST, CRITIC_SLOW, FEW
 from benchmarks.diagnosis.third.case import fault
 
 f = partial(fault, "hfargs_bows")
@@ -14,8 +14,7 @@ ARGUMENTS = (
         "optimizers_not_saved",
         "optimizer_lost_on_resume",
         "            for k, v in trainer.parts().items():\n                v.load_state_dict(self.saved[k])\n",
-        '            trainer.create_optimizer_and_scheduler()\n            for k, v in trainer.parts().items():\n                if "optimizer" not in k:\n                    v.load_state_dict(self.saved[k])\n',
-        also="optimizer_misses_parameters optimizer_other_player optimizer_wrong_parameters",
+        '            for k, v in trainer.parts().items():\n                if "optimizer" not in k:\n                    v.load_state_dict(self.saved[k])\n            trainer.optimizer_g.state.clear()\n            trainer.optimizer_d.state.clear()\n',
         late=True,
     ),
     f(
@@ -78,8 +77,19 @@ ARGUMENTS = (
         "                averaged.lerp(p, 1 - args.ema_decay)",
         also="average_too_slow",
     ),
-    f("ema_decay_of_long_runs", "average_too_slow", "    ema_decay: float = 0.9\n", "    ema_decay: float = 0.9999\n", also="average_is_not_updated"),
-    f("weight_decay_of_configs", "weight_decay_crippling", "self.args.generator_lr, betas, weight_decay=1e-4", "self.args.generator_lr, betas, weight_decay=80.0"),
+    f(
+        "ema_decay_of_long_runs",
+        "average_too_slow",
+        "    ema_decay: float = 0.9\n",
+        "    ema_decay: float = 0.9999\n",
+        also="average_is_not_updated",
+    ),
+    f(
+        "weight_decay_of_configs",
+        "weight_decay_crippling",
+        "self.args.generator_lr, betas, weight_decay=1e-4",
+        "self.args.generator_lr, betas, weight_decay=80.0",
+    ),
     f(
         "first_forty_rows",
         "critic_overfitting",
@@ -121,7 +131,7 @@ SHOWERS = (
         also="refuted_unexplained generator_sign_flipped critic_loss_other",
     ),
     f(
-        "half_of_fake",
+        "fifth_of_fake",
         "critic_halves_unequal",
         "        wdist = disc(real).mean() - disc(fake).mean()\n",
         "        wdist = disc(real).mean() - 0.2 * disc(fake).mean()\n",
@@ -135,10 +145,10 @@ SHOWERS = (
         also="critic_real_half_missing",
     ),
     f(
-        "log_energies_for_generator_only",
+        "energies_centred",
         "data_range",
-        'data.showers(2048), batch, 0',
-        'data.showers(2048) - 2.0, batch, 0',
+        "data.showers(2048), batch, 0",
+        "data.showers(2048) - 2.0, batch, 0",
         also="data_scale critic_shown_other_real generator_range_rectified",
     ),
     f(
@@ -150,8 +160,24 @@ SHOWERS = (
         "            self.at = 0\n",
     ),
     f("lr_of_critic", "critic_too_weak", "\nlr_disc = 0.002\n", "\nlr_disc = 0.000002\n", also=CRITIC_SLOW),
-    f("claimed_gp_huge", "penalty_too_strong", "\ngp = 3.0\n", "\ngp = 5000.0\n", 'penalty=("gp", 3.0)', 'penalty=("gp", 5000.0)', also="critic_too_weak"),
-    f("claimed_gp_tiny", "penalty_too_weak", "\ngp = 3.0\n", "\ngp = 1e-6\n", 'penalty=("gp", 3.0)', 'penalty=("gp", 1e-6)', also="loss_needs_lipschitz constraint_vacuous " + CRITIC_FAST),
+    f(
+        "claimed_gp_huge",
+        "penalty_too_strong",
+        "\ngp = 3.0\n",
+        "\ngp = 5000.0\n",
+        'penalty=("gp", 3.0)',
+        'penalty=("gp", 5000.0)',
+        also="critic_too_weak",
+    ),
+    f(
+        "claimed_gp_tiny",
+        "penalty_too_weak",
+        "\ngp = 3.0\n",
+        "\ngp = 1e-6\n",
+        'penalty=("gp", 3.0)',
+        'penalty=("gp", 1e-6)',
+        also="loss_needs_lipschitz constraint_vacuous " + CRITIC_FAST,
+    ),
     f(
         "scale_in_the_norm",
         "penalty_under_loss_scale",
@@ -172,5 +198,82 @@ SHOWERS = (
         "        return F.relu(cells + 0.3)",
         "        return F.relu(cells + 0.3).mean(3, keepdim=True).expand(-1, -1, -1, 8)",
         also="generator_ill_conditioned mode_collapse_total",
+    ),
+)
+
+f = partial(fault, "vaegan_ripples")
+VAEGAN = (
+    f("rec_of_sums", "reconstruction_drowns_adversarial", '"lambda_rec": 2.0', '"lambda_rec": 4000.0'),
+    f(
+        "adversarial_hundredfold",
+        "adversarial_drowns_reconstruction",
+        '    loss = adv + config["lambda_rec"] * rec',
+        '    loss = 3000 * adv + config["lambda_rec"] * rec',
+        also="generator_loss_other",
+    ),
+    f(
+        "adv_forgotten",
+        "generator_loss_without_critic",
+        '    loss = adv + config["lambda_rec"]',
+        '    loss = adv.detach() + config["lambda_rec"]',
+        also="generator_detached reconstruction_drowns_adversarial",
+    ),
+    f(
+        "encoder_twice",
+        "generator_not_stepped",
+        '    for name in ("encoder", "decoder"):\n        opts[name].step()\n',
+        '    opts["encoder"].step()\n',
+        also="optimizer_misses_parameters",
+    ),
+    f(
+        "decoder_never_woken",
+        "generator_frozen",
+        '    set_grad("encoder", "decoder")\n',
+        '    set_grad("encoder")\n',
+        also="generator_not_stepped generator_detached",
+    ),
+    f(
+        "fake_weighs_little",
+        "critic_halves_unequal",
+        'bce(nets["discriminator"](x), 1.0) + bce(nets["discriminator"](fakes), 0.0)',
+        'bce(nets["discriminator"](x), 1.0) + 0.03 * bce(nets["discriminator"](fakes), 0.0)',
+        also="critic_fake_half_missing",
+    ),
+    f(
+        "opts_of_one_net",
+        "optimizer_other_player",
+        '    name: torch.optim.Adam(net.parameters(), lr=config["lr"][name], betas=(config["beta1"], 0.99))',
+        '    name: torch.optim.Adam(nets["decoder" if name == "discriminator" else name].parameters(), lr=config["lr"][name], betas=(config["beta1"], 0.99))',
+        also="critic_not_stepped optimizer_misses_parameters",
+    ),
+    f(
+        "same_profiles",
+        "batch_repeated",
+        'profiles[torch.randint(0, len(profiles), (config["batch"],))]',
+        'profiles[: config["batch"]]',
+        also="few_rows critic_overfitting generator_memorising rows_repeated",
+    ),
+    f(
+        "critic_rate",
+        "critic_step_too_large",
+        '"discriminator": 2e-3}',
+        '"discriminator": 2e-1}',
+        also=CRITIC_FAST,
+    ),
+    f(
+        "latents_scaled",
+        "latent_mismatch",
+        'reparameterize(mu, logvar), torch.randn(len(x), config["z_size"])))\n    fakes = nets["decoder"](z)\n    rec',
+        'reparameterize(mu, logvar) * 0.05, torch.randn(len(x), config["z_size"]) * 0.05))\n    fakes = nets["decoder"](z)\n    rec',
+        also=COLLAPSE,
+    ),
+    f(
+        "fifty_profiles",
+        "critic_overfitting",
+        "profiles = data.ripples(3000)",
+        "profiles = data.ripples(24)",
+        '"discriminator": 2e-3}',
+        '"discriminator": 8e-3}',
+        also=FEW,
     ),
 )

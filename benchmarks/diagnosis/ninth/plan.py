@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
+from benchmarks.diagnosis.fourth.plan import mixed
 from benchmarks.diagnosis.ninth import faults_a, faults_b, faults_c, faults_d, faults_e, oddities
 from benchmarks.diagnosis.ninth.steps import STEPS
-from benchmarks.diagnosis.fourth.plan import mixed
 from benchmarks.diagnosis.sixth.plan import cases
 from benchmarks.diagnosis.third.case import Case
 

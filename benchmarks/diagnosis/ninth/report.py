@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.diagnosis.ninth import plan
 from benchmarks.diagnosis.fourth import report
+from benchmarks.diagnosis.ninth import plan
 from benchmarks.diagnosis.third.rows import load
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 
+from benchmarks.diagnosis.fourth.run import main
 from benchmarks.diagnosis.ninth.desk import play
 from benchmarks.diagnosis.ninth.plan import unwatched, watched
 from benchmarks.diagnosis.ninth.steps import STEPS
-from benchmarks.diagnosis.fourth.run import main
 
 if __name__ == "__main__":
     at = sys.argv.index("--half")

@@ -20,30 +20,43 @@ def normalize_2nd_moment(x, eps=1e-8):
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
 
 
+class FullyConnectedLayer(nn.Module):
+    def __init__(self, in_features, out_features, bias_init=0.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features))
+        self.bias = nn.Parameter(torch.full((out_features,), bias_init))
+        self.weight_gain = in_features**-0.5
+
+    def forward(self, x):
+        return F.linear(x, self.weight * self.weight_gain, self.bias)
+
+
 class MappingNetwork(nn.Module):
     def __init__(self, z_dim, w_dim):
         super().__init__()
         self.z_dim = z_dim
-        self.fc0, self.fc1 = nn.Linear(z_dim, w_dim), nn.Linear(w_dim, w_dim)
+        self.fc0, self.fc1 = FullyConnectedLayer(z_dim, w_dim), FullyConnectedLayer(w_dim, w_dim)
 
     def forward(self, z):
         x = normalize_2nd_moment(z)
-        return F.leaky_relu(self.fc1(F.leaky_relu(self.fc0(x), 0.2)), 0.2)
+        x = F.leaky_relu(self.fc0(x), 0.2) * 2**0.5
+        return F.leaky_relu(self.fc1(x), 0.2) * 2**0.5
 
 
 class SynthesisNetwork(nn.Module):
     def __init__(self, w_dim, channels=14):
         super().__init__()
         self.const = nn.Parameter(torch.randn(channels, 4, 4))
-        self.affine0, self.affine1 = nn.Linear(w_dim, channels), nn.Linear(w_dim, channels)
+        self.affine0 = FullyConnectedLayer(w_dim, channels, bias_init=1.0)
+        self.affine1 = FullyConnectedLayer(w_dim, channels, bias_init=1.0)
         self.conv0 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.torgb = nn.Conv2d(channels, 1, 1)
 
     def forward(self, ws):
-        x = self.const * (1 + self.affine0(ws))[:, :, None, None]
+        x = self.const * self.affine0(ws)[:, :, None, None]
         x = F.leaky_relu(self.conv0(x), 0.2)
-        x = F.interpolate(x, scale_factor=2, mode="bilinear") * (1 + self.affine1(ws))[:, :, None, None]
+        x = F.interpolate(x, scale_factor=2, mode="bilinear") * self.affine1(ws)[:, :, None, None]
         return self.torgb(F.leaky_relu(self.conv1(x), 0.2))
 
 
@@ -128,7 +141,7 @@ class StyleGAN2Loss:
 
 
 def training_loop(
-    batch_size=24, D_reg_interval=4, G_lr=0.003, D_lr=0.003, r1_gamma=0.1, ema_kimg=0.3, ema_rampup=0.1, ada_target=0.6, ada_interval=4
+    batch_size=24, D_reg_interval=4, G_lr=0.003, D_lr=0.003, r1_gamma=0.5, ema_kimg=0.3, ema_rampup=0.1, ada_target=0.6, ada_interval=4
 ):
     dataset = data.glints(2048)
     G, D = Generator(16, 24).requires_grad_(False), Discriminator().requires_grad_(False)
