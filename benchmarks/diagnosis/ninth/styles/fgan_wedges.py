@@ -12,7 +12,7 @@ DIVERGENCES = {
     "hellinger": (lambda v: 1 - torch.exp(-v), lambda t: t / (1 - t)),
     "jensen_shannon": (
         lambda v: math.log(2) - nn.functional.softplus(-v),
-        lambda t: -torch.log(2 - torch.exp(t)),
+        lambda t: -torch.log((2 - torch.exp(t)).clamp(min=1e-6)),
     ),
 }
 
