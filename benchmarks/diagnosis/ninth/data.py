@@ -136,15 +136,16 @@ def tides(n: int, part: str = "train", length: int = 24) -> tuple[Tensor, Tensor
 
 
 def checks(n: int, part: str = "train") -> Tensor:
-    """Images ``[n, 3, 8, 8]`` within -1..1: boards of fields of two sizes, in one of three colours."""
+    """Images ``[n, 3, 8, 8]`` within -1..1: boards of fields of two sizes, in one of three colours on one ground."""
     draw = _draw(part)
     i, j = _grid()
     size = _pick((2.0, 4.0), n, draw, 2)
     up, left = (torch.randint(0, 4, (n, 1, 1), generator=draw) for _ in range(2))
-    board = ((((i + up) / size).floor() + ((j + left) / size).floor()) % 2) * 2 - 1
-    palette = torch.tensor([[0.8, 0.3, -0.2], [-0.3, 0.7, 0.2], [0.2, -0.2, 0.9]])
+    board = ((((i + up) / size).floor() + ((j + left) / size).floor()) % 2)[:, None]
+    palette = torch.tensor([[0.9, 0.4, -0.3], [-0.2, 0.8, 0.0], [0.7, -0.1, 0.3]])
     colour = palette[torch.randint(0, 3, (n,), generator=draw)][:, :, None, None]
-    return (colour * board[:, None] + 0.05 * torch.randn(n, 3, 8, 8, generator=draw)).clamp(-1, 1)
+    image = board * colour + (1 - board) * torch.tensor([0.2, -0.4, -0.8])[:, None, None]
+    return (image + 0.05 * torch.randn(n, 3, 8, 8, generator=draw)).clamp(-1, 1)
 
 
 def lissajous(n: int, part: str = "train") -> Tensor:

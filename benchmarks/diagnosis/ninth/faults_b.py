@@ -18,7 +18,7 @@ PHASES = (
         also="penalty_absent penalty_weight_wrong",
     ),
     f(
-        "gain_forgotten",
+        "gain_divided",
         "penalty_weight_wrong",
         "                loss_Dr1.mean().mul(gain).backward()",
         "                loss_Dr1.mean().div(100).backward()",
@@ -89,7 +89,7 @@ CONFIGURED = (
         '"discriminator_train_start_steps": 100000',
         also="critic_no_gradient generator_loss_without_critic reconstruction_drowns_adversarial",
     ),
-    f("aux_thousandfold", "reconstruction_drowns_adversarial", '"lambda_aux": 1.0', '"lambda_aux": 3000.0'),
+    f("aux_thousandfold", "reconstruction_drowns_adversarial", '"lambda_aux": 0.3', '"lambda_aux": 3000.0'),
     f("adv_thousandfold", "adversarial_drowns_reconstruction", '"lambda_adv": 1.0', '"lambda_adv": 5000.0'),
     f(
         "zeros_for_generator",
@@ -268,6 +268,8 @@ RECORDS = (
     f(
         "batch_of_both",
         "batch_norm_coupling",
+        "self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear",
+        "self.fc1, self.fc2 = nn.Sequential(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden)), nn.Linear",
         "            discLoss, _ = losses(mg.discriminator(batchX), mg.discriminator(x_fake))\n",
         "            y_hat = mg.discriminator(torch.cat((batchX, x_fake)))\n            discLoss, _ = losses(y_hat[: len(batchX)], y_hat[len(batchX) :])\n",
     ),

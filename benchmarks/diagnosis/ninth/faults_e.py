@@ -33,7 +33,7 @@ ARGUMENTS = (
         also="generator_step_too_small critic_step_too_small learning_rate_zero critic_too_weak",
     ),
     f(
-        "zero_grad_within_accumulation",
+        "zero_grad_of_critic_lost",
         "critic_gradient_accumulated",
         "        self.optimizer_d.zero_grad()\n",
         "",
@@ -219,7 +219,7 @@ VAEGAN = (
         also="generator_detached reconstruction_drowns_adversarial",
     ),
     f(
-        "encoder_twice",
+        "decoder_not_stepped",
         "generator_not_stepped",
         '    for name in ("encoder", "decoder"):\n        opts[name].step()\n',
         '    opts["encoder"].step()\n',

@@ -48,7 +48,7 @@ o = partial(oddity, "pwg_bells")
 CONFIGURED = (
     o("clipped_harder", '"discriminator_grad_norm": 10.0', '"discriminator_grad_norm": 1.0'),
     o("never_clipped", '"generator_grad_norm": 10.0', '"generator_grad_norm": -1'),
-    o("aux_half", '"lambda_aux": 1.0', '"lambda_aux": 0.5'),
+    o("aux_half", '"lambda_aux": 0.3', '"lambda_aux": 0.15'),
 )
 o = partial(oddity, "relgan_phrases")
 WORDS = (

@@ -91,7 +91,7 @@ def set_requires_grad(modules, flag):
             p.requires_grad_(flag)
 
 
-kwargs = dict(batch_size=24, g_lr=1e-3, d_lr=2e-2, betas=(0.0, 0.99))
+kwargs = dict(batch_size=24, g_lr=2e-3, d_lr=1e-2, betas=(0.0, 0.99))
 G, D = LightGenerator().train(), ProjectedDiscriminator().train()
 g_opt = torch.optim.Adam(G.parameters(), lr=kwargs["g_lr"], betas=kwargs["betas"])
 d_opt = torch.optim.Adam(D.discriminator.parameters(), lr=kwargs["d_lr"], betas=kwargs["betas"])
