@@ -20,7 +20,7 @@ FASTGAN = (
 )
 o = partial(oddity, "amp_gaits")
 MOTION = (
-    o("longer_replay", "storage = ReplayBuffer(4, 256)", "storage = ReplayBuffer(4, 1024)"),
+    o("longer_replay", "storage = ReplayBuffer(4, 256)", "storage = ReplayBuffer(4, 512)"),
     o("no_replay", "storage = ReplayBuffer(4, 256)", "storage = ReplayBuffer(4, 64)"),
     o(
         "squares_written_out",

@@ -12,7 +12,7 @@ STEPS = {
     "fabric_tides": 150,
     "projected_checks": 110,
     "notebook_lissajous": 250,
-    "torchganish_clover": 160,
+    "torchganish_clover": 220,
     "fgan_wedges": 250,
     "rahinge_knots": 250,
     "state_leaves": 220,
