@@ -1,4 +1,4 @@
-"""The fifth to the eighth frozen set of the diagnosis: their scripts, changes, counts and order."""
+"""The fifth to the ninth frozen set of the diagnosis: their scripts, changes, counts and order."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Frozen:
         ("sixth", 115, "lazyreg_roll"),
         ("seventh", 125, "oneopt_helix"),
         ("eighth", 121, "ebgan_plumes"),
+        ("ninth", 126, "amp_gaits"),
     ],
-    ids=["fifth", "sixth", "seventh", "eighth"],
+    ids=["fifth", "sixth", "seventh", "eighth", "ninth"],
 )
 def frozen(request: pytest.FixtureRequest) -> Frozen:
     name, healthy, quick = request.param
