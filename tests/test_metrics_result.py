@@ -5,6 +5,7 @@ import math
 
 import msgspec
 import pytest
+import torch
 
 from tightrope._plumbing.errors import UserError
 from tightrope.metrics import Measurement, Protocol
@@ -57,3 +58,41 @@ def test_a_measurement_of_another_version_is_refused():
             Measurement.from_json(stored | change)
     without = {key: value for key, value in protocol.items() if key != "data"}
     assert Measurement.from_json(stored | {"protocol": without}).protocol == PROTOCOL
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"value": float}, "value as a number, got the class float"),
+        ({"value": "1"}, "value as a number, got '1'"),
+        ({"value": None}, "value as a number"),
+        ({"value": True}, "value as a number"),
+        ({"value": torch.tensor(1.0)}, r"value as a number, got a tensor of shape \[\]"),
+        ({"floor": int}, "floor as a number"),
+        ({"interval": 3}, r"interval as \(lower, upper\), got 3"),
+        ({"interval": (1.0,)}, r"interval as \(lower, upper\)"),
+        ({"interval": ()}, r"interval as \(lower, upper\)"),
+        ({"interval": (2.0, 1.0)}, r"interval as \(lower, upper\), got \(2.0, 1.0\)"),
+        ({"interval": (int, float)}, "both ends of the interval as a number"),
+        ({"protocol": "p"}, "protocol as a Protocol"),
+        ({"name": 3}, "name as text"),
+        ({"notes": "hey"}, "notes as a tuple of sentences"),
+        ({"notes": (1,)}, "notes as a tuple of sentences"),
+    ],
+)
+def test_fields_of_another_kind_are_refused(changed, said):
+    fields = {"name": "frechet", "value": 1.0, "protocol": PROTOCOL} | changed
+    with pytest.raises(UserError, match=f"^Expected {said}.*; "):
+        Measurement(**fields)
+
+
+def test_a_number_beyond_floats_is_no_finite_one():
+    with pytest.raises(UserError, match="holds finite numbers"):
+        Measurement("frechet", 10**400, PROTOCOL)
+
+
+@pytest.mark.parametrize("field", Protocol.__struct_fields__)
+@pytest.mark.parametrize("wrong", [float, None, 1.5, ("a",)])
+def test_a_protocol_of_other_things_is_refused(field, wrong):
+    with pytest.raises(UserError, match=f"^Expected {field} as .*; pass "):
+        Protocol(**(PROTOCOL.to_json() | {field: wrong}))

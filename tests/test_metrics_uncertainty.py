@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from statistics import fmean, stdev
+
 import pytest
 import torch
 from torch import Tensor
@@ -66,3 +68,15 @@ def test_refusals():
         frechet_extrapolated(x, x, repeats=1)
     with pytest.raises(ValueError, match="resamples"):
         frechet_bootstrap(x, x, resamples=1)
+
+
+def test_the_error_of_an_extrapolation_is_that_of_a_mean_over_halvings():
+    rng, again = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    sets = draw(60, 2, torch.Generator().manual_seed(0)), draw(70, 2, torch.Generator().manual_seed(1)) + 1
+    found = frechet_extrapolated(*sets, repeats=3, rng=rng)
+    halves = []
+    for _ in range(3):
+        (a, b), (c, d) = (v[torch.randperm(len(v), generator=again)].tensor_split(2) for v in sets)
+        halves.append((frechet_distance(a, c) + frechet_distance(b, d)) / 2)
+    assert found.standard_error == pytest.approx(stdev(halves) / 3**0.5, rel=1e-12)
+    assert found.value == pytest.approx(2 * frechet_distance(*sets) - fmean(halves), rel=1e-12)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tightrope._plumbing.errors import UserError
 from tightrope.methods import METHODS, build
 from tightrope.networks import NETWORKS
 from tightrope.training import Run, critic_step, generator_step, start, train
@@ -152,6 +154,55 @@ def test_statistics_that_have_taken_it_in_are_named():
         critic_step(run, batch())
     assert caught.value.where == "the output of generator.1"
     assert set(caught.value.stained) == {"generator.2.running_mean", "generator.2.running_var"}
+
+
+class Scaled(nn.Module):
+    """Only reads its buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("player", ["generator", "critic"])
+def test_a_buffer_that_was_bad_before_is_the_place_and_has_not_taken_it_in(name, player):
+    size = 4 if player == "generator" else 2
+    network = nn.Sequential(nn.Linear(size, 8), Scaled(), nn.Linear(8, 2 if player == "generator" else 1))
+    run = begin(name, **{player: network})
+    getattr(run, player)[1].scale.fill_(math.inf)
+    with pytest.raises(NonFiniteError) as caught:
+        list(train(run, [batch()], steps=1))
+    assert caught.value.where == f"the buffer {player}.1.scale"
+    assert caught.value.stained == () and "taken it in" not in str(caught.value)
+
+
+def test_statistics_of_evaluation_are_a_place_too():
+    critic = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)).eval()
+    critic[1].running_var.fill_(math.nan)
+    place = locate({"critic": critic}, lambda: critic(batch()).sum())
+    assert place == "the buffer critic.1.running_var"
+
+
+def test_the_error_goes_through_a_pickle():
+    error = NonFiniteError(3, "critic", "the loss", {"loss": 0.5}, ["critic.1.running_mean"])
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) and vars(again) == vars(error)
+    assert "critic.1.running_mean has taken it in" in str(again)
+
+
+@pytest.mark.parametrize(
+    ("last", "stained", "said"),
+    [(None, (), "last as numbers by name"), (3, (), "last as numbers"), ([1.0], (), "last as numbers"),
+     ({"loss": "x"}, (), "last as numbers"), ({"loss": int}, (), "last as numbers"), ({}, 3, "stained as names"),
+     ({}, None, "stained as names"), ({}, (1, 2), "stained as names"), ({}, "abc", "stained as names")],
+)  # fmt: skip
+def test_an_error_built_of_other_things_is_refused(last, stained, said):
+    with pytest.raises(UserError, match=f"^Expected {said}.*; pass "):
+        NonFiniteError(1, "critic", "the loss", last, stained)
 
 
 class Pair(nn.Module):

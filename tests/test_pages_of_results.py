@@ -126,3 +126,22 @@ def test_what_a_constraint_costs():
             low, high = of["quartiles"]
             known = (f"{of['ratio']:.{n}f} ({low:.{n}f} to {high:.{n}f})" for n in (2, 3))
             assert variant in ("plain", "clipping") or any(words in shown for words in known), variant
+
+
+def test_which_way_clamping_moved_the_mean_and_whether_significantly():
+    found, shown = results("jacobian_clamping"), page("conditioning")
+    names = ("JC-3", "JC-3R", "JC-4", "JC-4R")
+    changes = []
+    for name in names:
+        plain, clamped = (found[name][arm]["w1"] for arm in ("plain", "clamped"))
+        mean, spread = (f"{plain[key]:.3f} → {clamped[key]:.3f}" for key in ("mean", "sd"))
+        changes.append(f"{mean}, sd {spread} ({name})")
+    higher = [name for name in names if found[name]["clamped"]["w1"]["mean"] > found[name]["plain"]["w1"]["mean"]]
+    sure = [name for name in names if found[name]["welch_p"]["w1"] < 0.05]
+    assert len(higher) == 3 and sure == ["JC-4R"] and sure[0] in higher  # what the words below say
+    p = f"{found[sure[0]]['welch_p']['w1']:.3f}"
+    assert all(found[name]["brown_forsythe_p_w1"] >= 0.05 for name in names)
+    said = f"the mean higher with clamping in three of four, in one of them significantly ({sure[0]}, p {p}), no spread"
+    assert said in shown and f"mean W1 {'; '.join(changes)}." in shown
+    others = [f"{found[name]['spearman_plain']:.2f} ({name})" for name in (*names, "JC-6")]
+    assert f"in other setups {', '.join(others)}" in shown

@@ -46,7 +46,8 @@ def run_alone(method: Method, seed: int, data: Any, steps: int) -> tuple[Any, No
     return run, None
 
 
-@pytest.mark.parametrize("name", ["r1", "wgan_gp", "sn_gan", "r3gan", "extra_adam", "consensus", "lookahead", "wgan"])
+@pytest.mark.parametrize("name", ["r1", "wgan_gp", "sn_gan", "r3gan", "extra_adam", "consensus", "lookahead", "wgan",
+                                  "sn_wgan", "orthogonal_wgan"])  # fmt: skip
 @pytest.mark.parametrize("at", [0, 9])
 def test_a_seed_that_diverges_leaves_with_the_state_and_the_error_it_has_alone(name: str, at: int) -> None:
     method, data = build(name), poisoned(at, 1)
@@ -65,6 +66,30 @@ def test_a_seed_that_diverges_leaves_with_the_state_and_the_error_it_has_alone(n
             assert len(one.rows) == 6
         assert_same(one.run, run)
         assert one.run.generator(torch.zeros(2, 4, dtype=torch.float64)).shape == (2, 2)
+
+
+def large(seed: int) -> tuple[nn.Module, nn.Module]:
+    """Of seed 1 one hidden layer of the critic is so large that the squares of its gradients overflow."""
+    generator, critic = mlp(seed)
+    with torch.no_grad():
+        first = next(p for p in critic.parameters() if p.dim() == 2)
+        first.mul_(1e200 if seed == 1 else 1.0)
+    return generator, critic
+
+
+@pytest.mark.parametrize("name", ["r1", "wgan_gp", "consensus"])
+def test_a_gradient_that_overflows_is_named_as_it_is_alone(name: str) -> None:
+    """Nothing but the gradient is not finite, and that is in the stack's tensors, not in the run's own."""
+    from tightrope.training import start, train
+
+    run = start(build(name), *large(1), seed=1, batch_size=BATCH)
+    with pytest.raises(NonFiniteError) as expected:
+        list(train(run, poisoned(0, 9)(1), steps=2))
+    found = seeds.train(build(name), large, poisoned(0, 9), (0, 1), steps=2, batch_size=BATCH, how="stack")
+    assert found[0].error is None and found[1].error is not None
+    error = found[1].error
+    assert (error.step, error.player, error.where) == (0, expected.value.player, expected.value.where)
+    assert "gradient" in error.where
 
 
 def test_rates_that_explode() -> None:

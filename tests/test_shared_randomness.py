@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Callable
 from functools import partial
+from statistics import fmean, stdev
 
 import numpy as np
 import pytest
@@ -250,3 +251,17 @@ def test_finite_differences_are_never_taken_in_half_precision():
             penalties.finite_difference_r1(way, x.bfloat16())
         with pytest.raises(UserError, match="half precision, whose rounding is larger"):
             penalties.finite_difference_r2(way, None, x.bfloat16())
+
+
+def test_the_deviation_of_a_noisy_penalty_is_that_of_its_draws():
+    critic, drawn = nn.Linear(2, 1, bias=False).double(), []
+
+    def penalty(critic: nn.Module, real: Tensor, fake: Tensor | None, *, rng: torch.Generator | None) -> Tensor:
+        factor = torch.randn((), generator=rng, dtype=torch.float64)
+        drawn.append(float(factor) * float(critic.weight.detach().sum()))
+        return factor * critic.weight.sum()
+
+    rng = torch.Generator().manual_seed(3)
+    found = gradient_noise(penalty, critic, torch.randn(4, 2, dtype=torch.float64), draws=4, rng=rng)
+    assert len(drawn) == 4 and found.mean == pytest.approx(fmean(drawn), rel=1e-12)
+    assert found.deviation == pytest.approx(stdev(drawn), rel=1e-12)

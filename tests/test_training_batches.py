@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from tightrope._plumbing.errors import UserError
 from tightrope.methods import build
 from tightrope.monitor import signals
-from tightrope.training import Run, critic_step, generator_step, scalars, start, train
+from tightrope.training import Batches, Run, critic_step, generator_step, scalars, start, train
 from tightrope.training.as_game import run_game
 
 
@@ -181,3 +181,15 @@ def test_players_with_nothing_to_train_are_refused(player):
     run = start(build("r1"), *partly, seed=0, latent=8, batch_size=8)
     list(train(run, [samples()], steps=2))
     assert all(torch.equal(network[0].weight, w) for network, w in zip(partly, kept, strict=True))
+
+
+@pytest.mark.parametrize("given", [(), ([torch.zeros(2, 2)],), (3, "x")])
+def test_the_description_of_batches_is_not_built_but_classes_may_name_it(given):
+    with pytest.raises(UserError, match=r"^Expected an object with next.*; pass tightrope\.data\.Sampler"):
+        Batches(*given)
+
+    class Mine(Batches):
+        def __init__(self, *given: object) -> None:
+            self.given = given
+
+    assert Mine(*given).given == given

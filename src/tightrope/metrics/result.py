@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import msgspec
 
 from tightrope._plumbing import rich
-from tightrope._plumbing.errors import UserError
+from tightrope._plumbing.checks import short
+from tightrope._plumbing.errors import UserError, UserTypeError
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         split: Split that the reference samples came from, e.g. ``"test"``.
         seed: Seed of the generated samples and of the chosen subsets.
         data: Name of the reference data and the start of its fingerprint.
+
+    Raises:
+        UserTypeError: A field is of another kind.
     """
 
     metric: str
@@ -60,6 +65,12 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: str
     seed: int
     data: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("metric", "features", "preprocessing", "split", "data"):
+            _require(field, getattr(self, field), str)
+        for field in ("n_real", "n_fake", "seed"):
+            _require(field, getattr(self, field), Integral)
 
     def differences(self, other: Protocol) -> tuple[str, ...]:
         """Return one ``"field: mine and theirs"`` phrase for each field in which two protocols differ."""
@@ -86,7 +97,8 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         notes: Sentences a reader must see beside the number.
 
     Raises:
-        UserError: The value, the interval or the floor is not finite.
+        UserError: The value, the interval or the floor is not finite, or the interval is none from low to high.
+        UserTypeError: A field is of another kind.
     """
 
     name: str
@@ -97,12 +109,26 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        numbers = (self.value, *(self.interval or ()), *(() if self.floor is None else (self.floor,)))
-        if not all(math.isfinite(number) for number in numbers):
+        _require("name", self.name, str)
+        _require("protocol", self.protocol, Protocol)
+        _require("value", self.value, Real)
+        if self.floor is not None:
+            _require("floor", self.floor, Real)
+        if not isinstance(self.notes, (tuple, list)) or not all(isinstance(note, str) for note in self.notes):
+            raise UserTypeError(f"Expected notes as a tuple of sentences, got {short(self.notes)}; pass (sentence,).")
+        ends: Any = () if self.interval is None else self.interval
+        if self.interval is not None and not (isinstance(ends, (tuple, list)) and len(ends) == 2):
+            raise UserTypeError(f"Expected interval as (lower, upper), got {short(ends)}; pass two numbers or None.")
+        for end in ends:
+            _require("both ends of the interval", end, Real)
+        numbers = (self.value, *ends, *(() if self.floor is None else (self.floor,)))
+        if not all(-sys.float_info.max <= number <= sys.float_info.max for number in numbers):
             raise UserError(
-                f"A measurement holds finite numbers, but {self.name} has value {self.value}, interval {self.interval} "
-                f"and floor {self.floor}; check the samples for NaN before measuring."
+                f"A measurement holds finite numbers, but {self.name} has value {short(self.value)}, interval "
+                f"{short(self.interval)} and floor {short(self.floor)}; check the samples for NaN before measuring."
             )
+        if ends and ends[0] > ends[1]:
+            raise UserError(f"Expected interval as (lower, upper), got {short(ends)}; pass its ends in that order.")
 
     def _repr_html_(self) -> str:
         """As a notebook shows it: the value with all that it depends on."""
@@ -156,3 +182,18 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"Expected a stored measurement, got another thing ({error}); it was written by another version, so "
                 "measure again."
             ) from error
+
+
+def _require(field: str, value: Any, kind: type) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        wanted, remedy = _KINDS[kind]
+        got = f"the class {value.__name__}" if isinstance(value, type) else short(value)
+        raise UserTypeError(f"Expected {field} as {wanted}, got {got}; {remedy}.")
+
+
+_KINDS: dict[type, tuple[str, str]] = {
+    str: ("text", "pass a string"),
+    Real: ("a number", "of a tensor or array pass float(...)"),
+    Integral: ("a whole number", "pass an int"),
+    Protocol: ("a Protocol", "metrics.Protocol(...) says how it was measured"),
+}

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Real
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from torch import Tensor
 
@@ -19,7 +19,20 @@ from tightrope.training.run import Run, Step
 
 
 class Batches(Protocol):
-    """Anything that hands out batches one by one, such as ``tightrope.data.Sampler``."""
+    """Anything that hands out batches one by one, such as ``tightrope.data.Sampler``.
+
+    Raises:
+        UserTypeError: It is called: it describes objects, and is none to be built.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Let classes that name it as their base be built as ever."""
+        if cls is Batches:
+            raise UserTypeError(
+                "Expected an object with next(), got a call of training.Batches, which only describes such objects; "
+                "pass tightrope.data.Sampler(dataset, batch_size, seed=0), or any iterable of batches."
+            )
+        return super().__new__(cls)
 
     def next(self) -> Any:
         """The next batch, with attributes ``x`` ``[batch, *shape]`` and ``labels`` ``[batch]`` or None."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from tightrope._plumbing.checks import short
+from tightrope._plumbing.errors import UserTypeError
 from tightrope.autodiff import undisturbed
 
 
@@ -21,19 +25,35 @@ class NonFiniteError(RuntimeError):
         where: The first place found that is not finite.
         last: Metrics of the last half-step of that player that was finite; may be empty.
         stained: Buffers, such as running statistics, that have taken in what is not finite; usually none.
+
+    Raises:
+        UserTypeError: ``last`` holds no numbers by name, or ``stained`` no names.
     """
 
     def __init__(
         self, step: int, player: str, where: str, last: Mapping[str, float], stained: Sequence[str] = ()
     ) -> None:
-        self.step, self.player, self.where, self.last, self.stained = step, player, where, dict(last), tuple(stained)
-        spread = f", but {', '.join(stained[:3])} have taken it in" if stained else ""
+        if not isinstance(last, Mapping) or not all(isinstance(value, Real) for value in last.values()):
+            raise UserTypeError(f"Expected last as numbers by name, got {short(last)}; pass {{}} where none are known.")
+        if isinstance(stained, str) or not all(isinstance(name, str) for name in _items(stained)):
+            raise UserTypeError(f"Expected stained as names of buffers, got {short(stained)}; pass () where none are.")
+        moved = [name for name in stained if where != f"the buffer {name}"]
+        self.step, self.player, self.where, self.last, self.stained = step, player, where, dict(last), tuple(moved)
+        spread = f", but {', '.join(moved[:3])} {'has' if len(moved) == 1 else 'have'} taken it in" if moved else ""
         known = ", ".join(f"{name} {value:.4g}" for name, value in last.items()) or "none yet"
         super().__init__(
             f"Training stopped after step {step}: the {player}'s step gave a value that is not finite, first in "
             f"{where}; last finite metrics: {known}. The parameters are those before it{spread}; lower the "
             "learning rate or strengthen the penalty, and resume from the last checkpoint."
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it is built from anew where it goes through a pickle, as out of a process of a pool."""
+        return type(self), (self.step, self.player, self.where, self.last, self.stained)
+
+
+def _items(given: object) -> Sequence[object]:
+    return given if isinstance(given, Sequence) else (given,)
 
 
 def is_finite(loss: Tensor, size: Tensor) -> bool:
@@ -58,7 +78,9 @@ def locate(
         samples: Real samples of the batch ``[batch, *shape]``.
 
     Returns:
-        For example ``"the output of critic.layers.2"``; ``"the loss"`` if nothing earlier is to blame.
+        For example ``"the output of critic.layers.2"``, or ``"the buffer critic.layers.2.scale"`` where that layer only
+        reads a buffer that is not finite, so that it cannot have taken it in; ``"the loss"`` if nothing earlier is to
+        blame.
     """
     if samples is not None and not bool(torch.isfinite(samples.detach()).all()):
         return "the real samples"
@@ -88,20 +110,31 @@ def stained(networks: Mapping[str, nn.Module]) -> list[str]:
 
 def _first_output(networks: Mapping[str, nn.Module], objective: Callable[[], Tensor]) -> str | None:
     found: list[str] = []
+    versions: dict[int, int] = {}
 
-    def watch(label: str) -> Callable[..., None]:
+    def before(module: nn.Module, inputs: object) -> None:
+        versions.update({id(buffer): buffer._version for buffer in module.buffers(recurse=False)})
+
+    def watch(path: str, label: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
-            parts = [part for part in tree_leaves(output) if isinstance(part, Tensor)]
-            if not found and not all(bool(torch.isfinite(part.detach()).all()) for part in parts):
-                found.append(label)
+            if found or _finite(output):
+                return
+            read = (  # what the forward writes is found moved, as running statistics are
+                f"the buffer {path}.{key}"
+                for key, buffer in module.named_buffers(recurse=False)
+                if versions.get(id(buffer)) == buffer._version and not _finite(buffer)
+            )
+            found.append(next(read, label))
 
         return hook
 
-    handles = [
-        module.register_forward_hook(watch(f"the output of {name}.{key}" if key else f"the output of the {name}"))
-        for name, network in networks.items()
-        for key, module in network.named_modules()
-    ]
+    handles = []
+    for name, network in networks.items():
+        for key, module in network.named_modules():
+            path, label = (
+                (f"{name}.{key}", f"the output of {name}.{key}") if key else (name, f"the output of the {name}")
+            )
+            handles += [module.register_forward_pre_hook(before), module.register_forward_hook(watch(path, label))]
     try:
         with undisturbed(*networks.values()):
             objective()
@@ -109,3 +142,8 @@ def _first_output(networks: Mapping[str, nn.Module], objective: Callable[[], Ten
         for handle in handles:
             handle.remove()
     return found[0] if found else None
+
+
+def _finite(values: object) -> bool:
+    parts = [part.detach() for part in tree_leaves(values) if isinstance(part, Tensor)]
+    return all(bool(torch.isfinite(part).all()) for part in parts)

@@ -50,11 +50,16 @@ class Player:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take note of the module's tensors, which may be new ones."""
+        """Take note of the module's tensors, which may be new ones, or of another number of runs.
+
+        What was computed from those before goes: a graph that is held keeps a parameter's old shape for its gradient.
+        """
         inside = set(dict(self._bare.named_parameters())) | set(dict(self._bare.named_buffers()))
         self._buffers = {name: b for name, b in self.module.named_buffers() if name in inside}
         self._leaves: State = {name: p for name, p in self.module.named_parameters() if name in inside}
         self._now = dict(self._leaves)
+        if self._products is not None:
+            self._products.forget()
 
     def prepare(self) -> None:
         """Compute every weight that a parametrisation computes, once for the half-step that follows."""

@@ -114,6 +114,11 @@ class Products:
             product.__dict__["weight"] = tensors[weight]
             product.__dict__["bias"] = None if bias is None else tensors[bias]
 
+    def forget(self) -> None:
+        """Hold no weights any more, nor the graphs that they came from."""
+        for product, _, _ in self._layers:
+            product.__dict__["weight"] = product.__dict__["bias"] = None
+
     def __call__(self, x: Tensor) -> Any:
         """``[runs, batch, *shape] -> [runs, batch, ...]``."""
         return self.network(x.flatten(0, 1)).unflatten(0, x.shape[:2])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -144,10 +145,25 @@ class Stack:
         run = self.run(k)
         networks = {player: getattr(run, player), "critic": run.critic, "generator": run.generator}
         stream = run.rng.get_state()
-        where = locate(networks, again, samples=samples)
+        with self._gradients_of(k, run, player):
+            where = locate(networks, again, samples=samples)
         run.rng.set_state(stream)
         last = scalars_of(self.last[player])[k] if player in self.last else {}
         return NonFiniteError(run.step, player, where, last, stained(networks))
+
+    @contextmanager
+    def _gradients_of(self, k: int, run: Run, player: str) -> Iterator[None]:
+        """Inside, the networks of run ``k`` hold its part of the player's gradients."""
+        whole = dict(getattr(self.together, player).named_parameters())
+        own = [(p, whole[name].grad) for name, p in getattr(run, player).named_parameters()]
+        before = [p.grad for p, _ in own]
+        for p, gradient in own:
+            p.grad = None if gradient is None else gradient[k]
+        try:
+            yield
+        finally:
+            for (p, _), gradient in zip(own, before, strict=True):
+                p.grad = gradient
 
     def run(self, k: int) -> Run:
         """Run number ``k`` as it stands; its networks change with the next step."""
