@@ -34,6 +34,7 @@ STUDIES: Final[tuple[str, ...]] = (
     "questions",
     "augmentation",
     "modern",
+    "modes",
     "text",
     "published",
 )

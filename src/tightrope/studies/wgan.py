@@ -294,10 +294,6 @@ CLAIMS = (
     _plain("js-does-not", "figure 4", "The GAN's Jensen-Shannon estimate does not follow FD: below 0.7.",
            lambda rows: average(values(rows, "follows", arm="gan"), "rank correlation along training", below=0.7),
            "rises while samples get better", part="images", arm="gan", budget="steps"),
-    *(Claim(f"wgan-{name}", PAPER, place, sentence, WHEN, needs=needs, scale="paper")
-      for name, place, sentence, needs in (
-        ("no-mode-collapse", "section 4.3", "No run of WGAN shows mode collapse.", "StackedMNIST and a GPU"),
-    )),
     *(Claim(f"wgan-gp-{name}", "1704.00028", place, sentence, WHEN, needs=needs, scale="paper")
       for name, place, sentence, needs in (
           ("architectures", "table 1", "WGAN-GP trains architectures that GANs cannot.", "200 architectures on a GPU"),
