@@ -35,6 +35,9 @@ STUDIES: Final[tuple[str, ...]] = (
     "augmentation",
     "modern",
     "modes",
+    "overfitting",
+    "ttur",
+    "weights",
     "text",
     "published",
 )
