@@ -139,12 +139,8 @@ CLAIMS = (
     *(_elsewhere(ORTHOGONAL, f"orth-{name}", place, sentence, needs) for name, place, sentence, needs in (
         ("procedure", "abstract", "An improved procedure with orthogonalisation raises the critic's generalisation.",
          "the paper's procedure, which no source at hand states"),
-        ("ttur-spectrum", "at second hand", "WGAN-TTUR's critics have uneven spectra, most of all in convolutions.",
-         "a registration on fresh seeds"),
     )),
     *(_elsewhere(SPECTRAL, f"sn-{name}", place, sentence, needs, number) for name, place, sentence, needs, number in (
-        ("overfit", "figure 15", "Of WGAN-GP, with WN and with SN, the critic with SN overfits least.", "CIFAR-10",
-         "curves only"),
         ("imagenet", "figure 5", "On ImageNet SN improves on where orthonormal stops.", "ImageNet on GPUs",
          "IS 21.1 at 450,000"),
         ("imagenet-collapse", "section 4.2", "On ImageNet no normalisation and layer norm collapse at once.",

@@ -34,6 +34,10 @@ STUDIES: Final[tuple[str, ...]] = (
     "questions",
     "augmentation",
     "modern",
+    "modes",
+    "overfitting",
+    "ttur",
+    "weights",
     "text",
     "published",
 )

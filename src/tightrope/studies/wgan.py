@@ -294,16 +294,10 @@ CLAIMS = (
     _plain("js-does-not", "figure 4", "The GAN's Jensen-Shannon estimate does not follow FD: below 0.7.",
            lambda rows: average(values(rows, "follows", arm="gan"), "rank correlation along training", below=0.7),
            "rises while samples get better", part="images", arm="gan", budget="steps"),
-    *(Claim(f"wgan-{name}", PAPER, place, sentence, WHEN, needs=needs, scale="paper")
-      for name, place, sentence, needs in (
-        ("no-mode-collapse", "section 4.3", "No run of WGAN shows mode collapse.", "StackedMNIST and a GPU"),
-    )),
     *(Claim(f"wgan-gp-{name}", "1704.00028", place, sentence, WHEN, needs=needs, scale="paper")
       for name, place, sentence, needs in (
           ("architectures", "table 1", "WGAN-GP trains architectures that GANs cannot.", "200 architectures on a GPU"),
           ("inception-score", "section 5.3", "CIFAR-10 ResNet reaches IS 7.86.", "Inception weights and a GPU"),
-          ("overfitting", "figure 5b", "The critic's loss on validation data parts from that on training data.",
-           "MNIST with 1,000 digits and long runs"),
       )),
 )  # fmt: skip
 
