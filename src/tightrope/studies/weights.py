@@ -54,7 +54,7 @@ def run_one(cell: Cell, seed: int, scale: Scale) -> Mapping[str, Any]:
 def method(cell: Cell) -> Method:
     """The method at the cell's weight."""
     name, weight = str(cell["method"]), float(cell["weight"])
-    given = {"weight": weight} if name == "wgan_gp" else {"gamma": weight}
+    given: dict[str, Any] = {"weight": weight} if name == "wgan_gp" else {"gamma": weight}
     return methods.build(name, learning_rate=float(cell["rate"]), **given)
 
 
@@ -82,7 +82,7 @@ def _nearer(name: str, weight: float) -> Claim:
 def _follows(name: str, weight: float) -> Claim:
     said, paper = NAMES[name]
     close = name == "wgan_gp"
-    given = {"above": 0.7} if close else {"below": 0.7}
+    given: dict[str, Any] = {"above": 0.7} if close else {"below": 0.7}
     word = "follows FD along training: rank correlation above" if close else "does not follow FD along training: below"
     what = "estimate" if close else "Jensen-Shannon estimate"
     return Claim(f"weights-{name.replace('_', '-')}-follows-{weight:g}", paper if close else "1701.07875",
