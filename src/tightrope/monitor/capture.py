@@ -286,12 +286,12 @@ class Listener:
         if tensor.requires_grad:
             tensor.register_hook(self._arriving(arrived))
 
-    def _arriving(self, arrived: list[Event]) -> Callable[[Tensor], None]:
+    def _arriving(self, arrived: list[Event]) -> Callable[[Tensor | None], None]:
         held = weakref.ref(self)
 
-        def hook(gradient: Tensor) -> None:
+        def hook(gradient: Tensor | None) -> None:  # None where a function above sent nothing back
             listener = held()
-            if listener is not None and not listener.busy:
+            if gradient is not None and listener is not None and not listener.busy:
                 began = perf_counter()
                 task, levels = torch._C._current_graph_task_id(), depth(gradient)
                 graph = levels > 1 if in_functional_transform() else torch.is_grad_enabled()
