@@ -332,6 +332,22 @@ def test_a_loss_takes_the_detour_where_a_penalty_uses_its_forwards(name: str, ex
     assert ("_ConvolutionBackward" in kinds(objective.loss)) is expected
 
 
+@pytest.mark.parametrize("trained", ["weight", "bias"])
+@pytest.mark.parametrize("layer", ["conv", "transposed"])
+def test_a_layer_of_which_a_part_is_trained(layer: str, trained: str) -> None:
+    conv = copy.deepcopy(LAYERS[layer]).double()
+    x, found = samples(2)[..., :8], []
+    for name, p in conv.named_parameters():
+        p.requires_grad_(name == trained)
+    for lean in (False, True):
+        conv.zero_grad()
+        with lean_derivatives(conv if lean else None):
+            conv(x).sin().sum().backward()
+        found.append([p.grad for p in conv.parameters() if p.grad is not None])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
+    assert len(found[0]) == 1
+
+
 @only_where_hooks_show
 def test_a_backward_that_is_not_differentiated_is_one_call() -> None:
     """As torch's own: weight, bias and input together."""

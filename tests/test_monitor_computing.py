@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -28,13 +29,13 @@ class Equal:
         return weight * math.sqrt(2 / weight.data.size(1))
 
 
-def equal(net: nn.Module, hook: object) -> nn.Module:
+def equal(net: nn.Module, hook: Any) -> nn.Module:
     for layer in net.modules():
         if isinstance(layer, nn.Linear):
             weight = layer.weight
             del layer._parameters["weight"]
             layer.register_parameter("weight_orig", nn.Parameter(torch.randn_like(weight)))
-            layer.register_forward_pre_hook(hook)  # type: ignore[arg-type]
+            layer.register_forward_pre_hook(hook)
     return net
 
 
@@ -150,7 +151,7 @@ def closed_over() -> object:
 
 @pytest.mark.parametrize("hook", [computing, Equal("weight"), Equal("weight").__call__, lambda module, given: None])
 def test_hooks_whose_code_only_computes(hook: object) -> None:
-    assert only_computes(hook)
+    assert only_computes(hook, nn.Linear(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -159,4 +160,23 @@ def test_hooks_whose_code_only_computes(hook: object) -> None:
      closed_over(), print, LOG.append, nn.Linear(1, 1), counting],
 )  # fmt: skip
 def test_hooks_that_do_more_or_may(hook: object) -> None:
-    assert not only_computes(hook)
+    assert not only_computes(hook, nn.Linear(1, 1))
+
+
+class Book:
+    def __init__(self) -> None:
+        self.calls = 0
+
+
+def writing(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+    book = module.book
+    book.calls = book.calls + 1
+
+
+@pytest.mark.parametrize("held", [Book(), [Book()], {"calls": 0}])
+def test_what_a_module_holds_could_be_written_to_by_its_hook(held: object) -> None:
+    layer, conv = nn.Linear(1, 1), nn.Conv2d(1, 1, 3, padding="same")
+    layer.book = held
+    assert not only_computes(writing, layer)
+    for plain in (conv, nn.BatchNorm1d(2), nn.LeakyReLU(), nn.Sequential(layer)):
+        assert only_computes(Equal("weight"), plain)

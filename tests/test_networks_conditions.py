@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from network_cases import ONE_EACH, batch, make, rng
 from tightrope.networks import GroupSort, MaxMin
+from tightrope.networks.layers import to_vector
+from tightrope.training.messages import mean_of_gradients
 
 # -------------------------------------------------------------------------------------------------------- activations
 
@@ -176,3 +178,28 @@ def test_deep_critics_train(depth, branch):
     assert losses[1] < losses[0]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in critic.parameters())
     assert all(block.conv2.weight.grad.abs().sum() > 0 for block in critic.blocks)
+
+
+class Silent(torch.autograd.Function):
+    """Sends nothing back to its input."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return None
+
+
+def test_what_sends_nothing_back_is_no_error() -> None:
+    """Torch hands hooks None then."""
+    p = torch.nn.Parameter(torch.randn(2, 8, 6, 6))
+    x = to_vector((p * 1.0).to(memory_format=torch.channels_last))
+    (Silent.apply(x).sum() + 2.0 * x[:, 0].sum()).backward()
+    assert p.grad is not None and float(p.grad.sum()) == 4.0
+    p.grad = None
+    Silent.apply(to_vector((p * 1.0).to(memory_format=torch.channels_last))).sum().backward()
+    p.register_hook(mean_of_gradients)
+    Silent.apply(p).sum().backward()
+    assert p.grad is None or not p.grad.any()

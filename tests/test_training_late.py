@@ -134,6 +134,26 @@ def test_the_end_of_a_loop_reads_the_last_half_step() -> None:
         [*training.train(run, batches(1), steps=1)]
 
 
+def test_a_state_that_is_loaded_leaves_the_half_step_behind() -> None:
+    """As somebody does who goes back to a checkpoint, be it with an error on the way."""
+    run, (good, bad) = started(late=True), (batches(1)[0], batches(1, wrong=0)[0])
+    training.critic_step(run, good)
+    state, before = run.state_dict(), held(run)
+    state = {**state, "critic": {k: v.clone() for k, v in state["critic"].items()}}
+    training.critic_step(run, bad)
+    run.load_state_dict(state)
+    run.settle()
+    assert same(before, held(run)) and run.critic_steps == 1
+
+
+def test_numbers_of_the_half_step_that_failed_are_forgotten() -> None:
+    run = started(late=True)
+    training.critic_step(run, batches(1, wrong=0)[0])
+    with pytest.raises(training.NonFiniteError, match="last finite metrics: none yet"):
+        run.settle()
+    assert "critic" not in run._last
+
+
 @pytest.mark.parametrize("read", [training.Run.settle, training.Run.state_dict])
 def test_whoever_reads_the_state_is_told(read: Callable[[training.Run], object]) -> None:
     run = started(late=True)

@@ -19,8 +19,13 @@ def to_vector(h: Tensor) -> Tensor:
     costs bf16 on the CPU more than half of its advantage.
     """
     if h.requires_grad and _channels_last(h):
-        h.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+        h.register_hook(_in_channels_last)
     return h.flatten(1)
+
+
+def _in_channels_last(gradient: Tensor | None) -> Tensor | None:
+    """A gradient in that layout; None where a function above sent nothing back."""
+    return None if gradient is None else gradient.contiguous(memory_format=torch.channels_last)
 
 
 def to_map(h: Tensor, base: int, weight: Tensor) -> Tensor:

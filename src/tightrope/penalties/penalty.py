@@ -19,8 +19,8 @@ from tightrope._plumbing.words import closest
 from tightrope.autodiff.types import Critic, PenaltyFunction
 from tightrope.schedules import Value, check_value, value_at
 
-_ELSEWHERE = frozenset(("gradient_penalty", "dragan", "finite_difference_r1", "finite_difference_r2"))
-"""Of this package, penalties that score points of their own."""
+_AT_SAMPLES = frozenset(("r1", "r2"))
+"""Of this package, the penalties that differentiate scores of the batch itself; others score points of their own."""
 
 
 def lazy(penalty: PenaltyFunction, every: int) -> Callable[..., Tensor]:
@@ -115,7 +115,7 @@ class Penalty:
     def at_samples(self) -> bool:
         """Whether it may differentiate the scores that a loss has of the batch itself, as R1 does."""
         own = getattr(self.function, "__module__", "").startswith("tightrope.penalties")
-        return not own or getattr(self.function, "__name__", "") not in _ELSEWHERE
+        return not own or getattr(self.function, "__name__", "") in _AT_SAMPLES
 
     def due(self, critic_step: int) -> bool:
         """Whether the penalty applies at this critic step (the first, and every ``every``-th after it)."""

@@ -176,14 +176,13 @@ def _update(
     if run.ranks is not None:
         now = run.ranks.average_([p for p in parameters if p.requires_grad], now)
     size = gradient_norm(parameters)
-    before, last = run.counters, run._last.get(player)
+    before = run.counters, dict(run._last)
 
     def failed() -> NonFiniteError:
-        run.counters = before
-        run._last |= {} if last is None else {player: last}
+        run.counters, run._last = before
         networks = {player: network, "critic": run.critic, "generator": run.generator}
         where = placed(run, lambda: locate(networks, lambda: again().total, samples=samples))
-        return NonFiniteError(run.step, player, where, {} if last is None else scalars(last), stained(networks))
+        return NonFiniteError(run.step, player, where, last_scalars(run, player), stained(networks))
 
     late = run.late_checks and run.ranks is None and can_skip(optimizer)
     run.settle()

@@ -44,11 +44,12 @@ class LateCheck:
             size: Finite where all of the half-step is, scalar.
             failed: The error, made when the check is read.
         """
-        optimizer.found_inf = (~torch.isfinite(size)).to(torch.float32)  # type: ignore[attr-defined]
+        told: dict[str, object] = vars(optimizer)  # no field of the class: fused steps look for it, if it is there
+        told["found_inf"] = (~torch.isfinite(size)).to(torch.float32)
         try:
             step_(optimizer)
         finally:
-            del optimizer.found_inf  # type: ignore[attr-defined]
+            del told["found_inf"]
         self._size, self._failed = size, failed
 
 

@@ -121,10 +121,10 @@ def mean_of_inputs(x: Tensor) -> Tensor:
     return _Sum.apply(x) / ranks()
 
 
-def mean_of_gradients(x: Tensor) -> Tensor:
-    """Mean over ranks of a gradient of shared parameters.
+def mean_of_gradients(x: Tensor | None) -> Tensor | None:
+    """Mean over ranks of a gradient of shared parameters; None where nothing was sent back, on every rank alike.
 
     What follows is computed alike on every rank, and its gradient by the parameters is averaged again by this function,
     so here it comes back as it is.
     """
-    return _Mean.apply(x)
+    return None if x is None else _Mean.apply(x)

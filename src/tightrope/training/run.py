@@ -196,6 +196,7 @@ class Run:
         Raises:
             UserError: Something is missing.
         """
+        self._unread = LateCheck()  # of a half-step that is left behind
         missing = [key for key in self.state_dict() if key not in state]
         if missing:
             raise UserError(f"Expected the state of a Run, got none of {', '.join(missing)}; pass run.state_dict().")

@@ -12,11 +12,14 @@ import dis
 import types
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 CONSTANTS = (str, int, float, bool, complex, type(None))
 HARMLESS = frozenset({
     "getattr", "setattr", "hasattr", "isinstance", "len", "range", "float", "int", "bool", "str", "max", "min",
     "abs", "sum", "tuple", "zip", "enumerate", "reversed", "map", "sorted", "round", "pow", "divmod", "any",
-    "all", "super",
+    "all",
 })  # fmt: skip
 """Functions of the language that change nothing but attributes."""
 CHANGING = frozenset({
@@ -25,15 +28,32 @@ CHANGING = frozenset({
     "share_memory", "grad", "resize", "set", "data_ptr",
 })  # fmt: skip
 """Names that change something, or by which something else than values is reached."""
+_CODE = (type, types.FunctionType, types.BuiltinFunctionType)
+_EVERY = frozenset(vars(nn.Module()))
 LIBRARIES = ("torch", "math", "numpy")
 
 
-def only_computes(hook: Any) -> bool:
-    """Whether a hook leaves nothing behind but attributes of modules, as far as its code tells."""
+def only_computes(hook: Any, module: nn.Module) -> bool:
+    """Whether a hook of a module leaves nothing behind but attributes of modules, as far as its code tells.
+
+    Objects of other kinds that the module holds could be written to through it, so it may hold none.
+    """
     try:
-        return _called(hook, frozenset())
+        return all(map(_plain, _own(module).values())) and _called(hook, frozenset())
     except Exception:  # no code that could be read
         return False
+
+
+def _own(module: nn.Module) -> dict[str, Any]:
+    """What a module holds beside what every module does."""
+    return {name: value for name, value in vars(module).items() if name not in _EVERY}
+
+
+def _plain(value: Any) -> bool:
+    """Nothing that an attribute could be set on, or that is reached through it, but tensors."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_plain, value))
+    return isinstance(value, (*CONSTANTS, Tensor, torch.dtype, torch.device, *_CODE))
 
 
 def _called(hook: Any, met: frozenset[int]) -> bool:
@@ -41,7 +61,7 @@ def _called(hook: Any, met: frozenset[int]) -> bool:
         return _function(hook, None, met)
     if isinstance(hook, types.MethodType):
         return not isinstance(hook.__self__, types.ModuleType) and _of(hook.__self__, hook.__func__, met)
-    call = type(hook).__call__ if hasattr(type(hook), "__call__") else None  # noqa: B004
+    call = type(hook).__call__  # of a class without one that of its metaclass, which is no function of the user's
     return isinstance(call, types.FunctionType) and _of(hook, call, met)
 
 

@@ -38,7 +38,7 @@ def refuse_foreign_hooks(module: nn.Module, *, computing: bool = False) -> None:
     for name, inside in module.named_modules():
         hooks = [*inside._forward_pre_hooks.values(), *inside._forward_hooks.values()]
         foreign = [hook for hook in hooks if not isinstance(hook, (Hook, *HOOKS)) and not _of_export(hook)]
-        foreign = [hook for hook in foreign if not (computing and only_computes(hook))]
+        foreign = [hook for hook in foreign if not (computing and only_computes(hook, inside))]
         if foreign or any(map(is_stream, vars(inside).values())):
             raise CannotReplayError(f"{name or type(module).__name__} has hooks or random streams of its own")
 
