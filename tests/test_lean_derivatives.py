@@ -339,9 +339,9 @@ def test_a_layer_of_which_a_part_is_trained(layer: str, trained: str) -> None:
     x, found = samples(2)[..., :8], []
     for name, p in conv.named_parameters():
         p.requires_grad_(name == trained)
-    for lean in (False, True):
+    for leaner in (False, True):
         conv.zero_grad()
-        with lean_derivatives(conv if lean else None):
+        with lean_derivatives(conv if leaner else None):
             conv(x).sin().sum().backward()
         found.append([p.grad for p in conv.parameters() if p.grad is not None])
     torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
